@@ -1,0 +1,1 @@
+"""Environments: making them, setting them to a state, observing and drawing them."""

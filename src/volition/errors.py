@@ -1,0 +1,35 @@
+"""Every error that Volition raises on purpose.
+
+    VolitionError               caught by the command line: one message, no traceback, exit code 1
+    ├── InputError              what the user gave is wrong: a task folder, judgments, an option
+    ├── EnvironmentUnsupported  an environment that is unknown, or that the learner cannot act in
+    ├── StoreError              judgments.sqlite or frames/ are damaged, or were changed by hand
+    └── RunError                a run folder exists, is missing, is unfinished, or cannot be written
+
+A message names the thing, the value, and what to do about it.
+A failed judgment is not an error: it is a value, `volition.judgment.Failure`.
+"""
+
+
+class VolitionError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class InputError(VolitionError):
+    """A task folder, a file of judgments or an option is not as it must be."""
+
+
+class EnvironmentUnsupported(VolitionError):
+    """The environment is unknown, or its spaces do not fit the learner."""
+
+
+class StoreError(VolitionError):
+    """The store of judgments is damaged or was changed by hand."""
+
+
+class RunError(VolitionError):
+    """A run folder is in the way, missing, unfinished or not writable."""
+
+
+class Interrupted(VolitionError):
+    """The user pressed Ctrl-C; the run has been left so that it can be resumed."""

@@ -1,0 +1,95 @@
+"""What a finished policy does, measured with the environment's own reward. Nothing learns here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from volition.envs.scene import make_env
+from volition.rollout import Rollout
+from volition.segment import Pixels
+from volition.task import EnvironmentSection
+
+FIRST_SEED = 10_000
+EPISODES = 100
+
+
+class Acts(Protocol):
+    """A policy: float32 (batch, obs_dim) to actions (batch, action_dim)."""
+
+    def __call__(self, observations: Any, /) -> Any: ...
+
+
+class Scores(Protocol):
+    """A reward model: float32 (batch, obs_dim) to rewards (batch,)."""
+
+    def __call__(self, observations: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Returns of fixed-seed episodes: `FIRST_SEED`, `FIRST_SEED` + 1, and so on.
+
+    Attributes:
+        true_returns: The environment's own return of each episode, by which nothing was trained.
+        learned_returns: The sum of the learned reward over the same episodes.
+    """
+
+    true_returns: tuple[float, ...]
+    learned_returns: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.true_returns))
+
+    @property
+    def std(self) -> float:
+        return float(np.std(self.true_returns))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "true_return_mean": self.mean, "true_return_std": self.std}
+
+
+def evaluate(
+    policy: Acts, reward: Scores, environment: EnvironmentSection, episodes: int = EPISODES
+) -> Evaluation:
+    """The first episode of each of `episodes` environments, seeded one after the other."""
+    rollout = Rollout(environment, episodes)
+    observations = rollout.reset(FIRST_SEED)
+    running = np.ones(episodes, np.bool_)
+    true_returns, learned_returns = np.zeros(episodes), np.zeros(episodes)
+    while running.any():
+        step = rollout.step(np.asarray(policy(observations)))
+        rewards = np.asarray(reward(step.transitions.next_observation))
+        learned_returns[running] += rewards[running]
+        done = running & step.ended
+        true_returns[done] = step.true_returns[done]
+        running &= ~step.ended
+        observations = step.observations
+    rollout.close()
+    return Evaluation(tuple(true_returns.tolist()), tuple(learned_returns.tolist()))
+
+
+def film(
+    policy: Acts, environment: EnvironmentSection, seed: int
+) -> tuple[list[Pixels], npt.NDArray[np.float32]]:
+    """One episode drawn step by step.
+
+    Returns:
+        The environment's own drawings, uint8 (height, width, 3) each, and the observations that
+        they show, float32 (steps + 1, obs_dim).
+    """
+    env = make_env(environment.id, environment.kwargs, render_mode="rgb_array")
+    observation, _ = env.reset(seed=seed)
+    drawings, observations, ended = [env.render()], [observation], False
+    while not ended:
+        action = np.asarray(policy(np.asarray(observation, np.float32)[None]))[0]
+        observation, _, terminated, truncated, _ = env.step(action)
+        ended = terminated or truncated
+        drawings.append(env.render())
+        observations.append(observation)
+    env.close()
+    return drawings, np.asarray(observations, np.float32)

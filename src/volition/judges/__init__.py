@@ -1,0 +1,1 @@
+"""Judges: whatever answers comparisons. One file for each kind."""

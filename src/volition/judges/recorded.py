@@ -1,0 +1,160 @@
+"""Judgments that were recorded before: `judgments.jsonl` with a folder of frames beside it.
+
+A line is one judgment:
+
+    {"pair": 7, "first": {"theta": 0.1, "theta_dot": 0, "frame": "frames/0123456789abcdef.png"},
+     "second": {...}, "verdict": "first", "swap_of": null}
+
+`first` was shown first. The state is given as the environment's own state fields; `frame` may be
+left out and is then drawn. In place of `verdict` (first, second or tie) a line may give `p_first`,
+the probability that the one shown first represents the goal better.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from volition.errors import InputError, StoreError
+from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
+from volition.segment import ID_LENGTH, Comparison, Frame, Segment, content_id
+from volition.store import read_frame
+from volition.task import JudgeView, Scene
+
+JUDGMENTS_FILE = "judgments.jsonl"
+VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
+LINE_KEYS = frozenset({"pair", "first", "second", "verdict", "p_first", "swap_of", "sheet"})
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a file of recorded judgments holds, in its order.
+
+    Attributes:
+        sheets: The contact sheets that the judge looked at, where the file names them.
+    """
+
+    judge: JudgeIdentity
+    comparisons: tuple[Comparison, ...]
+    judgments: tuple[Judgment, ...]
+    sheets: tuple[Path, ...]
+
+
+def read_recording(path: Path, name: str, goal_id: str, scene: Scene, view: JudgeView) -> Recording:
+    """Reads judgments from a folder, or from a JSONL file.
+
+    Raises:
+        InputError: Names the file, the line, and what is wrong with it.
+    """
+    file = path / JUDGMENTS_FILE if path.is_dir() else path
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    judge = JudgeIdentity(f"recorded:{name}", settings={"file": content_id(*_encoded(lines))})
+    reader = _LineReader(file, goal_id, judge.id, scene, view)
+    read = list(reader.read(lines))
+    if not read:
+        raise InputError(f"{file} holds no judgments: there is nothing to learn from")
+    named = dict.fromkeys(json.loads(judgment.reply.raw).get("sheet") for _, judgment in read)
+    sheets = [file.parent / sheet for sheet in named if isinstance(sheet, str)]
+    return Recording(
+        judge,
+        tuple(comparison for comparison, _ in read),
+        tuple(judgment for _, judgment in read),
+        tuple(sheet for sheet in sheets if sheet.is_file()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _LineReader:
+    file: Path
+    goal_id: str
+    judge_id: str
+    scene: Scene
+    view: JudgeView
+
+    def read(self, lines: Sequence[str]) -> Iterator[tuple[Comparison, Judgment]]:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                try:
+                    yield self._judged(line, number)
+                except (ValueError, StoreError) as error:
+                    raise InputError(f"{self.file}:{number}: {error}") from None
+
+    def _judged(self, line: str, number: int) -> tuple[Comparison, Judgment]:
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"not valid JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise ValueError("a judgment is a JSON object")
+        _refuse_unknown(row, LINE_KEYS)
+        shown_first, shown_second = self._segment(row, "first"), self._segment(row, "second")
+        comparison = Comparison.between(self.goal_id, shown_first, shown_second)
+        order = Order.FORWARD if comparison.first == shown_first else Order.SWAPPED
+        # The line number makes a repeated line a repeated judgment, not the same one twice.
+        reply = Reply(content_id(self.judge_id.encode(), str(number).encode(), line.encode()), line)
+        verdict = Verdict(_probability(row))
+        return comparison, Judgment(comparison.id, self.judge_id, order, verdict, reply)
+
+    def _segment(self, row: dict[str, Any], side: str) -> Segment:
+        given = row.get(side)
+        if not isinstance(given, dict):
+            raise ValueError(f"{side} is missing: it must be an object with the state's fields")
+        _refuse_unknown(given, frozenset({*self.scene.fields, "frame"}), f"{side}.")
+        state = {}
+        for field in self.scene.fields:
+            value = given.get(field)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{side}.{field} must be a number, not {json.dumps(value)}")
+            if not math.isfinite(value):
+                raise ValueError(f"{side}.{field} must be a finite number, not {value}")
+            state[field] = float(value)
+        observation = self.scene.observe(state)
+        return Segment(observation[None], (self._frame(given.get("frame"), state, side),), state)
+
+    def _frame(self, named: object, state: dict[str, float], side: str) -> Frame:
+        if named is None:
+            return self.view.frame(self.scene.draw(state))
+        if not isinstance(named, str):
+            raise ValueError(f"{side}.frame must be a path, not {json.dumps(named)}")
+        path = self.file.parent / named
+        frame = read_frame(path)
+        if len(path.stem) == ID_LENGTH and path.stem != frame.id:
+            raise ValueError(
+                f"{side}.frame {path}: its pixels hash to {frame.id}, not to its name; "
+                "it is not the picture that was judged"
+            )
+        return frame
+
+
+def _refuse_unknown(given: dict[str, Any], allowed: frozenset[str], prefix: str = "") -> None:
+    for key in given:
+        if key not in allowed:
+            raise ValueError(
+                f"there is no key {prefix}{key}; allowed: {', '.join(sorted(allowed))}"
+            )
+
+
+def _probability(row: dict[str, Any]) -> float:
+    if ("verdict" in row) == ("p_first" in row):
+        raise ValueError("a judgment has either verdict or p_first")
+    if "verdict" in row:
+        if row["verdict"] not in VERDICTS:
+            raise ValueError(
+                f"verdict must be one of {', '.join(VERDICTS)}, not {json.dumps(row['verdict'])}"
+            )
+        return VERDICTS[row["verdict"]]
+    p_first = row["p_first"]
+    if isinstance(p_first, bool) or not isinstance(p_first, int | float) or not 0 <= p_first <= 1:
+        raise ValueError(f"p_first must be a number in [0, 1], not {json.dumps(p_first)}")
+    return float(p_first)
+
+
+def _encoded(lines: Sequence[str]) -> list[bytes]:
+    return [line.encode() for line in lines]

@@ -1,0 +1,135 @@
+"""Judgments, and the preferences that a learner derives from them. Pure values, no I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from volition.segment import content_id
+
+
+class Order(StrEnum):
+    """Which of a comparison's two segments was shown first."""
+
+    FORWARD = "forward"
+    SWAPPED = "swapped"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeIdentity:
+    """Who answered. Two judges that may answer differently have different ids.
+
+    Attributes:
+        name: For a person to read, such as `recorded:one-look` or `openai:gpt-6-luna`.
+        simulated: True for an error model in place of a judge; every figure says so.
+        settings: All that an answer depends on: model, prompt version, sampling.
+    """
+
+    name: str
+    simulated: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        described = {"name": self.name, "simulated": self.simulated, **self.settings}
+        return content_id(json.dumps(described, sort_keys=True).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judge's answer, in the order of presentation.
+
+    Attributes:
+        p_shown_first: Probability that the segment *shown* first represents the goal better,
+            in [0, 1]; a tie is 0.5.
+    """
+
+    p_shown_first: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.p_shown_first <= 1.0:
+            raise ValueError(f"a probability lies in [0, 1], not {self.p_shown_first}")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A call that gave no verdict. It is counted and shown; it never becomes a preference."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back from a judge, before anything has read it.
+
+    Attributes:
+        id: Names this one reply; the same reply imported again has the same id.
+        raw: The reply, byte for byte as text.
+        prompt_tokens, completion_tokens: As billed; 0 where nothing is billed.
+        cost_usd: US dollars.
+        latency_s: Seconds from request to reply.
+    """
+
+    id: str
+    raw: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+    latency_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One answer to one comparison. Append-only: never changed, never deleted."""
+
+    comparison_id: str
+    judge_id: str
+    order: Order
+    outcome: Verdict | Failure
+    reply: Reply
+
+    @property
+    def id(self) -> str:
+        parts = (self.reply.id, self.comparison_id, self.judge_id, self.order.value)
+        return content_id(*(part.encode() for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What the learner uses.
+
+    Attributes:
+        comparison_id: The comparison that this is about.
+        p_first: Probability that the comparison's first segment is preferred, in [0, 1].
+        weight: How many judgments it rests on.
+    """
+
+    comparison_id: str
+    p_first: float
+    weight: float
+
+
+def undo_order(verdict: Verdict, order: Order) -> float:
+    """P(first segment of the comparison preferred), whichever way round they were shown."""
+    shown_first = verdict.p_shown_first
+    return shown_first if order is Order.FORWARD else 1.0 - shown_first
+
+
+def derive_preferences(judgments: Iterable[Judgment]) -> list[Preference]:
+    """One preference for each comparison that has a verdict.
+
+    Repeated judgments of one comparison, shown either way round, are averaged and their number
+    is the weight; contradictions therefore move the probability towards 0.5.
+    """
+    probabilities: dict[str, list[float]] = {}
+    for judgment in judgments:
+        if isinstance(judgment.outcome, Verdict):
+            p_first = undo_order(judgment.outcome, judgment.order)
+            probabilities.setdefault(judgment.comparison_id, []).append(p_first)
+    return [
+        Preference(comparison_id, sum(answers) / len(answers), float(len(answers)))
+        for comparison_id, answers in probabilities.items()
+    ]

@@ -1,0 +1,333 @@
+"""Soft Actor-Critic as one compiled program, readable from top to bottom.
+
+Haarnoja et al., "Soft Actor-Critic Algorithms and Applications", arXiv:1812.05905: twin critics,
+a tanh-Gaussian actor, a learned temperature. One call of `SAC.iterate` is one vector step: it
+stores the transitions, makes all the updates that belong to them and chooses the next actions, in
+a single dispatch, since for networks of this size a dispatch costs as much as an update.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
+
+import equinox as eqx
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jaxtyping import Float, Int, UInt32
+
+from volition.errors import EnvironmentUnsupported
+from volition.learners import replay as ring
+from volition.learners.base import Metrics, RewardFunction, Transitions
+
+Tree = TypeVar("Tree")
+
+# A network is one matrix a layer, (inputs + 1, outputs), whose last row is the bias: half as many
+# arrays to hand over at every dispatch and to move at every update.
+Layers = tuple[Float[Array, "inputs_and_one outputs"], ...]
+
+
+@dataclass(frozen=True)
+class SACSettings:
+    """What SAC can be tuned by. The defaults suit small control tasks on a CPU."""
+
+    hidden: tuple[int, ...] = (64, 64)
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    final_learning_rate: float = 3e-4  # reached on a straight line at the end of the run
+    tau: float = 0.02  # step of the target critics, and of the averaged actor
+    gamma: float = 0.97
+    random_steps: int = 400  # environment steps with uniform actions and without updates
+    updates_per_iteration: int = 4  # an iteration is one step of every environment
+    replay_capacity: int = 100_000
+    initial_temperature: float = 1.0
+
+
+class Networks(NamedTuple):
+    """Everything that gradients change."""
+
+    actor: Layers
+    critics: tuple[Layers, Layers]
+    log_temperature: Float[Array, ""]
+
+
+class Learned(NamedTuple):
+    """Everything that one update changes."""
+
+    networks: Networks
+    target_critics: tuple[Layers, Layers]
+    average_actor: Layers  # running average of the actor: what is evaluated and kept
+    optimiser: optax.ScaleByAdamState
+
+
+class SACState(eqx.Module):
+    """All that SAC knows, as arrays only: a checkpoint is the leaves of this tree."""
+
+    learned: Learned
+    replay: ring.Replay
+    key: UInt32[Array, " 2"]
+    steps: Int[Array, ""]  # steps of the environments, all together
+    total_steps: Int[Array, ""]  # data and not a setting: another length of run compiles nothing
+
+
+class Policy(eqx.Module):
+    """A tanh-Gaussian actor and the bounds of its actions."""
+
+    layers: Layers  # gives (mean, log of the standard deviation) for every entry of the action
+    low: Float[Array, " action_dim"]
+    high: Float[Array, " action_dim"]
+
+    @eqx.filter_jit
+    def __call__(self, observations: Float[Array, "batch obs_dim"]) -> Float[Array, "batch action"]:
+        """The action without noise, in the environment's units: float32 (batch, action_dim)."""
+        mean, _ = _gaussian(self.layers, observations)
+        return _to_bounds(jnp.tanh(mean), self.low, self.high)
+
+    @eqx.filter_jit
+    def sample(
+        self, observations: Float[Array, "batch obs_dim"], key: Array
+    ) -> Float[Array, "batch action"]:
+        """A random action, in the environment's units: float32 (batch, action_dim)."""
+        noise = jax.random.normal(key, (observations.shape[0], self.low.shape[0]))
+        action, _ = _sample_action(self.layers, observations, noise)
+        return _to_bounds(action, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class SAC:
+    """Soft Actor-Critic for `envs` environments side by side, with bounded continuous actions.
+
+    Instances with equal fields share their compiled programs.
+    """
+
+    observation_dim: int
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    envs: int
+    settings: SACSettings = SACSettings()
+
+    @classmethod
+    def for_spaces(
+        cls,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        envs: int,
+        settings: SACSettings = SACSettings(),
+    ) -> "SAC":
+        """SAC for the spaces of a single environment.
+
+        Raises EnvironmentUnsupported unless observations are a flat Box, and actions a flat Box
+        with finite bounds.
+        """
+        box = gymnasium.spaces.Box
+        if not isinstance(observation_space, box) or len(observation_space.shape) != 1:
+            raise EnvironmentUnsupported(f"SAC needs flat observations, not {observation_space}")
+        if not isinstance(action_space, box) or len(action_space.shape) != 1:
+            raise EnvironmentUnsupported(f"SAC needs continuous actions, not {action_space}")
+        if not action_space.is_bounded():
+            raise EnvironmentUnsupported(f"SAC needs bounded actions, not {action_space}")
+        low, high = (tuple(map(float, bound)) for bound in (action_space.low, action_space.high))
+        return cls(observation_space.shape[0], low, high, envs, settings)
+
+    def start(
+        self, seed: int, total_steps: int
+    ) -> tuple[SACState, Float[Array, "envs action_dim"]]:
+        """A new state, and uniformly random actions for the first vector step.
+
+        `total_steps` is the length of the run in environment steps, all environments together: the
+        learning rate comes down over it. Drawn by NumPy, so that nothing is compiled here.
+        """
+        rng = np.random.default_rng(seed)
+        settings, actions = self.settings, len(self.low)
+        actor_sizes = (self.observation_dim, *settings.hidden, 2 * actions)
+        critic_sizes = (self.observation_dim + actions, *settings.hidden, 1)
+        networks = Networks(
+            actor=_init_layers(rng, actor_sizes),
+            critics=(_init_layers(rng, critic_sizes), _init_layers(rng, critic_sizes)),
+            log_temperature=np.log(settings.initial_temperature, dtype=np.float32),
+        )
+        zeros = jax.tree.map(np.zeros_like, networks)
+        optimiser = optax.ScaleByAdamState(np.int32(0), mu=zeros, nu=zeros)
+        state = SACState(
+            learned=Learned(networks, networks.critics, networks.actor, optimiser),
+            replay=ring.empty(settings.replay_capacity, self.observation_dim, actions),
+            key=rng.integers(2**32, size=2, dtype=np.uint32),
+            steps=np.int32(0),
+            total_steps=np.int32(total_steps),
+        )
+        first = rng.uniform(self.low, self.high, (self.envs, actions))
+        return _copy(state), jnp.asarray(first, jnp.float32)
+
+    @partial(jax.jit, static_argnames="self", donate_argnames="state")
+    def iterate(
+        self,
+        state: SACState,
+        transitions: Transitions,
+        next_observations: Float[Array | np.ndarray, "envs obs_dim"],
+        reward: RewardFunction,
+    ) -> tuple[SACState, Float[Array, "envs action_dim"], Metrics]:
+        """One vector step in one dispatch: store, update, act. `state` is used up.
+
+        The rewards of the sampled transitions are computed here, by the reward function of now.
+        The metrics are means over the updates made, and zero while actions are still random.
+        """
+        settings, low, high = self.settings, np.float32(self.low), np.float32(self.high)
+        draws = settings.updates_per_iteration * settings.batch_size
+        key = jax.random.wrap_key_data(state.key)
+        key, row_key, noise_key, action_key = jax.random.split(key, 4)
+        steps = state.steps + self.envs
+        replay = ring.add(state.replay, transitions)
+
+        batch = ring.sample(replay, jax.random.uniform(row_key, (draws,)))
+        rewards = reward(batch)
+        batch = batch._replace(action=2.0 * (batch.action - low) / (high - low) - 1.0)
+        noise = jax.random.normal(noise_key, (draws, 2, len(self.low)))
+        minibatches = jax.tree.map(
+            lambda x: x.reshape(-1, settings.batch_size, *x.shape[1:]), (batch, rewards, noise)
+        )
+        ready = steps > settings.random_steps
+        fraction = jnp.minimum(steps / state.total_steps, 1.0)
+        rate = optax.incremental_update(
+            settings.final_learning_rate, settings.learning_rate, fraction
+        )
+        update = partial(_update, settings, -float(len(self.low)), rate)
+        nothing = jnp.zeros(settings.updates_per_iteration)
+        learned, metrics = jax.lax.cond(
+            ready,
+            lambda: jax.lax.scan(update, state.learned, minibatches),
+            lambda: (state.learned, dict.fromkeys(_METRICS, nothing)),
+        )
+
+        noise = jax.random.normal(action_key, (self.envs, len(self.low)))
+        chosen, _ = _sample_action(learned.networks.actor, next_observations, noise)
+        # The error function makes a normal number uniform: the same draw serves both.
+        actions = jnp.where(ready, chosen, jax.scipy.special.erf(noise / np.sqrt(2.0)))
+        key = jax.random.key_data(key)
+        state = SACState(learned, replay, key, steps, state.total_steps)
+        return state, _to_bounds(actions, low, high), jax.tree.map(jnp.mean, metrics)
+
+    def policy(self, state: SACState) -> Policy:
+        """The averaged actor, copied: the buffers of `state` go with the next iteration."""
+        actor = state.learned.average_actor
+        return _copy(Policy(actor, np.float32(self.low), np.float32(self.high)))
+
+
+_ADAM = optax.scale_by_adam()
+_METRICS = ("critic_loss", "actor_loss", "entropy", "temperature", "value", "reward")
+
+
+def _update(
+    settings: SACSettings,
+    target_entropy: float,
+    learning_rate: Array,
+    learned: Learned,
+    minibatch: tuple[Transitions, Array, Array],
+) -> tuple[Learned, Metrics]:
+    """One gradient step on everything, then the two slow copies follow."""
+    networks, target_critics, average_actor, optimiser = learned
+    grads, metrics = jax.grad(_loss, has_aux=True)(
+        networks, target_critics, *minibatch, settings.gamma, target_entropy
+    )
+    directions, optimiser = _ADAM.update(grads, optimiser)
+    networks = jax.tree.map(lambda p, d: p - learning_rate * d, networks, directions)
+    follow = partial(optax.incremental_update, step_size=settings.tau)
+    learned = Learned(
+        networks,
+        follow(networks.critics, target_critics),
+        follow(networks.actor, average_actor),
+        optimiser,
+    )
+    return learned, metrics
+
+
+def _loss(
+    networks: Networks,
+    target_critics: tuple[Layers, Layers],
+    batch: Transitions,
+    rewards: Float[Array, " batch"],
+    noise: Float[Array, "batch 2 action_dim"],
+    gamma: float,
+    target_entropy: float,
+) -> tuple[Float[Array, ""], Metrics]:
+    """The losses of arXiv:1812.05905 added up: critics (eq. 5, 6), actor (7, 9), temperature (18).
+
+    Each depends on its own parameters only, the others being held constant, so that the gradient
+    of the sum is the three gradients. Actions are in [-1, 1] here.
+    """
+    constant = jax.lax.stop_gradient(networks)
+    temperature = jnp.exp(constant.log_temperature)
+
+    next_action, next_log_prob = _sample_action(constant.actor, batch.next_observation, noise[:, 0])
+    next_value = _values(target_critics, batch.next_observation, next_action).min(0)
+    soft_value = next_value - temperature * next_log_prob  # (batch,)
+    # A time limit is no termination: the value beyond it counts.
+    target = rewards + gamma * jnp.where(batch.terminated, 0.0, soft_value)
+    values = _values(networks.critics, batch.observation, batch.action)  # (2, batch)
+    critic_loss = 0.5 * jnp.square(values - target).mean(1).sum()
+
+    action, log_prob = _sample_action(networks.actor, batch.observation, noise[:, 1])
+    value = _values(constant.critics, batch.observation, action).min(0)
+    actor_loss = (temperature * log_prob - value).mean()
+    entropy = -jax.lax.stop_gradient(log_prob).mean()
+    temperature_loss = networks.log_temperature * (entropy - target_entropy)
+    measured = (critic_loss, actor_loss, entropy, temperature, values.mean(), rewards.mean())
+    return critic_loss + actor_loss + temperature_loss, dict(zip(_METRICS, measured, strict=True))
+
+
+def _values(
+    critics: tuple[Layers, Layers],
+    observations: Float[Array, "batch obs_dim"],
+    actions: Float[Array, "batch action_dim"],
+) -> Float[Array, "2 batch"]:
+    inputs = jnp.concatenate([observations, actions], axis=-1)
+    return jnp.stack([_apply(critic, inputs)[:, 0] for critic in critics])
+
+
+def _sample_action(
+    actor: Layers,
+    observations: Float[Array, "batch obs_dim"],
+    noise: Float[Array, "batch action_dim"],
+) -> tuple[Float[Array, "batch action_dim"], Float[Array, " batch"]]:
+    """Actions in [-1, 1] and their log-likelihood: arXiv:1812.05905, appendix C, eq. 26.
+
+    log(1 - tanh(u)^2) is written as 2 (log 2 - u - softplus(-2u)), which does not underflow.
+    """
+    mean, log_std = _gaussian(actor, observations)
+    u = mean + jnp.exp(log_std) * noise
+    log_normal = -0.5 * jnp.square(noise) - log_std - 0.5 * np.log(2.0 * np.pi)
+    log_slope = 2.0 * (np.log(2.0) - u - jax.nn.softplus(-2.0 * u))
+    return jnp.tanh(u), (log_normal - log_slope).sum(-1)
+
+
+def _gaussian(actor: Layers, observations: Float[Array, "batch obs_dim"]) -> tuple[Array, Array]:
+    """Mean and log of the standard deviation, (batch, action_dim) each, before the tanh."""
+    mean, log_std = jnp.split(_apply(actor, observations), 2, axis=-1)
+    return mean, jnp.clip(log_std, -20.0, 2.0)
+
+
+def _to_bounds(action: Array, low: Array, high: Array) -> Array:
+    return low + 0.5 * (action + 1.0) * (high - low)
+
+
+def _apply(layers: Layers, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
+    *hidden, last = layers
+    for layer in hidden:
+        x = jax.nn.relu(x @ layer[:-1] + layer[-1])
+    return x @ last[:-1] + last[-1]
+
+
+def _init_layers(rng: np.random.Generator, sizes: tuple[int, ...]) -> Layers:
+    """Uniform within 1/sqrt(inputs), bias too: torch's default, hence Stable-Baselines3's."""
+    return tuple(
+        rng.uniform(-(inputs**-0.5), inputs**-0.5, (inputs + 1, outputs)).astype(np.float32)
+        for inputs, outputs in pairwise(sizes)
+    )
+
+
+def _copy(tree: Tree) -> Tree:
+    """Arrays of their own: a buffer that is shared cannot be donated."""
+    return jax.tree.map(lambda x: jnp.asarray(np.array(x)), tree)

@@ -1,0 +1,226 @@
+"""The outer loop: judgments -> preferences -> reward model -> policy -> evaluation.
+
+Every stage leaves its result in the run folder, whole or not at all, and `advance` does what is
+not there yet: a run and its resumption are the same call. The policy is learned in sessions. A
+session starts from environments reset by a seed of its own and ends with a checkpoint, so a
+resumed run goes through the same states as one that was never interrupted, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from volition.compilation import enable_cache
+from volition.envs.scene import open_scene
+from volition.errors import InputError
+from volition.evaluation import evaluate
+from volition.goal import Goal
+from volition.judges.recorded import read_recording
+from volition.judging import import_recording
+from volition.judgment import Preference, derive_preferences
+from volition.learners.sac import Policy
+from volition.progress import Listener, Progress
+from volition.reward import FILE, PreferenceData, RewardModel, check_inputs, fit
+from volition.rollout import Rollout
+from volition.run_folder import RunFolder, Settings
+from volition.segment import content_id
+from volition.store import Store
+from volition.task import EnvironmentSection, GoalSection, Task
+from volition.tensors import read_description, write_whole
+from volition.training import learn_policy, load_policy, make_learner, save_policy
+
+
+def train(
+    task: str | Path | Task,
+    goal: Goal | None = None,
+    *,
+    judgments: str | Path | None = None,
+    out: str | Path | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    symmetric: bool = False,
+    listener: Listener = lambda _: None,
+) -> Run:
+    """Trains an agent to reach a goal, on judgments alone.
+
+    Args:
+        task: A bundled task's name, a task folder, or an environment id together with `goal`.
+        goal: What is wanted, where `task` is an environment id.
+        judgments: One of the task's sets of recorded judgments, or a path to others.
+        out: The run folder; by default a new one under `runs/`.
+        steps: Environment steps; the task's own number by default.
+        seed: Of everything random.
+        symmetric: Use the symmetries that the task declares.
+        listener: Is told how the run is getting on.
+
+    Raises:
+        VolitionError: One of its kinds, with what is wrong and what to do.
+    """
+    if goal is not None:
+        task = task_for(str(task), goal)
+    elif not isinstance(task, Task):
+        task = Task.find(str(task))
+    run = Run.create(task, judgments, out, steps=steps, seed=seed, symmetric=symmetric)
+    run.advance(listener)
+    return run
+
+
+def task_for(env_id: str, goal: Goal) -> Task:
+    """A task made on the fly from an environment's id and a goal."""
+    name = env_id.rpartition("/")[2].lower()
+    absolute = [[str(path.absolute()) for path in some] for some in (goal.images,
+                goal.counterexamples)]  # fmt: skip
+    section = GoalSection(
+        text=goal.text, images=tuple(absolute[0]), counterexamples=tuple(absolute[1]),
+        principles=goal.principles,
+    )  # fmt: skip
+    return Task(name=name, environment=EnvironmentSection(id=env_id), goal=section)
+
+
+class Run:
+    """A run folder, and the stages that fill it."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(
+        cls, task: Task, judgments: str | Path | None = None, out: str | Path | None = None, *,
+        steps: int | None = None, seed: int = 0, symmetric: bool = False,
+    ) -> Run:  # fmt: skip
+        """A run with its judgments in the store, and nothing learned yet.
+
+        Raises:
+            VolitionError: The judgments, the environment or the folder will not do. Nothing is
+                left behind then.
+        """
+        chosen = str(judgments) if judgments is not None else None
+        source = task.judgments_folder(chosen)
+        name = chosen or (task.judgments.default if task.judgments else source.name)
+        if symmetric and not task.reward.symmetries:
+            raise InputError(f"the task {task.name} declares no symmetry to use")
+        settings = Settings(name, symmetric, steps or task.training.steps, seed)
+        check_environment(task, settings)
+        scene = open_scene(task.environment.id, task.environment.kwargs)
+        path = Path(out) if out else Path("runs") / f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
+            goal_id = store.add_goal(task.stated_goal())
+            recording = read_recording(source, Path(name).name, goal_id, scene, task.view)
+            import_recording(recording, store)
+            for sheet in recording.sheets:
+                folder.sheets.mkdir(exist_ok=True)
+                shutil.copyfile(sheet, folder.sheets / sheet.name)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """The run in a folder."""
+        return cls(RunFolder.open(Path(path)))
+
+    @property
+    def reward_model(self) -> RewardModel:
+        """The reward model; normalised over the replay once the policy is learned."""
+        return RewardModel.load(self.folder.reward_model)
+
+    @property
+    def policy(self) -> Policy:
+        """The learned policy: float32 (batch, obs_dim) to actions (batch, action_dim)."""
+        return load_policy(self.folder)
+
+    def advance(self, listener: Listener = lambda _: None) -> dict[str, Any]:
+        """Does every stage that is not done yet; returns the result, as in `result.json`.
+
+        Raises:
+            Interrupted: Ctrl-C was pressed; a checkpoint has been written.
+        """
+        enable_cache()
+        if self.folder.result.is_file():
+            return self.folder.read(self.folder.result)
+        started = time.perf_counter()
+        with self.folder.open_store() as store:
+            learned = learn_reward(self.folder, store)
+            cost, judges = store.cost_usd(), store.judges().values()
+        told = Progress("policy", total_steps=self.folder.settings.steps,
+                        judgments=learned["judgments"],
+                        heldout_accuracy=learned["heldout"]["share"])  # fmt: skip
+        listener(told)
+        history = learn_policy(self.folder, self.reward_model, told, listener)
+        save_policy(self.folder)
+        listener(replace(told, stage="evaluation", env_steps=history[-1]["env_steps"]))
+        settings, task = self.folder.settings, self.folder.task
+        evaluation = evaluate(self.policy, self.reward_model, task.environment, settings.episodes)
+        write_whole(self.folder.evaluation, json.dumps(evaluation.as_dict()))
+        result = {
+            "run": str(self.folder.path),
+            "task": task.name,
+            "judge": ", ".join(judge.name for judge in judges),
+            "simulated": any(judge.simulated for judge in judges),
+            "judgments": learned["judgments"],
+            "cost_usd": cost,
+            "return_mean": evaluation.mean,
+            "return_std": evaluation.std,
+            "episodes": settings.episodes,
+            "heldout_accuracy": learned["heldout"]["share"],
+            "env_steps": history[-1]["env_steps"],
+            "updates_per_s": float(np.median([session["updates_per_s"] for session in history])),
+            "wall_s": time.perf_counter() - started,
+            "seed": settings.seed,
+        }
+        write_whole(self.folder.result, json.dumps(result, indent=2))
+        return result
+
+
+def check_environment(task: Task, settings: Settings) -> None:
+    """That the learner can act in the environment, and the reward model see what the task says.
+
+    Raises:
+        EnvironmentUnsupported, InputError: It cannot.
+    """
+    with closing(Rollout(task.environment, 1)) as rollout:
+        learner = make_learner(rollout, task, settings)
+        check_inputs(task.reward, learner.observation_dim)
+
+
+# Reward model --------------------------------------------------------------------------------
+
+
+def learn_reward(folder: RunFolder, store: Store) -> dict[str, Any]:
+    """Fits the reward model to the store's judgments, unless that has been done.
+
+    Returns:
+        What is known of the fit: `judgments`, `heldout`, `strength`, `preferences`.
+    """
+    file = folder.reward_model / FILE
+    if file.is_file():
+        return read_description(file)
+    settings, judgments = folder.settings, store.judgments()
+    preferences = derive_preferences(judgments)
+    data = PreferenceData.gather(store.comparisons(), preferences)
+    fitted = fit(data, folder.task.reward, settings.symmetric, settings.seed)
+    correct, total = fitted.heldout
+    fitted.model.save(
+        folder.reward_model,
+        judgments=len(judgments),
+        preferences=digest(preferences),
+        symmetric=settings.symmetric,
+        strength=fitted.strength,
+        log_loss={str(strength): loss for strength, loss in fitted.log_loss.items()},
+        heldout={"correct": correct, "total": total, "share": fitted.heldout.share,
+                 "interval": fitted.heldout.interval},
+    )  # fmt: skip
+    return read_description(file)
+
+
+def digest(preferences: Sequence[Preference]) -> str:
+    """Names what a reward model was fitted to, so that `verify` can derive it again."""
+    rows = [(p.comparison_id, p.p_first, p.weight) for p in preferences]
+    return content_id(json.dumps(rows).encode())

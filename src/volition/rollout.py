@@ -1,0 +1,97 @@
+"""Vector environments stepped on the host: transitions for the learner, returns for evaluation.
+
+The environment's own reward is summed here for the evaluation log, and goes nowhere else: what a
+learner gets has no field for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from volition.envs.scene import make_env
+from volition.learners.base import Transitions
+from volition.task import EnvironmentSection
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of every environment gave.
+
+    Attributes:
+        transitions: (envs, ...) for the learner; no reward.
+        observations: float32 (envs, obs_dim) to act on next, after any reset.
+        ended: bool (envs,), where an episode ended.
+        true_returns: float (envs,), the environment's own return of the episode so far. For the
+            evaluation log only.
+    """
+
+    transitions: Transitions
+    observations: Array
+    ended: Array
+    true_returns: Array
+
+
+class Rollout:
+    """`envs` copies of an environment side by side."""
+
+    def __init__(self, environment: EnvironmentSection, envs: int) -> None:
+        def make() -> gymnasium.Env[Any, Any]:
+            made: gymnasium.Env[Any, Any] = make_env(
+                environment.id, environment.kwargs, disable_env_checker=True
+            )
+            return made
+
+        self._env: Any = SyncVectorEnv([make] * envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        self._observations: Array = np.zeros(0)
+        self._returns: Array = np.zeros(envs)
+        self.envs = envs
+
+    @property
+    def observation_space(self) -> gymnasium.Space[Any]:
+        space: gymnasium.Space[Any] = self._env.single_observation_space
+        return space
+
+    @property
+    def action_space(self) -> gymnasium.Space[Any]:
+        space: gymnasium.Space[Any] = self._env.single_action_space
+        return space
+
+    @property
+    def episode_limit(self) -> int | None:
+        """The number of steps after which the environment cuts an episode, if it does."""
+        spec = self._env.envs[0].spec
+        return spec.max_episode_steps if spec else None
+
+    def reset(self, seed: int) -> Array:
+        """Starts every environment anew; returns what is observed: float32 (envs, obs_dim)."""
+        observations, _ = self._env.reset(seed=seed)
+        self._observations = np.asarray(observations, np.float32)
+        self._returns = np.zeros(self.envs)
+        return self._observations
+
+    def step(self, actions: Array) -> Step:
+        """Takes one step in every environment."""
+        observed, rewards, terminated, truncated, info = self._env.step(actions)
+        ended = terminated | truncated
+        observations = np.asarray(observed, np.float32).copy()
+        reached = observations
+        if ended.any():
+            reached = observations.copy()
+            for index in np.flatnonzero(ended):
+                reached[index] = info["final_obs"][index]
+        returns = self._returns + rewards
+        transitions = Transitions(self._observations, actions, reached, terminated.copy())
+        self._observations = observations
+        self._returns = np.where(ended, 0.0, returns)
+        return Step(transitions, observations, ended, returns)
+
+    def close(self) -> None:
+        self._env.close()

@@ -1,0 +1,125 @@
+"""Frame, Segment, Comparison: what is put to a judge. Frozen values with content hashes, no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.uint8]
+Observations = npt.NDArray[np.float32]
+State = Mapping[str, float]
+
+ID_LENGTH = 16
+
+
+def content_id(*parts: bytes) -> str:
+    """Hash of `parts`, each preceded by its length when there is more than one."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if len(parts) > 1:
+            digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()[:ID_LENGTH]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """What the judge sees of a state.
+
+    Attributes:
+        pixels: uint8 (height, width, 3), RGB.
+    """
+
+    pixels: Pixels
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+            raise ValueError(
+                f"a frame is uint8 (height, width, 3), not {self.pixels.dtype} {self.pixels.shape}"
+            )
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the decoded RGB pixels, row by row: the same for any encoding of them."""
+        return content_id(self.pixels.tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frame) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """One state, or a clip of several, with the frames that show it.
+
+    Attributes:
+        observations: float32 (T, ...), what the reward model and the policy see. T = 1 is a state.
+        frames: What the judge sees: one frame for a state, a storyboard for a clip.
+        state: The environment's own state where it is known (radians, metres and so on, as the
+            environment defines them), so that the frame can be drawn again.
+    """
+
+    observations: Observations
+    frames: tuple[Frame, ...]
+    state: State = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.observations.dtype != np.float32 or self.observations.ndim < 2:
+            raise ValueError(
+                "a segment's observations are float32 (T, ...), "
+                f"not {self.observations.dtype} {self.observations.shape}"
+            )
+        if not np.isfinite(self.observations).all():
+            raise ValueError(f"a segment's observations are not finite: {self.observations}")
+        if not self.frames:
+            raise ValueError("a segment has no frame: a judge could not see it")
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of what the judge sees and what the reward model sees."""
+        shape = np.array(self.observations.shape, np.int64)
+        frame_ids = "".join(frame.id for frame in self.frames).encode()
+        return content_id(frame_ids, shape.tobytes(), self.observations.tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Segment) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two segments put under a goal. It has no presentation order: `between` sorts by id."""
+
+    goal_id: str
+    first: Segment
+    second: Segment
+
+    def __post_init__(self) -> None:
+        if self.first.id >= self.second.id:
+            raise ValueError(
+                f"a comparison holds two different segments in the order of their ids, "
+                f"not {self.first.id} and {self.second.id}: build it with Comparison.between"
+            )
+
+    @classmethod
+    def between(cls, goal_id: str, one: Segment, other: Segment) -> Comparison:
+        """The comparison of two segments, whichever way round they are given.
+
+        Raises:
+            ValueError: The two segments are the same; identical states are never asked.
+        """
+        first, second = sorted((one, other), key=lambda segment: segment.id)
+        return cls(goal_id, first, second)
+
+    @property
+    def id(self) -> str:
+        return content_id(self.goal_id.encode(), self.first.id.encode(), self.second.id.encode())

@@ -1,0 +1,447 @@
+"""The store of a run's judgments: an append-only SQLite file beside a folder of PNG frames.
+
+This is the only module that speaks SQL. Rows are named by the hash of their content, inserted if
+they are new and otherwise left alone; triggers refuse every change and deletion. A frame's PNG is
+on disk before any row names it, and a judgment is on disk before anybody uses it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from volition.errors import StoreError
+from volition.goal import Goal
+from volition.judgment import (
+    Failure,
+    JudgeIdentity,
+    Judgment,
+    Order,
+    Preference,
+    Reply,
+    Verdict,
+    derive_preferences,
+)
+from volition.segment import Comparison, Frame, Segment, content_id
+
+DATABASE = "judgments.sqlite"
+FRAMES = "frames"
+
+MIGRATIONS = (
+    # 1: goals, what was seen, who judged, what came back, what it meant
+    """
+    CREATE TABLE frames (id TEXT PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL)
+        STRICT;
+    CREATE TABLE goals (id TEXT PRIMARY KEY, text TEXT NOT NULL, principles TEXT NOT NULL)
+        STRICT;
+    CREATE TABLE goal_pictures (
+        goal_id TEXT NOT NULL REFERENCES goals (id),
+        position INTEGER NOT NULL,
+        frame_id TEXT NOT NULL REFERENCES frames (id),
+        counterexample INTEGER NOT NULL CHECK (counterexample IN (0, 1)),
+        PRIMARY KEY (goal_id, position)) STRICT;
+    CREATE TABLE segments (
+        id TEXT PRIMARY KEY, shape TEXT NOT NULL, observations BLOB NOT NULL, state TEXT NOT NULL)
+        STRICT;
+    CREATE TABLE segment_frames (
+        segment_id TEXT NOT NULL REFERENCES segments (id),
+        position INTEGER NOT NULL,
+        frame_id TEXT NOT NULL REFERENCES frames (id),
+        PRIMARY KEY (segment_id, position)) STRICT;
+    CREATE TABLE comparisons (
+        id TEXT PRIMARY KEY,
+        goal_id TEXT NOT NULL REFERENCES goals (id),
+        first_id TEXT NOT NULL REFERENCES segments (id),
+        second_id TEXT NOT NULL REFERENCES segments (id),
+        CHECK (first_id < second_id)) STRICT;
+    CREATE TABLE judges (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL,
+        simulated INTEGER NOT NULL CHECK (simulated IN (0, 1)), settings TEXT NOT NULL) STRICT;
+    CREATE TABLE replies (
+        id TEXT PRIMARY KEY,
+        judge_id TEXT NOT NULL REFERENCES judges (id),
+        raw TEXT NOT NULL,
+        prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+        cost_usd REAL NOT NULL CHECK (cost_usd >= 0), latency_s REAL NOT NULL,
+        stored_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))) STRICT;
+    CREATE TABLE judgments (
+        sequence INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        reply_id TEXT NOT NULL REFERENCES replies (id),
+        comparison_id TEXT NOT NULL REFERENCES comparisons (id),
+        presentation TEXT NOT NULL CHECK (presentation IN ('forward', 'swapped')),
+        p_shown_first REAL CHECK (p_shown_first BETWEEN 0 AND 1),
+        failure_kind TEXT, failure_message TEXT,
+        CHECK ((p_shown_first IS NULL) <> (failure_kind IS NULL))) STRICT;
+    CREATE INDEX judgments_by_comparison ON judgments (comparison_id);
+    """,
+)
+TABLES = (
+    "frames goals goal_pictures segments segment_frames comparisons judges replies judgments"
+).split()
+
+
+def append_only(table: str) -> str:
+    """Triggers that refuse to change or delete a row of `table`."""
+    return "".join(
+        f"CREATE TRIGGER IF NOT EXISTS {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;"
+        for verb in ("UPDATE", "DELETE")
+    )
+
+
+class Store:
+    """Judgments, and all that they are about, in one folder. Use `open` or `create`."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._connection = connection
+
+    @classmethod
+    def create(cls, folder: Path) -> Self:
+        """A store in `folder`, made if it is not there yet."""
+        (folder / FRAMES).mkdir(parents=True, exist_ok=True)
+        return cls._connect(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The store in `folder`.
+
+        Raises:
+            StoreError: There is none, or the file is damaged.
+        """
+        if not (folder / DATABASE).is_file():
+            raise StoreError(f"{folder} holds no {DATABASE}: it is not a run folder")
+        return cls._connect(folder)
+
+    @classmethod
+    def _connect(cls, folder: Path) -> Self:
+        path = folder / DATABASE
+        try:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+            _migrate(connection)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{path} cannot be read as a database ({error}). Restore the file from a copy; "
+                f"`volition verify {folder}` lists what else is damaged"
+            ) from error
+        return cls(folder, connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Writing -------------------------------------------------------------------------------
+
+    def add_goal(self, goal: Goal) -> str:
+        """Stores the goal with its pictures; returns its id."""
+        pictures = [(read_frame(path), 0) for path in goal.images]
+        pictures += [(read_frame(path), 1) for path in goal.counterexamples]
+        goal_id = _goal_id(
+            goal.text, goal.principles, [(frame.id, counter) for frame, counter in pictures]
+        )
+        with self._transaction() as sql:
+            self._add_frames(sql, [frame for frame, _ in pictures])
+            sql.execute(
+                "INSERT OR IGNORE INTO goals VALUES (?, ?, ?)",
+                (goal_id, goal.text, json.dumps(goal.principles)),
+            )
+            sql.executemany(
+                "INSERT OR IGNORE INTO goal_pictures VALUES (?, ?, ?, ?)",
+                [
+                    (goal_id, position, frame.id, counter)
+                    for position, (frame, counter) in enumerate(pictures)
+                ],
+            )
+        return goal_id
+
+    def add_judge(self, judge: JudgeIdentity) -> str:
+        """Stores who judges; returns the judge's id."""
+        settings = json.dumps(dict(judge.settings), sort_keys=True)
+        with self._transaction() as sql:
+            sql.execute(
+                "INSERT OR IGNORE INTO judges VALUES (?, ?, ?, ?)",
+                (judge.id, judge.name, int(judge.simulated), settings),
+            )
+        return judge.id
+
+    def add_comparisons(self, comparisons: Iterable[Comparison]) -> None:
+        """Stores comparisons with their segments and frames."""
+        comparisons = list(comparisons)
+        segments = {s.id: s for c in comparisons for s in (c.first, c.second)}
+        with self._transaction() as sql:
+            self._add_frames(sql, [f for s in segments.values() for f in s.frames])
+            sql.executemany(
+                "INSERT OR IGNORE INTO segments VALUES (?, ?, ?, ?)",
+                [
+                    (s.id, json.dumps(s.observations.shape), s.observations.tobytes(),
+                     json.dumps(dict(s.state)))
+                    for s in segments.values()
+                ],
+            )  # fmt: skip
+            sql.executemany(
+                "INSERT OR IGNORE INTO segment_frames VALUES (?, ?, ?)",
+                [
+                    (s.id, position, frame.id)
+                    for s in segments.values()
+                    for position, frame in enumerate(s.frames)
+                ],
+            )
+            sql.executemany(
+                "INSERT OR IGNORE INTO comparisons VALUES (?, ?, ?, ?)",
+                [(c.id, c.goal_id, c.first.id, c.second.id) for c in comparisons],
+            )
+
+    def add_replies(self, judge_id: str, replies: Iterable[Reply]) -> None:
+        """Stores replies as they came, before anything reads them."""
+        with self._transaction() as sql:
+            sql.executemany(
+                "INSERT OR IGNORE INTO replies (id, judge_id, raw, prompt_tokens, "
+                "completion_tokens, cost_usd, latency_s) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (r.id, judge_id, r.raw, r.prompt_tokens, r.completion_tokens, r.cost_usd,
+                     r.latency_s)
+                    for r in replies
+                ],
+            )  # fmt: skip
+
+    def add_judgments(self, judgments: Iterable[Judgment]) -> None:
+        """Stores judgments. Their replies and comparisons must be there already."""
+        rows = []
+        for judgment in judgments:
+            outcome = judgment.outcome
+            verdict = outcome.p_shown_first if isinstance(outcome, Verdict) else None
+            failure = (
+                (outcome.kind, outcome.message) if isinstance(outcome, Failure) else (None, None)
+            )
+            rows.append(
+                (judgment.id, judgment.reply.id, judgment.comparison_id, judgment.order.value,
+                 verdict, *failure)
+            )  # fmt: skip
+        with self._transaction() as sql:
+            sql.executemany(
+                "INSERT OR IGNORE INTO judgments (id, reply_id, comparison_id, presentation, "
+                "p_shown_first, failure_kind, failure_message) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def _add_frames(self, sql: sqlite3.Connection, frames: Iterable[Frame]) -> None:
+        unique = {frame.id: frame for frame in frames}
+        for frame in unique.values():
+            write_frame(frame, self.frame_path(frame.id))
+        sql.executemany(
+            "INSERT OR IGNORE INTO frames VALUES (?, ?, ?)",
+            [(f.id, f.pixels.shape[1], f.pixels.shape[0]) for f in unique.values()],
+        )
+
+    # Reading -------------------------------------------------------------------------------
+
+    def frame_path(self, frame_id: str) -> Path:
+        return self.folder / FRAMES / f"{frame_id}.png"
+
+    def frame(self, frame_id: str) -> Frame:
+        """The frame with this id, its pixels checked against it."""
+        frame = read_frame(self.frame_path(frame_id))
+        if frame.id != frame_id:
+            raise StoreError(
+                f"{self.frame_path(frame_id)}: its pixels hash to {frame.id}, not to its name; "
+                "the file was changed after it was judged. Restore it from a copy"
+            )
+        return frame
+
+    def judges(self) -> dict[str, JudgeIdentity]:
+        """Every judge by id."""
+        rows = self._read("SELECT id, name, simulated, settings FROM judges ORDER BY id")
+        return {
+            judge_id: JudgeIdentity(name, bool(simulated), json.loads(settings))
+            for judge_id, name, simulated, settings in rows
+        }
+
+    def goal_texts(self) -> dict[str, str]:
+        """The words of every goal by the goal's id."""
+        return dict(self._read("SELECT id, text FROM goals"))
+
+    def segments(self) -> dict[str, Segment]:
+        """Every segment by id, with its frames."""
+        frame_ids: dict[str, list[str]] = {}
+        for segment_id, frame_id in self._read(
+            "SELECT segment_id, frame_id FROM segment_frames ORDER BY segment_id, position"
+        ):
+            frame_ids.setdefault(segment_id, []).append(frame_id)
+        frames = {i: self.frame(i) for i in {i for ids in frame_ids.values() for i in ids}}
+        return {
+            segment_id: Segment(
+                np.frombuffer(blob, np.float32).reshape(json.loads(shape)),
+                tuple(frames[i] for i in frame_ids[segment_id]),
+                json.loads(state),
+            )
+            for segment_id, shape, blob, state in self._read("SELECT * FROM segments ORDER BY id")
+        }
+
+    def comparisons(self) -> dict[str, Comparison]:
+        """Every comparison by id, in the order in which they were stored."""
+        segments = self.segments()
+        rows = self._read(
+            "SELECT id, goal_id, first_id, second_id FROM comparisons ORDER BY comparisons.rowid"
+        )
+        return {
+            comparison_id: Comparison(goal_id, segments[first_id], segments[second_id])
+            for comparison_id, goal_id, first_id, second_id in rows
+        }
+
+    def judgments(self) -> list[Judgment]:
+        """Every judgment, in the order in which they were stored."""
+        rows = self._read(
+            "SELECT j.comparison_id, r.judge_id, j.presentation, j.p_shown_first, j.failure_kind, "
+            "j.failure_message, r.id, r.raw, r.prompt_tokens, r.completion_tokens, r.cost_usd, "
+            "r.latency_s FROM judgments j JOIN replies r ON r.id = j.reply_id ORDER BY j.sequence"
+        )
+        return [
+            Judgment(
+                comparison_id,
+                judge_id,
+                Order(order),
+                Failure(kind, message or "") if probability is None else Verdict(probability),
+                Reply(*reply),
+            )
+            for comparison_id, judge_id, order, probability, kind, message, *reply in rows
+        ]
+
+    def preferences(self) -> list[Preference]:
+        """What a learner may use, derived anew from the judgments."""
+        return derive_preferences(self.judgments())
+
+    def cost_usd(self) -> float:
+        """What all replies cost, in US dollars."""
+        ((cost,),) = self._read("SELECT coalesce(sum(cost_usd), 0) FROM replies")
+        return float(cost)
+
+    # Checking ------------------------------------------------------------------------------
+
+    def verify(self) -> list[str]:
+        """Re-hashes everything and follows every reference; returns one line for each defect."""
+        defects = [
+            f"{DATABASE}: {line}"
+            for (line,) in self._read("PRAGMA integrity_check")
+            if line != "ok"
+        ]
+        defects += [
+            f"{DATABASE}: row {row} of {table} refers to a row of {parent} that is not there"
+            for table, row, parent, _ in self._read("PRAGMA foreign_key_check")
+        ]
+        for (frame_id,) in self._read("SELECT id FROM frames ORDER BY id"):
+            try:
+                self.frame(frame_id)
+            except StoreError as error:
+                defects.append(str(error))
+        return defects or [*self._verify_goals(), *self._verify_ids()]
+
+    def _verify_goals(self) -> Iterator[str]:
+        for goal_id, text, principles in self._read("SELECT * FROM goals"):
+            pictures = self._read(
+                "SELECT frame_id, counterexample FROM goal_pictures WHERE goal_id = ? "
+                "ORDER BY position",
+                goal_id,
+            )
+            if _goal_id(text, json.loads(principles), pictures) != goal_id:
+                yield f"{DATABASE}: goal {goal_id} does not match the hash of its content"
+
+    def _verify_ids(self) -> Iterator[str]:
+        named: list[tuple[str, str, str]] = [
+            ("judge", name, judge.id) for name, judge in self.judges().items()
+        ]
+        named += [("segment", name, segment.id) for name, segment in self.segments().items()]
+        try:
+            named += [("comparison", name, c.id) for name, c in self.comparisons().items()]
+            ids = [judgment_id for (judgment_id,) in self._read(
+                "SELECT id FROM judgments ORDER BY sequence")]  # fmt: skip
+            named += [
+                ("judgment", name, judgment.id)
+                for name, judgment in zip(ids, self.judgments(), strict=True)
+            ]
+        except ValueError as error:
+            yield f"{DATABASE}: {error}"
+        for kind, name, actual in named:
+            if name != actual:
+                yield f"{DATABASE}: {kind} {name} does not match the hash of its content"
+
+    # SQLite --------------------------------------------------------------------------------
+
+    def _read(self, query: str, *arguments: object) -> list[tuple]:  # type: ignore[type-arg]
+        try:
+            return self._connection.execute(query, arguments).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.folder / DATABASE} is damaged: {error}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of the block is written, or nothing."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException as error:
+            self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"{self.folder / DATABASE} refused a row: {error}") from error
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise sqlite3.DatabaseError(
+            f"it is of form {version}, and this version of Volition knows {len(MIGRATIONS)}"
+        )
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        triggers = "".join(append_only(table) for table in TABLES)
+        connection.executescript(
+            f"BEGIN; {script} {triggers} PRAGMA user_version = {number}; COMMIT;"
+        )
+
+
+def _goal_id(text: str, principles: Iterable[str], pictures: Iterable[tuple[str, int]]) -> str:
+    described = [text, list(principles), [list(picture) for picture in pictures]]
+    return content_id(json.dumps(described).encode())
+
+
+def read_frame(path: Path) -> Frame:
+    """A picture file as a frame.
+
+    Raises:
+        StoreError: There is no such file, or it is not a picture.
+    """
+    try:
+        with Image.open(path) as image:
+            return Frame(np.asarray(image.convert("RGB")))
+    except FileNotFoundError:
+        raise StoreError(f"{path}: the picture is missing") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise StoreError(f"{path} is not a picture that can be read: {error}") from error
+
+
+def write_frame(frame: Frame, path: Path) -> None:
+    """Writes a frame as PNG, whole or not at all; a file that is there already is kept."""
+    if path.exists():
+        return
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    Image.fromarray(frame.pixels).save(partial, format="png", compress_level=1)
+    partial.replace(path)
