@@ -21,7 +21,10 @@ def enable_cache() -> Path:
 
     given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
     folder = Path(given) if given else platformdirs.user_cache_path("volition") / "jax"
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    for option, value in (
+        ("jax_compilation_cache_dir", str(folder)),
+        ("jax_persistent_cache_min_compile_time_secs", 0.0),
+        ("jax_persistent_cache_min_entry_size_bytes", 0),
+    ):
+        jax.config.update(option, value)  # type: ignore[no-untyped-call]
     return folder

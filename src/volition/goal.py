@@ -36,7 +36,5 @@ class Goal:
             raise ValueError(f"a principle needs words: one of {list(principles)} is empty")
         object.__setattr__(self, "text", text.strip())
         object.__setattr__(self, "images", tuple(Path(image) for image in images))
-        object.__setattr__(
-            self, "counterexamples", tuple(Path(image) for image in counterexamples)
-        )
+        object.__setattr__(self, "counterexamples", tuple(Path(image) for image in counterexamples))
         object.__setattr__(self, "principles", tuple(principles))

@@ -155,7 +155,7 @@ class Run:
         listener(told)
         history = learn_policy(self.folder, self.reward_model, told, listener)
         save_policy(self.folder)
-        listener(replace(told, stage="evaluation", env_steps=history[-1]["env_steps"]))
+        listener(replace(told, stage="evaluation", env_steps=int(history[-1]["env_steps"])))
         settings, task = self.folder.settings, self.folder.task
         evaluation = evaluate(self.policy, self.reward_model, task.environment, settings.episodes)
         write_whole(self.folder.evaluation, json.dumps(evaluation.as_dict()))
@@ -170,10 +170,11 @@ class Run:
             "return_std": evaluation.std,
             "episodes": settings.episodes,
             "heldout_accuracy": learned["heldout"]["share"],
-            "env_steps": history[-1]["env_steps"],
+            "env_steps": int(history[-1]["env_steps"]),
             "updates_per_s": float(np.median([session["updates_per_s"] for session in history])),
             "wall_s": time.perf_counter() - started,
             "seed": settings.seed,
+            "warnings": warnings(learned["heldout"]),
         }
         write_whole(self.folder.result, json.dumps(result, indent=2))
         return result
@@ -188,6 +189,17 @@ def check_environment(task: Task, settings: Settings) -> None:
     with closing(Rollout(task.environment, 1)) as rollout:
         learner = make_learner(rollout, task, settings)
         check_inputs(task.reward, learner.observation_dim)
+
+
+def warnings(heldout: dict[str, Any]) -> list[str]:
+    """What a person should know before believing the result."""
+    if heldout["interval"][0] > 0.5:
+        return []
+    return [
+        f"the reward model decides {heldout['correct']} of {heldout['total']} held-out comparisons "
+        "as the judge did, which is no better than chance: the judgments may be too few, or "
+        "contradict each other, or the reward model may not see what the judge saw"
+    ]
 
 
 # Reward model --------------------------------------------------------------------------------

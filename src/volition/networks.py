@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -33,8 +34,7 @@ def init_layers(rng: np.random.Generator, sizes: tuple[int, ...], *stack: int) -
         bound = inputs**-0.5
         return jnp.asarray(rng.uniform(-bound, bound, (*stack, *shape)).astype(np.float32))
 
-    pairs = zip(sizes[:-1], sizes[1:], strict=True)
-    return tuple(Linear(draw(i, i, o), draw(i, 1, o)) for i, o in pairs)
+    return tuple(Linear(draw(i, i, o), draw(i, 1, o)) for i, o in pairwise(sizes))
 
 
 def apply_layers(

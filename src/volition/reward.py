@@ -11,9 +11,8 @@ their data. The same held-out answers choose the strength of the weight decay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +55,9 @@ class RewardModel(eqx.Module):
     scale: Float[Array, ""]
     inputs: tuple[int, ...] = eqx.field(static=True)
 
-    def members(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, "m *batch"]:
+    def members(
+        self, observations: Float[Array, "*batch obs_dim"]
+    ) -> Float[Array, "members *batch"]:
         """What every member says, in logits: (members, *batch)."""
         seen = observations[..., self.inputs]
         flat = ((seen - self.input_mean) / self.input_scale).reshape(-1, len(self.inputs))
@@ -102,11 +103,9 @@ class RewardModel(eqx.Module):
 
 
 def _blank(inputs: tuple[int, ...], members: int, sizes: tuple[int, ...]) -> RewardModel:
-    one, zeros = np.float32(1), np.zeros(members, np.float32)
+    mean, centre = jnp.zeros(len(inputs)), jnp.zeros(members)
     layers = init_layers(np.random.default_rng(0), (len(inputs), *sizes), members)
-    mean = np.zeros(len(inputs), np.float32)
-    arrays = (mean, mean + 1, zeros, one * 0, one)
-    return RewardModel(layers, *map(jnp.asarray, arrays), inputs)
+    return RewardModel(layers, mean, mean, centre, jnp.zeros(()), jnp.zeros(()), inputs)
 
 
 @eqx.filter_jit
@@ -212,7 +211,9 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     copies = [data.observations]
     copies += [_reflect(data.observations, s) for s in section.symmetries if symmetric]
     augmented = PreferenceData(
-        np.concatenate(copies), np.tile(data.p_first, len(copies)), np.tile(data.weight, len(copies))
+        np.concatenate(copies),
+        np.tile(data.p_first, len(copies)),
+        np.tile(data.weight, len(copies)),
     )
     candidates = _fit_all(rng, augmented, np.tile(folds, len(copies)), inputs)
     logits = _comparison_logits(candidates, data.observations)  # (strengths, members, rows)
@@ -289,18 +290,17 @@ def _fit_all(
         [rng.choice(np.flatnonzero(_kept(folds, m)), (STEPS, BATCH)) for m in range(MEMBERS)], 1
     )  # (steps, members, batch)
     rows = 1 << (len(folds) - 1).bit_length()  # a power of two, so that more data recompiles rarely
-    padded = PreferenceData(
-        *(_pad(array, rows) for array in (standardised, data.p_first, data.weight))
-    )
+    padded = PreferenceData(*(_pad(x, rows) for x in (standardised, data.p_first, data.weight)))
     strengths = jnp.asarray(STRENGTHS, jnp.float32)
     fitted = _train(layers, padded, jnp.asarray(batches, jnp.int32), strengths)
     centre = _centres(fitted, jnp.asarray(standardised.reshape(-1, len(inputs))))
 
-    def every(array: Floats) -> Array:
-        return jnp.asarray(np.broadcast_to(array, (len(STRENGTHS), *np.shape(array))))
+    def every(array: npt.ArrayLike) -> Array:
+        return jnp.asarray(
+            np.broadcast_to(np.asarray(array, np.float32), (len(STRENGTHS), *np.shape(array)))
+        )
 
-    zero, one = np.float32(0), np.float32(1)
-    return RewardModel(fitted, every(mean), every(scale), centre, every(zero), every(one), inputs)
+    return RewardModel(fitted, every(mean), every(scale), centre, every(0), every(1), inputs)
 
 
 def _kept(folds: npt.NDArray[np.int64], member: int) -> npt.NDArray[np.bool_]:
@@ -308,8 +308,8 @@ def _kept(folds: npt.NDArray[np.int64], member: int) -> npt.NDArray[np.bool_]:
     return kept if kept.any() else np.ones_like(kept)
 
 
-def _pad(array: Floats, rows: int) -> Array:
-    return jnp.asarray(np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1)))
+def _pad(array: Floats, rows: int) -> Floats:
+    return np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1))
 
 
 @jax.jit

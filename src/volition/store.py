@@ -85,8 +85,16 @@ MIGRATIONS = (
     """,
 )
 TABLES = (
-    "frames goals goal_pictures segments segment_frames comparisons judges replies judgments"
-).split()
+    "frames",
+    "goals",
+    "goal_pictures",
+    "segments",
+    "segment_frames",
+    "comparisons",
+    "judges",
+    "replies",
+    "judgments",
+)
 
 
 def append_only(table: str) -> str:

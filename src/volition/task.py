@@ -214,8 +214,8 @@ class Task(Section):
         if chosen is None:
             if self.judgments is None:
                 raise InputError(
-                    f"the task {self.name} has no recorded judgments: give some with "
-                    "--judgments PATH"
+                    f"the task {self.name} needs a judge, and has no recorded judgments of its "
+                    "own: give some with --judgments PATH"
                 )
             chosen = self.judgments.default
         path = self.folder / sets[chosen] if chosen in sets else Path(chosen)

@@ -48,7 +48,7 @@ class StateReward(eqx.Module):
     model: RewardModel
 
     def __call__(self, transitions: Transitions) -> jax.Array:
-        return self.model(transitions.next_observation)
+        return self.model(jnp.asarray(transitions.next_observation))
 
 
 def make_learner(rollout: Rollout, task: Task, settings: Settings) -> SAC:

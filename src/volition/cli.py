@@ -1,0 +1,262 @@
+"""The command line: parse, call, print. Every verb imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import Positional, arg
+
+from volition.errors import InputError, Interrupted, VolitionError
+
+
+def option(metavar: str, help: str) -> Any:
+    """An option whose help shows neither Python's types nor an absent default."""
+    return arg(metavar=metavar, help=help, help_behavior_hint="")
+
+
+Json = Annotated[
+    bool,
+    arg(help="Make the last line of standard output one JSON object.", help_behavior_hint=""),
+]
+STARTED = time.perf_counter()
+
+Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
+
+
+def train(
+    task: Annotated[
+        Positional[str | None], option("TASK", "A bundled task, or a task folder.")
+    ] = None,
+    *,
+    env: Annotated[
+        str | None, option("ID", "In place of TASK: a Gymnasium environment's id.")
+    ] = None,
+    goal: Annotated[str | None, option("TEXT", "With --env: what is wanted, in words.")] = None,
+    judgments: Annotated[
+        str | None,
+        option(
+            "SET|PATH",
+            "Recorded judgments: one of the task's sets by name, a folder, or a JSONL file.",
+        ),
+    ] = None,
+    symmetries: Annotated[
+        bool,
+        arg(
+            help="Let the reward model use the symmetries that the task declares.",
+            help_behavior_hint="",
+        ),
+    ] = False,
+    steps: Annotated[
+        int | None, option("N", "Environment steps; by default the task's own.")
+    ] = None,
+    seed: Annotated[int, arg(help="Of everything random.")] = 0,
+    out: Annotated[
+        Path | None, option("FOLDER", "The run folder; by default a new one under runs/.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Train an agent to reach a goal, on judgments alone.
+
+    Judgments become preferences, preferences a reward model, and the reward model is the only
+    signal the policy is trained on. The environment's own reward is measured, never used.
+    """
+    from volition.goal import Goal
+    from volition.loop import Run, task_for
+    from volition.task import Task
+
+    if (task is None) == (env is None):
+        raise InputError("give either a TASK or --env ID, not both or neither")
+    if (env is None) != (goal is None):
+        raise InputError("--env and --goal go together; a task folder states its own goal")
+    if steps is not None and steps < 1:
+        raise InputError(f"--steps must be at least 1, not {steps}")
+    if seed < 0:
+        raise InputError(f"--seed must not be negative: {seed}")
+    chosen = task_for(env, Goal(goal)) if env and goal else Task.find(str(task))
+    run = Run.create(chosen, judgments, out, steps=steps, seed=seed, symmetric=symmetries)
+    return _advance(run, json)
+
+
+def resume(run: Folder, *, json: Json = False) -> int:
+    """Go on with a run that was stopped or killed, from its last checkpoint."""
+    from volition.loop import Run
+
+    return _advance(Run.open(run), json)
+
+
+def report(run: Folder) -> int:
+    """Write a run's report.html and film anew."""
+    from volition.report import write_report
+    from volition.run_folder import RunFolder
+
+    print(write_report(RunFolder.open(run)))
+    return 0
+
+
+def play(
+    run: Folder,
+    *,
+    episodes: Annotated[int, arg(help="How many.")] = 1,
+    seed: Annotated[int, arg(help="Of the first episode.")] = 0,
+    out: Annotated[
+        Path | None, option("FILE", "Write an MP4 film instead of opening a window.")
+    ] = None,
+) -> int:
+    """Watch the learned policy act."""
+    from volition.playing import film_episodes, show_episodes
+    from volition.run_folder import RunFolder
+
+    if episodes < 1:
+        raise InputError(f"--episodes must be at least 1, not {episodes}")
+    folder = RunFolder.open(run)
+    if out is None:
+        returns = show_episodes(folder, episodes, seed)
+        for number, value in enumerate(returns):
+            print(f"seed {seed + number}: true return {value:.1f} (evaluation only)")
+    else:
+        print(film_episodes(folder, episodes, seed, out))
+    return 0
+
+
+def score(
+    run: Folder,
+    *,
+    judgments: Annotated[Path, arg(help="A folder of recorded judgments, or a JSONL file.")],
+    json: Json = False,
+) -> int:
+    """Measure a run's reward model on judgments that it never saw."""
+    from volition.run_folder import RunFolder
+    from volition.scoring import score_run
+
+    scored = score_run(RunFolder.open(run), judgments)
+    low, high = scored["interval"]
+    print(
+        f"{scored['accuracy']:.2%} of {scored['comparisons']} comparisons decided as the judge did "
+        f"(95% Wilson interval {low:.2%} to {high:.2%})"
+    )
+    print(
+        f"left out: {scored['ties']} ties of the judge, {scored['seen']} comparisons that the run "
+        "was trained on"
+    )
+    if json:
+        _print_json(scored)
+    return 0
+
+
+def export(
+    run: Folder,
+    *,
+    out: Annotated[Path | None, option("FOLDER", "A new folder; by default RUN/export.")] = None,
+) -> int:
+    """Write a run's judgments as JSONL and Parquet, one comparison a row."""
+    from volition.export import export as export_run
+    from volition.run_folder import RunFolder
+
+    count, files = export_run(RunFolder.open(run), out or run / "export")
+    print(f"{count} comparisons in {' and '.join(map(str, files))}")
+    return 0
+
+
+def verify(run: Folder) -> int:
+    """Check a run: re-hash every frame, follow every reference, derive every preference again."""
+    from volition.run_folder import RunFolder
+    from volition.verification import verify as verify_run
+
+    defects = verify_run(RunFolder.open(run))
+    for defect in defects:
+        print(defect, file=sys.stderr)
+    print(f"{run}: {len(defects)} defects" if defects else f"{run}: all is well")
+    return 1 if defects else 0
+
+
+def tasks() -> int:
+    """List the tasks that come with Volition."""
+    from volition.task import Task, bundled_names
+
+    for name in bundled_names():
+        task = Task.find(name)
+        print(f"{name:16} {task.environment.id:24} {task.summary}")
+        if task.judgments:
+            default = task.judgments.default
+            others = ", ".join(sorted({*task.judgments.sets} - {default})) or "none"
+            print(f"{'':16} recorded judgments: {default} (default); others: {others}")
+    return 0
+
+
+def doctor() -> int:
+    """Say what is installed, which devices JAX sees, and which judge keys are set."""
+    from volition.doctor import findings
+
+    for name, value in findings():
+        print(f"{name:28} {value}")
+    return 0
+
+
+VERBS: dict[str, Callable[..., int]] = {
+    verb.__name__: verb
+    for verb in (train, resume, report, play, score, export, verify, tasks, doctor)
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code.
+
+    0: done. 1: a clear error. 2: the command line is wrong. 130: stopped by Ctrl-C.
+    """
+    try:
+        code = tyro.extras.subcommand_cli_from_dict(
+            VERBS, args=arguments, prog="volition",
+            description="Train agents to do what people mean: judgments in, behaviour out.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )  # fmt: skip
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    except VolitionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    return int(code)
+
+
+def _advance(run: Any, as_json: bool) -> int:
+    from volition.display import Display
+    from volition.progress import Progress
+    from volition.report import write_report
+
+    print(f"run folder: {run.folder.path}", file=sys.stderr)
+    with Display() as display:
+        result = run.advance(display)
+        display(Progress("report", judgments=result["judgments"], env_steps=result["env_steps"],
+                         total_steps=result["env_steps"],
+                         heldout_accuracy=result["heldout_accuracy"]))  # fmt: skip
+        page = write_report(run.folder)
+    for warning in result["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(
+        f"{result['task']}: true return {result['return_mean']:.1f} ± {result['return_std']:.1f} "
+        f"over {result['episodes']} episodes (evaluation only), learned from "
+        f"{result['judgments']} judgments of {result['judge']}, ${result['cost_usd']:.2f}"
+    )
+    print(f"report: {page}")
+    if as_json:
+        _print_json(result | {"wall_s": time.perf_counter() - STARTED})
+    return 0
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    print(json.dumps(document))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
