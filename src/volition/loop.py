@@ -116,6 +116,7 @@ class Run:
             goal_id = store.add_goal(task.stated_goal())
             recording = read_recording(source, Path(name).name, goal_id, scene, task.view)
             import_recording(recording, store)
+            preference_data(store).check_decided()
             for sheet in recording.sheets:
                 folder.sheets.mkdir(exist_ok=True)
                 shutil.copyfile(sheet, folder.sheets / sheet.name)
@@ -215,14 +216,12 @@ def learn_reward(folder: RunFolder, store: Store) -> dict[str, Any]:
     if file.is_file():
         return read_description(file)
     settings, judgments = folder.settings, store.judgments()
-    preferences = derive_preferences(judgments)
-    data = PreferenceData.gather(store.comparisons(), preferences)
-    fitted = fit(data, folder.task.reward, settings.symmetric, settings.seed)
+    fitted = fit(preference_data(store), folder.task.reward, settings.symmetric, settings.seed)
     correct, total = fitted.heldout
     fitted.model.save(
         folder.reward_model,
         judgments=len(judgments),
-        preferences=digest(preferences),
+        preferences=digest(derive_preferences(judgments)),
         symmetric=settings.symmetric,
         strength=fitted.strength,
         log_loss={str(strength): loss for strength, loss in fitted.log_loss.items()},
@@ -230,6 +229,15 @@ def learn_reward(folder: RunFolder, store: Store) -> dict[str, Any]:
                  "interval": fitted.heldout.interval},
     )  # fmt: skip
     return read_description(file)
+
+
+def preference_data(store: Store) -> PreferenceData:
+    """All that the store's judgments say, as arrays.
+
+    Raises:
+        InputError: They say nothing.
+    """
+    return PreferenceData.gather(store.comparisons(), store.preferences())
 
 
 def digest(preferences: Sequence[Preference]) -> str:

@@ -146,6 +146,18 @@ class PreferenceData(NamedTuple):
         """(rows,): where one side is preferred at all."""
         return self.p_first != 0.5
 
+    def check_decided(self) -> None:
+        """That there is something to learn.
+
+        Raises:
+            InputError: No comparison prefers one side.
+        """
+        if not self.decided().any():
+            raise InputError(
+                f"none of the {len(self.p_first)} comparisons prefers one side: the judgments are "
+                "all ties, or contradict each other completely. There is nothing to learn from them"
+            )
+
 
 class Proportion(NamedTuple):
     """A share of successes with its Wilson score interval at 95% (Wilson, 1927)."""
@@ -202,11 +214,7 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     """
     rng = np.random.default_rng(seed)
     inputs = check_inputs(section, data.observations.shape[-1])
-    if not data.decided().any():
-        raise InputError(
-            f"none of the {len(data.weight)} comparisons prefers one side: the judgments are all "
-            "ties, or contradict each other completely. There is nothing to learn from them"
-        )
+    data.check_decided()
     folds = rng.permutation(len(data.weight)) % MEMBERS
     copies = [data.observations]
     copies += [_reflect(data.observations, s) for s in section.symmetries if symmetric]

@@ -251,15 +251,15 @@ def bundled_names() -> list[str]:
 def _explain(path: Path, text: str, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"]) or "task"
+        location = problem["loc"]
+        key = ".".join(str(part) for part in location) or "task"
         said = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            table = _table(problem["loc"][:-1])
-            said = f"there is no such key; allowed here: {', '.join(table)}"
-        elif problem["type"] != "missing":
+            said = f"there is no such key; allowed here: {', '.join(_table(location[:-1]))}"
+        elif problem["type"] not in ("missing", "value_error"):
             said += f" (it is {problem['input']!r})"
-        lines.append(f"{path}:{_line_of(text, str(problem['loc'][-1]))}: {key}: {said}"
-                     if problem["loc"] else f"{path}: {said}")  # fmt: skip
+        named = [part for part in location if isinstance(part, str)]
+        lines.append(f"{path}:{_line_of(text, named[-1]) if named else 1}: {key}: {said}")
     return "\n".join(lines)
 
 

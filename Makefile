@@ -1,0 +1,47 @@
+# Two commands: `make demo` and `make test`. Both set up .venv by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-fast lint docs lock clean
+
+demo: .venv/.installed
+	$(BIN)/volition train pendulum
+
+test: .venv/.installed-test lint
+	$(BIN)/pytest -n 2
+
+test-fast: .venv/.installed-test
+	$(BIN)/pytest -n 2 -m "not slow and not browser"
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+docs: .venv/.installed-test
+	$(BIN)/pip install -q --group docs
+	$(BIN)/zensical build --clean
+
+# The locks name versions and hashes, no index and no host.
+lock:
+	uv pip compile pyproject.toml --group build $(LOCK) -o requirements/default.lock
+	uv pip compile pyproject.toml --group build --group test $(LOCK) -o requirements/test.lock
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "Volition needs Python 3.11 or later; this is %s. Name another: make PYTHON=..." % sys.version)'
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: .venv/bin/python requirements/default.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/default.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.installed-test: .venv/.installed requirements/test.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/test.lock
+	@touch $@
+
+clean:
+	rm -rf .venv site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,100 @@
+"""The verbs that look at a finished run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import gymnasium
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from volition import LearnedReward, cli
+from volition.loop import Run
+from volition.store import read_frame
+from volition.task import BUNDLED
+
+
+def lines_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> list[str]:
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_score_leaves_out_what_the_run_was_trained_on(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = BUNDLED / "pendulum" / "judgments" / "full"
+    printed = lines_of(capsys, "score", run.folder.path, "--judgments", folder, "--json")
+    scored = json.loads(printed[-1])
+    assert scored["comparisons"] + scored["ties"] + scored["seen"] == 264
+    assert scored["accuracy"] >= 0.95
+    assert scored["interval"][0] < scored["accuracy"] <= scored["interval"][1]
+    trained_on = BUNDLED / "pendulum" / "judgments" / "one-look"
+    assert cli.main(["score", str(run.folder.path), "--judgments", str(trained_on)]) == 1
+    assert "was trained on every comparison" in capsys.readouterr().err
+
+
+def test_export_holds_every_comparison_with_its_pictures(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "export"
+    lines_of(capsys, "export", run.folder.path, "--out", out)
+    rows = [json.loads(line) for line in (out / "comparisons.jsonl").read_text().splitlines()]
+    table = pq.read_table(out / "comparisons.parquet").to_pylist()
+    assert len(rows) == len(table) == 60
+    for row, columns in zip(rows, table, strict=True):
+        assert read_frame(out / row["first_image"]).id in row["first_image"]
+        assert columns["first_image"]["bytes"] == (out / row["first_image"]).read_bytes()
+        (judgment,) = row["judgments"]
+        assert judgment["judge"] == "recorded:one-look"
+        assert json.loads(judgment["raw_reply"])["verdict"] in ("first", "second")
+        assert columns["judgments"] == row["judgments"]
+    assert cli.main(["export", str(run.folder.path), "--out", str(out)]) == 1
+
+
+def test_verify_finds_a_reward_model_fitted_to_something_else(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lines_of(capsys, "verify", run.folder.path) == [f"{run.folder.path}: all is well"]
+    other = Run.create(run.folder.task.find("pendulum"), "full", tmp_path / "other")
+    other.folder.reward_model.symlink_to(run.folder.reward_model.absolute())
+    assert cli.main(["verify", str(other.folder.path)]) == 1
+    assert "was fitted to the preferences" in capsys.readouterr().err
+
+
+def test_play_writes_a_film(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = tmp_path / "film.mp4"
+    lines_of(capsys, "play", run.folder.path, "--out", film)
+    with av.open(str(film)) as container:
+        frames = sum(1 for _ in container.decode(video=0))
+    assert frames >= 200
+
+
+def test_tasks_and_doctor(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert any(line.startswith("pendulum ") for line in lines_of(capsys, "tasks"))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    printed = "\n".join(lines_of(capsys, "doctor"))
+    assert "OPENAI_API_KEY" in printed
+    assert "sk-secret" not in printed
+
+
+def test_a_learned_reward_for_other_libraries(run: Run) -> None:
+    env = LearnedReward(gymnasium.make("Pendulum-v1"), run.reward_model)
+    env.reset(seed=0)
+    observation, reward, *_, info = env.step(np.zeros(1, np.float32))
+    assert reward == pytest.approx(float(run.reward_model(observation)), abs=1e-5)
+    assert info["true_reward"] < 0
+    upright, down = np.array([[1, 0, 0], [-1, 0, 0]], np.float32)
+    assert run.reward_model(upright) > run.reward_model(down)
+
+
+def test_help_and_import_load_no_jax() -> None:
+    for program in ("import volition", "import volition.cli as c; c.main(['tasks'])"):
+        code = f"import sys; {program}; sys.exit('jax' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

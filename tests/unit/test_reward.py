@@ -1,0 +1,149 @@
+"""The reward model: it recovers a known ranking, and its held-out answers are held out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from volition.errors import InputError, RunError
+from volition.reward import PreferenceData, Proportion, RewardModel, fit, preferred_logits, score
+from volition.task import RewardSection, Symmetry
+
+BOTH = RewardSection(observations=(0, 1))
+MIRROR = RewardSection(observations=(0, 1), symmetries=(Symmetry(name="mirror", negate=(1,)),))
+
+
+def scripted(count: int, seed: int = 0, flipped: float = 0.0) -> PreferenceData:
+    """A judge that prefers the larger cosine, of observations (cos, sin, noise)."""
+    rng = np.random.default_rng(seed)
+    angles = rng.uniform(-np.pi, np.pi, (count, 2))
+    noise = rng.normal(size=angles.shape)
+    observations = np.stack([np.cos(angles), np.sin(angles), noise], -1)[:, :, None]
+    prefers_first = (observations[:, 0, 0, 0] > observations[:, 1, 0, 0]) ^ (
+        rng.random(count) < flipped
+    )
+    return PreferenceData(
+        observations.astype(np.float32),
+        prefers_first.astype(np.float32),
+        np.ones(count, np.float32),
+    )
+
+
+def circle(count: int = 180) -> tuple[np.ndarray, jnp.ndarray]:
+    angles = np.linspace(-np.pi, np.pi, count, endpoint=False)
+    return angles, jnp.asarray(np.stack([np.cos(angles), np.sin(angles), 0 * angles], -1))
+
+
+def test_a_known_ranking_is_recovered_from_a_hundred_answers() -> None:
+    fitted = fit(scripted(100), BOTH, symmetric=False, seed=0)
+    angles, observations = circle()
+    rewards = np.asarray(fitted.model(observations))
+    assert abs(np.degrees(angles[rewards.argmax()])) <= 10
+    assert np.corrcoef(np.cos(angles).argsort().argsort(), rewards.argsort().argsort())[0, 1] > 0.98
+    assert fitted.heldout.share > 0.93
+    assert fitted.heldout.trials == 100
+    assert score(fitted.model, scripted(300, seed=1)).share > 0.95
+
+
+def test_more_noise_chooses_more_weight_decay() -> None:
+    clean = fit(scripted(200), BOTH, symmetric=False, seed=0)
+    noisy = fit(scripted(200, flipped=0.3), BOTH, symmetric=False, seed=0)
+    assert noisy.strength > clean.strength
+    assert score(noisy.model, scripted(300, seed=1)).share > 0.9
+
+
+def test_random_answers_are_not_learned() -> None:
+    fitted = fit(scripted(200, flipped=0.5), BOTH, symmetric=False, seed=0)
+    low, high = fitted.heldout.interval
+    assert low < 0.5 < high or fitted.heldout.share < 0.6
+
+
+def test_a_declared_symmetry_holds() -> None:
+    _, observations = circle()
+    mirrored = observations * jnp.array([1.0, -1.0, 1.0])
+    asymmetry = {}
+    for symmetric in (False, True):
+        model = fit(scripted(40), MIRROR, symmetric=symmetric, seed=0).model
+        asymmetry[symmetric] = float(jnp.abs(model(observations) - model(mirrored)).mean())
+    assert asymmetry[True] < 0.5 * asymmetry[False]
+
+
+def test_the_reward_model_sees_only_what_it_is_given() -> None:
+    model = fit(scripted(40), BOTH, symmetric=False, seed=0).model
+    _, observations = circle()
+    changed = observations.at[:, 2].set(100.0)
+    np.testing.assert_array_equal(model(observations), model(changed))
+
+
+def test_normalised_rewards_have_zero_mean_and_unit_scale() -> None:
+    data = scripted(40)
+    model = fit(data, BOTH, symmetric=False, seed=0).model
+    seen = np.random.default_rng(0).normal(size=(1024, 3)).astype(np.float32)
+    rewards = np.asarray(model.normalised(seen)(jnp.asarray(seen)))
+    assert rewards.mean() == pytest.approx(0, abs=1e-3)
+    assert rewards.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_doubt_lowers_the_reward() -> None:
+    model = fit(scripted(40), BOTH, symmetric=False, seed=0).model
+    _, observations = circle()
+    values = np.asarray(model.members(observations))
+    assert (np.asarray(model.cautious(observations)) < values.mean(0)).all()
+
+
+def test_ties_pull_together() -> None:
+    data = scripted(100)
+    softened = data._replace(p_first=np.where(data.p_first > 0.5, 0.6, 0.4).astype(np.float32))
+    sure, unsure = (fit(d, BOTH, symmetric=False, seed=0).model for d in (data, softened))
+    spread = [np.abs(preferred_logits(m, data.observations)).mean() for m in (sure, unsure)]
+    assert spread[1] < 0.25 * spread[0]
+
+
+def test_the_same_seed_gives_the_same_model_bit_for_bit() -> None:
+    one, other = (fit(scripted(30), BOTH, symmetric=False, seed=7).model for _ in range(2))
+    _, observations = circle()
+    np.testing.assert_array_equal(one(observations), other(observations))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_very_few_answers_still_give_a_model(count: int) -> None:
+    fitted = fit(scripted(count), BOTH, symmetric=False, seed=0)
+    assert np.isfinite(np.asarray(fitted.model(circle()[1]))).all()
+
+
+def test_nothing_to_learn_is_said() -> None:
+    ties = scripted(10)._replace(p_first=np.full(10, 0.5, np.float32))
+    with pytest.raises(InputError, match="none of the 10 comparisons prefers one side"):
+        fit(ties, BOTH, symmetric=False, seed=0)
+    with pytest.raises(InputError, match="nothing to learn"):
+        PreferenceData.gather({}, [])
+
+
+def test_an_entry_that_does_not_exist_is_named() -> None:
+    with pytest.raises(InputError, match=r"reward.observations names the observation entry 3"):
+        fit(scripted(10), RewardSection(observations=(3,)), symmetric=False, seed=0)
+    section = RewardSection(symmetries=(Symmetry(name="m", negate=(5,)),))
+    with pytest.raises(InputError, match=r"reward.symmetries names the observation entry 5"):
+        fit(scripted(10), section, symmetric=True, seed=0)
+
+
+def test_a_saved_model_is_the_same_model(tmp_path: Path) -> None:
+    model = fit(scripted(30), BOTH, symmetric=False, seed=0).model
+    model.save(tmp_path)
+    _, observations = circle()
+    np.testing.assert_array_equal(RewardModel.load(tmp_path)(observations), model(observations))
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(RunError, match="cannot be read"):
+        RewardModel.load(tmp_path)
+
+
+def test_wilson_interval() -> None:
+    # Wilson (1927); the values of R's binom::binom.wilson
+    low, high = Proportion(81, 263).interval
+    assert (low, high) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
+    assert Proportion(10, 10).interval[1] == pytest.approx(1.0)
+    assert Proportion(0, 0).interval == (0.0, 1.0)

@@ -1,0 +1,161 @@
+"""The store: nothing twice, nothing changed, nothing lost, and every defect found."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from conftest import comparison
+from volition.errors import StoreError
+from volition.goal import Goal
+from volition.judgment import Failure, JudgeIdentity, Judgment, Order, Reply, Verdict
+from volition.store import DATABASE, Store
+
+JUDGE = JudgeIdentity("test", simulated=True, settings={"kind": "scripted"})
+outcomes = st.one_of(
+    st.builds(Verdict, st.floats(0, 1)),
+    st.builds(Failure, st.sampled_from(["refused", "timeout"]), st.text(max_size=8)),
+)
+answers = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(10, 19), outcomes, st.sampled_from(Order), st.text()),
+    max_size=6,
+)
+
+
+def fill(store: Store, given_answers: list[tuple[int, int, Verdict | Failure, Order, str]]) -> None:
+    goal_id = store.add_goal(Goal("up"))
+    judge_id = store.add_judge(JUDGE)
+    judgments = []
+    for number, (one, other, outcome, order, raw) in enumerate(given_answers):
+        asked = comparison(one, other, goal_id)
+        store.add_comparisons([asked])
+        reply = Reply(f"reply {number}", raw, 3, 1, 0.25, 0.5)
+        store.add_replies(judge_id, [reply])
+        judgments.append(Judgment(asked.id, judge_id, order, outcome, reply))
+    store.add_judgments(judgments)
+
+
+@given(answers)
+@settings(max_examples=25, deadline=None)
+def test_what_is_stored_comes_back_and_storing_it_again_changes_nothing(
+    given_answers: list[tuple[int, int, Verdict | Failure, Order, str]],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(2):
+            with Store.create(Path(folder)) as store:
+                fill(store, given_answers)
+        with Store.open(Path(folder)) as store:
+            read = store.judgments()
+            assert [(j.outcome, j.order, j.reply.raw) for j in read] == [
+                (outcome, order, raw) for _, _, outcome, order, raw in given_answers
+            ]
+            asked = store.comparisons()
+            assert all(
+                sorted(asked[j.comparison_id].first.observations.flatten()
+                       .tolist() + asked[j.comparison_id].second.observations.flatten().tolist())
+                == [one, other]
+                for j, (one, other, *_) in zip(read, given_answers, strict=True)
+            )  # fmt: skip
+            assert store.judges() == {JUDGE.id: JUDGE}
+            assert store.cost_usd() == 0.25 * len(given_answers)
+            assert store.verify() == []
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with Store.create(tmp_path) as store:
+        fill(store, [(1, 12, Verdict(1.0), Order.FORWARD, "A"),
+                     (2, 13, Verdict(0.0), Order.SWAPPED, "B")])  # fmt: skip
+    return tmp_path
+
+
+def defects(folder: Path) -> list[str]:
+    with Store.open(folder) as store:
+        return store.verify()
+
+
+def vandalise(folder: Path, statement: str, table: str) -> None:
+    """Changes the database behind the triggers' backs."""
+    connection = sqlite3.connect(folder / DATABASE)
+    for verb in ("update", "delete"):
+        connection.execute(f"DROP TRIGGER {table}_no_{verb}")
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE judgments SET p_shown_first = 0.5", "DELETE FROM replies"]
+)
+def test_nothing_is_changed_or_deleted(folder: Path, statement: str) -> None:
+    connection = sqlite3.connect(folder / DATABASE)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute(statement)
+    connection.close()
+
+
+def test_a_judgment_without_its_comparison_is_refused(folder: Path) -> None:
+    with Store.open(folder) as store:
+        reply = Reply("another", "A")
+        store.add_replies(JUDGE.id, [reply])
+        with pytest.raises(StoreError, match="refused a row"):
+            store.add_judgments([Judgment("none", JUDGE.id, Order.FORWARD, Verdict(1), reply)])
+        assert len(store.judgments()) == 2
+
+
+def test_a_repainted_frame_is_found(folder: Path) -> None:
+    frame = next((folder / "frames").iterdir())
+    Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(frame)
+    (defect,) = defects(folder)
+    assert str(frame) in defect
+    assert "its pixels hash to" in defect
+
+
+def test_a_missing_frame_is_found(folder: Path) -> None:
+    frame = next((folder / "frames").iterdir())
+    frame.unlink()
+    assert defects(folder) == [f"{frame}: the picture is missing"]
+
+
+@pytest.mark.parametrize(
+    ("table", "statement", "told"),
+    [
+        ("segments", "UPDATE segments SET shape = '[1, 1, 1]'", "segment"),
+        ("goals", "UPDATE goals SET text = 'down'", "goal"),
+        ("judges", "UPDATE judges SET simulated = 0", "judge"),
+        ("judgments", "UPDATE judgments SET presentation = 'swapped'", "judgment"),
+        ("comparisons", "DELETE FROM comparisons", "is not there"),
+        ("comparisons", "UPDATE comparisons SET goal_id = 'x'", "is not there"),
+    ],
+)
+def test_a_changed_row_is_found(folder: Path, table: str, statement: str, told: str) -> None:
+    vandalise(folder, statement, table)
+    assert any(told in defect for defect in defects(folder))
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6])
+def test_a_truncated_file_is_refused(folder: Path, kept: float) -> None:
+    content = (folder / DATABASE).read_bytes()
+    (folder / DATABASE).write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(StoreError, match=r"judgments\.sqlite"):
+        defects(folder)
+
+
+def test_a_store_of_a_later_form_is_refused(folder: Path) -> None:
+    connection = sqlite3.connect(folder / DATABASE)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match="is of form 99"):
+        Store.open(folder)
+
+
+def test_a_folder_without_a_store_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not a run folder"):
+        Store.open(tmp_path)

@@ -1,0 +1,82 @@
+"""task.toml: what is wrong is named by file, line and key, with what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from volition.errors import InputError
+from volition.task import JudgeView, Task, bundled_names
+
+GOOD = """\
+name = "mine"
+
+[environment]
+id = "Pendulum-v1"
+
+[goal]
+text = "upright"
+"""
+
+
+def read(tmp_path: Path, text: str) -> Task:
+    (tmp_path / "task.toml").write_text(text)
+    return Task.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_bundled_tasks_are_whole(name: str) -> None:
+    task = Task.find(name)
+    assert task.name == name
+    assert task.judgments is not None
+    for chosen in task.judgments.sets:
+        assert (task.judgments_folder(chosen) / "judgments.jsonl").is_file()
+
+
+def test_the_least_that_a_task_needs(tmp_path: Path) -> None:
+    task = read(tmp_path, GOOD)
+    assert (task.name, task.environment.id) == ("mine", "Pendulum-v1")
+    assert task.reward.observations is None
+    assert task.stated_goal().text == "upright"
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (GOOD.replace("id =", "ident ="), ":4: environment.ident: there is no such key; allowed "
+                                          "here: id, kwargs"),
+        (GOOD.replace('text = "upright"', ""), "goal.text: Field required"),
+        (GOOD + "[view]\nsize = [4, 4]\n", ":9: view.size.0: Input should be greater"),
+        (GOOD + "[view]\ncrop = [0.5, 0, 0.5, 1]\n", "view: crop is left, top, right, bottom"),
+        (GOOD + "[training]\ngamma = 1.5\n", ":9: training.gamma: Input should be less than 1"),
+        (GOOD + '[training]\nalgorithm = "dqn"\n', "training.algorithm: Input should be 'sac'"),
+        (GOOD + "[reward]\nobservations = []\n", "the reward model would see nothing"),
+        (GOOD + "[reward]\nobservations = [1, 1]\n", "names an entry twice"),
+        (GOOD + '[judgments]\ndefault = "a"\nsets = { b = "." }\n', "default is 'a'"),
+        (GOOD + 'images = ["none.png"]\n', ":8: the goal picture none.png is missing"),
+        (GOOD + "[reward]\nsymmetries = [{ name = 'm', flip = [0] }]\n", "allowed here: name, neg"),
+        ("name = ", "is not valid TOML"),
+    ],
+)  # fmt: skip
+def test_a_malformed_task_is_explained(tmp_path: Path, broken: str, told: str) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, broken)
+    assert told in str(error.value)
+    assert str(tmp_path / "task.toml") in str(error.value)
+
+
+def test_a_task_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no task 'pendulums'.*bundled tasks \(pendulum"):
+        Task.find("pendulums")
+    with pytest.raises(InputError, match=r"holds no task\.toml"):
+        Task.find(str(tmp_path))
+
+
+def test_a_view_crops_and_reduces() -> None:
+    drawing = np.zeros((100, 200, 3), np.uint8)
+    drawing[25:75, 50:150] = 255
+    frame = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(20, 10)).frame(drawing)
+    assert frame.pixels.shape == (10, 20, 3)
+    assert (frame.pixels == 255).all()
