@@ -1,0 +1,168 @@
+"""The pendulum from a multimodal LLM's recorded judgments: the policy, the reward, the accuracy.
+
+    python benchmarks/pendulum.py [--quick] [--seeds N]
+
+For each seed and each set of judgments a whole run is made. Beside it the same learner, with the
+same number of steps, learns from the environment's true reward: the ceiling that judging is
+measured against. The reward's landscape is taken around the circle of angles, with and without the
+declared mirror symmetry; the true height of the pendulum's end is its cosine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from claims import claim
+from volition.compilation import enable_cache
+from volition.evaluation import evaluate
+from volition.learners.base import Transitions
+from volition.loop import Run, learn_reward, train
+from volition.reward import RewardModel
+from volition.rollout import Rollout
+from volition.run_folder import Settings
+from volition.scoring import score_run
+from volition.task import Task
+from volition.training import make_learner, run_session, session_seed, session_steps
+
+TASK = Task.find("pendulum")
+ANGLES = np.linspace(-np.pi, np.pi, 1440, endpoint=False)
+CIRCLE = jnp.asarray(np.stack([np.cos(ANGLES), np.sin(ANGLES), 0 * ANGLES], -1), jnp.float32)
+
+
+class TrueReward(eqx.Module):
+    """Gymnasium's own reward of Pendulum-v1: -(angle^2 + 0.1 velocity^2 + 0.001 torque^2)."""
+
+    def __call__(self, transitions: Transitions) -> jax.Array:
+        observation = jnp.asarray(transitions.observation)
+        angle = jnp.arctan2(observation[:, 1], observation[:, 0])
+        torque = jnp.clip(jnp.asarray(transitions.action)[:, 0], -2.0, 2.0)
+        return -(angle**2 + 0.1 * observation[:, 2] ** 2 + 0.001 * torque**2)
+
+
+def true_reward_return(seed: int, steps: int) -> float:
+    """Mean return of the same learner, sessions and evaluation, on the true reward."""
+    settings = Settings("none", False, steps, seed)
+    with closing(Rollout(TASK.environment, settings.envs)) as rollout:
+        learner = make_learner(rollout, TASK, settings)
+        position = learner.start(seed, steps)
+        session = session_steps(rollout.episode_limit)
+        for number in range(-(-steps // (session * settings.envs))):
+            seeds = session_seed(seed, number), session_seed(seed, number + 1)
+            position, _, _ = run_session(rollout, learner, TrueReward(), position, seeds, session)
+    policy = learner.policy(position[0])
+    return evaluate(policy, lambda observations: 0 * observations[:, 0], TASK.environment).mean
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's; equal values share a rank."""
+    ranks = [np.unique(x.round(9), return_inverse=True)[1] for x in (one, other)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def landscape(model: RewardModel) -> tuple[float, float]:
+    """Degrees from upright to the peak of the reward, and Spearman's correlation with height."""
+    rewards = np.asarray(model(CIRCLE))
+    order = [np.argsort(np.argsort(rewards)), np.cos(ANGLES)]
+    return abs(float(np.degrees(ANGLES[rewards.argmax()]))), rank_correlation(*order)
+
+
+def fitted(judgments: str, symmetric: bool, seed: int, folder: Path) -> Run:
+    """A run of which only the reward model is made."""
+    run = Run.create(TASK, judgments, folder / f"fit-{judgments}-{symmetric}-{seed}",
+                     seed=seed, symmetric=symmetric)  # fmt: skip
+    with run.folder.open_store() as store:
+        learn_reward(run.folder, store)
+    return run
+
+
+def policies(seeds: int, folder: Path) -> list[bool]:
+    steps = TASK.training.steps
+    ceiling = [true_reward_return(seed, steps) for seed in range(seeds)]
+    held = []
+    for judgments in ("one-look", "full"):
+        runs = [train(TASK, judgments=judgments, out=folder / f"{judgments}-{seed}", seed=seed)
+                for seed in range(seeds)]  # fmt: skip
+        returns = [run.folder.read(run.folder.result)["return_mean"] for run in runs]
+        median, worst, best = np.median(returns), min(returns), np.median(ceiling)
+        held.append(
+            claim(
+                f"Pendulum-v1 from the {judgments} judgments: true return over 100 episodes",
+                round(float(median), 1),
+                "median of the seeds' means",
+                "median >= -150, worst >= -165, within 5% of the same learner on the true reward",
+                median >= -150 and worst >= -165 and median >= best * 1.05,
+                returns=[round(value, 1) for value in returns],
+                true_reward_returns=[round(value, 1) for value in ceiling],
+                steps=steps,
+            )
+        )
+    return held
+
+
+def landscapes(seeds: int, folder: Path) -> list[bool]:
+    held = []
+    for judgments, symmetric, degrees, spearman in (
+        ("one-look", False, 6.0, 0.98),
+        ("one-look", True, 2.0, 0.995),
+        ("full", False, 3.0, 0.99),
+        ("full", True, 3.0, 0.99),
+    ):
+        models = [fitted(judgments, symmetric, seed, folder).reward_model for seed in range(seeds)]
+        peaks, correlations = zip(*map(landscape, models), strict=True)
+        mirror = "with" if symmetric else "without"
+        held.append(
+            claim(
+                f"Learned reward from the {judgments} judgments, {mirror} the mirror: peak",
+                max(peaks),
+                "degrees off upright, worst seed",
+                f"<= {degrees:g} degrees and Spearman with height >= {spearman:g}, every seed",
+                max(peaks) <= degrees and min(correlations) >= spearman,
+                peaks=peaks,
+                spearman=[round(value, 4) for value in correlations],
+            )
+        )
+    return held
+
+
+def accuracies(seeds: int, folder: Path) -> list[bool]:
+    full = [fitted("full", False, seed, folder / "accuracy") for seed in range(seeds)]
+    heldout = []
+    for run in full:
+        with run.folder.open_store() as store:
+            heldout.append(learn_reward(run.folder, store)["heldout"]["share"])
+    looked = [fitted("one-look", False, seed, folder / "accuracy") for seed in range(seeds)]
+    scored = [score_run(run.folder, TASK.judgments_folder("full"))["accuracy"] for run in looked]
+    return [
+        claim("Held-out accuracy, full set", round(min(heldout), 4), "worst seed", ">= 0.97",
+              min(heldout) >= 0.97, all=heldout),
+        claim("Accuracy of the one-look reward on the full set's pairs", round(min(scored), 4),
+              "worst seed", ">= 0.95", min(scored) >= 0.95, all=scored),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two seeds")
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    seeds = 2 if options.quick else options.seeds
+    enable_cache()
+    with tempfile.TemporaryDirectory() as folder:
+        held = [
+            *landscapes(seeds, Path(folder)),
+            *accuracies(seeds, Path(folder)),
+            *policies(seeds, Path(folder)),
+        ]
+    claim("The pendulum's bars", sum(held), f"of {len(held)} claims hold", "all", all(held))
+
+
+if __name__ == "__main__":
+    main()
