@@ -71,7 +71,7 @@ def landscape(model: RewardModel) -> tuple[float, float]:
     """Degrees from upright to the peak of the reward, and Spearman's correlation with height."""
     rewards = np.asarray(model(CIRCLE))
     order = [np.argsort(np.argsort(rewards)), np.cos(ANGLES)]
-    return abs(float(np.degrees(ANGLES[rewards.argmax()]))), rank_correlation(*order)
+    return abs(round(float(np.degrees(ANGLES[rewards.argmax()])), 2)), rank_correlation(*order)
 
 
 def fitted(judgments: str, symmetric: bool, seed: int, folder: Path) -> Run:
