@@ -268,17 +268,17 @@ def _table(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Task
     for part in location:
         if isinstance(part, str) and isinstance(model, type) and issubclass(model, BaseModel):
-            model = _section_in(model.model_fields[part].annotation)
+            model = section_in(model.model_fields[part].annotation)
     fields: Mapping[str, Any] = getattr(model, "model_fields", {})
     return [name for name in fields if name != "folder"]
 
 
-def _section_in(annotation: Any) -> Any:
-    """The Section inside an annotation such as `Section | None` or `tuple[Section, ...]`."""
+def section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section inside an annotation such as `Section | None` or `tuple[Section, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
-        if (found := _section_in(inner)) is not None:
+        if (found := section_in(inner)) is not None:
             return found
     return None
 

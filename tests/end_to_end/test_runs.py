@@ -47,7 +47,7 @@ def volition(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_environments_reward_reaches_evaluation_only(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest_step = PendulumEnv.step
+    honest_step: Callable[..., Any] = PendulumEnv.step
 
     def step(env: PendulumEnv, action: Any) -> Any:
         observation, _, terminated, truncated, info = honest_step(env, action)
