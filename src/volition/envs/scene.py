@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import gymnasium
@@ -65,6 +66,10 @@ def make_env(env_id: str, kwargs: dict[str, Any] | None = None, **more: Any) -> 
     Raises:
         EnvironmentUnsupported: No environment has that id, or something it needs is missing.
     """
+    if more.get("render_mode") == "rgb_array":
+        # Pygame opens a screen and a sound card even to draw into memory, and says so if it cannot.
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     try:
         return gymnasium.make(env_id, **(kwargs or {}), **more)
     except gymnasium.error.DependencyNotInstalled as error:
