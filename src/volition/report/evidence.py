@@ -1,0 +1,125 @@
+"""What a report is made from: everything that a finished run folder holds, read once."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
+from volition.reward import FILE, RewardModel
+from volition.run_folder import RunFolder
+from volition.segment import Comparison, Segment
+from volition.tensors import read_description
+
+ROWS = 1024  # of one evaluation of the reward model: a fixed shape compiles one program
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A finished run.
+
+    Attributes:
+        result: `result.json`.
+        true_returns: Of every evaluation episode, by the environment's own reward.
+        history: What each training session measured.
+        fit: What is known of the reward model's fit, `heldout` among it.
+        frames: The PNG of every judged frame by the frame's id, as base64.
+        values: What every member of the reward model says of a judged segment, in logits and
+            averaged over its steps, by the segment's id: float32 (members,).
+    """
+
+    folder: RunFolder
+    result: dict[str, Any]
+    true_returns: tuple[float, ...]
+    history: list[dict[str, float]]
+    fit: dict[str, Any]
+    judges: dict[str, JudgeIdentity]
+    comparisons: dict[str, Comparison]
+    judgments: list[Judgment]
+    preferences: dict[str, Preference]
+    frames: dict[str, str]
+    model: RewardModel
+    values: dict[str, Floats]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any judge is an error model in place of a judge."""
+        return any(judge.simulated for judge in self.judges.values())
+
+    @property
+    def segments(self) -> dict[str, Segment]:
+        """Every judged segment by id."""
+        pairs = self.comparisons.values()
+        return {segment.id: segment for c in pairs for segment in (c.first, c.second)}
+
+    def p_first(self, comparison: Comparison) -> float:
+        """The reward model's probability that the first segment is preferred (Bradley-Terry)."""
+        logit = float((self.values[comparison.first.id] - self.values[comparison.second.id]).mean())
+        return float(np.exp(-np.logaddexp(0.0, -logit)))
+
+
+def read_evidence(folder: RunFolder) -> Evidence:
+    """Reads a run folder.
+
+    Raises:
+        RunError: The run is unfinished, or a file of it is damaged.
+        StoreError: Its judgments are damaged.
+    """
+    result, evaluation = folder.read(folder.result), folder.read(folder.evaluation)
+    model = RewardModel.load(folder.reward_model)
+    with folder.open_store() as store:
+        comparisons, judgments, judges = store.comparisons(), store.judgments(), store.judges()
+        segments = {s.id: s for c in comparisons.values() for s in (c.first, c.second)}
+        frame_ids = dict.fromkeys(frame.id for s in segments.values() for frame in s.frames)
+        frames = {name: as_base64(store.frame_path(name)) for name in frame_ids}
+    return Evidence(
+        folder,
+        result,
+        tuple(evaluation["true_returns"]),
+        read_description(folder.checkpoint)["history"],
+        read_description(folder.reward_model / FILE),
+        judges,
+        comparisons,
+        judgments,
+        {p.comparison_id: p for p in derive_preferences(judgments)},
+        frames,
+        model,
+        _segment_values(model, segments),
+    )
+
+
+def member_values(model: RewardModel, observations: Floats) -> Floats:
+    """What every member says, in logits: float32 (members, rows) of (rows, obs_dim)."""
+    padded = np.pad(observations, [(0, -len(observations) % ROWS), (0, 0)])
+    blocks = [_members(model, jnp.asarray(block)) for block in padded.reshape(
+        -1, ROWS, observations.shape[-1])]  # fmt: skip
+    return np.concatenate([np.asarray(block) for block in blocks], 1)[:, : len(observations)]
+
+
+@eqx.filter_jit
+def _members(model: RewardModel, observations: jax.Array) -> jax.Array:
+    return model.members(observations)
+
+
+def _segment_values(model: RewardModel, segments: dict[str, Segment]) -> dict[str, Floats]:
+    steps = [segment.observations for segment in segments.values()]
+    values = member_values(model, np.concatenate(steps))  # (members, all steps)
+    ends = np.cumsum([len(some) for some in steps])[:-1]
+    return {
+        name: some.mean(1)
+        for name, some in zip(segments, np.split(values, ends, axis=1), strict=True)
+    }
+
+
+def as_base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()

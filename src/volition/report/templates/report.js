@@ -1,0 +1,89 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+
+  // One button in place of the browser's own controls, which would cover the film. A person who
+  // asked for less motion starts it herself.
+  const film = document.getElementById("film");
+  const pause = document.getElementById("pause");
+  film.controls = false;
+  pause.hidden = false;
+  const name = () => (pause.textContent = film.paused ? "Play" : "Pause");
+  for (const event of ["play", "pause"]) film.addEventListener(event, name);
+  pause.addEventListener("click", () => (film.paused ? film.play() : film.pause()));
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+    film.removeAttribute("autoplay");
+    film.pause();
+  }
+  name();
+
+  // Every frame is in the page once, however often it is shown.
+  const frames = read("frames");
+  for (const picture of document.querySelectorAll("img[data-frame]")) {
+    picture.src = "data:image/png;base64," + frames[picture.dataset.frame];
+  }
+
+  // Figures name the page's colours; the browser says what these are in the scheme of the moment.
+  const figures = read("figures");
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.hidden = true;
+  const colour = (name) => {
+    probe.style.color = name;
+    return getComputedStyle(probe).color;
+  };
+  const painted = (value) => {
+    if (typeof value === "string") return value.startsWith("var(--") ? colour(value) : value;
+    if (Array.isArray(value)) return value.map(painted);
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, painted(inner)]));
+  };
+  const draw = () => {
+    for (const [id, figure] of Object.entries(figures)) {
+      const { data, layout } = painted(figure);
+      layout.font.family = getComputedStyle(document.body).fontFamily;
+      Plotly.react(id, data, layout, { displayModeBar: false, responsive: true });
+    }
+  };
+  draw();
+
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.scheme ? root.dataset.scheme === "dark" : dark.matches);
+  dark.addEventListener("change", draw);
+  document.getElementById("scheme").addEventListener("click", () => {
+    root.dataset.scheme = isDark() ? "light" : "dark";
+    draw();
+  });
+
+  const shownAtOnce = 60;
+  const pairs = [...document.querySelectorAll(".pair")];
+  const buttons = [...document.querySelectorAll("[data-filter]")];
+  const rest = document.getElementById("rest");
+  let kind = "all";
+  const show = (limit = shownAtOnce) => {
+    const matching = pairs.filter((pair) => pair.dataset.kinds.split(" ").includes(kind));
+    const shown = new Set(matching.slice(0, limit));
+    for (const pair of pairs) pair.hidden = !shown.has(pair);
+    for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.filter === kind);
+    document.querySelector(".showing").textContent = `Showing ${shown.size} of ${pairs.length} pairs`;
+    document.querySelector(".empty").hidden = shown.size > 0;
+    rest.hidden = shown.size === matching.length;
+    rest.textContent = `Show ${matching.length - shown.size} more`;
+  };
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      kind = button.dataset.filter;
+      show();
+    });
+  }
+  rest.addEventListener("click", () => show(Infinity));
+  // An answer in the list may lead to a pair that is not shown.
+  for (const link of document.querySelectorAll(".answers a")) {
+    link.addEventListener("click", () => {
+      if (!document.getElementById(link.hash.slice(1)).hidden) return;
+      kind = "all";
+      show(Infinity);
+    });
+  }
+  show();
+})();

@@ -1,0 +1,201 @@
+"""The report, opened from its file in a browser, as a person would."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from volition.loop import Run
+from volition.report import write_report
+from volition.report.answers import Pair, read_pairs
+from volition.report.evidence import read_evidence
+
+pytestmark = pytest.mark.browser
+
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+DESKTOP, PHONE = (1280, 860), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium")
+    if executable is None:
+        reason = "there is no chromium: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        # Launched without a user-data folder it makes a fresh one and removes it.
+        started = playwright.chromium.launch(executable_path=executable, args=list(QUIET))
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("browser") / "run"
+    shutil.copytree(run.folder.path, copy)
+    return write_report(Run.open(copy).folder)
+
+
+@pytest.fixture(scope="module")
+def pairs(run: Run) -> list[Pair]:
+    return read_pairs(read_evidence(run.folder))
+
+
+@contextmanager
+def opened(
+    browser: Browser, report: Path, size: tuple[int, int] = DESKTOP, **options: Any
+) -> Iterator[Page]:
+    """The report in a new page, which may neither complain nor ask the network for anything."""
+    width, height = size
+    context = browser.new_context(viewport={"width": width, "height": height}, **options)
+    page = context.new_page()
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda said: complaints.append(f"{said.type}: {said.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(report.as_uri())
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 6")
+    yield page
+    context.close()
+    assert complaints == []
+    assert [url[:80] for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def shown(page: Page) -> int:
+    return page.locator(".pair:visible").count()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_looks(browser: Browser, report: Path, size: tuple[int, int], tmp_path: Path) -> None:
+    seen = {}
+    for scheme in ("light", "dark"):
+        with opened(browser, report, size, color_scheme=scheme) as page:
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            path = tmp_path / f"{scheme}.png"
+            page.screenshot(path=path, full_page=True)
+            with Image.open(path) as image:
+                seen[scheme] = np.asarray(image.convert("L"))
+    assert np.median(seen["light"]) > 230
+    assert np.median(seen["dark"]) < 40
+
+
+def test_every_chart_is_drawn(browser: Browser, report: Path) -> None:
+    with opened(browser, report) as page:
+        for chart in page.locator(".chart").all():
+            assert chart.locator("svg.main-svg").count()
+            box = chart.bounding_box()
+            assert box is not None
+            assert box["width"] > 200
+            assert chart.get_attribute("aria-label")
+
+
+def test_filter(browser: Browser, report: Path, pairs: list[Pair]) -> None:
+    expected = {
+        "unsure": sum(0.25 < pair.model_p_a < 0.75 for pair in pairs),
+        "disagrees": sum(pair.disagrees for pair in pairs),
+        "all": len(pairs),
+    }
+    with opened(browser, report) as page:
+        assert shown(page) == len(pairs)
+        for kind, count in expected.items():
+            button = page.locator(f"[data-filter={kind}]")
+            button.click()
+            assert button.get_attribute("aria-pressed") == "true"
+            assert page.locator("[data-filter][aria-pressed=true]").count() == 1
+            assert shown(page) == count
+            assert page.locator(".showing").inner_text() == (
+                f"Showing {count} of {len(pairs)} pairs"
+            )
+            assert page.locator(".empty").is_visible() == (count == 0)
+
+
+def test_filter_by_keyboard_and_back_by_an_answer(
+    browser: Browser, report: Path, pairs: list[Pair]
+) -> None:
+    with opened(browser, report) as page:
+        page.locator("[data-filter=disagrees]").focus()
+        page.keyboard.press("Enter")
+        assert shown(page) == sum(pair.disagrees for pair in pairs)
+        agreed = next(pair for pair in pairs if not pair.disagrees)
+        page.locator(f'.answers a[href="#pair-{agreed.comparison_id}"]').click()
+        assert page.locator(f"#pair-{agreed.comparison_id}").is_visible()
+
+
+def test_gallery_marks_the_preferred_side(
+    browser: Browser, report: Path, pairs: list[Pair]
+) -> None:
+    with opened(browser, report) as page:
+        for pair in pairs[:5]:
+            card = page.locator(f"#pair-{pair.comparison_id}")
+            card.scroll_into_view_if_needed()
+            sides = card.locator(".side")
+            marked = [
+                "chosen" in (side.get_attribute("class") or "").split() for side in sides.all()
+            ]
+            assert marked == [pair.chosen == "A", pair.chosen == "B"]
+            for picture in sides.locator("img").all():
+                assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)")
+
+
+def test_film_plays(browser: Browser, report: Path) -> None:
+    with opened(browser, report) as page:
+        film = page.locator("#film")
+        page.wait_for_function("document.getElementById('film').currentTime > 0.1")
+        assert film.evaluate("film => film.duration") == pytest.approx(201 / 30, abs=0.1)
+        assert film.evaluate("film => film.muted && film.loop && film.error === null")
+        assert film.evaluate("film => film.videoWidth > 3 * film.videoHeight * 0.9")
+        reds = film.evaluate(
+            """film => {
+                const canvas = document.createElement("canvas");
+                [canvas.width, canvas.height] = [film.videoWidth, film.videoHeight];
+                const brush = canvas.getContext("2d");
+                brush.drawImage(film, 0, 0);
+                const { data } = brush.getImageData(0, 0, canvas.width, canvas.height);
+                let reds = 0;
+                for (let i = 0; i < data.length; i += 4) reds += data[i] - data[i + 1] > 60;
+                return reds;
+            }"""
+        )
+        assert reds > 3000  # three rods
+        page.locator("#pause").click()
+        assert film.evaluate("film => film.paused")
+        assert page.locator("#pause").inner_text() == "Play"
+
+
+def test_film_waits_for_a_person_who_wants_less_motion(browser: Browser, report: Path) -> None:
+    with opened(browser, report, reduced_motion="reduce") as page:
+        assert page.locator("#film").evaluate("film => film.paused && !film.autoplay")
+        assert page.locator("#pause").inner_text() == "Play"
+
+
+def test_switch_of_scheme(browser: Browser, report: Path) -> None:
+    with opened(browser, report, color_scheme="light") as page:
+
+        def colours() -> tuple[Any, Any]:
+            return (
+                page.evaluate("getComputedStyle(document.body).backgroundColor"),
+                page.evaluate("document.getElementById('landscape').data[2].line.color"),
+            )
+
+        before = colours()
+        page.locator("#scheme").click()
+        after = colours()
+        assert before[0] != after[0]
+        assert before[1] != after[1]
+        page.locator("#scheme").click()
+        assert colours() == before
