@@ -64,14 +64,14 @@ def true_reward_return(seed: int, steps: int) -> float:
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Spearman's; equal values share a rank."""
     ranks = [np.unique(x.round(9), return_inverse=True)[1] for x in (one, other)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(*ranks))[0, 1])
 
 
 def landscape(model: RewardModel) -> tuple[float, float]:
     """Degrees from upright to the peak of the reward, and Spearman's correlation with height."""
     rewards = np.asarray(model(CIRCLE))
-    order = [np.argsort(np.argsort(rewards)), np.cos(ANGLES)]
-    return abs(round(float(np.degrees(ANGLES[rewards.argmax()])), 2)), rank_correlation(*order)
+    correlation = rank_correlation(np.argsort(np.argsort(rewards)), np.cos(ANGLES))
+    return abs(round(float(np.degrees(ANGLES[rewards.argmax()])), 2)), correlation
 
 
 def fitted(judgments: str, symmetric: bool, seed: int, folder: Path) -> Run:

@@ -12,6 +12,7 @@ import argparse
 import time
 from typing import Any
 
+import jax
 import numpy as np
 
 from claims import claim
@@ -51,7 +52,8 @@ def read(judgments: str) -> reward.PreferenceData:
 def measure(data: reward.PreferenceData, variant: dict[str, Any], seeds: int) -> dict[str, float]:
     for name, value in {**CHOSEN, **variant}.items():
         setattr(reward, name, value)
-    reward._train.clear_cache()  # the constants are baked into the compiled program
+    # The constants are baked into the compiled program.
+    jax.clear_caches()  # type: ignore[no-untyped-call]
     reward.fit(data, TASK.reward, symmetric=False, seed=0)
     started = time.perf_counter()
     models = [reward.fit(data, TASK.reward, symmetric=False, seed=s).model for s in range(seeds)]

@@ -6,11 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from volition.envs.scene import make_env
 from volition.rollout import Rollout
-from volition.segment import Pixels
 from volition.task import EnvironmentSection
 
 FIRST_SEED = 10_000
@@ -71,25 +68,3 @@ def evaluate(
         observations = step.observations
     rollout.close()
     return Evaluation(tuple(true_returns.tolist()), tuple(learned_returns.tolist()))
-
-
-def film(
-    policy: Acts, environment: EnvironmentSection, seed: int
-) -> tuple[list[Pixels], npt.NDArray[np.float32]]:
-    """One episode drawn step by step.
-
-    Returns:
-        The environment's own drawings, uint8 (height, width, 3) each, and the observations that
-        they show, float32 (steps + 1, obs_dim).
-    """
-    env = make_env(environment.id, environment.kwargs, render_mode="rgb_array")
-    observation, _ = env.reset(seed=seed)
-    drawings, observations, ended = [env.render()], [observation], False
-    while not ended:
-        action = np.asarray(policy(np.asarray(observation, np.float32)[None]))[0]
-        observation, _, terminated, truncated, _ = env.step(action)
-        ended = terminated or truncated
-        drawings.append(env.render())
-        observations.append(observation)
-    env.close()
-    return drawings, np.asarray(observations, np.float32)

@@ -11,8 +11,7 @@ import numpy as np
 
 from volition.envs.scene import make_env
 from volition.errors import RunError
-from volition.evaluation import film
-from volition.report.film import write_mp4
+from volition.report.film import Episode, record, write_mp4
 from volition.run_folder import RunFolder
 from volition.training import load_policy
 
@@ -44,9 +43,14 @@ def show_episodes(run: RunFolder, episodes: int, seed: int) -> list[float]:
 
 
 def film_episodes(run: RunFolder, episodes: int, seed: int, out: Path) -> Path:
-    """Writes the episodes one after the other as an MP4 film; returns its path."""
-    policy, section = load_policy(run), run.task.environment
-    drawings = [
-        drawing for number in range(episodes) for drawing in film(policy, section, seed + number)[0]
-    ]
-    return write_mp4(drawings, out)
+    """Writes the episodes one after the other as an MP4 film; returns its path.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    recorded = [Episode("", seed + number, float("nan")) for number in range(episodes)]
+    record(load_policy(run), run.task.environment, recorded, run.task.view, batch=episodes)
+    try:
+        return write_mp4([drawing for episode in recorded for drawing in episode.drawings], out)
+    except OSError as error:
+        raise RunError(f"{out} cannot be written: {error}") from error

@@ -79,12 +79,13 @@ class RunFolder:
             hint = f", or go on with `volition resume {path}`" if (path / CONFIG).is_file() else ""
             raise RunError(f"{path} is there already: choose another folder with --out{hint}")
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        run = cls(partial, task.model_copy(update={"folder": partial / "task"}), settings)
+        pictures = dict.fromkeys((*task.goal.images, *task.goal.counterexamples))
+        names = {picture: f"{n}-{Path(picture).name}" for n, picture in enumerate(pictures)}
+        run = cls(partial, task.with_pictures(names, partial / "task"), settings)
         try:
             run.task.folder.mkdir(parents=True)
-            for picture in (*task.goal.images, *task.goal.counterexamples):
-                (run.task.folder / picture).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(task.folder / picture, run.task.folder / picture)
+            for picture, name in names.items():
+                shutil.copyfile(task.folder / picture, run.task.folder / name)
             (partial / CONFIG).write_text(tomli_w.dumps(run._document()), encoding="utf-8")
             yield run
             partial.replace(path)

@@ -204,6 +204,13 @@ class Task(Section):
             self.goal.principles,
         )
 
+    def with_pictures(self, names: Mapping[str, str], folder: Path) -> Self:
+        """The same task in another folder, where its goal's pictures have other names."""
+        images = tuple(names[picture] for picture in self.goal.images)
+        counterexamples = tuple(names[picture] for picture in self.goal.counterexamples)
+        goal = self.goal.model_copy(update={"images": images, "counterexamples": counterexamples})
+        return self.model_copy(update={"goal": goal, "folder": folder})
+
     def judgments_folder(self, chosen: str | None) -> Path:
         """Where the judgments named `chosen` are: a set of this task, or any path.
 

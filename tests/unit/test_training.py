@@ -36,7 +36,10 @@ def test_learning_curves_are_those_of_the_episodes(run: Run) -> None:
 
 
 def test_a_tree_survives_the_disk_or_is_refused(tmp_path: Path) -> None:
-    tree: dict[str, Any] = {"a": (jnp.arange(3), jnp.ones((2, 2), jnp.float32)), "b": jnp.array(True)}
+    tree: dict[str, Any] = {
+        "a": (jnp.arange(3), jnp.ones((2, 2), jnp.float32)),
+        "b": jnp.array(True),
+    }
     path = tmp_path / "tree.safetensors"
     save_tree(path, tree, {"said": "x"})
     back = load_tree(path, tree)
