@@ -25,6 +25,7 @@ from volition.compilation import enable_cache
 from volition.evaluation import evaluate
 from volition.learners.base import Transitions
 from volition.loop import Run, learn_reward, train
+from volition.report.landscapes import landscape as report_landscape
 from volition.reward import RewardModel
 from volition.rollout import Rollout
 from volition.run_folder import Settings
@@ -33,8 +34,6 @@ from volition.task import Task
 from volition.training import make_learner, run_session, session_seed, session_steps
 
 TASK = Task.find("pendulum")
-ANGLES = np.linspace(-np.pi, np.pi, 1440, endpoint=False)
-CIRCLE = jnp.asarray(np.stack([np.cos(ANGLES), np.sin(ANGLES), 0 * ANGLES], -1), jnp.float32)
 
 
 class TrueReward(eqx.Module):
@@ -61,17 +60,11 @@ def true_reward_return(seed: int, steps: int) -> float:
     return evaluate(policy, lambda observations: 0 * observations[:, 0], TASK.environment).mean
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's; equal values share a rank."""
-    ranks = [np.unique(x.round(9), return_inverse=True)[1] for x in (one, other)]
-    return float(np.asarray(np.corrcoef(*ranks))[0, 1])
-
-
 def landscape(model: RewardModel) -> tuple[float, float]:
     """Degrees from upright to the peak of the reward, and Spearman's correlation with height."""
-    rewards = np.asarray(model(CIRCLE))
-    correlation = rank_correlation(np.argsort(np.argsort(rewards)), np.cos(ANGLES))
-    return abs(round(float(np.degrees(ANGLES[rewards.argmax()])), 2)), correlation
+    circle = report_landscape(model, TASK.environment.id)
+    assert circle is not None
+    return abs(circle.peak_degrees), circle.spearman
 
 
 def fitted(judgments: str, symmetric: bool, seed: int, folder: Path) -> Run:
