@@ -12,6 +12,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
+AnyArray = Array | np.ndarray  # from the host, or on the device
 Metrics = dict[str, Float[Array, ""]]
 State = TypeVar("State")
 
@@ -25,10 +26,10 @@ class Transitions(NamedTuple):
     value of its `next_observation` still counts.
     """
 
-    observation: Float[Array | np.ndarray, "batch obs_dim"]  # float32
-    action: Float[Array | np.ndarray, "batch action_dim"]  # float32, in the environment's units
-    next_observation: Float[Array | np.ndarray, "batch obs_dim"]  # float32
-    terminated: Bool[Array | np.ndarray, " batch"]
+    observation: Float[AnyArray, "batch obs_dim"]  # float32
+    action: Float[AnyArray, "batch action_dim"]  # float32, in the environment's units
+    next_observation: Float[AnyArray, "batch obs_dim"]  # float32
+    terminated: Bool[AnyArray, " batch"]
 
 
 class RewardFunction(Protocol):
@@ -57,7 +58,7 @@ class Learner(Protocol[State]):
         self,
         state: State,
         transitions: Transitions,
-        next_observations: Float[Array | np.ndarray, "envs obs_dim"],
+        next_observations: Float[AnyArray, "envs obs_dim"],
         reward: RewardFunction,
     ) -> tuple[State, Float[Array, "envs action_dim"], Metrics]:
         """Learn from one vector step and choose the actions for `next_observations`.
@@ -68,6 +69,6 @@ class Learner(Protocol[State]):
         """
         ...
 
-    def policy(self, state: State) -> Callable[[Array], Array]:
+    def policy(self, state: State) -> Callable[[AnyArray], Array]:
         """What is learned so far, observations to actions: a copy that outlives `state`."""
         ...

@@ -30,7 +30,7 @@ def empty(capacity: int, observation_dim: int, action_dim: int) -> Replay:
     observation = np.zeros((capacity, observation_dim), np.float32)
     action = np.zeros((capacity, action_dim), np.float32)
     rows = Transitions(observation, action, observation, np.zeros(capacity, np.bool_))
-    return jax.tree.map(jnp.array, Replay(rows, np.int32(0)))
+    return Replay(*jax.device_put((jax.tree.map(np.array, rows), np.int32(0))))
 
 
 def add(replay: Replay, transitions: Transitions) -> Replay:

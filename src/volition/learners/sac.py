@@ -8,7 +8,6 @@ a single dispatch, since for networks of this size a dispatch costs as much as a
 
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
@@ -20,15 +19,12 @@ import optax
 from jax import Array
 from jaxtyping import Float, Int, UInt32
 
-from volition.errors import EnvironmentUnsupported
+from volition.errors import EnvironmentUnsupported, InputError
 from volition.learners import replay as ring
-from volition.learners.base import Metrics, RewardFunction, Transitions
+from volition.learners.base import AnyArray, Metrics, RewardFunction, Transitions
+from volition.networks import Layers, apply_layers, init_layers
 
 Tree = TypeVar("Tree")
-
-# A network is one matrix a layer, (inputs + 1, outputs), whose last row is the bias: half as many
-# arrays to hand over at every dispatch and to move at every update.
-Layers = tuple[Float[Array, "inputs_and_one outputs"], ...]
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,16 @@ class SACSettings:
     updates_per_iteration: int = 4  # an iteration is one step of every environment
     replay_capacity: int = 100_000
     initial_temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "updates_per_iteration", "replay_capacity"):
+            if getattr(self, name) < 1:
+                raise InputError(f"SAC: {name} is {getattr(self, name)}, and must be at least 1")
+        for name in ("learning_rate", "tau", "initial_temperature"):
+            if not getattr(self, name) > 0.0:
+                raise InputError(f"SAC: {name} is {getattr(self, name)}, and must be above 0")
+        if not 0.0 <= self.gamma < 1.0:
+            raise InputError(f"SAC: gamma is {self.gamma}, and must be in [0, 1)")
 
 
 class Networks(NamedTuple):
@@ -82,14 +88,16 @@ class Policy(eqx.Module):
     high: Float[Array, " action_dim"]
 
     @eqx.filter_jit
-    def __call__(self, observations: Float[Array, "batch obs_dim"]) -> Float[Array, "batch action"]:
+    def __call__(
+        self, observations: Float[AnyArray, "batch obs_dim"]
+    ) -> Float[Array, "batch action"]:
         """The action without noise, in the environment's units: float32 (batch, action_dim)."""
         mean, _ = _gaussian(self.layers, observations)
         return _to_bounds(jnp.tanh(mean), self.low, self.high)
 
     @eqx.filter_jit
     def sample(
-        self, observations: Float[Array, "batch obs_dim"], key: Array
+        self, observations: Float[AnyArray, "batch obs_dim"], key: Array
     ) -> Float[Array, "batch action"]:
         """A random action, in the environment's units: float32 (batch, action_dim)."""
         noise = jax.random.normal(key, (observations.shape[0], self.low.shape[0]))
@@ -109,6 +117,13 @@ class SAC:
     high: tuple[float, ...]
     envs: int
     settings: SACSettings = SACSettings()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.envs <= self.settings.replay_capacity:
+            raise InputError(
+                f"SAC: envs is {self.envs}, and must be between 1 and the replay's capacity, "
+                f"{self.settings.replay_capacity}"
+            )
 
     @classmethod
     def for_spaces(
@@ -139,45 +154,53 @@ class SAC:
         """A new state, and uniformly random actions for the first vector step.
 
         `total_steps` is the length of the run in environment steps, all environments together: the
-        learning rate comes down over it. Drawn by NumPy, so that nothing is compiled here.
+        learning rate comes down over it. Made by NumPy, so that nothing is compiled here.
         """
         rng = np.random.default_rng(seed)
         settings, actions = self.settings, len(self.low)
         actor_sizes = (self.observation_dim, *settings.hidden, 2 * actions)
         critic_sizes = (self.observation_dim + actions, *settings.hidden, 1)
         networks = Networks(
-            actor=_init_layers(rng, actor_sizes),
-            critics=(_init_layers(rng, critic_sizes), _init_layers(rng, critic_sizes)),
-            log_temperature=np.log(settings.initial_temperature, dtype=np.float32),
+            actor=init_layers(rng, actor_sizes),
+            critics=(init_layers(rng, critic_sizes), init_layers(rng, critic_sizes)),
+            log_temperature=jax.device_put(np.float32(np.log(settings.initial_temperature))),
         )
         zeros = jax.tree.map(np.zeros_like, networks)
-        optimiser = optax.ScaleByAdamState(np.int32(0), mu=zeros, nu=zeros)
         state = SACState(
-            learned=Learned(networks, networks.critics, networks.actor, optimiser),
+            learned=Learned(
+                networks,
+                target_critics=networks.critics,
+                average_actor=networks.actor,
+                optimiser=optax.ScaleByAdamState(np.int32(0), mu=zeros, nu=zeros),
+            ),
             replay=ring.empty(settings.replay_capacity, self.observation_dim, actions),
-            key=rng.integers(2**32, size=2, dtype=np.uint32),
-            steps=np.int32(0),
-            total_steps=np.int32(total_steps),
+            key=jax.device_put(rng.integers(2**32, size=2, dtype=np.uint32)),
+            steps=jax.device_put(np.int32(0)),
+            total_steps=jax.device_put(np.int32(total_steps)),
         )
         first = rng.uniform(self.low, self.high, (self.envs, actions))
-        return _copy(state), jnp.asarray(first, jnp.float32)
+        return _copy(state), jax.device_put(first.astype(np.float32))
 
     @partial(jax.jit, static_argnames="self", donate_argnames="state")
     def iterate(
         self,
         state: SACState,
         transitions: Transitions,
-        next_observations: Float[Array | np.ndarray, "envs obs_dim"],
+        next_observations: Float[AnyArray, "envs obs_dim"],
         reward: RewardFunction,
     ) -> tuple[SACState, Float[Array, "envs action_dim"], Metrics]:
         """One vector step in one dispatch: store, update, act. `state` is used up.
 
         The rewards of the sampled transitions are computed here, by the reward function of now.
         The metrics are means over the updates made, and zero while actions are still random.
+
+        Raises ValueError unless there is one transition for every environment.
         """
-        settings, low, high = self.settings, np.float32(self.low), np.float32(self.high)
+        if transitions.terminated.shape != (self.envs,):
+            raise ValueError(f"{transitions.terminated.shape} transitions for {self.envs} envs")
+        settings, (low, high) = self.settings, self._bounds()
         draws = settings.updates_per_iteration * settings.batch_size
-        key = jax.random.wrap_key_data(state.key)
+        key = jax.random.wrap_key_data(state.key, impl="threefry2x32")
         key, row_key, noise_key, action_key = jax.random.split(key, 4)
         steps = state.steps + self.envs
         replay = ring.add(state.replay, transitions)
@@ -191,9 +214,7 @@ class SAC:
         )
         ready = steps > settings.random_steps
         fraction = jnp.minimum(steps / state.total_steps, 1.0)
-        rate = optax.incremental_update(
-            settings.final_learning_rate, settings.learning_rate, fraction
-        )
+        rate = settings.learning_rate * (1.0 - fraction) + settings.final_learning_rate * fraction
         update = partial(_update, settings, -float(len(self.low)), rate)
         nothing = jnp.zeros(settings.updates_per_iteration)
         learned, metrics = jax.lax.cond(
@@ -206,14 +227,15 @@ class SAC:
         chosen, _ = _sample_action(learned.networks.actor, next_observations, noise)
         # The error function makes a normal number uniform: the same draw serves both.
         actions = jnp.where(ready, chosen, jax.scipy.special.erf(noise / np.sqrt(2.0)))
-        key = jax.random.key_data(key)
-        state = SACState(learned, replay, key, steps, state.total_steps)
+        state = SACState(learned, replay, jax.random.key_data(key), steps, state.total_steps)
         return state, _to_bounds(actions, low, high), jax.tree.map(jnp.mean, metrics)
 
     def policy(self, state: SACState) -> Policy:
         """The averaged actor, copied: the buffers of `state` go with the next iteration."""
-        actor = state.learned.average_actor
-        return _copy(Policy(actor, np.float32(self.low), np.float32(self.high)))
+        return _copy(Policy(state.learned.average_actor, *self._bounds()))
+
+    def _bounds(self) -> tuple[Array, Array]:
+        return jax.device_put((np.array(self.low, np.float32), np.array(self.high, np.float32)))
 
 
 _ADAM = optax.scale_by_adam()
@@ -280,19 +302,19 @@ def _loss(
 
 def _values(
     critics: tuple[Layers, Layers],
-    observations: Float[Array, "batch obs_dim"],
-    actions: Float[Array, "batch action_dim"],
+    observations: Float[AnyArray, "batch obs_dim"],
+    actions: Float[AnyArray, "batch action_dim"],
 ) -> Float[Array, "2 batch"]:
     inputs = jnp.concatenate([observations, actions], axis=-1)
-    return jnp.stack([_apply(critic, inputs)[:, 0] for critic in critics])
+    return jnp.stack([apply_layers(critic, inputs, jax.nn.relu)[:, 0] for critic in critics])
 
 
 def _sample_action(
     actor: Layers,
-    observations: Float[Array, "batch obs_dim"],
+    observations: Float[AnyArray, "batch obs_dim"],
     noise: Float[Array, "batch action_dim"],
 ) -> tuple[Float[Array, "batch action_dim"], Float[Array, " batch"]]:
-    """Actions in [-1, 1] and their log-likelihood: arXiv:1812.05905, appendix C, eq. 26.
+    """Actions in [-1, 1] and their log-likelihood: arXiv:1812.05905, appendix C.
 
     log(1 - tanh(u)^2) is written as 2 (log 2 - u - softplus(-2u)), which does not underflow.
     """
@@ -303,9 +325,10 @@ def _sample_action(
     return jnp.tanh(u), (log_normal - log_slope).sum(-1)
 
 
-def _gaussian(actor: Layers, observations: Float[Array, "batch obs_dim"]) -> tuple[Array, Array]:
+def _gaussian(actor: Layers, observations: Float[AnyArray, "batch obs_dim"]) -> tuple[Array, Array]:
     """Mean and log of the standard deviation, (batch, action_dim) each, before the tanh."""
-    mean, log_std = jnp.split(_apply(actor, observations), 2, axis=-1)
+    outputs = apply_layers(actor, jnp.asarray(observations), jax.nn.relu)
+    mean, log_std = jnp.split(outputs, 2, axis=-1)
     return mean, jnp.clip(log_std, -20.0, 2.0)
 
 
@@ -313,21 +336,6 @@ def _to_bounds(action: Array, low: Array, high: Array) -> Array:
     return low + 0.5 * (action + 1.0) * (high - low)
 
 
-def _apply(layers: Layers, x: Float[Array, "batch inputs"]) -> Float[Array, "batch outputs"]:
-    *hidden, last = layers
-    for layer in hidden:
-        x = jax.nn.relu(x @ layer[:-1] + layer[-1])
-    return x @ last[:-1] + last[-1]
-
-
-def _init_layers(rng: np.random.Generator, sizes: tuple[int, ...]) -> Layers:
-    """Uniform within 1/sqrt(inputs), bias too: torch's default, hence Stable-Baselines3's."""
-    return tuple(
-        rng.uniform(-(inputs**-0.5), inputs**-0.5, (inputs + 1, outputs)).astype(np.float32)
-        for inputs, outputs in pairwise(sizes)
-    )
-
-
 def _copy(tree: Tree) -> Tree:
     """Arrays of their own: a buffer that is shared cannot be donated."""
-    return jax.tree.map(lambda x: jnp.asarray(np.array(x)), tree)
+    return jax.device_put(jax.tree.map(np.array, tree))
