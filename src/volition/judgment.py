@@ -44,9 +44,11 @@ class Verdict:
     Attributes:
         p_shown_first: Probability that the segment *shown* first represents the goal better,
             in [0, 1]; a tie is 0.5.
+        explanation: Why, in the judge's words, where it was asked to say.
     """
 
     p_shown_first: float
+    explanation: str = ""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.p_shown_first <= 1.0:
@@ -83,17 +85,24 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """One answer to one comparison. Append-only: never changed, never deleted."""
+    """One answer to one comparison. Append-only: never changed, never deleted.
+
+    Attributes:
+        principle: The one principle of the goal's constitution under which it was asked, if any.
+    """
 
     comparison_id: str
     judge_id: str
     order: Order
     outcome: Verdict | Failure
     reply: Reply
+    principle: str | None = None
 
     @property
     def id(self) -> str:
-        parts = (self.reply.id, self.comparison_id, self.judge_id, self.order.value)
+        parts = [self.reply.id, self.comparison_id, self.judge_id, self.order.value]
+        if self.principle is not None:
+            parts.append(self.principle)
         return content_id(*(part.encode() for part in parts))
 
 

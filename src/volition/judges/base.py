@@ -11,8 +11,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from volition.goal import Goal
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
 from volition.segment import Comparison, Segment
+from volition.task import JudgeView
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a person says a model costs, in US dollars per million tokens."""
+
+    prompt: float
+    completion: float
+
+    def __post_init__(self) -> None:
+        for per_million in (self.prompt, self.completion):
+            if not 0 <= per_million < float("inf"):
+                raise ValueError(f"a price is a number of dollars from 0 on, not {per_million}")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeOptions:
+    """What a judge is made for, beside its model.
+
+    Attributes:
+        goal: Put to the judge with every question, its pictures as files.
+        view: How the judge is shown a comparison.
+        env_id: The environment; only a simulated judge, which knows what is true, looks at it.
+        base_url: Where to ask, in place of the provider's own address.
+        price: In place of the published price.
+        explain: Whether the judge also says why.
+    """
+
+    goal: Goal
+    view: JudgeView
+    env_id: str = ""
+    base_url: str | None = None
+    price: Price | None = None
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
