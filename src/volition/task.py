@@ -51,10 +51,13 @@ class JudgeView(Section):
     Attributes:
         crop: left, top, right, bottom as fractions of the drawing; the whole drawing by default.
         size: width and height in pixels to which the crop is reduced; as drawn by default.
+        overlay: Lay the two states of a pair over each other, for differences too small to see side
+            by side.
     """
 
     crop: tuple[Fraction, Fraction, Fraction, Fraction] = (0, 0, 1, 1)
     size: tuple[PixelCount, PixelCount] | None = None
+    overlay: bool = False
 
     @model_validator(mode="after")
     def _crop_has_an_inside(self) -> Self:

@@ -41,6 +41,11 @@ class JudgeOptions:
         base_url: Where to ask, in place of the provider's own address.
         price: In place of the published price.
         explain: Whether the judge also says why.
+        per_request: Questions in one request at most; several are shown on one contact sheet.
+        samples: How often a judge that gives no probabilities is asked the same; the share of its
+            votes is then the probability.
+        wire: One way of asking, such as `logprobs`, in place of the best that works.
+        probe: Whether the judge is tried first on two pictures; a dry run spends nothing.
     """
 
     goal: Goal
@@ -49,6 +54,15 @@ class JudgeOptions:
     base_url: str | None = None
     price: Price | None = None
     explain: bool = False
+    per_request: int = 1
+    samples: int = 1
+    wire: str | None = None
+    probe: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("per_request", "samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is a number from 1 on, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True)
