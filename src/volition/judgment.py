@@ -73,6 +73,7 @@ class Reply:
         prompt_tokens, completion_tokens: As billed; 0 where nothing is billed.
         cost_usd: US dollars.
         latency_s: Seconds from request to reply.
+        request_id: The stored request that it answers, where it was asked for live.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Reply:
     completion_tokens: int = 0
     cost_usd: float = 0.0
     latency_s: float = 0.0
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
