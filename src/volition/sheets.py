@@ -22,6 +22,7 @@ from volition.segment import Frame, Pixels, Segment
 LONGEST_EDGE = 1568
 MOST_PIXELS = 1_600_000
 ENLARGED_TO = 160  # the shorter side of a frame, in pixels, up to which enlarging it helps
+SQUARE_ENOUGH = 1.4  # the longer side of a sheet by the shorter
 
 MARGIN = 8  # around the cards and between them
 PADDING = 4  # inside a card, and between its two frames
@@ -131,8 +132,8 @@ def draw_sheets(
 def choose_layout(frame: tuple[int, int], count: int) -> Layout:
     """The layout that shows `count` pairs of pictures of that size largest.
 
-    Of layouts that show them equally large, the one whose sheet is nearest to a square, since
-    models tile, pad or reduce long pictures.
+    Of layouts that show them equally large, the one nearest to a square, since models tile, pad or
+    reduce long pictures; near enough to one, the one with no place left empty.
 
     Raises:
         ValueError: Not even frames of one pixel would fit.
@@ -141,7 +142,13 @@ def choose_layout(frame: tuple[int, int], count: int) -> Layout:
     found = [layout for layout in layouts if layout is not None]
     if not found:
         raise ValueError(f"{count} pairs do not fit on one sheet: put fewer on each")
-    return max(found, key=lambda layout: (layout.frame[0], -max(layout.size) / min(layout.size)))
+
+    def preference(layout: Layout) -> tuple[float, ...]:
+        length = max(layout.size) / min(layout.size)
+        cards = layout.columns * layout.rows
+        return layout.frame[0], -max(length, SQUARE_ENOUGH), -cards, -length
+
+    return max(found, key=preference)
 
 
 def picture(segment: Segment) -> Frame:
