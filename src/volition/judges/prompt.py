@@ -9,11 +9,14 @@ the prompt says so, and no reader below accepts anything but a letter in its pla
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +25,7 @@ from PIL import Image
 from volition.judges.base import Question
 from volition.judgment import Failure, Verdict
 from volition.segment import Frame, Segment
-from volition.sheets import LONGEST_EDGE, NumberedPair, draw_sheets, picture
+from volition.sheets import LONGEST_EDGE, NumberedPair, choose_layout, draw_sheets, picture
 
 VERSION = "1"
 LETTERS = ("A", "B")
@@ -55,7 +58,31 @@ class Brief:
     overlay: bool = False
 
 
-Part = str | Frame
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A frame as it travels."""
+
+    frame: Frame
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self.frame.pixels.shape[:2]
+        return width, height
+
+    @cached_property
+    def base64(self) -> str:
+        """A PNG file; lossless, so that what is stored is what was seen."""
+        file = io.BytesIO()
+        Image.fromarray(self.frame.pixels).save(file, format="png", compress_level=1)
+        return base64.b64encode(file.getvalue()).decode()
+
+    @property
+    def data_url(self) -> str:
+        return f"data:image/png;base64,{self.base64}"
+
+
+Part = str | Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +103,54 @@ class Prompt:
     asked: tuple[str, ...]
 
     @property
-    def frames(self) -> list[Frame]:
-        return [part for part in (*self.goal, *self.shown) if isinstance(part, Frame)]
+    def pictures(self) -> list[Picture]:
+        return [part for part in (*self.goal, *self.shown) if isinstance(part, Picture)]
 
-    @property
-    def words(self) -> str:
-        """All that is said, for counting."""
-        said = [part for part in (*self.goal, *self.shown) if isinstance(part, str)]
-        return "\n".join((self.system, *said, *self.asked))
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a prompt will hold, found without drawing it.
+
+    Attributes:
+        words: All that is said.
+        sizes: Width and height of each picture.
+    """
+
+    words: str
+    sizes: tuple[tuple[int, int], ...]
 
 
 def compose(brief: Brief, questions: Sequence[Question]) -> Prompt:
     """The request that puts `questions`: one as pictures of its own, several on a contact sheet."""
-    return Prompt(
-        SYSTEM,
-        _goal(brief),
-        _pair(brief, questions[0]) if len(questions) == 1 else _sheet(questions),
-        _asked(questions),
-    )
+    note, asked = _note(brief, questions), _asked(questions)
+    if len(questions) > 1:
+        pairs = [NumberedPair(number, *q.shown) for number, q in enumerate(questions, start=1)]
+        (sheet,) = draw_sheets(pairs, len(pairs))
+        return Prompt(SYSTEM, _goal(brief), (note, Picture(Frame(sheet))), asked)
+    first, second = (picture(segment) for segment in questions[0].shown)
+    if brief.overlay:
+        laid = Picture(legible(overlay(first, second)))
+        return Prompt(SYSTEM, _goal(brief), (note, laid), asked)
+    one, other = Picture(legible(first)), Picture(legible(second))
+    return Prompt(SYSTEM, _goal(brief), (note, "A:", one, "B:", other), asked)
 
 
+def outline(brief: Brief, questions: Sequence[Question]) -> Outline:
+    """The words and the sizes of `compose(brief, questions)`."""
+    goal = _goal(brief)
+    said = [part for part in goal if isinstance(part, str)]
+    words = "\n".join((SYSTEM, *said, _note(brief, questions), "A:", "B:", *_asked(questions)))
+    width, height = _size(questions[0].shown[0])
+    if len(questions) > 1:
+        sizes = [_sheet_size((width, height), len(questions))]
+    else:
+        scale = _scale(max(width, height))
+        sizes = [(max(1, int(width * scale)), max(1, int(height * scale)))] * (2 - brief.overlay)
+    goal_sizes = [part.size for part in goal if isinstance(part, Picture)]
+    return Outline(words, (*goal_sizes, *sizes))
+
+
+@lru_cache(maxsize=16)
 def _goal(brief: Brief) -> tuple[Part, ...]:
     parts: list[Part] = [f"Goal: {brief.goal}"]
     for caption, frames in (
@@ -103,36 +158,23 @@ def _goal(brief: Brief) -> tuple[Part, ...]:
         ("A picture of what is not meant:", brief.counterexamples),
     ):
         for frame in frames:
-            parts += [caption, legible(frame)]
+            parts += [caption, Picture(legible(frame))]
     return tuple(parts)
 
 
-def _pair(brief: Brief, question: Question) -> tuple[Part, ...]:
-    first, second = question.shown
-    clip = _clip_note((first, second))
-    if brief.overlay:
-        drawn = overlay(picture(first), picture(second))
-        note = f"One picture shows two states over each other: A in red, B in blue.{clip}"
-        return (note, legible(drawn))
-    note = f"Two states, A and B.{clip}"
-    return (note, "A:", legible(picture(first)), "B:", legible(picture(second)))
-
-
-def _sheet(questions: Sequence[Question]) -> tuple[Part, ...]:
-    pairs = [NumberedPair(number, *q.shown) for number, q in enumerate(questions, start=1)]
-    (sheet,) = draw_sheets(pairs, len(pairs))
-    clip = _clip_note([segment for question in questions for segment in question.shown])
-    note = (
-        f"{len(pairs)} numbered pairs of states on one picture. In each pair A is on the left and "
-        f"B on the right. Judge every pair by itself.{clip}"
-    )
-    return (note, Frame(sheet))
-
-
-def _clip_note(segments: Sequence[Segment]) -> str:
-    if all(len(segment.frames) == 1 for segment in segments):
-        return ""
-    return " A state is shown as a clip: its frames from left to right in the order of time."
+def _note(brief: Brief, questions: Sequence[Question]) -> str:
+    if len(questions) > 1:
+        note = (
+            f"{len(questions)} numbered pairs of states on one picture. In each pair A is on the "
+            "left and B on the right. Judge every pair by itself."
+        )
+    elif brief.overlay:
+        note = "One picture shows two states over each other: A in red, B in blue."
+    else:
+        note = "Two states, A and B."
+    if any(len(segment.frames) > 1 for question in questions for segment in question.shown):
+        note += " A state is shown as a clip: its frames from left to right in the order of time."
+    return note
 
 
 def _asked(questions: Sequence[Question]) -> tuple[str, ...]:
@@ -154,14 +196,30 @@ def _asked(questions: Sequence[Question]) -> tuple[str, ...]:
 def legible(frame: Frame) -> Frame:
     """The frame enlarged by a whole number where it is small, or reduced where it is too large."""
     height, width = frame.pixels.shape[:2]
-    longest = max(height, width)
-    if longest < LEGIBLE:
-        factor = -(-LEGIBLE // longest)
-        return Frame(frame.pixels.repeat(factor, axis=0).repeat(factor, axis=1))
-    if longest <= LONGEST_EDGE:
-        return frame
-    size = (max(1, width * LONGEST_EDGE // longest), max(1, height * LONGEST_EDGE // longest))
+    scale = _scale(max(height, width))
+    if scale >= 1:
+        return Frame(frame.pixels.repeat(int(scale), axis=0).repeat(int(scale), axis=1))
+    size = (max(1, int(width * scale)), max(1, int(height * scale)))
     return Frame(np.asarray(Image.fromarray(frame.pixels).resize(size, Image.Resampling.LANCZOS)))
+
+
+def _scale(longest: int) -> float:
+    if longest > LONGEST_EDGE:
+        return LONGEST_EDGE / longest
+    return float(max(1, -(-LEGIBLE // longest)))
+
+
+def _size(segment: Segment) -> tuple[int, int]:
+    """Width and height of what is shown of a segment."""
+    height, width = segment.frames[0].pixels.shape[:2]
+    if len(segment.frames) == 1:
+        return width, height
+    return Picture(picture(segment)).size
+
+
+@lru_cache(maxsize=64)
+def _sheet_size(frame: tuple[int, int], count: int) -> tuple[int, int]:
+    return choose_layout(frame, count).size
 
 
 def overlay(first: Frame, second: Frame) -> Frame:
