@@ -5,7 +5,12 @@ from __future__ import annotations
 from volition.judges.base import Price
 
 # our prefix: the provider's name in the price lists
-PROVIDERS = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+PROVIDERS = {
+    "openai": "openai",
+    "openai-decisions": "openai-decisions",
+    "anthropic": "anthropic",
+    "gemini": "google",
+}
 
 
 def cost_usd(
@@ -15,6 +20,7 @@ def cost_usd(
     completion_tokens: int,
     *,
     cached_tokens: int = 0,
+    written_tokens: int = 0,
     base_url: str | None = None,
     price: Price | None = None,
 ) -> float | None:
@@ -26,6 +32,7 @@ def cost_usd(
         prompt_tokens: All that went in, those read from a cache included.
         completion_tokens: All that came out, those of hidden reasoning included.
         cached_tokens: How many of `prompt_tokens` were read from a cache.
+        written_tokens: How many of them were written into it; some providers charge more for that.
         base_url: Where the request went, if not to the provider itself. A model that is served
             elsewhere has another price, whatever it is called.
         price: Given by a person; it goes before any list.
@@ -40,6 +47,7 @@ def cost_usd(
         input_tokens=prompt_tokens,
         output_tokens=completion_tokens,
         cache_read_tokens=min(cached_tokens, prompt_tokens) or None,
+        cache_write_tokens=min(written_tokens, prompt_tokens - cached_tokens) or None,
     )
     try:
         if base_url is not None:
