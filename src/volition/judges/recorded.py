@@ -57,10 +57,10 @@ def read_recording(path: Path, name: str, goal_id: str, scene: Scene, view: Judg
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    named = _who_judged(lines)
+    judged_by = _who_judged(lines)
     settings = {"file": content_id(*_encoded(lines))}
-    judge = JudgeIdentity(f"recorded:{named or name}", settings=settings)
-    reader = _LineReader(file, goal_id, judge.id, named, scene, view)
+    judge = JudgeIdentity(f"recorded:{judged_by or name}", settings=settings)
+    reader = _LineReader(file, goal_id, judge.id, judged_by, scene, view)
     read = list(reader.read(lines))
     if not read:
         raise InputError(f"{file} holds no judgments: there is nothing to learn from")
@@ -79,7 +79,7 @@ class _LineReader:
     file: Path
     goal_id: str
     judge_id: str
-    named: str | None
+    judged_by: str | None
     scene: Scene
     view: JudgeView
 
@@ -99,10 +99,10 @@ class _LineReader:
         if not isinstance(row, dict):
             raise ValueError("a judgment is a JSON object")
         _refuse_unknown(row, LINE_KEYS)
-        if row.get("judge") != self.named:
+        if row.get("judge") != self.judged_by:
             raise ValueError(
                 f"judge is {json.dumps(row.get('judge'))}, and the file's first line names "
-                f"{self.named or 'nobody'}: a file names one judge in every line, or none"
+                f"{self.judged_by or 'nobody'}: a file names one judge in every line, or none"
             )
         shown_first, shown_second = self._segment(row, "first"), self._segment(row, "second")
         comparison = Comparison.between(self.goal_id, shown_first, shown_second)
