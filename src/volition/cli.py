@@ -175,6 +175,57 @@ def verify(run: Folder) -> int:
     return 1 if defects else 0
 
 
+def ask(
+    subject: Annotated[
+        Positional[str], option("TASK|RUN", "A bundled task, a task folder, or a run folder.")
+    ],
+    *,
+    out: Annotated[Path, option("FOLDER", "A new folder for the questions.")],
+    pairs: Annotated[int, arg(help="How many comparisons.")] = 60,
+    per_sheet: Annotated[int, arg(help="Comparisons on one contact sheet.")] = 60,
+    seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
+) -> int:
+    """Write comparisons for a judge without a live connection: pictures and a form to fill in.
+
+    Of a task they cover its states; of a run they are those that its reward model would learn most
+    from.
+    """
+    from volition.asking import ask as ask_about
+
+    for name, value in (("--pairs", pairs), ("--per-sheet", per_sheet)):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, not {value}")
+    if seed < 0:
+        raise InputError(f"--seed must not be negative: {seed}")
+    asked = ask_about(subject, out, pairs=pairs, per_sheet=per_sheet, seed=seed)
+    if asked.pairs < pairs:
+        print(f"warning: a judge could tell only {asked.pairs} pairs apart", file=sys.stderr)
+    sheets = "1 sheet" if len(asked.sheets) == 1 else f"{len(asked.sheets)} sheets"
+    print(f"{asked.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
+    print(f"then: volition answer {out} {out / 'answers.csv'} --judge NAME")
+    return 0
+
+
+def answer(
+    folder: Annotated[Positional[Path], option("FOLDER", "What `volition ask` wrote.")],
+    file: Annotated[Positional[Path], option("FILE", "The answers, as JSONL or CSV.")],
+    *,
+    judge: Annotated[str, option("NAME", "Who judged; it is shown with every result.")],
+) -> int:
+    """Take in the answers to what `ask` wrote: all of them, or none if one is wrong."""
+    from volition.asking import answer as take_in
+
+    if not judge.strip():
+        raise InputError("--judge needs a name: who judged?")
+    asked = take_in(folder, file, judge.strip())
+    print(f"{asked.pairs} answers of {judge.strip()} in {folder}")
+    if asked.run is None:
+        print(f"train on them: volition train {asked.task} --judgments {folder}")
+    else:
+        print(f"the run that asked has them too: volition resume {asked.run}")
+    return 0
+
+
 def tasks() -> int:
     """List the tasks that come with Volition."""
     from volition.task import Task, bundled_names
@@ -200,7 +251,7 @@ def doctor() -> int:
 
 VERBS: dict[str, Callable[..., int]] = {
     verb.__name__: verb
-    for verb in (train, resume, report, play, score, export, verify, tasks, doctor)
+    for verb in (train, resume, report, play, score, export, verify, ask, answer, tasks, doctor)
 }
 
 
