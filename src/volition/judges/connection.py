@@ -178,6 +178,11 @@ def http_client(endpoint: Endpoint, timeout_s: float) -> httpx2.AsyncClient:
 
 # What goes wrong ---------------------------------------------------------------------------------
 
+
+class KeyRefused(AskError):
+    """The key is missing, wrong or not allowed: no other request can do better."""
+
+
 BLOCKED = re.compile(r"content[_ ]?(policy|filter|management)|responsible ?ai|safety", re.I)
 NO_CREDIT = re.compile(r"insufficient_quota|billing|credit balance|out of credits", re.I)
 
@@ -216,8 +221,11 @@ def status_error(
         return AskError("server_error", said, again=True, retry_after_s=wait)
     if status == 400 and BLOCKED.search(body):
         return AskError("content_filter", said, again=False)
-    if status in (401, 403):
+    if status == 401:
         said = f"{endpoint.url} refuses the key in {endpoint.variable} ({said})"
+        return KeyRefused("rejected", said, again=False)
+    if status == 403:
+        said = f"{endpoint.url} does not allow this ({said})"
     elif status == 404:
         said = f"{endpoint.url} has no such model or endpoint ({said})"
     elif 300 <= status < 400:

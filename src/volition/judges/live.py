@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from volition.judges import prompt as prompts
-from volition.judges.base import AskError, Estimate, Price, Question
+from volition.judges.base import AskError, Estimate, JudgeOptions, Price, Question
 from volition.judges.connection import Endpoint, ask_error, http_client
 from volition.judges.pricing import cost_usd
 from volition.judges.prompt import Brief, Prompt
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
 from volition.segment import content_id
+from volition.store import read_frame
 
 if TYPE_CHECKING:
     import httpx2
@@ -31,6 +32,29 @@ CHARACTERS_PER_TOKEN = 3  # of English, at least; four is usual
 PART_TOKENS = 12  # at most, of what a provider writes around a part or a question
 Document = dict[str, Any]
 Outcomes = list[Verdict | Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What probing a judge has shown.
+
+    Attributes:
+        judge_id: Of the judge that was found able.
+        soft: Whether probabilities come back; else votes do.
+        deterministic: Whether the same question had the same answer twice.
+        price_known: Whether a request can be priced before it is made.
+        cost_usd: What probing did cost.
+        notes: Better ways of asking that did not work, and why.
+        checked_at: Seconds since 1970.
+    """
+
+    judge_id: str
+    soft: bool
+    deterministic: bool
+    price_known: bool
+    cost_usd: float
+    notes: tuple[str, ...]
+    checked_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +143,7 @@ class LiveJudge:
         name: For a person to read, such as `openai:gpt-6-luna`.
         per_request: Questions in one request at most.
         samples: Votes for each question, where the wire gives no probabilities.
+        capability: What probing has shown, if it was probed.
     """
 
     name: str
@@ -130,8 +155,9 @@ class LiveJudge:
     per_request: int = 1
     samples: int = 1
     timeout_s: float = TIMEOUT_S
-    _client: httpx2.AsyncClient | None = field(default=None, repr=False)
-    _library: Any = field(default=None, repr=False)
+    capability: Capability | None = None
+    _client: httpx2.AsyncClient | None = field(default=None, init=False, repr=False)
+    _library: Any = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.per_request = min(self.per_request, self.wire.most)
@@ -276,6 +302,17 @@ class LiveJudge:
         return [[Failure("unparsable", f"{said:.200}; the reply begins {body!r:.200}")] * count]
 
 
+def brief_of(options: JudgeOptions) -> Brief:
+    """What every question has in common, its pictures read from their files."""
+    goal = options.goal
+    return Brief(
+        goal.text,
+        tuple(read_frame(path) for path in goal.images),
+        tuple(read_frame(path) for path in goal.counterexamples),
+        options.view.overlay,
+    )
+
+
 def _composed(brief: Brief, questions: Sequence[Question]) -> Prompt:
     """The prompt with its pictures compressed."""
     prompt = prompts.compose(brief, questions)
@@ -297,9 +334,9 @@ def _bodies(raw: str) -> list[str]:
         several = json.loads(raw)
     except MALFORMED:
         return [raw]
-    if isinstance(several, list) and several and all(isinstance(body, str) for body in several):
-        return several
-    return [raw]
+    if not isinstance(several, list) or not all(isinstance(body, str) for body in several):
+        return [raw]
+    return several or [raw]
 
 
 def _checked(usage: Usage) -> Usage:
