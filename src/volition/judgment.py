@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from volition.segment import content_id
 
+# Kinds of Failure where the question did not come before the judge, or not that anybody knows.
+UNREACHED = frozenset({"connection", "rate_limited", "rejected"})
+
 
 class Order(StrEnum):
     """Which of a comparison's two segments was shown first."""

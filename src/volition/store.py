@@ -22,6 +22,7 @@ from PIL import Image
 from volition.errors import StoreError
 from volition.goal import Goal
 from volition.judgment import (
+    UNREACHED,
     Failure,
     JudgeIdentity,
     Judgment,
@@ -90,7 +91,6 @@ MIGRATIONS = (
         id TEXT PRIMARY KEY,
         judge_id TEXT NOT NULL REFERENCES judges (id),
         questions TEXT NOT NULL,
-        principle TEXT,
         reserved_usd REAL NOT NULL CHECK (reserved_usd >= 0),
         stored_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))) STRICT;
     ALTER TABLE replies ADD COLUMN request_id TEXT REFERENCES requests (id);
@@ -132,14 +132,14 @@ class Request:
     may have cost is counted.
 
     Attributes:
-        questions: Comparison ids, each with the order in which it is shown.
+        questions: Comparison ids, each with the order in which it is shown and the principle
+            under which it is put, if any.
         reserved_usd: What it may cost at most, in US dollars.
     """
 
     id: str
     judge_id: str
-    questions: tuple[tuple[str, Order], ...]
-    principle: str | None
+    questions: tuple[tuple[str, Order, str | None], ...]
     reserved_usd: float
 
 
@@ -148,7 +148,7 @@ class Tries:
     """How often a judge was asked about a comparison, and what came of it.
 
     Attributes:
-        failures: Without those where the judge could not be reached.
+        failures: Without those where the question did not come before the judge at all.
     """
 
     verdicts: int = 0
@@ -271,9 +271,8 @@ class Store:
         """Stores a request that is about to be sent."""
         with self._transaction() as sql:
             sql.execute(
-                "INSERT INTO requests (id, judge_id, questions, principle, reserved_usd) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (request.id, request.judge_id, json.dumps(request.questions), request.principle,
+                "INSERT INTO requests (id, judge_id, questions, reserved_usd) VALUES (?, ?, ?, ?)",
+                (request.id, request.judge_id, json.dumps(request.questions),
                  request.reserved_usd),
             )  # fmt: skip
 
@@ -426,10 +425,10 @@ class Store:
         return self.cost_usd() + float(reserved)
 
     def judged_live(self) -> int:
-        """How many judgments live judges gave here, failures included, if a reply came at all."""
+        """How many comparisons live judges replied to here, whether or not with a verdict."""
         ((count,),) = self._read(
-            "SELECT count(*) FROM judgments j JOIN replies r ON r.id = j.reply_id "
-            "WHERE r.request_id IS NOT NULL AND r.raw <> ''"
+            "SELECT coalesce(sum(json_array_length(q.questions)), 0) FROM requests q "
+            "JOIN replies r ON r.request_id = q.id WHERE r.raw <> ''"
         )
         return int(count)
 
@@ -437,9 +436,11 @@ class Store:
         """How often this judge was asked about each of these comparisons, where it was at all."""
         rows = self._read(
             "SELECT j.comparison_id, count(j.p_shown_first), "
-            "count(j.failure_kind) FILTER (WHERE j.failure_kind <> 'connection') "
+            "count(j.failure_kind) FILTER (WHERE j.failure_kind NOT IN "
+            "(SELECT value FROM json_each(?))) "
             "FROM json_each(?) asked JOIN judgments j ON j.comparison_id = asked.value "
             "JOIN replies r ON r.id = j.reply_id WHERE r.judge_id = ? GROUP BY j.comparison_id",
+            json.dumps(sorted(UNREACHED)),
             json.dumps(list(comparison_ids)),
             judge_id,
         )
@@ -448,8 +449,8 @@ class Store:
     def unread(self, judge_id: str) -> list[tuple[Request, Reply]]:
         """Replies that were stored, and not read before the program was killed."""
         rows = self._read(
-            "SELECT q.id, q.judge_id, q.questions, q.principle, q.reserved_usd, r.id, r.raw, "
-            "r.prompt_tokens, r.completion_tokens, r.cost_usd, r.latency_s, r.request_id "
+            "SELECT q.id, q.judge_id, q.questions, q.reserved_usd, r.id, r.raw, r.prompt_tokens, "
+            "r.completion_tokens, r.cost_usd, r.latency_s, r.request_id "
             "FROM replies r JOIN requests q ON q.id = r.request_id WHERE r.judge_id = ? "
             "AND r.raw <> '' AND NOT EXISTS (SELECT 1 FROM judgments WHERE reply_id = r.id)",
             judge_id,
@@ -457,13 +458,15 @@ class Store:
         return [
             (
                 Request(
-                    request_id, judge, tuple((c, Order(o)) for c, o in json.loads(questions)),
-                    principle, reserved,
+                    request_id,
+                    judge,
+                    tuple((c, Order(order), p) for c, order, p in json.loads(questions)),
+                    reserved,
                 ),
                 Reply(*reply),
             )
-            for request_id, judge, questions, principle, reserved, *reply in rows
-        ]  # fmt: skip
+            for request_id, judge, questions, reserved, *reply in rows
+        ]
 
     # Checking ------------------------------------------------------------------------------
 
