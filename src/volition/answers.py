@@ -70,7 +70,7 @@ def _csv(file: Path, text: str) -> Iterator[Row]:
     if tuple(name.strip().lower() for name in next(rows, [])) != COLUMNS:
         raise InputError(
             f"{file}:1: answers are JSONL, or CSV with the header {','.join(COLUMNS)}, "
-            f"not {header:.80!r}"
+            f"not {header!r:.80}"
         )
     for row in rows:
         if any(value.strip() for value in row):
