@@ -18,10 +18,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,12 @@ from volition.envs.scene import open_scene
 from volition.errors import InputError, RunError
 from volition.goal import Goal
 from volition.judges.recorded import JUDGMENTS_FILE, read_recording
-from volition.querying import DECIMALS, coverage_pairs, distinguishable, doubtful_pairs
+from volition.querying import DECIMALS, coverage_pairs, distinguishable, doubtful_pairs, eye
 from volition.run_folder import CONFIG, RunFolder
-from volition.segment import Comparison, Observations, Segment, State
+from volition.segment import Comparison, Observations, Segment
 from volition.sheets import NumberedPair, draw_sheets
 from volition.store import FRAMES, read_frame, write_frame
-from volition.task import BUNDLED, JudgeView, Scene, Task
+from volition.task import BUNDLED, Task
 
 PAIRS_FILE, ASKED_FILE, FORM_FILE = "pairs.jsonl", "asked.json", "answers.csv"
 VERDICTS = {"A": "first", "B": "second", "tie": "tie"}
@@ -109,7 +108,7 @@ def ask(
         return write_questions(chosen, run.task, out, per_sheet, run=run.path.absolute())
     task = Task.find(task_or_run)
     scene = open_scene(task.environment.id, task.environment.kwargs)
-    seen = _eye(scene, task.view)
+    seen = eye(scene, task.view)
     states = coverage_pairs(scene, pairs, rng, lambda state: seen(state).frames[0])
     return write_questions(
         [(seen(one), seen(other)) for one, other in states], task, out, per_sheet
@@ -183,17 +182,6 @@ def write_questions(
 # Choosing ------------------------------------------------------------------------------------
 
 
-def _eye(scene: Scene, view: JudgeView) -> Callable[[State], Segment]:
-    """What is seen of a state. Each is drawn once, since drawing is what takes time here."""
-
-    @cache
-    def seen(values: tuple[float, ...]) -> Segment:
-        state = dict(zip(scene.fields, values, strict=True))
-        return Segment(scene.observe(state)[None], (view.frame(scene.draw(state)),), state)
-
-    return lambda state: seen(tuple(state[field] for field in scene.fields))
-
-
 def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair]:
     """Comparisons that the run has not asked, and that would teach its reward model most."""
     import jax.numpy as jnp
@@ -201,7 +189,7 @@ def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair
     from volition.reward import RewardModel
 
     scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
-    seen = _eye(scene, run.task.view)
+    seen = eye(scene, run.task.view)
     with run.open_store() as store:
         (goal_id, *_), asked = store.goal_texts(), set(store.comparisons())
     visited = _visited(run, rng)
