@@ -101,6 +101,7 @@ def ask(
         EnvironmentUnsupported: The environment cannot be set to a state.
         RunError: The run has learned nothing yet.
     """
+    _check_new(out)
     rng = np.random.default_rng(seed)
     if (Path(task_or_run) / CONFIG).is_file():
         run = RunFolder.open(Path(task_or_run))
@@ -244,8 +245,7 @@ def _visited(run: RunFolder, rng: np.random.Generator) -> Observations:
 @contextmanager
 def _new_folder(out: Path) -> Iterator[Path]:
     """A folder that takes its place as `out` when the block that fills it ends well."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is there already: choose another folder with --out")
+    _check_new(out)
     partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
@@ -255,6 +255,11 @@ def _new_folder(out: Path) -> Iterator[Path]:
         raise InputError(f"{out} cannot be written: {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check_new(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} is there already: choose another folder with --out")
 
 
 def _write_sheets(pairs: Sequence[NumberedPair], per_sheet: int, folder: Path) -> list[str]:

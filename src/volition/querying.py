@@ -20,6 +20,8 @@ VISIBLE = 48  # of 255: a pixel that differs by less in every colour looks the s
 CHANGED = 0.002  # of a frame's pixels must look different, or a judge could only guess
 WAITING = 8  # states without a partner, before further ones that look the same are passed over
 DRAWN_PER_PAIR = 20  # states drawn in search of one pair, before the search is given up
+CONSIDERED = 16  # random pairs, of which the one that tells most is asked
+TRIES_PER_PAIR = 3  # before it is accepted that states look the same
 DECIMALS = 6  # of a state's values, so that a file of states says exactly what was drawn
 
 Look = Callable[[State], Frame]
@@ -81,31 +83,33 @@ def coverage_pairs(
 
 
 def doubtful_pairs(
-    values: Floats, count: int, rng: np.random.Generator, differ: Callable[[int, int], bool]
+    values: Floats, count: int, rng: np.random.Generator, worth: Callable[[int, int], bool]
 ) -> list[tuple[int, int]]:
-    """Pairs of states whose comparison would tell an ensemble most, no state in two of them.
+    """Pairs of states whose comparison would tell an ensemble much, no state in two of them.
 
     The measure is the mutual information of the answer and the ensemble's member (BALD; Houlsby
-    et al., arXiv:1112.5745, eq. 2) under Bradley-Terry, over random pairs.
+    et al., arXiv:1112.5745, eq. 2) under Bradley-Terry. Each pair is the best of a few random
+    ones: the best of all would be variations on one doubt.
 
     Args:
         values: What each member says of each state, in logits: (members, states).
-        count: How many pairs; fewer come back where no more can be told apart.
+        count: How many pairs; fewer come back where no more are worth asking.
         rng: Of the pairs that are considered.
-        differ: Whether the states at two places look different. Asked of few pairs only.
+        worth: Whether the states at two places may be asked about. Called for few pairs only.
     """
-    places = values.shape[1]
-    one, other = rng.integers(places, size=(2, max(4096, 40 * count)))
-    order = np.argsort(-information(values[:, one] - values[:, other]), kind="stable")
     pairs: list[tuple[int, int]] = []
     used: set[int] = set()
-    for place in order:
-        pair = int(one[place]), int(other[place])
-        if used.isdisjoint(pair) and pair[0] != pair[1] and differ(*pair):
-            pairs.append(pair)
-            used.update(pair)
-            if len(pairs) == count:
+    for _ in range(TRIES_PER_PAIR * count):
+        one, other = rng.integers(values.shape[1], size=(2, CONSIDERED))
+        told = information(values[:, one] - values[:, other])
+        for place in np.argsort(-told, kind="stable"):
+            pair = int(one[place]), int(other[place])
+            if used.isdisjoint(pair) and pair[0] != pair[1] and worth(*pair):
+                pairs.append(pair)
+                used.update(pair)
                 break
+        if len(pairs) == count:
+            break
     return pairs
 
 
