@@ -384,6 +384,10 @@ class Store:
             for comparison_id, goal_id, first_id, second_id in rows
         }
 
+    def comparison_ids(self) -> list[str]:
+        """Every comparison's id, in the order in which they were stored."""
+        return [name for (name,) in self._read("SELECT id FROM comparisons ORDER BY rowid")]
+
     def judgments(self) -> list[Judgment]:
         """Every judgment, in the order in which they were stored."""
         rows = self._read(
