@@ -263,9 +263,13 @@ def _check_new(out: Path) -> None:
 
 
 def _write_sheets(pairs: Sequence[NumberedPair], per_sheet: int, folder: Path) -> list[str]:
+    try:
+        sheets = draw_sheets(pairs, per_sheet)
+    except ValueError as error:
+        raise InputError(f"--per-sheet {per_sheet} will not do: {error}") from None
     (folder / "sheets").mkdir()
     names = []
-    for number, sheet in enumerate(draw_sheets(pairs, per_sheet), start=1):
+    for number, sheet in enumerate(sheets, start=1):
         names.append(f"sheets/sheet-{number}.png")
         Image.fromarray(sheet).save(folder / names[-1])
     return names

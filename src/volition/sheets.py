@@ -7,6 +7,7 @@ number and the letters above the frames and never on them.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,11 +23,14 @@ from volition.segment import Frame, Pixels, Segment
 LONGEST_EDGE = 1568
 MOST_PIXELS = 1_600_000
 ENLARGED_TO = 160  # the shorter side of a frame, in pixels, up to which enlarging it helps
+LEGIBLE = 24  # the shorter side of a frame, in pixels, below which nothing can be judged
 SQUARE_ENOUGH = 1.4  # the longer side of a sheet by the shorter
 
 MARGIN = 8  # around the cards and between them
 PADDING = 4  # inside a card, and between its two frames
 STEP = 2  # between the frames of a storyboard
+
+MOST_COLUMNS = LONGEST_EDGE // (2 + 3 * PADDING + MARGIN)  # of frames of one pixel
 
 SHEET, CARD, LINE = (205, 205, 205), (236, 236, 236), (160, 160, 160)
 NUMBER, LETTER = (0, 0, 0), (0, 0, 190)
@@ -136,12 +140,17 @@ def choose_layout(frame: tuple[int, int], count: int) -> Layout:
     reduce long pictures; near enough to one, the one with no place left empty.
 
     Raises:
-        ValueError: Not even frames of one pixel would fit.
+        ValueError: They would be too small to be judged.
     """
-    layouts = [_largest(frame, columns, count) for columns in range(1, count + 1)]
-    found = [layout for layout in layouts if layout is not None]
+    layouts = [
+        _largest(frame, columns, count) for columns in range(1, min(count, MOST_COLUMNS) + 1)
+    ]
+    found = [layout for layout in layouts if layout and min(layout.frame) >= min(*frame, LEGIBLE)]
     if not found:
-        raise ValueError(f"{count} pairs do not fit on one sheet: put fewer on each")
+        raise ValueError(
+            f"{count} pairs of {frame[0]}x{frame[1]} pictures do not fit on one sheet so that they "
+            "can be told apart: put fewer on each"
+        )
 
     def preference(layout: Layout) -> tuple[float, ...]:
         length = max(layout.size) / min(layout.size)
@@ -164,14 +173,19 @@ def picture(segment: Segment) -> Frame:
 def _largest(frame: tuple[int, int], columns: int, count: int) -> Layout | None:
     """The layout with that many columns, its frames enlarged by a whole number, as they are, or
     reduced as little as makes the sheet fit; None where nothing does."""
-    rows = -(-count // columns)
-    most = max(1, ENLARGED_TO // min(frame))
-    for factor in (*range(most, 0, -1), *np.arange(0.99, 0.0, -0.01).tolist()):
-        width, height = (max(1, int(side * factor)) for side in frame)
-        layout = Layout(columns, rows, (width, height), min(max(height // 8, 14), 18))
+
+    def of_width(shown: int) -> Layout:
+        height = max(1, round(frame[1] * shown / frame[0]))
+        font = min(max(height // 8, 14), 18)
+        return Layout(columns, -(-count // columns), (shown, height), font)
+
+    enlarged = range(max(1, ENLARGED_TO // min(frame)), 1, -1)
+    for layout in (of_width(frame[0] * factor) for factor in enlarged):
         if layout.fits:
             return layout
-    return None
+    widths = range(1, frame[0] + 1)
+    too_wide = bisect_left(widths, True, key=lambda width: not of_width(width).fits)
+    return of_width(widths[too_wide - 1]) if too_wide else None
 
 
 def _draw(
