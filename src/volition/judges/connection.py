@@ -48,6 +48,7 @@ HARMLESS = frozenset(
         "content-type",
         "host",
         "user-agent",
+        "x-stainless-raw-response",  # tells the library itself to leave the reply as it came
     }
 )
 

@@ -94,6 +94,11 @@ class Wire(Protocol):
         ...
 
     @property
+    def several(self) -> bool:
+        """Whether one request can be for several votes."""
+        ...
+
+    @property
     def most(self) -> int:
         """Questions that one request may hold."""
         ...
@@ -103,8 +108,8 @@ class Wire(Protocol):
         """Beside the model, all that an answer depends on."""
         ...
 
-    def picture_tokens(self, width: int, height: int) -> int:
-        """What a picture of that size is billed, at most."""
+    def picture_tokens(self, width: int, height: int, count: int) -> int:
+        """What a picture of that size is billed, at most, among `count` questions."""
         ...
 
     def completion_tokens(self, count: int) -> int:
@@ -183,7 +188,7 @@ class LiveJudge:
         outline = prompts.outline(self.brief, questions)
         parts = len(outline.sizes) * 2 + len(questions) + 4
         tokens = len(outline.words.encode()) // CHARACTERS_PER_TOKEN + parts * PART_TOKENS
-        tokens += sum(self.wire.picture_tokens(*size) for size in outline.sizes)
+        tokens += sum(self.wire.picture_tokens(*size, len(questions)) for size in outline.sizes)
         prompt_tokens = tokens * self.samples
         completion_tokens = self.wire.completion_tokens(len(questions)) * self.samples
         # At most all of it is written into a cache, which may cost more than reading it.
@@ -224,21 +229,28 @@ class LiveJudge:
     # Asking --------------------------------------------------------------------------------
 
     async def _collect(self, prompt: Prompt) -> tuple[list[str], AskError | None]:
-        """The bodies of as many requests as bring the votes, and what went wrong if anything.
+        """The bodies of as many requests as bring the votes, and what went wrong if nothing came.
 
         A provider that can give several votes at once is billed the prompt once; whether a server
         does is seen from its first reply.
         """
-        try:
-            bodies = [await self._send(prompt, self.samples)]
-        except AskError as error:
-            return [], error
-        missing = self.samples - len(self._read_body(bodies[0], len(prompt.asked)))
-        more = await asyncio.gather(
-            *(self._send(prompt, 1) for _ in range(missing)), return_exceptions=True
-        )
-        bodies += [body for body in more if isinstance(body, str)]
-        return bodies, None
+        at_once = self.samples if self.wire.several else 1
+        bodies, fault = await self._gather(prompt, at_once, self.samples if at_once == 1 else 1)
+        if bodies and at_once > 1:
+            missing = at_once - len(self._read_body(bodies[0], len(prompt.asked)))
+            bodies += (await self._gather(prompt, 1, missing))[0]
+        return bodies, fault
+
+    async def _gather(
+        self, prompt: Prompt, samples: int, requests: int
+    ) -> tuple[list[str], AskError | None]:
+        sent = [self._send(prompt, samples) for _ in range(requests)]
+        came = await asyncio.gather(*sent, return_exceptions=True)
+        bodies = [body for body in came if isinstance(body, str)]
+        for error in came:
+            if isinstance(error, BaseException) and not isinstance(error, AskError):
+                raise error
+        return bodies, next((error for error in came if isinstance(error, AskError)), None)
 
     async def _send(self, prompt: Prompt, samples: int) -> str:
         if self._client is None:
@@ -334,13 +346,13 @@ def _bodies(raw: str) -> list[str]:
         several = json.loads(raw)
     except MALFORMED:
         return [raw]
-    if not isinstance(several, list) or not all(isinstance(body, str) for body in several):
-        return [raw]
-    return several or [raw]
+    if isinstance(several, list) and several and {type(body) for body in several} == {str}:
+        return several
+    return [raw]
 
 
 def _checked(usage: Usage) -> Usage:
-    counts = (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+    counts: list[Any] = [usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens]
     if not all(isinstance(count, int) and count >= 0 for count in counts):
         raise ValueError(f"not a number of tokens among {counts}")
     if usage.cost_usd is not None and not 0 <= usage.cost_usd < float("inf"):

@@ -115,6 +115,7 @@ class Decisions:
     chat: Chat
     name = "decisions"
     soft = True
+    several = False
     most = 400
 
     @property
@@ -125,7 +126,7 @@ class Decisions:
     def settings(self) -> Mapping[str, str]:
         return {"detail": DETAIL}
 
-    def picture_tokens(self, width: int, height: int) -> int:
+    def picture_tokens(self, width: int, height: int, count: int) -> int:
         return picture_tokens(self.chat.model, width, height)
 
     def completion_tokens(self, count: int) -> int:
@@ -206,6 +207,7 @@ class SystemOne:
     inline: bool = False
     name = "systemone"
     soft = True
+    several = False
     most = 64
     priced_as = "openai"
 
@@ -213,7 +215,7 @@ class SystemOne:
     def settings(self) -> Mapping[str, str]:
         return {}
 
-    def picture_tokens(self, width: int, height: int) -> int:
+    def picture_tokens(self, width: int, height: int, count: int) -> int:
         return picture_tokens(self.chat.model, width, height)
 
     def completion_tokens(self, count: int) -> int:
@@ -225,7 +227,7 @@ class SystemOne:
     async def send(self, library: Any, prompt: Prompt, samples: int) -> str:
         import httpx2
 
-        chosen = {letter: f"{letter} represents the goal better" for letter in prompts.LETTERS}
+        chosen = {letter: f"{letter} is better" for letter in prompts.LETTERS}
         body = {
             "model": self.chat.model,
             "questions": {
@@ -277,6 +279,7 @@ class Logprobs:
     chat: Chat
     name = "logprobs"
     soft = True
+    several = False
     most = 60
     priced_as = "openai"
 
@@ -284,7 +287,7 @@ class Logprobs:
     def settings(self) -> Mapping[str, str]:
         return self.chat.settings
 
-    def picture_tokens(self, width: int, height: int) -> int:
+    def picture_tokens(self, width: int, height: int, count: int) -> int:
         return picture_tokens(self.chat.model, width, height)
 
     def completion_tokens(self, count: int) -> int:
@@ -339,6 +342,7 @@ class Votes:
     enforced: bool = True
     name = "votes"
     soft = False
+    several = True
     most = 60
     priced_as = "openai"
 
@@ -347,7 +351,7 @@ class Votes:
         more = {"explain": str(self.explain), "enforced": str(self.enforced)}
         return {**self.chat.settings, **more}
 
-    def picture_tokens(self, width: int, height: int) -> int:
+    def picture_tokens(self, width: int, height: int, count: int) -> int:
         return picture_tokens(self.chat.model, width, height)
 
     def completion_tokens(self, count: int) -> int:

@@ -71,11 +71,15 @@ class Picture:
         return width, height
 
     @cached_property
-    def base64(self) -> str:
+    def png(self) -> bytes:
         """A PNG file; lossless, so that what is stored is what was seen."""
         file = io.BytesIO()
         Image.fromarray(self.frame.pixels).save(file, format="png", compress_level=1)
-        return base64.b64encode(file.getvalue()).decode()
+        return file.getvalue()
+
+    @cached_property
+    def base64(self) -> str:
+        return base64.b64encode(self.png).decode()
 
     @property
     def data_url(self) -> str:
@@ -166,7 +170,8 @@ def _note(brief: Brief, questions: Sequence[Question]) -> str:
     if len(questions) > 1:
         note = (
             f"{len(questions)} numbered pairs of states on one picture. In each pair A is on the "
-            "left and B on the right. Judge every pair by itself."
+            "left and B on the right. Judge every pair by itself: which of its A and B represents "
+            "the goal better?"
         )
     elif brief.overlay:
         note = "One picture shows two states over each other: A in red, B in blue."
@@ -182,12 +187,16 @@ def _asked(questions: Sequence[Question]) -> tuple[str, ...]:
     asked = (
         ["Which of A and B represents the goal better?"]
         if len(questions) == 1
-        else [f"Pair {number}: A or B?" for number in range(1, len(questions) + 1)]
+        else _numbers(len(questions))
     )
     return tuple(
-        f"{line} Judge under this principle: {question.principle}" if question.principle else line
+        f"{line} (judge under this principle: {question.principle})" if question.principle else line
         for line, question in zip(asked, questions, strict=True)
     )
+
+
+def _numbers(count: int) -> list[str]:
+    return [f"Pair {number}" for number in range(1, count + 1)]
 
 
 # Pictures ------------------------------------------------------------------------------------
@@ -247,22 +256,28 @@ def ask_for_letter(prompt: Prompt) -> str:
     if len(prompt.asked) == 1:
         return f"{prompt.asked[0]} Answer with one letter, A or B, and nothing else."
     return (
-        "\n".join(prompt.asked)
-        + "\nAnswer with one line for each pair, its number and its letter and nothing else, "
-        "such as:\n1 A"
+        f"{_listed(prompt)}Answer with one line for each pair, its number and its letter and "
+        "nothing else, such as:\n1 A"
     )
 
 
 def ask_for_json(prompt: Prompt, explain: bool) -> str:
     """How to answer where the reply is a JSON object of `schema`."""
     form = '{"1": {"why": "...", "choice": "A"}}' if explain else '{"1": "A"}'
-    pairs = "the pair, which has the number 1," if len(prompt.asked) == 1 else "every pair's number"
-    why = ", with why in one sentence before the choice," if explain else ""
+    pairs = "the pair's number, 1," if len(prompt.asked) == 1 else "every pair's number"
+    why = ", with why in one sentence before the choice" if explain else ""
     return (
-        "\n".join(prompt.asked)
-        + f"\nAnswer with one JSON object and nothing else: from {pairs} to the letter that "
-        f"represents the goal better, A or B{why} such as {form}"
+        f"{_listed(prompt)}Answer with one JSON object and nothing else: from {pairs} to the "
+        f"letter that represents the goal better, A or B{why}, such as {form}"
     )
+
+
+def _listed(prompt: Prompt) -> str:
+    """The questions where they say more than their number, which stands on the sheet."""
+    count = len(prompt.asked)
+    if list(prompt.asked) == _numbers(count):
+        return f"Pairs 1 to {count}. "
+    return "\n".join(prompt.asked) + "\n"
 
 
 def schema(count: int, explain: bool) -> dict[str, Any]:
