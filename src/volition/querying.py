@@ -115,7 +115,8 @@ def doubtful_pairs(
 
 def information(logits: Floats) -> Floats:
     """BALD in nats, (pairs,), of what each member says in logits of the first: (members, pairs)."""
-    p_first = 1 / (1 + np.exp(-logits))
+    # Beyond 30 nothing changes, and float64 still tells 1 - p from 0.
+    p_first = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -30, 30)))
     return _entropy(p_first.mean(0)) - _entropy(p_first).mean(0)
 
 
@@ -153,5 +154,4 @@ def _step(dimensions: int) -> Floats:
 
 
 def _entropy(p: Floats) -> Floats:
-    inside = np.clip(p, 1e-12, 1 - 1e-12)
-    return -(inside * np.log(inside) + (1 - inside) * np.log(1 - inside))
+    return -(p * np.log(p) + (1 - p) * np.log1p(-p))

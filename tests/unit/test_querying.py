@@ -119,6 +119,8 @@ def test_information_is_what_members_disagree_about() -> None:
     alike = np.full((4, 1), 20.0)
     told = information(np.concatenate([agree, certain, alike], axis=1))
     assert told == pytest.approx([0.0, math.log(2), 0.0], abs=1e-6)
+    extreme = np.array([[1e4, 20.0], [-1e4, 20.0]], np.float32)
+    assert information(extreme) == pytest.approx([math.log(2), 0.0], abs=1e-6)
 
 
 def test_what_the_ensemble_doubts_is_asked() -> None:
