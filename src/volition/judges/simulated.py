@@ -24,6 +24,12 @@ from volition.segment import Observations, Segment, content_id
 PER_REQUEST = 12
 DEFAULT_SHARE = 0.2
 VARIANTS = ("exact", "noisy", "refusing")
+OUTCOMES: dict[str, Verdict | Failure] = {
+    "first": Verdict(1.0),
+    "second": Verdict(0.0),
+    "tie": Verdict(0.5),
+    "refused": Failure("refused", "I would rather not say."),
+}
 
 # environment: how well an observation (obs_dim,) represents the goal of the bundled task there
 POTENTIALS: dict[str, Callable[[Observations], float]] = {
@@ -61,12 +67,13 @@ class SimulatedJudge:
         return Reply(content_id(self.identity.id.encode(), *map(str.encode, asked)), raw)
 
     def read(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
-        return [
-            Failure("refused", "I would rather not say.")
-            if answer == "refused"
-            else Verdict({"first": 1.0, "second": 0.0, "tie": 0.5}[answer])
-            for answer in json.loads(reply.raw)
-        ]
+        try:
+            outcomes = [OUTCOMES[answer] for answer in json.loads(reply.raw)]
+        except (ValueError, TypeError, LookupError, RecursionError):
+            outcomes = []
+        if len(outcomes) != len(questions):
+            return [Failure("unparsable", f"{reply.raw:.200}")] * len(questions)
+        return outcomes
 
     async def close(self) -> None:
         pass

@@ -1,0 +1,75 @@
+"""What several tests share: a small run, values to store, judgments to read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from volition.loop import Run, train
+from volition.segment import Comparison, Frame, Segment
+
+SHORT = 1600  # environment steps: two sessions
+Lines = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run on the bundled judgments, short. Tests must not change it."""
+    return train("pendulum", out=tmp_path_factory.mktemp("shared") / "run", steps=SHORT)
+
+
+@pytest.fixture
+def task_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a task folder on Pendulum-v1 from judgments given by their angles.
+
+    A line is as in judgments.jsonl, without frames: they are drawn.
+    """
+
+    def make(lines: Lines, name: str = "task", toml: str = "") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "judgments.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+        (folder / "task.toml").write_text(
+            toml
+            or 'name = "small"\n'
+            'environment = { id = "Pendulum-v1" }\n'
+            'goal = { text = "upright" }\n'
+            "view = { crop = [0.25, 0.25, 0.75, 0.75], size = [24, 24] }\n"
+            "reward = { observations = [0, 1] }\n"
+            'judgments = { default = "all", sets = { all = "." } }\n'
+            "training = { steps = 400 }\n"
+        )
+        return folder
+
+    return make
+
+
+def judged(first: float, second: float, verdict: str) -> dict[str, Any]:
+    """A line of judgments.jsonl about two angles of a pendulum at rest."""
+    return {
+        "first": {"theta": first, "theta_dot": 0.0},
+        "second": {"theta": second, "theta_dot": 0.0},
+        "verdict": verdict,
+    }
+
+
+def angles(count: int, seed: int = 0) -> list[tuple[float, float]]:
+    """Pairs of angles, uniform."""
+    pairs = np.random.default_rng(seed).uniform(-np.pi, np.pi, (count, 2))
+    return [(float(one), float(other)) for one, other in pairs]
+
+
+def segment(value: float, shade: int | None = None) -> Segment:
+    """A state with one observation, shown as a small grey picture."""
+    grey = int(abs(value) * 20) % 256 if shade is None else shade
+    frame = Frame(np.full((8, 8, 3), grey, np.uint8))
+    return Segment(np.array([[value]], np.float32), (frame,))
+
+
+def comparison(one: float, other: float, goal_id: str = "goal") -> Comparison:
+    return Comparison.between(goal_id, segment(one), segment(other))
