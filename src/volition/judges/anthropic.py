@@ -21,7 +21,7 @@ from volition.judges.connection import (
     client_library,
     resolve,
 )
-from volition.judges.live import Document, LiveJudge, Outcomes, Usage, brief_of
+from volition.judges.live import Document, LiveJudge, Outcomes, Usage, brief_of, post
 from volition.judges.probe import choose
 from volition.judges.prompt import Part, Picture, Prompt
 from volition.judgment import Failure
@@ -97,14 +97,14 @@ class Messages:
         if self.enforced:
             form = {"type": "json_schema", "schema": prompts.schema(count, self.explain)}
             more["output_config"] = {"format": form}
-        response = await library.messages.with_raw_response.create(
-            model=self.model,
-            max_tokens=self.completion_tokens(count),
-            system=prompt.system,
-            messages=[{"role": "user", "content": [*goal, *shown, ask]}],
+        body = {
+            "model": self.model,
+            "max_tokens": self.completion_tokens(count),
+            "system": prompt.system,
+            "messages": [{"role": "user", "content": [*goal, *shown, ask]}],
             **more,
-        )
-        return str(await response.text())
+        }
+        return await post(library, "/v1/messages", body)
 
     def _part(self, part: Part) -> dict[str, Any]:
         if not isinstance(part, Picture):

@@ -9,6 +9,7 @@ key takes its place in the header when a request leaves, after anything that cou
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import json
 import os
 import re
@@ -36,6 +37,7 @@ SERVER_KEYS = {  # host: the variable in which people keep the key to that serve
     "router.huggingface.co": "HF_TOKEN",
     "api.typesafe.ai": "TYPESAFE_API_KEY",
 }
+POOLS = 16
 # All that another server than the provider's own is sent, so that nothing of an account with the
 # provider (organization, project, custom headers) goes there.
 HARMLESS = frozenset(
@@ -168,13 +170,36 @@ def http_client(endpoint: Endpoint, timeout_s: float) -> httpx2.AsyncClient:
             elif PLACEHOLDER in value or not (endpoint.official or name.lower() in HARMLESS):
                 del request.headers[name]
 
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=256)
     return httpx2.AsyncClient(
         follow_redirects=False,
         timeout=httpx2.Timeout(timeout_s, connect=min(timeout_s, 10.0)),
-        limits=httpx2.Limits(max_connections=None, max_keepalive_connections=256),
+        limits=limits,
         event_hooks={"request": [leave]},
-        trust_env=not endpoint.loopback,  # a proxy has no business between this machine and itself
+        # A proxy has no business between this machine and itself.
+        trust_env=not endpoint.loopback,
+        transport=_several_pools(limits) if endpoint.loopback else None,
     )
+
+
+def _several_pools(limits: httpx2.Limits) -> httpx2.AsyncBaseTransport:
+    """Connections in several pools: for every request a pool looks at each of its idle connections,
+    which is most of the time that a request to a fast server takes."""
+    import httpx2
+
+    context = httpx2.create_ssl_context()
+    pools = [httpx2.AsyncHTTPTransport(verify=context, limits=limits) for _ in range(POOLS)]
+    turn = itertools.cycle(pools)
+
+    class SeveralPools(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+            return await next(turn).handle_async_request(request)
+
+        async def aclose(self) -> None:
+            for pool in pools:
+                await pool.aclose()
+
+    return SeveralPools()
 
 
 # What goes wrong ---------------------------------------------------------------------------------

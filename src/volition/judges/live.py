@@ -8,10 +8,11 @@ and merging votes. Retrying is not: the caller knows how much is in flight.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -163,6 +164,9 @@ class LiveJudge:
     capability: Capability | None = None
     _client: httpx2.AsyncClient | None = field(default=None, init=False, repr=False)
     _library: Any = field(default=None, init=False, repr=False)
+    # Every reply is one of its own, even where a server sends the same twice.
+    _series: bytes = field(default_factory=lambda: uuid.uuid4().bytes, init=False, repr=False)
+    _numbers: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.per_request = min(self.per_request, self.wire.most)
@@ -196,8 +200,12 @@ class LiveJudge:
         return Estimate(prompt_tokens, completion_tokens, self._cost(usage))
 
     async def ask(self, questions: Sequence[Question]) -> Reply:
-        # Drawing and compressing a sheet takes longer than the loop may be held up.
-        prompt = await asyncio.to_thread(_composed, self.brief, questions)
+        # Drawing and compressing a sheet takes longer than the loop may be held up; one pair does
+        # not take as long as changing threads.
+        if len(questions) == 1:
+            prompt = _composed(self.brief, questions)
+        else:
+            prompt = await asyncio.to_thread(_composed, self.brief, questions)
         started = time.perf_counter()
         bodies, fault = await self._collect(prompt)
         if fault is not None and not bodies:
@@ -205,7 +213,7 @@ class LiveJudge:
         raw = bodies[0] if len(bodies) == 1 else json.dumps(bodies)
         usage = self._usage(bodies, questions)
         return Reply(
-            content_id(uuid.uuid4().bytes, raw.encode()),
+            content_id(self._series, next(self._numbers).to_bytes(8, "little"), raw.encode()),
             self.endpoint.redact(raw),
             usage.prompt_tokens,
             usage.completion_tokens,
@@ -323,6 +331,17 @@ def brief_of(options: JudgeOptions) -> Brief:
         tuple(read_frame(path) for path in goal.counterexamples),
         options.view.overlay,
     )
+
+
+async def post(library: Any, path: str, body: Document) -> str:
+    """A request by OpenAI's or Anthropic's library, whose reply is left as it came.
+
+    Their typed methods copy and check every part of a body first, which takes longer than all else.
+    """
+    import httpx2
+
+    response: httpx2.Response = await library.post(path, cast_to=httpx2.Response, body=body)
+    return response.text
 
 
 def _composed(brief: Brief, questions: Sequence[Question]) -> Prompt:

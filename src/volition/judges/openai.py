@@ -24,7 +24,7 @@ from volition.judges.connection import (
     client_library,
     resolve,
 )
-from volition.judges.live import Document, LiveJudge, Outcomes, Usage, Wire, brief_of
+from volition.judges.live import Document, LiveJudge, Outcomes, Usage, Wire, brief_of, post
 from volition.judges.probe import choose
 from volition.judges.prompt import Part, Picture, Prompt, Token
 from volition.judgment import Failure
@@ -77,18 +77,12 @@ class Chat:
         if self.effort is not None:
             more["reasoning_effort"] = self.effort
         if not self.think:
-            more["extra_body"] = {"chat_template_kwargs": {"enable_thinking": False}}
+            more["chat_template_kwargs"] = {"enable_thinking": False}
         content = [_chat_part(part) for part in (*prompt.goal, *prompt.shown, ask)]
-        response = await library.chat.completions.with_raw_response.create(
-            model=self.model,
-            messages=[
-                {"role": "system", "content": prompt.system},
-                {"role": "user", "content": content},
-            ],
-            **{limit: count},
-            **more,
-        )
-        return str(response.text)
+        told = {"role": "system", "content": prompt.system}
+        messages = [told, {"role": "user", "content": content}]
+        body = {"model": self.model, "messages": messages, limit: count, **more}
+        return await post(library, "/chat/completions", body)
 
     def usage(self, document: Document) -> Usage:
         billed = document["usage"]
@@ -142,20 +136,18 @@ class Decisions:
         if not self.chat.official:
             content.insert(0, _decision_part(prompt.system))
         user = {"role": "user", "content": content}
-        response = await library.decisions.with_raw_response.create(
-            model=self.chat.model,
-            input=[told, user] if self.chat.official else [user],
-            questions=[
-                {
-                    "type": "choice",
-                    "name": str(number),
-                    "instructions": asked,
-                    "choices": [{"value": letter} for letter in prompts.LETTERS],
-                }
-                for number, asked in enumerate(prompt.asked, start=1)
-            ],
-        )
-        return str(response.text)
+        questions = [
+            {
+                "type": "choice",
+                "name": str(number),
+                "instructions": asked,
+                "choices": [{"value": letter} for letter in prompts.LETTERS],
+            }
+            for number, asked in enumerate(prompt.asked, start=1)
+        ]
+        messages = [told, user] if self.chat.official else [user]
+        body = {"model": self.chat.model, "input": messages, "questions": questions}
+        return await post(library, "/decisions", body)
 
     def usage(self, document: Document) -> Usage:
         return _decision_usage(document)
@@ -225,8 +217,6 @@ class SystemOne:
         return self.chat.connect(client, endpoint)
 
     async def send(self, library: Any, prompt: Prompt, samples: int) -> str:
-        import httpx2
-
         chosen = {letter: f"{letter} is better" for letter in prompts.LETTERS}
         body = {
             "model": self.chat.model,
@@ -236,8 +226,7 @@ class SystemOne:
             },
             **(self._inline_state(prompt) if self.inline else self._state(prompt)),
         }
-        response = await library.post("/systemone", cast_to=httpx2.Response, body=body)
-        return str(response.text)
+        return await post(library, "/systemone", body)
 
     def _state(self, prompt: Prompt) -> dict[str, Any]:
         """The words, each picture named by its place among those that are sent beside them."""
