@@ -11,22 +11,24 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from math import ceil
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from volition.segment import Frame, Pixels, Segment
 
-# Providers reduce what is larger before a model sees it. The edge is the tightest of the common
-# bounds (Anthropic's); the area is a little over the tightest, since a provider reduces no worse
-# than `_fitted` does, and models with more room then see more.
+# What is larger is reduced by a provider, or refused, before a model sees it. These are the
+# tightest of the common bounds, those of Anthropic's models of standard resolution: pixels of the
+# longer edge, and patches of PATCH pixels square ("Vision", and the API's own `oversized_image`).
 LONGEST_EDGE = 1568
-MOST_PIXELS = 1_600_000
+MOST_PATCHES = 1568
+PATCH = 28
 ENLARGED_TO = 160  # the shorter side of a frame, in pixels, up to which enlarging it helps
 LEGIBLE = 24  # the shorter side of a frame, in pixels, below which nothing can be judged
 SQUARE_ENOUGH = 1.4  # the longer side of a sheet by the shorter
 
-MARGIN = 8  # around the cards and between them
+MARGIN = 6  # around the cards and between them
 PADDING = 4  # inside a card, and between its two frames
 STEP = 2  # between the frames of a storyboard
 
@@ -95,7 +97,8 @@ class Layout:
     @property
     def fits(self) -> bool:
         width, height = self.size
-        return max(width, height) <= LONGEST_EDGE and width * height <= MOST_PIXELS
+        patches = ceil(width / PATCH) * ceil(height / PATCH)
+        return max(width, height) <= LONGEST_EDGE and patches <= MOST_PATCHES
 
     def corner(self, place: int) -> tuple[int, int]:
         """Left and top of the card in that place, counted along the rows."""

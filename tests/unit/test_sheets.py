@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -17,7 +18,7 @@ from volition.sheets import (
     ENLARGED_TO,
     LETTER,
     LONGEST_EDGE,
-    MOST_PIXELS,
+    MOST_PATCHES,
     NUMBER,
     SHEET,
     TIED,
@@ -121,7 +122,7 @@ def test_every_layout_fits(frame: tuple[int, int], count: int) -> None:
     layout = choose_layout(frame, count)
     width, height = layout.size
     assert max(width, height) <= LONGEST_EDGE
-    assert width * height <= MOST_PIXELS
+    assert math.ceil(width / 28) * math.ceil(height / 28) <= MOST_PATCHES
     assert layout.columns * layout.rows >= count
     assert layout.frame[0] / layout.frame[1] == pytest.approx(frame[0] / frame[1], rel=0.2)
     if layout.frame[0] > frame[0]:
