@@ -50,12 +50,20 @@ def openai(server: Server) -> str:
     return server.openai
 
 
+def own(server: Server) -> str:
+    return server.url
+
+
 JUDGES = [
     Case("simulated:exact"),
     Case("openai:test", "decisions", openai),
     Case("openai:test", "systemone", openai),
     Case("openai:test", "logprobs", openai),
     Case("openai:test", "votes", openai, explains=True),
+    Case("anthropic:test", "votes", own, explains=True),
+    Case("gemini:test", "decisions", own),
+    Case("gemini:test", "logprobs", own),
+    Case("gemini:test", "votes", own, explains=True),
 ]
 
 
