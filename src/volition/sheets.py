@@ -24,12 +24,13 @@ from volition.segment import Frame, Pixels, Segment
 LONGEST_EDGE = 1568
 MOST_PATCHES = 1568
 PATCH = 28
-ENLARGED_TO = 160  # the shorter side of a frame, in pixels, up to which enlarging it helps
+ENLARGED_TO = 160  # the shorter side of a frame, in pixels, up to which enlarging may help
+CHEAP_PATCHES = 300  # of a sheet of enlarged frames, which cost more and show nothing new
 LEGIBLE = 24  # the shorter side of a frame, in pixels, below which nothing can be judged
 SQUARE_ENOUGH = 1.4  # the longer side of a sheet by the shorter
 
-MARGIN = 6  # around the cards and between them
-PADDING = 4  # inside a card, and between its two frames
+MARGIN = 5  # around the cards and between them
+PADDING = 3  # inside a card, and between its two frames
 STEP = 2  # between the frames of a storyboard
 
 MOST_COLUMNS = LONGEST_EDGE // (2 + 3 * PADDING + MARGIN)  # of frames of one pixel
@@ -73,7 +74,7 @@ class Layout:
     @property
     def header(self) -> int:
         """Height of the line with the number and the letters."""
-        return self.font + PADDING
+        return self.font + 2
 
     @property
     def card(self) -> tuple[int, int]:
@@ -95,10 +96,13 @@ class Layout:
         )
 
     @property
-    def fits(self) -> bool:
+    def patches(self) -> int:
         width, height = self.size
-        patches = ceil(width / PATCH) * ceil(height / PATCH)
-        return max(width, height) <= LONGEST_EDGE and patches <= MOST_PATCHES
+        return ceil(width / PATCH) * ceil(height / PATCH)
+
+    @property
+    def fits(self) -> bool:
+        return max(self.size) <= LONGEST_EDGE and self.patches <= MOST_PATCHES
 
     def corner(self, place: int) -> tuple[int, int]:
         """Left and top of the card in that place, counted along the rows."""
@@ -139,8 +143,8 @@ def draw_sheets(
 def choose_layout(frame: tuple[int, int], count: int) -> Layout:
     """The layout that shows `count` pairs of pictures of that size largest.
 
-    Of layouts that show them equally large, the one nearest to a square, since models tile, pad or
-    reduce long pictures; near enough to one, the one with no place left empty.
+    Of layouts that show them about equally large, the one nearest to a square, since models tile,
+    pad or reduce long pictures; near enough to one, the one with no place left empty.
 
     Raises:
         ValueError: They would be too small to be judged.
@@ -155,12 +159,14 @@ def choose_layout(frame: tuple[int, int], count: int) -> Layout:
             "can be told apart: put fewer on each"
         )
 
+    largest = max(layout.frame[0] for layout in found)
+
     def preference(layout: Layout) -> tuple[float, ...]:
         length = max(layout.size) / min(layout.size)
         cards = layout.columns * layout.rows
-        return layout.frame[0], -max(length, SQUARE_ENOUGH), -cards, -length
+        return -max(length, SQUARE_ENOUGH), -cards, -length, layout.frame[0]
 
-    return max(found, key=preference)
+    return max((each for each in found if each.frame[0] >= 0.9 * largest), key=preference)
 
 
 def picture(segment: Segment) -> Frame:
@@ -179,12 +185,12 @@ def _largest(frame: tuple[int, int], columns: int, count: int) -> Layout | None:
 
     def of_width(shown: int) -> Layout:
         height = max(1, round(frame[1] * shown / frame[0]))
-        font = min(max(height // 8, 14), 18)
+        font = min(max(height // 8, 13), 18)
         return Layout(columns, -(-count // columns), (shown, height), font)
 
     enlarged = range(max(1, ENLARGED_TO // min(frame)), 1, -1)
     for layout in (of_width(frame[0] * factor) for factor in enlarged):
-        if layout.fits:
+        if layout.fits and layout.patches <= CHEAP_PATCHES:
             return layout
     widths = range(1, frame[0] + 1)
     too_wide = bisect_left(widths, True, key=lambda width: not of_width(width).fits)
