@@ -56,7 +56,9 @@ def ink_height(pixels: Pixels) -> float:
     if not ink.any():
         return 0.5
     rows = np.arange(pixels.shape[0]) + 0.5
-    return 1.0 - float((ink.sum(axis=1) * rows).sum() / ink.sum()) / pixels.shape[0]
+    depth = float((ink.sum(axis=1) * rows).sum() / ink.sum())
+    height: int = pixels.shape[0]
+    return 1.0 - depth / height
 
 
 def decode(encoded: str) -> Pixels:
@@ -96,7 +98,8 @@ def find_pairs(parts: Sequence[Part]) -> list[Pair]:
 
 def compare(pair: Pair, rule: Rule) -> float:
     """The probability that A is better."""
-    return 1.0 / (1.0 + math.exp(-STEEPNESS * (rule(pair.a) - rule(pair.b))))
+    better = STEEPNESS * (rule(pair.a) - rule(pair.b))
+    return 1.0 / (1.0 + math.exp(-min(max(better, -50.0), 50.0)))
 
 
 def _last_picture(parts: Sequence[Part]) -> Pixels:

@@ -245,7 +245,7 @@ def write_chat(asked: Asked, answer: Answer, *, logprobs: bool) -> str:
             "logprobs": {"content": [_logprob(*token) for token in tokens], "refusal": None}
             if wanted and logprobs else None,
         })  # fmt: skip
-    completion = 5 * len(answer.probabilities) * len(choices)
+    completion = (len(tokens) if wanted else 5 * len(answer.probabilities)) * len(choices)
     document = {
         "id": f"chatcmpl-{uuid.uuid4().hex}", "object": "chat.completion",
         "created": int(time.time()), "model": body["model"], "choices": choices,
@@ -396,7 +396,7 @@ def write_gemini(asked: Asked, answer: Answer, *, logprobs: bool) -> str:
         if wanted and logprobs:
             candidate["logprobsResult"] = _gemini_logprobs(tokens)
         candidates.append(candidate)
-    completion = 5 * len(answer.probabilities) * len(candidates)
+    completion = (len(tokens) if wanted else 5 * len(answer.probabilities)) * len(candidates)
     document = {
         "candidates": candidates, "modelVersion": "test", "responseId": uuid.uuid4().hex,
         "usageMetadata": {

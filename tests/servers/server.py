@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import uvicorn
@@ -82,8 +82,9 @@ class Server:
         pictures: In each request.
         asked: How often each pair of pictures was put, by `Pair.key`.
         answered: Likewise, where the answer was sent whole.
-        headers: Of each request.
+        headers: Of each request, in strict mode.
         bodies: Of each request, in strict mode.
+        replies: What was sent back, in strict mode.
     """
 
     behaviour: Behaviour
@@ -95,9 +96,16 @@ class Server:
     answered: Counter[str] = field(default_factory=Counter)
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
     most_in_flight: int = 0
     in_flight: int = 0
     chance: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def forget(self) -> None:
+        """Begins anew, with the usual behaviour and nothing counted."""
+        fresh = Server(Behaviour(), self.url)
+        for each in fields(fresh):
+            setattr(self, each.name, getattr(fresh, each.name))
 
     @property
     def openai(self) -> str:
@@ -148,7 +156,8 @@ class Server:
     async def _respond(self, protocol: str, request: Request) -> Response:
         behaviour = self.behaviour
         document = await request.body()
-        self.headers.append(dict(request.headers))
+        if behaviour.strict:
+            self.headers.append(dict(request.headers))
         if protocol not in behaviour.speaks:
             return failure(404, "Not Found")
         if behaviour.key is not None and not self._admits(request):
@@ -168,6 +177,8 @@ class Server:
         if fault == "cut_off":
             return CutOff(reply)
         self.answered.update(keys)
+        if behaviour.strict:
+            self.replies.append(reply)
         return Response(reply, media_type="application/json")
 
     def _admits(self, request: Request) -> bool:

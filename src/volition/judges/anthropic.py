@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from volition.judges import prompt as prompts
 from volition.judges.base import JudgeOptions
 from volition.judges.connection import (
+    AUTHORIZATION,
     PLACEHOLDER,
     Endpoint,
     Provider,
@@ -82,6 +83,7 @@ class Messages:
             base_url=endpoint.url,
             http_client=client,
             max_retries=0,
+            default_headers=AUTHORIZATION,
             open_telemetry=False,
         )
 

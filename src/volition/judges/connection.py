@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import httpx2
 
 PLACEHOLDER = "volition-puts-the-key-here"
+# Goes before what the libraries take from variables such as OPENAI_CUSTOM_HEADERS.
+AUTHORIZATION = {"Authorization": f"Bearer {PLACEHOLDER}"}
 OWN_KEY = "VOLITION_API_KEY"
 SERVER_KEYS = {  # host: the variable in which people keep the key to that server
     "openrouter.ai": "OPENROUTER_API_KEY",

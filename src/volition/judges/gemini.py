@@ -157,6 +157,7 @@ class Decisions:
                 for number, asked in enumerate(prompt.asked, start=1)
             },
         )
+        response.http_response.raise_for_status()  # the library takes a redirect for an answer
         return str(await response.text())
 
     def usage(self, document: Document) -> Usage:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from volition.judges import prompt as prompts
 from volition.judges.base import JudgeOptions
 from volition.judges.connection import (
+    AUTHORIZATION,
     PLACEHOLDER,
     Endpoint,
     Provider,
@@ -63,7 +64,11 @@ class Chat:
     def connect(self, client: httpx2.AsyncClient, endpoint: Endpoint) -> Any:
         library = client_library("openai", "openai")
         return library.AsyncOpenAI(
-            api_key=PLACEHOLDER, base_url=endpoint.url, http_client=client, max_retries=0
+            api_key=PLACEHOLDER,
+            base_url=endpoint.url,
+            http_client=client,
+            max_retries=0,
+            default_headers=AUTHORIZATION,
         )
 
     def most_tokens(self, count: int) -> int:
