@@ -180,16 +180,16 @@ def http_client(endpoint: Endpoint, timeout_s: float) -> httpx2.AsyncClient:
         event_hooks={"request": [leave]},
         # A proxy has no business between this machine and itself.
         trust_env=not endpoint.loopback,
-        transport=_several_pools(limits) if endpoint.loopback else None,
+        transport=_several_pools(address.scheme, limits) if endpoint.loopback else None,
     )
 
 
-def _several_pools(limits: httpx2.Limits) -> httpx2.AsyncBaseTransport:
+def _several_pools(scheme: str, limits: httpx2.Limits) -> httpx2.AsyncBaseTransport:
     """Connections in several pools: for every request a pool looks at each of its idle connections,
     which is most of the time that a request to a fast server takes."""
     import httpx2
 
-    context = httpx2.create_ssl_context()
+    context = httpx2.create_ssl_context() if scheme == "https" else False  # costly to make
     pools = [httpx2.AsyncHTTPTransport(verify=context, limits=limits) for _ in range(POOLS)]
     turn = itertools.cycle(pools)
 
