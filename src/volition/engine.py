@@ -192,6 +192,7 @@ class Lane:
         self._put_off: dict[str, tuple[_Sending, asyncio.TimerHandle]] = {}
         self._stopped = self._answered = False
         self._troubles = self._rejections = 0
+        self._turnstile = asyncio.Lock()
         self._resume_at = self._alive_at = asyncio.get_running_loop().time()
 
     async def open(self) -> None:
@@ -298,7 +299,12 @@ class Lane:
     async def _ask(self, questions: Sequence[Question]) -> Reply:
         """Asks; whatever a judge raises that it should not costs it this request and no more."""
         try:
-            return await self._judge.ask(questions)
+            # One begins in each turn of the loop. Begun all in one, all would leave when the last
+            # is ready, come back together, and keep each other waiting from then on.
+            async with self._turnstile:
+                asking = asyncio.create_task(self._judge.ask(questions))
+                await asyncio.sleep(0)
+            return await asking
         except (AskError, asyncio.CancelledError):
             raise
         except Exception as error:
