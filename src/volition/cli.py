@@ -266,6 +266,17 @@ def ask(
     pairs: Annotated[int, arg(help="How many comparisons.")] = 60,
     per_sheet: Annotated[int, arg(help="Comparisons on one contact sheet.")] = 60,
     seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
+    batch: Annotated[
+        tuple[str, ...],
+        option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
+    ] = (),
+    submit: Annotated[
+        bool,
+        arg(help="Hand the one batch in, at half the live price.", help_behavior_hint=""),
+    ] = False,
+    max_usd: Annotated[
+        float | None, option("USD", "With --submit: what the batch may cost at most.")
+    ] = None,
 ) -> int:
     """Write comparisons for a judge without a live connection: pictures and a form to fill in.
 
@@ -273,34 +284,55 @@ def ask(
     from.
     """
     from volition.asking import ask as ask_about
+    from volition.asking import hand_in
+    from volition.judges.batch import check_key
 
     for name, value in (("--pairs", pairs), ("--per-sheet", per_sheet)):
         if value < 1:
             raise InputError(f"{name} must be at least 1, not {value}")
     if seed < 0:
         raise InputError(f"--seed must not be negative: {seed}")
-    asked = ask_about(subject, out, pairs=pairs, per_sheet=per_sheet, seed=seed)
+    if submit and len(batch) != 1:
+        raise InputError("--submit hands one batch in: name one model with --batch PROVIDER:MODEL")
+    if max_usd is not None and not submit:
+        raise InputError("--max-usd limits a batch that is handed in with --submit")
+    if submit:
+        check_key(batch[0])
+    asked = ask_about(subject, out, pairs=pairs, per_sheet=per_sheet, seed=seed, batches=batch)
     if asked.pairs < pairs:
         print(f"warning: a judge could tell only {asked.pairs} pairs apart", file=sys.stderr)
     sheets = "1 sheet" if len(asked.sheets) == 1 else f"{len(asked.sheets)} sheets"
     print(f"{asked.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
-    print(f"then: volition answer {out} {out / 'answers.csv'} --judge NAME")
+    if submit:
+        print(f"handed in to {batch[0]} as {hand_in(asked, batch[0], max_usd)}")
+        print(f"later: volition answer {out}")
+    else:
+        print(f"then: volition answer {out} {out / 'answers.csv'} --judge NAME")
     return 0
 
 
 def answer(
     folder: Annotated[Positional[Path], option("FOLDER", "What `volition ask` wrote.")],
-    file: Annotated[Positional[Path], option("FILE", "The answers, as JSONL or CSV.")],
+    file: Annotated[
+        Positional[Path | None],
+        option("FILE", "Answers as JSONL or CSV, or a batch's results; else they are fetched."),
+    ] = None,
     *,
-    judge: Annotated[str, option("NAME", "Who judged; it is shown with every result.")],
+    judge: Annotated[
+        str | None,
+        option("NAME", "Who judged; shown with every result. A batch's results say it."),
+    ] = None,
 ) -> int:
     """Take in the answers to what `ask` wrote: all of them, or none if one is wrong."""
     from volition.asking import answer as take_in
 
-    if not judge.strip():
+    if judge is not None and not judge.strip():
         raise InputError("--judge needs a name: who judged?")
-    asked = take_in(folder, file, judge.strip())
-    print(f"{asked.pairs} answers of {judge.strip()} in {folder}")
+    answered = take_in(folder, file, judge and judge.strip())
+    asked, failures = answered.asked, answered.failures
+    print(f"{asked.pairs - len(failures)} answers of {answered.judge} in {folder}")
+    for pair, failure in failures.items():
+        print(f"warning: pair {pair} has none: {failure.kind}, {failure.message}", file=sys.stderr)
     if asked.run is None:
         print(f"train on them: volition train {asked.task} --judgments {folder}")
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from servers.batches import Batches, results, taking_batches
 from volition import cli
-from volition.asking import Asked, answer, ask, write_questions
+from volition.asking import answer, ask
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported, InputError, RunError
+from volition.judges.batch import FORMS
+from volition.judges.connection import Provider
 from volition.judges.recorded import read_recording
 from volition.judgment import derive_preferences
 from volition.loop import Run, train
 from volition.querying import coverage_pairs, distinguishable, eye
+from volition.questions import Asked, write_questions
 from volition.run_folder import RunFolder
 from volition.segment import Segment
 from volition.sheets import choose_layout
@@ -263,6 +267,87 @@ def test_a_run_that_is_gone_is_missed(own_run: RunFolder, tmp_path: Path) -> Non
         answer(asked.folder, answers, "a person")
 
 
+# Providers' batches ----------------------------------------------------------------------------
+
+JUDGES = ["openai:gpt-4o-mini", "anthropic:claude-haiku-4-5", "gemini:gemini-2.5-flash"]
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Batches]:
+    """Every provider's batch endpoints, on loopback and with a key."""
+    with taking_batches("sk-batch-0123456789") as server:
+        for name, form in FORMS.items():
+            path = "/v1" if name == "openai" else ""
+            official = form.provider
+            moved = Provider(official.name, server.url + path, official.variables)
+            monkeypatch.setattr(type(form), "provider", moved)
+            monkeypatch.setenv(official.variables[0], server.key)
+        yield server
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_a_batch_is_handed_in_and_fetched(
+    judge: str, provider: Batches, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "asked"
+    asking = ["ask", "pendulum", "--out", str(folder), "--pairs", "20", "--per-sheet", "12"]
+    assert cli.main([*asking, "--batch", judge, "--submit", "--max-usd", "0.1"]) == 0
+    assert f"handed in to {judge}" in capsys.readouterr().out
+    before = files(folder)
+    assert cli.main(["answer", str(folder)]) == 1
+    assert "under way" in capsys.readouterr().err
+    assert files(folder) == before
+    assert cli.main(["answer", str(folder)]) == 0
+    assert f"20 answers of {judge}" in capsys.readouterr().out
+    assert not any(provider.key.encode() in content for content in files(folder).values())
+    told = rows(folder / "judgments.jsonl")
+    assert {row["judge"] for row in told} == {judge}
+    right = [CHOICES[row["verdict"]] == upright(row) for row in told]
+    assert sum(right) >= 19  # the server looks at heights of ink, in whole pixels
+    polls = provider.polls
+    assert cli.main(["answer", str(folder)]) == 0
+    assert provider.polls == polls, "results that are there were fetched again"
+
+
+def test_a_batch_that_may_cost_too_much_is_not_handed_in(
+    provider: Batches, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asking = ["ask", "pendulum", "--out", str(tmp_path / "asked"), "--pairs", "2", "--submit"]
+    assert cli.main([*asking, "--batch", JUDGES[0], "--max-usd", "0.000001"]) == 1
+    assert "it may cost $0.00" in capsys.readouterr().err
+    assert not provider.files
+
+
+def test_a_key_that_is_refused_is_not_shown(
+    provider: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-987654321")
+    asking = ["ask", "pendulum", "--out", str(tmp_path / "asked"), "--pairs", "2", "--submit"]
+    assert cli.main([*asking, "--batch", JUDGES[0]]) == 1
+    said = capsys.readouterr().err
+    assert "refuses the key in OPENAI_API_KEY" in said
+    assert "987654321" not in said
+
+
+def test_pairs_that_a_batch_left_out_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge = JUDGES[1]
+    asked = ask("pendulum", tmp_path / "asked", pairs=4, per_sheet=2, batches=[judge])
+    file = (asked.folder / "batch" / "anthropic-claude-haiku-4-5.jsonl").read_text()
+    lines = results("anthropic", file)
+    lines[0]["result"] = {"type": "expired"}  # the last request's, with pairs 3 and 4
+    came = tmp_path / "results.jsonl"
+    came.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert cli.main(["answer", str(asked.folder), str(came)]) == 0
+    said = capsys.readouterr()
+    assert f"2 answers of {judge}" in said.out
+    assert "pair 3 has none: rejected" in said.err
+    assert "pair 4 has none: rejected" in said.err
+    assert [row["pair"] for row in rows(asked.folder / "judgments.jsonl")] == [1, 2]
+
+
 # What people get wrong -------------------------------------------------------------------------
 
 
@@ -280,6 +365,9 @@ def test_a_run_that_is_gone_is_missed(own_run: RunFolder, tmp_path: Path) -> Non
         (["ask", "pendulum", "--out", "FULL/file/sub"], "cannot be written"),
         (["answer", "FULL", "file", "--judge", "me"], "is not a folder that `volition ask` wrote"),
         (["answer", "FULL", "file", "--judge", " "], "--judge needs a name"),
+        (["ask", "pendulum", "--out", "OUT", "--submit"], "--submit hands one batch in"),
+        (["ask", "pendulum", "--out", "OUT", "--max-usd", "1"], "--max-usd limits a batch"),
+        (["ask", "pendulum", "--out", "OUT", "--batch", "me:x"], "there are no batches of 'me:x'"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -292,6 +380,14 @@ def test_what_is_wrong_is_said(
     assert cli.main(arguments) == 1
     assert said in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["FULL"]
+
+
+def test_somebody_must_have_judged(questions: Asked, tmp_path: Path) -> None:
+    answers = answered(questions.folder, tmp_path / "answers.jsonl")
+    with pytest.raises(InputError, match="who judged"):
+        answer(questions.folder, answers)
+    with pytest.raises(InputError, match=r"no batch of .* was handed in"):
+        answer(questions.folder)
 
 
 def test_an_environment_that_cannot_be_set_is_named(tmp_path: Path) -> None:
