@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,48 @@ STARTED = time.perf_counter()
 Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
 
 
+@dataclass(frozen=True)
+class Live:
+    """A judge that is asked while you wait, in place of recorded judgments."""
+
+    judge: Annotated[
+        str | None,
+        option(
+            "PROVIDER:MODEL",
+            "Such as openai:gpt-6-luna; providers: openai, anthropic, gemini, local, simulated.",
+        ),
+    ] = None
+    base_url: Annotated[
+        str | None, option("URL", "Ask there: any server that speaks the provider's protocol.")
+    ] = None
+    max_usd: Annotated[float | None, option("USD", "Spend no more than this, in all.")] = None
+    max_judgments: Annotated[
+        int | None, option("N", "Ask no more than this; by default the task's own number.")
+    ] = None
+    price_in: Annotated[
+        float | None, option("USD", "Price of a million tokens that go in, if it is not known.")
+    ] = None
+    price_out: Annotated[float | None, option("USD", "Likewise of those that come out.")] = None
+    per_request: Annotated[
+        int,
+        arg(metavar="N", help="Put so many comparisons into one request, on one contact sheet."),
+    ] = 1
+    samples: Annotated[
+        int,
+        arg(
+            metavar="N", help="Ask so often where a judge gives no probabilities: the share counts."
+        ),
+    ] = 1
+    concurrency: Annotated[int, arg(metavar="N", help="Requests under way at once, at most.")] = 32
+    explain: Annotated[bool, arg(help="Let the judge say why.", help_behavior_hint="")] = False
+    reuse: Annotated[
+        Path | None, option("RUN", "Take over what the same judge answered in another run.")
+    ] = None
+    dry_run: Annotated[
+        bool, arg(help="Say what judging will take, and stop.", help_behavior_hint="")
+    ] = False
+
+
 def train(
     task: Annotated[
         Positional[str | None], option("TASK", "A bundled task, or a task folder.")
@@ -45,6 +88,7 @@ def train(
             "Recorded judgments: one of the task's sets by name, a folder, or a JSONL file.",
         ),
     ] = None,
+    live: Annotated[Live, arg(name="")] = Live(),
     symmetries: Annotated[
         bool,
         arg(
@@ -79,8 +123,46 @@ def train(
     if seed < 0:
         raise InputError(f"--seed must not be negative: {seed}")
     chosen = task_for(env, Goal(goal)) if env and goal else Task.find(str(task))
-    run = Run.create(chosen, judgments, out, steps=steps, seed=seed, symmetric=symmetries)
+    settings = _live_settings(live, chosen)
+    if settings and live.dry_run:
+        return _say_prediction(chosen, settings, seed, json)
+    run = Run.create(chosen, judgments, out, live=settings, reuse=live.reuse, steps=steps,
+                     seed=seed, symmetric=symmetries)  # fmt: skip
     return _advance(run, json)
+
+
+def _live_settings(live: Live, task: Any) -> Any:
+    """What was chosen about a live judge; None where none was."""
+    from volition.run_folder import LiveSettings
+
+    if live.judge is None:
+        if given := [field.name for field in fields(Live)
+                     if getattr(live, field.name) != field.default]:  # fmt: skip
+            raise InputError(f"--{given[0].replace('_', '-')} needs a judge: name it with --judge")
+        return None
+    return LiveSettings(
+        live.judge,
+        task.training.max_judgments if live.max_judgments is None else live.max_judgments,
+        live.max_usd, live.base_url, live.price_in, live.price_out, live.per_request,
+        live.samples, live.concurrency, live.explain,
+    )  # fmt: skip
+
+
+def _say_prediction(task: Any, settings: Any, seed: int, as_json: bool) -> int:
+    from volition.live_judging import predict_judging
+
+    told = predict_judging(task, settings, seed)
+    cost = "at a price that is not known" if told.cost_usd is None else f"${told.cost_usd:.4f}"
+    print(
+        f"{told.judgments} judgments in {told.requests} requests to {settings.judge}: at most "
+        f"{told.prompt_tokens:,} tokens in and {told.completion_tokens:,} out, {cost}, about "
+        f"{told.minutes:.1f} minutes"
+    )
+    if None not in (told.cost_usd, settings.max_usd) and told.cost_usd > settings.max_usd:
+        print(f"that may be more than --max-usd {settings.max_usd:g}: judging would end there")
+    if as_json:
+        _print_json(asdict(told))
+    return 0
 
 
 def resume(run: Folder, *, json: Json = False) -> int:
@@ -175,6 +257,89 @@ def verify(run: Folder) -> int:
     return 1 if defects else 0
 
 
+def ask(
+    subject: Annotated[
+        Positional[str], option("TASK|RUN", "A bundled task, a task folder, or a run folder.")
+    ],
+    *,
+    out: Annotated[Path, option("FOLDER", "A new folder for the questions.")],
+    pairs: Annotated[int, arg(help="How many comparisons.")] = 60,
+    per_sheet: Annotated[int, arg(help="Comparisons on one contact sheet.")] = 60,
+    seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
+    batch: Annotated[
+        tuple[str, ...],
+        option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
+    ] = (),
+    submit: Annotated[
+        bool,
+        arg(help="Hand the one batch in, at half the live price.", help_behavior_hint=""),
+    ] = False,
+    max_usd: Annotated[
+        float | None, option("USD", "With --submit: what the batch may cost at most.")
+    ] = None,
+) -> int:
+    """Write comparisons for a judge without a live connection: pictures and a form to fill in.
+
+    Of a task they cover its states; of a run they are those that its reward model would learn most
+    from.
+    """
+    from volition.asking import ask as ask_about
+    from volition.asking import hand_in
+    from volition.judges.batch import check_key
+
+    for name, value in (("--pairs", pairs), ("--per-sheet", per_sheet)):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, not {value}")
+    if seed < 0:
+        raise InputError(f"--seed must not be negative: {seed}")
+    if submit and len(batch) != 1:
+        raise InputError("--submit hands one batch in: name one model with --batch PROVIDER:MODEL")
+    if max_usd is not None and not submit:
+        raise InputError("--max-usd limits a batch that is handed in with --submit")
+    if submit:
+        check_key(batch[0])
+    asked = ask_about(subject, out, pairs=pairs, per_sheet=per_sheet, seed=seed, batches=batch)
+    if asked.pairs < pairs:
+        print(f"warning: a judge could tell only {asked.pairs} pairs apart", file=sys.stderr)
+    sheets = "1 sheet" if len(asked.sheets) == 1 else f"{len(asked.sheets)} sheets"
+    print(f"{asked.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
+    if submit:
+        print(f"handed in to {batch[0]} as {hand_in(asked, batch[0], max_usd)}")
+        print(f"later: volition answer {out}")
+    else:
+        print(f"then: volition answer {out} {out / 'answers.csv'} --judge NAME")
+    return 0
+
+
+def answer(
+    folder: Annotated[Positional[Path], option("FOLDER", "What `volition ask` wrote.")],
+    file: Annotated[
+        Positional[Path | None],
+        option("FILE", "Answers as JSONL or CSV, or a batch's results; else they are fetched."),
+    ] = None,
+    *,
+    judge: Annotated[
+        str | None,
+        option("NAME", "Who judged; shown with every result. A batch's results say it."),
+    ] = None,
+) -> int:
+    """Take in the answers to what `ask` wrote: all of them, or none if one is wrong."""
+    from volition.asking import answer as take_in
+
+    if judge is not None and not judge.strip():
+        raise InputError("--judge needs a name: who judged?")
+    answered = take_in(folder, file, judge and judge.strip())
+    asked, failures = answered.asked, answered.failures
+    print(f"{asked.pairs - len(failures)} answers of {answered.judge} in {folder}")
+    for pair, failure in failures.items():
+        print(f"warning: pair {pair} has none: {failure.kind}, {failure.message}", file=sys.stderr)
+    if asked.run is None:
+        print(f"train on them: volition train {asked.task} --judgments {folder}")
+    else:
+        print(f"the run that asked has them too: volition resume {asked.run}")
+    return 0
+
+
 def tasks() -> int:
     """List the tasks that come with Volition."""
     from volition.task import Task, bundled_names
@@ -200,7 +365,7 @@ def doctor() -> int:
 
 VERBS: dict[str, Callable[..., int]] = {
     verb.__name__: verb
-    for verb in (train, resume, report, play, score, export, verify, tasks, doctor)
+    for verb in (train, resume, report, play, score, export, verify, ask, answer, tasks, doctor)
 }
 
 

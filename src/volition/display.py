@@ -12,7 +12,7 @@ from rich.table import Table
 
 from volition.progress import Progress
 
-STAGES = ("reward model", "policy", "evaluation", "report")
+STAGES = ("judgments", "reward model", "policy", "evaluation", "report")
 
 
 class Display:
@@ -58,7 +58,11 @@ def _table(progress: Progress) -> Table:
             for number, stage in enumerate(STAGES)
         ),
     )  # fmt: skip
-    if progress.judgments:
+    if progress.comparisons:
+        judged = f"{progress.judgments:,} of {progress.comparisons:,}"
+        grid.add_row("judgments", f"{judged}, ${progress.cost_usd or 0:.4f}")
+        grid.add_row("", ProgressBar(progress.comparisons, progress.judgments, width=48))
+    elif progress.judgments:
         grid.add_row("judgments used", f"{progress.judgments:,}")
     if progress.heldout_accuracy is not None:
         grid.add_row("held-out accuracy", f"{progress.heldout_accuracy:.1%} of the reward model")

@@ -3,6 +3,7 @@
     VolitionError               caught by the command line: one message, no traceback, exit code 1
     ├── InputError              what the user gave is wrong: a task folder, judgments, an option
     ├── EnvironmentUnsupported  an environment that is unknown, or that the learner cannot act in
+    ├── JudgeUnavailable        a judge cannot be asked: no key, unknown model, dead endpoint
     ├── StoreError              judgments.sqlite or frames/ are damaged, or were changed by hand
     └── RunError                a run folder exists, is missing, is unfinished, or cannot be written
 
@@ -21,6 +22,13 @@ class InputError(VolitionError):
 
 class EnvironmentUnsupported(VolitionError):
     """The environment is unknown, or its spaces do not fit the learner."""
+
+
+class JudgeUnavailable(VolitionError):
+    """A judge cannot be asked at all: no key, an unknown model, an endpoint that does not answer.
+
+    One call that fails is not this: it is retried, and then a `Failure`.
+    """
 
 
 class StoreError(VolitionError):

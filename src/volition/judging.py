@@ -1,9 +1,191 @@
-"""From a judge to the store. Recorded judgments are imported; every reply is stored before use."""
+"""From comparisons to judgments in the store, without ever making the caller wait.
+
+Comparisons go in (`Judging.ask`), and judgments come out of the store; nothing else passes
+between the two threads. On its own thread an asyncio loop keeps as many requests under way as
+limits, budget and courtesy allow, and one writer puts into the store, in this order: the request
+before it is sent, the reply before it is read, the judgments before anybody uses them. So a
+program that is killed at any moment has lost nothing that came back, knows what was under way, and
+asks nothing again that was answered.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from volition.engine import Engine, Standing
+from volition.errors import InputError
+from volition.judges.base import Judge, Question
 from volition.judges.recorded import Recording
+from volition.judgment import JudgeIdentity, Order, Verdict
+from volition.limits import Limits
+from volition.segment import Comparison
 from volition.store import Store
+
+LATENCY_S = 1.5  # of a request, and
+TOKENS_PER_S = 80.0  # of what comes out, for predictions: usual for small models of large providers
+
+T = TypeVar("T")
+
+
+class Judging:
+    """Puts comparisons to judges on a thread of its own. A context manager.
+
+    Args:
+        folder: Of the store, which must be there; while this is open nobody else writes to it.
+        limits: What may be used. What the store holds already counts.
+        seed: Of the presentation orders and the principles.
+    """
+
+    def __init__(self, folder: Path, limits: Limits | None = None, seed: int = 0) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="judging", daemon=True)
+        self._thread.start()
+        self._engine = Engine(folder, limits or Limits(), seed)
+        try:
+            self._run(self._engine.open()).result()
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(
+        self, judge: Judge, comparisons: Iterable[Comparison], principles: Sequence[str] = ()
+    ) -> None:
+        """Puts comparisons to a judge; returns at once.
+
+        Those that it has answered before, or failed to answer as often as is allowed, are passed
+        over. Each is put under one of the `principles`, if there are any.
+        """
+        self._run(self._engine.take(judge, list(comparisons), tuple(principles)))
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Waits until all that was asked is judged, given up or beyond the budget.
+
+        Returns:
+            Whether it is; False after `timeout_s` seconds.
+
+        Raises:
+            JudgeUnavailable: A judge cannot be asked. What others answered is in the store.
+            StoreError: The store cannot be written.
+        """
+        waiting = self._run(self._engine.settled())
+        try:
+            waiting.result(timeout_s)
+        except TimeoutError:
+            waiting.cancel()
+            return False
+        return True
+
+    def standing(self) -> Standing:
+        """Where judging is at this moment."""
+        return self._run(self._engine.standing()).result()
+
+    def close(self) -> None:
+        """Sends nothing more, waits for the replies to what was sent, and stores them."""
+        if self._thread.is_alive():
+            try:
+                self._run(self._engine.close()).result()
+            finally:
+                self._stop_thread()
+
+    def __enter__(self) -> Judging:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _stop_thread(self) -> None:
+        self._run(_cancel_others()).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+# Before and beside it ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What judging will use, at most.
+
+    Attributes:
+        cost_usd: None where the price is not known.
+        minutes: By `LATENCY_S` and `TOKENS_PER_S`, which are assumed.
+    """
+
+    judgments: int
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+    minutes: float
+
+
+def predict(judge: Judge, comparisons: Sequence[Comparison], limits: Limits) -> Prediction:
+    """What it will take to put these comparisons to a judge once. Asks nothing."""
+    asked = comparisons[: limits.max_judgments]
+    size = judge.per_request
+    estimates = [
+        judge.estimate([Question(c, Order.FORWARD) for c in asked[start : start + size]])
+        for start in range(0, len(asked), size)
+    ]
+    costs = [estimate.cost_usd for estimate in estimates]
+    completion_tokens = sum(estimate.completion_tokens for estimate in estimates)
+    seconds = len(estimates) * LATENCY_S + completion_tokens / TOKENS_PER_S
+    return Prediction(
+        judgments=len(asked),
+        requests=len(estimates),
+        prompt_tokens=sum(estimate.prompt_tokens for estimate in estimates),
+        completion_tokens=completion_tokens,
+        cost_usd=sum(cost for cost in costs if cost is not None) if None not in costs else None,
+        minutes=seconds / max(1, min(limits.concurrency, len(estimates))) / 60,
+    )
+
+
+def reuse(source: Path, store: Store, judge: JudgeIdentity, goal_id: str) -> int:
+    """Takes over what this judge answered under this goal in another store.
+
+    Returns:
+        How many comparisons it answered there.
+
+    Raises:
+        InputError: None.
+        StoreError: There is no store in `source`, or it is damaged.
+    """
+    with Store.open(source) as other:
+        comparisons = {i: c for i, c in other.comparisons().items() if c.goal_id == goal_id}
+        answers = [
+            judgment
+            for judgment in other.judgments()
+            if judgment.judge_id == judge.id
+            and judgment.comparison_id in comparisons
+            and isinstance(judgment.outcome, Verdict)
+        ]
+    answered = {judgment.comparison_id for judgment in answers}
+    if not answered:
+        raise InputError(f"{source} holds no answer of {judge.name} ({judge.id}) under this goal")
+    replies = [replace(answer.reply, request_id=None) for answer in answers]
+    with store.transaction():
+        store.add_judge(judge)
+        store.add_comparisons(comparisons[comparison_id] for comparison_id in answered)
+        store.add_replies(judge.id, replies, reused_from=str(source.absolute()))
+        store.add_judgments(answers)
+    return len(answered)
 
 
 def import_recording(recording: Recording, store: Store) -> None:

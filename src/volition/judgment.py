@@ -9,6 +9,9 @@ from enum import StrEnum
 
 from volition.segment import content_id
 
+# Kinds of Failure where the question did not come before the judge, or not that anybody knows.
+UNREACHED = frozenset({"connection", "rate_limited", "rejected"})
+
 
 class Order(StrEnum):
     """Which of a comparison's two segments was shown first."""
@@ -44,9 +47,11 @@ class Verdict:
     Attributes:
         p_shown_first: Probability that the segment *shown* first represents the goal better,
             in [0, 1]; a tie is 0.5.
+        explanation: Why, in the judge's words, where it was asked to say.
     """
 
     p_shown_first: float
+    explanation: str = ""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.p_shown_first <= 1.0:
@@ -71,6 +76,7 @@ class Reply:
         prompt_tokens, completion_tokens: As billed; 0 where nothing is billed.
         cost_usd: US dollars.
         latency_s: Seconds from request to reply.
+        request_id: The stored request that it answers, where it was asked for live.
     """
 
     id: str
@@ -79,21 +85,29 @@ class Reply:
     completion_tokens: int = 0
     cost_usd: float = 0.0
     latency_s: float = 0.0
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judgment:
-    """One answer to one comparison. Append-only: never changed, never deleted."""
+    """One answer to one comparison. Append-only: never changed, never deleted.
+
+    Attributes:
+        principle: The one principle of the goal's constitution under which it was asked, if any.
+    """
 
     comparison_id: str
     judge_id: str
     order: Order
     outcome: Verdict | Failure
     reply: Reply
+    principle: str | None = None
 
     @property
     def id(self) -> str:
-        parts = (self.reply.id, self.comparison_id, self.judge_id, self.order.value)
+        parts = [self.reply.id, self.comparison_id, self.judge_id, self.order.value]
+        if self.principle is not None:
+            parts.append(self.principle)
         return content_id(*(part.encode() for part in parts))
 
 

@@ -26,17 +26,25 @@ from volition.evaluation import evaluate
 from volition.goal import Goal
 from volition.judges.recorded import read_recording
 from volition.judging import import_recording
-from volition.judgment import Preference, derive_preferences
+from volition.judgment import Preference, Verdict, derive_preferences
 from volition.learners.sac import Policy
+from volition.live_judging import (
+    as_found,
+    choose_comparisons,
+    judge_all,
+    limits_of,
+    make_judge,
+    unjudged,
+)
 from volition.progress import Listener, Progress
 from volition.reward import FILE, PreferenceData, RewardModel, check_inputs, fit
 from volition.rollout import Rollout
-from volition.run_folder import RunFolder, Settings
+from volition.run_folder import LiveSettings, RunFolder, Settings
 from volition.segment import content_id
 from volition.store import Store
 from volition.task import EnvironmentSection, GoalSection, Task
 from volition.tensors import read_description, write_whole
-from volition.training import learn_policy, load_policy, make_learner, save_policy
+from volition.training import learn_policy, load_policy, make_learner, practise, save_policy
 
 
 def train(
@@ -44,6 +52,8 @@ def train(
     goal: Goal | None = None,
     *,
     judgments: str | Path | None = None,
+    judge: str | LiveSettings | None = None,
+    reuse: str | Path | None = None,
     out: str | Path | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -56,6 +66,8 @@ def train(
         task: A bundled task's name, a task folder, or an environment id together with `goal`.
         goal: What is wanted, where `task` is an environment id.
         judgments: One of the task's sets of recorded judgments, or a path to others.
+        judge: In their place a live judge, as `PROVIDER:MODEL` or with all its settings.
+        reuse: A run folder whose answers of the same judge are taken over.
         out: The run folder; by default a new one under `runs/`.
         steps: Environment steps; the task's own number by default.
         seed: Of everything random.
@@ -69,7 +81,11 @@ def train(
         task = task_for(str(task), goal)
     elif not isinstance(task, Task):
         task = Task.find(str(task))
-    run = Run.create(task, judgments, out, steps=steps, seed=seed, symmetric=symmetric)
+    if isinstance(judge, str):
+        judge = LiveSettings(judge, task.training.max_judgments)
+    run = Run.create(
+        task, judgments, out, live=judge, reuse=reuse, steps=steps, seed=seed, symmetric=symmetric
+    )
     run.advance(listener)
     return run
 
@@ -95,31 +111,28 @@ class Run:
     @classmethod
     def create(
         cls, task: Task, judgments: str | Path | None = None, out: str | Path | None = None, *,
+        live: LiveSettings | None = None, reuse: str | Path | None = None,
         steps: int | None = None, seed: int = 0, symmetric: bool = False,
     ) -> Run:  # fmt: skip
-        """A run with its judgments in the store, and nothing learned yet.
+        """A run with its judgments in the store, or with what a live judge is to be asked.
 
         Raises:
-            VolitionError: The judgments, the environment or the folder will not do. Nothing is
-                left behind then.
+            VolitionError: The judgments, the judge, the environment or the folder will not do.
+                Nothing is left behind then.
         """
-        chosen = str(judgments) if judgments is not None else None
-        source = task.judgments_folder(chosen)
-        name = chosen or (task.judgments.default if task.judgments else source.name)
+        if live is not None and judgments is not None:
+            raise InputError("give either recorded judgments or a live judge, not both")
+        if reuse is not None and live is None:
+            raise InputError("only a live judge's answers can be reused: name it with --judge")
         if symmetric and not task.reward.symmetries:
             raise InputError(f"the task {task.name} declares no symmetry to use")
-        settings = Settings(name, symmetric, steps or task.training.steps, seed)
-        check_environment(task, settings)
-        scene = open_scene(task.environment.id, task.environment.kwargs)
         path = Path(out) if out else Path("runs") / f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
-            goal_id = store.add_goal(task.stated_goal())
-            recording = read_recording(source, Path(name).name, goal_id, scene, task.view)
-            import_recording(recording, store)
-            preference_data(store).check_decided()
-            for sheet in recording.sheets:
-                folder.sheets.mkdir(exist_ok=True)
-                shutil.copyfile(sheet, folder.sheets / sheet.name)
+        settings = Settings("", symmetric, steps or task.training.steps, seed)
+        if live is None:
+            chosen = str(judgments) if judgments is not None else None
+            _with_recording(path, task, settings, chosen)
+        else:
+            _with_judge(path, task, settings, live, Path(reuse) if reuse is not None else None)
         return cls.open(path)
 
     @classmethod
@@ -148,8 +161,11 @@ class Run:
             return self.folder.read(self.folder.result)
         started = time.perf_counter()
         with self.folder.open_store() as store:
+            if not (self.folder.reward_model / FILE).is_file():
+                judge_all(self.folder, store, listener, lambda: warm_up(self.folder, store))
             learned = learn_reward(self.folder, store)
             cost, judges = store.cost_usd(), store.judges().values()
+            missing = unjudged(store)
         told = Progress("policy", total_steps=self.folder.settings.steps,
                         judgments=learned["judgments"],
                         heldout_accuracy=learned["heldout"]["share"])  # fmt: skip
@@ -175,10 +191,48 @@ class Run:
             "updates_per_s": float(np.median([session["updates_per_s"] for session in history])),
             "wall_s": time.perf_counter() - started,
             "seed": settings.seed,
-            "warnings": warnings(learned["heldout"]),
+            "warnings": [*missing, *warnings(learned["heldout"])],
         }
         write_whole(self.folder.result, json.dumps(result, indent=2))
         return result
+
+
+def _with_recording(path: Path, task: Task, settings: Settings, chosen: str | None) -> None:
+    """A run folder with recorded judgments in its store."""
+    source = task.judgments_folder(chosen)
+    name = chosen or (task.judgments.default if task.judgments else source.name)
+    settings = replace(settings, judgments=name)
+    check_environment(task, settings)
+    scene = open_scene(task.environment.id, task.environment.kwargs)
+    with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
+        goal_id = store.add_goal(task.stated_goal())
+        recording = read_recording(source, Path(name).name, goal_id, scene, task.view)
+        import_recording(recording, store)
+        preference_data(store).check_decided()
+        for sheet in recording.sheets:
+            folder.sheets.mkdir(exist_ok=True)
+            shutil.copyfile(sheet, folder.sheets / sheet.name)
+
+
+def _with_judge(
+    path: Path, task: Task, settings: Settings, live: LiveSettings, reused: Path | None
+) -> None:
+    """A run folder with what a live judge is to be asked."""
+    limits_of(live)
+    check_environment(task, settings)
+    judge = make_judge(task, live)
+    settings = replace(settings, live=as_found(live, judge))
+    with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
+        goal_id = store.add_goal(task.stated_goal())
+        choose_comparisons(task, live, judge, store, goal_id, settings.seed, reused)
+
+
+def warm_up(folder: RunFolder, store: Store) -> None:
+    """Compiles what comes next. Programs depend on shapes, not on what a judge will answer."""
+    guesses = [Preference(name, float(n % 2), 1.0) for n, name in enumerate(store.comparison_ids())]
+    data = PreferenceData.gather(store.comparisons(), guesses)
+    model = fit(data, folder.task.reward, folder.settings.symmetric, folder.settings.seed).model
+    practise(folder, model)
 
 
 def check_environment(task: Task, settings: Settings) -> None:
@@ -220,7 +274,7 @@ def learn_reward(folder: RunFolder, store: Store) -> dict[str, Any]:
     correct, total = fitted.heldout
     fitted.model.save(
         folder.reward_model,
-        judgments=len(judgments),
+        judgments=sum(isinstance(judgment.outcome, Verdict) for judgment in judgments),
         preferences=digest(derive_preferences(judgments)),
         symmetric=settings.symmetric,
         strength=fitted.strength,

@@ -15,6 +15,8 @@ class Progress:
         env_steps, total_steps: Environment steps taken, and in all.
         updates_per_s: Gradient steps a second of the session just ended.
         judgments: How many judgments are used.
+        comparisons: How many are to be judged live, in all.
+        cost_usd: US dollars that live judging did cost so far.
         heldout_accuracy: Of the reward model, on comparisons that it did not see.
         learned_return: Mean over the episodes of the session just ended.
         true_return: Likewise by the environment's own reward; for evaluation only.
@@ -25,6 +27,8 @@ class Progress:
     total_steps: int = 0
     updates_per_s: float | None = None
     judgments: int = 0
+    comparisons: int = 0
+    cost_usd: float | None = None
     heldout_accuracy: float | None = None
     learned_return: float | None = None
     true_return: float | None = None

@@ -27,16 +27,48 @@ VERSIONED = ("jax", "equinox", "optax", "gymnasium", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """Which live judge a person chose for a run, and what it may use.
+
+    Attributes:
+        judge: As `PROVIDER:MODEL`.
+        max_judgments: How many comparisons are put to it; the store of the run may hold more.
+        max_usd: US dollars in all; None is no limit.
+        base_url: Where to ask, in place of the provider's own address.
+        price_in, price_out: US dollars per million tokens, in place of the published price.
+        per_request: Comparisons in one request.
+        samples: Votes for each comparison where the judge gives no probabilities.
+        concurrency: Requests under way at once.
+        explain: Whether the judge says why.
+        wire: The way of asking that was found to work; None before a judge was tried.
+    """
+
+    judge: str
+    max_judgments: int
+    max_usd: float | None = None
+    base_url: str | None = None
+    price_in: float | None = None
+    price_out: float | None = None
+    per_request: int = 1
+    samples: int = 1
+    concurrency: int = 32
+    explain: bool = False
+    wire: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What a person chose for a run, beside the task itself.
 
     Attributes:
-        judgments: Name of one of the task's sets of recorded judgments, or a path.
+        judgments: Name of one of the task's sets of recorded judgments, or a path; empty where a
+            live judge is asked.
         symmetric: Whether the reward model uses the symmetries that the task declares.
         steps: Environment steps in all.
         seed: Of everything random.
         envs: Environments side by side.
         episodes: Episodes of the evaluation.
+        live: The live judge, where there is one.
     """
 
     judgments: str
@@ -45,6 +77,7 @@ class Settings:
     seed: int
     envs: int = 4
     episodes: int = 100
+    live: LiveSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +140,10 @@ class RunFolder:
         try:
             document = tomllib.loads(file.read_text(encoding="utf-8"))
             task = Task.model_validate({**document["task"], "folder": path / "task"})
-            return cls(path, task, Settings(**document["settings"]))
+            settings = document["settings"]
+            if "live" in settings:
+                settings["live"] = LiveSettings(**settings["live"])
+            return cls(path, task, Settings(**settings))
         except (KeyError, TypeError, ValueError, ValidationError, OSError) as error:
             raise RunError(f"{file} is not a run's configuration: {error}") from error
 
@@ -138,10 +174,19 @@ class RunFolder:
 
     def _document(self) -> dict[str, Any]:
         return {
-            "settings": asdict(self.settings),
+            "settings": _without_none(asdict(self.settings)),
             "task": self.task.model_dump(mode="json", exclude_none=True),
             "versions": current_versions(),
         }
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    """The table as TOML can say it, which leaves out what is not there."""
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
 
 
 def current_versions() -> dict[str, str]:

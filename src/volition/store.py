@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ from PIL import Image
 from volition.errors import StoreError
 from volition.goal import Goal
 from volition.judgment import (
+    UNREACHED,
     Failure,
     JudgeIdentity,
     Judgment,
@@ -83,6 +85,21 @@ MIGRATIONS = (
         CHECK ((p_shown_first IS NULL) <> (failure_kind IS NULL))) STRICT;
     CREATE INDEX judgments_by_comparison ON judgments (comparison_id);
     """,
+    # 2: live judging: each request before it is sent, under which principle, and why
+    """
+    CREATE TABLE requests (
+        id TEXT PRIMARY KEY,
+        judge_id TEXT NOT NULL REFERENCES judges (id),
+        questions TEXT NOT NULL,
+        reserved_usd REAL NOT NULL CHECK (reserved_usd >= 0),
+        stored_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))) STRICT;
+    ALTER TABLE replies ADD COLUMN request_id TEXT REFERENCES requests (id);
+    ALTER TABLE replies ADD COLUMN reused_from TEXT;
+    ALTER TABLE judgments ADD COLUMN principle TEXT;
+    ALTER TABLE judgments ADD COLUMN explanation TEXT;
+    CREATE UNIQUE INDEX replies_by_request ON replies (request_id);
+    CREATE INDEX judgments_by_reply ON judgments (reply_id);
+    """,
 )
 TABLES = (
     "frames",
@@ -92,6 +109,7 @@ TABLES = (
     "segment_frames",
     "comparisons",
     "judges",
+    "requests",
     "replies",
     "judgments",
 )
@@ -104,6 +122,37 @@ def append_only(table: str) -> str:
         f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;"
         for verb in ("UPDATE", "DELETE")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is about to be put to a judge, stored before it is sent.
+
+    So a request that was under way when the program was killed is known to have been, and what it
+    may have cost is counted.
+
+    Attributes:
+        questions: Comparison ids, each with the order in which it is shown and the principle
+            under which it is put, if any.
+        reserved_usd: What it may cost at most, in US dollars.
+    """
+
+    id: str
+    judge_id: str
+    questions: tuple[tuple[str, Order, str | None], ...]
+    reserved_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often a judge was asked about a comparison, and what came of it.
+
+    Attributes:
+        failures: Without those where the question did not come before the judge at all.
+    """
+
+    verdicts: int = 0
+    failures: int = 0
 
 
 class Store:
@@ -218,15 +267,33 @@ class Store:
                 [(c.id, c.goal_id, c.first.id, c.second.id) for c in comparisons],
             )
 
-    def add_replies(self, judge_id: str, replies: Iterable[Reply]) -> None:
-        """Stores replies as they came, before anything reads them."""
+    def add_request(self, request: Request) -> None:
+        """Stores a request that is about to be sent."""
+        with self._transaction() as sql:
+            sql.execute(
+                "INSERT INTO requests (id, judge_id, questions, reserved_usd) VALUES (?, ?, ?, ?)",
+                (request.id, request.judge_id, json.dumps(request.questions),
+                 request.reserved_usd),
+            )  # fmt: skip
+
+    def add_replies(
+        self, judge_id: str, replies: Iterable[Reply], reused_from: str | None = None
+    ) -> None:
+        """Stores replies as they came, before anything reads them.
+
+        Args:
+            judge_id: Who replied.
+            replies: What came back.
+            reused_from: The folder of the store that they were taken from and paid in, if any.
+        """
         with self._transaction() as sql:
             sql.executemany(
                 "INSERT OR IGNORE INTO replies (id, judge_id, raw, prompt_tokens, "
-                "completion_tokens, cost_usd, latency_s) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "completion_tokens, cost_usd, latency_s, request_id, reused_from) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     (r.id, judge_id, r.raw, r.prompt_tokens, r.completion_tokens, r.cost_usd,
-                     r.latency_s)
+                     r.latency_s, r.request_id, reused_from)
                     for r in replies
                 ],
             )  # fmt: skip
@@ -236,18 +303,20 @@ class Store:
         rows = []
         for judgment in judgments:
             outcome = judgment.outcome
-            verdict = outcome.p_shown_first if isinstance(outcome, Verdict) else None
-            failure = (
-                (outcome.kind, outcome.message) if isinstance(outcome, Failure) else (None, None)
+            told: tuple[object, ...] = (
+                (outcome.p_shown_first, outcome.explanation or None, None, None)
+                if isinstance(outcome, Verdict)
+                else (None, None, outcome.kind, outcome.message)
             )
             rows.append(
                 (judgment.id, judgment.reply.id, judgment.comparison_id, judgment.order.value,
-                 verdict, *failure)
+                 judgment.principle, *told)
             )  # fmt: skip
         with self._transaction() as sql:
             sql.executemany(
                 "INSERT OR IGNORE INTO judgments (id, reply_id, comparison_id, presentation, "
-                "p_shown_first, failure_kind, failure_message) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "principle, p_shown_first, explanation, failure_kind, failure_message) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -315,32 +384,93 @@ class Store:
             for comparison_id, goal_id, first_id, second_id in rows
         }
 
+    def comparison_ids(self) -> list[str]:
+        """Every comparison's id, in the order in which they were stored."""
+        return [name for (name,) in self._read("SELECT id FROM comparisons ORDER BY rowid")]
+
     def judgments(self) -> list[Judgment]:
         """Every judgment, in the order in which they were stored."""
         rows = self._read(
-            "SELECT j.comparison_id, r.judge_id, j.presentation, j.p_shown_first, j.failure_kind, "
-            "j.failure_message, r.id, r.raw, r.prompt_tokens, r.completion_tokens, r.cost_usd, "
-            "r.latency_s FROM judgments j JOIN replies r ON r.id = j.reply_id ORDER BY j.sequence"
+            "SELECT j.comparison_id, r.judge_id, j.presentation, j.principle, j.p_shown_first, "
+            "j.explanation, j.failure_kind, j.failure_message, r.id, r.raw, r.prompt_tokens, "
+            "r.completion_tokens, r.cost_usd, r.latency_s, r.request_id "
+            "FROM judgments j JOIN replies r ON r.id = j.reply_id ORDER BY j.sequence"
         )
         return [
             Judgment(
                 comparison_id,
                 judge_id,
                 Order(order),
-                Failure(kind, message or "") if probability is None else Verdict(probability),
+                Failure(kind, message or "") if p is None else Verdict(p, explanation or ""),
                 Reply(*reply),
+                principle,
             )
-            for comparison_id, judge_id, order, probability, kind, message, *reply in rows
-        ]
+            for comparison_id, judge_id, order, principle, p, explanation, kind, message, *reply
+            in rows
+        ]  # fmt: skip
 
     def preferences(self) -> list[Preference]:
         """What a learner may use, derived anew from the judgments."""
         return derive_preferences(self.judgments())
 
     def cost_usd(self) -> float:
-        """What all replies cost, in US dollars."""
-        ((cost,),) = self._read("SELECT coalesce(sum(cost_usd), 0) FROM replies")
+        """What was paid for this store's replies, in US dollars; reused ones were paid before."""
+        ((cost,),) = self._read(
+            "SELECT coalesce(sum(cost_usd), 0) FROM replies WHERE reused_from IS NULL"
+        )
         return float(cost)
+
+    def spent_usd(self) -> float:
+        """What may have been paid, at most: a request without a reply counts as it was reserved."""
+        ((reserved,),) = self._read(
+            "SELECT coalesce(sum(reserved_usd), 0) FROM requests q "
+            "WHERE NOT EXISTS (SELECT 1 FROM replies r WHERE r.request_id = q.id)"
+        )
+        return self.cost_usd() + float(reserved)
+
+    def judged_live(self) -> int:
+        """How many comparisons live judges replied to here, whether or not with a verdict."""
+        ((count,),) = self._read(
+            "SELECT coalesce(sum(json_array_length(q.questions)), 0) FROM requests q "
+            "JOIN replies r ON r.request_id = q.id WHERE r.raw <> ''"
+        )
+        return int(count)
+
+    def tries(self, judge_id: str, comparison_ids: Iterable[str]) -> dict[str, Tries]:
+        """How often this judge was asked about each of these comparisons, where it was at all."""
+        rows = self._read(
+            "SELECT j.comparison_id, count(j.p_shown_first), "
+            "count(j.failure_kind) FILTER (WHERE j.failure_kind NOT IN "
+            "(SELECT value FROM json_each(?))) "
+            "FROM json_each(?) asked JOIN judgments j ON j.comparison_id = asked.value "
+            "JOIN replies r ON r.id = j.reply_id WHERE r.judge_id = ? GROUP BY j.comparison_id",
+            json.dumps(sorted(UNREACHED)),
+            json.dumps(list(comparison_ids)),
+            judge_id,
+        )
+        return {comparison_id: Tries(*counts) for comparison_id, *counts in rows}
+
+    def unread(self, judge_id: str) -> list[tuple[Request, Reply]]:
+        """Replies that were stored, and not read before the program was killed."""
+        rows = self._read(
+            "SELECT q.id, q.judge_id, q.questions, q.reserved_usd, r.id, r.raw, r.prompt_tokens, "
+            "r.completion_tokens, r.cost_usd, r.latency_s, r.request_id "
+            "FROM replies r JOIN requests q ON q.id = r.request_id WHERE r.judge_id = ? "
+            "AND r.raw <> '' AND NOT EXISTS (SELECT 1 FROM judgments WHERE reply_id = r.id)",
+            judge_id,
+        )
+        return [
+            (
+                Request(
+                    request_id,
+                    judge,
+                    tuple((c, Order(order), p) for c, order, p in json.loads(questions)),
+                    reserved,
+                ),
+                Reply(*reply),
+            )
+            for request_id, judge, questions, reserved, *reply in rows
+        ]
 
     # Checking ------------------------------------------------------------------------------
 
@@ -360,7 +490,7 @@ class Store:
                 self.frame(frame_id)
             except StoreError as error:
                 defects.append(str(error))
-        return defects or [*self._verify_goals(), *self._verify_ids()]
+        return defects or [*self._verify_goals(), *self._verify_replies(), *self._verify_ids()]
 
     def _verify_goals(self) -> Iterator[str]:
         for goal_id, text, principles in self._read("SELECT * FROM goals"):
@@ -371,6 +501,13 @@ class Store:
             )
             if _goal_id(text, json.loads(principles), pictures) != goal_id:
                 yield f"{DATABASE}: goal {goal_id} does not match the hash of its content"
+
+    def _verify_replies(self) -> Iterator[str]:
+        for reply_id, request_id, raw in self._read(
+            "SELECT id, request_id, raw FROM replies WHERE request_id IS NOT NULL"
+        ):
+            if live_reply_id(request_id, raw) != reply_id:
+                yield f"{DATABASE}: reply {reply_id} does not match the hash of its content"
 
     def _verify_ids(self) -> Iterator[str]:
         named: list[tuple[str, str, str]] = [
@@ -400,17 +537,27 @@ class Store:
             raise StoreError(f"{self.folder / DATABASE} is damaged: {error}") from error
 
     @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything that is added in the block is written together, or nothing of it."""
+        with self._transaction():
+            yield
+
+    @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block is written, or nothing."""
+        """All of the block is written, or nothing. Inside of another one it is part of that."""
+        if self._connection.in_transaction:
+            yield self._connection
+            return
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
+            self._connection.execute("COMMIT")
         except BaseException as error:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
                 raise StoreError(f"{self.folder / DATABASE} refused a row: {error}") from error
             raise
-        self._connection.execute("COMMIT")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
@@ -419,11 +566,17 @@ def _migrate(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(
             f"it is of form {version}, and this version of Volition knows {len(MIGRATIONS)}"
         )
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+    if version < len(MIGRATIONS):
+        scripts = "".join(MIGRATIONS[version:])
         triggers = "".join(append_only(table) for table in TABLES)
         connection.executescript(
-            f"BEGIN; {script} {triggers} PRAGMA user_version = {number}; COMMIT;"
+            f"BEGIN; {scripts} {triggers} PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;"
         )
+
+
+def live_reply_id(request_id: str, raw: str) -> str:
+    """Names a reply to a stored request: two requests never share a reply."""
+    return content_id(request_id.encode(), raw.encode())
 
 
 def _goal_id(text: str, principles: Iterable[str], pictures: Iterable[tuple[str, int]]) -> str:

@@ -51,10 +51,13 @@ class JudgeView(Section):
     Attributes:
         crop: left, top, right, bottom as fractions of the drawing; the whole drawing by default.
         size: width and height in pixels to which the crop is reduced; as drawn by default.
+        overlay: Lay the two states of a pair over each other, for differences too small to see side
+            by side.
     """
 
     crop: tuple[Fraction, Fraction, Fraction, Fraction] = (0, 0, 1, 1)
     size: tuple[PixelCount, PixelCount] | None = None
+    overlay: bool = False
 
     @model_validator(mode="after")
     def _crop_has_an_inside(self) -> Self:
@@ -122,17 +125,19 @@ class JudgmentsSection(Section):
 
 
 class TrainingSection(Section):
-    """How long to train, and how far ahead the policy looks.
+    """How long to train, how far ahead the policy looks, and how many judgments that takes.
 
     Attributes:
         algorithm: The learner.
         steps: Environment steps in all.
         gamma: Discount factor of one environment step.
+        max_judgments: Comparisons that are put to a live judge.
     """
 
     algorithm: Literal["sac"] = "sac"
     steps: Annotated[int, Field(ge=100)] = 20_000
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    max_judgments: Annotated[int, Field(ge=1)] = 100
 
 
 class Task(Section):
@@ -222,7 +227,8 @@ class Task(Section):
             if self.judgments is None:
                 raise InputError(
                     f"the task {self.name} needs a judge, and has no recorded judgments of its "
-                    "own: give some with --judgments PATH"
+                    "own: name a judge with --judge PROVIDER:MODEL, or give judgments with "
+                    "--judgments PATH"
                 )
             chosen = self.judgments.default
         path = self.folder / sets[chosen] if chosen in sets else Path(chosen)

@@ -128,6 +128,15 @@ def learn_policy(
     return history
 
 
+def practise(folder: RunFolder, model: RewardModel) -> None:
+    """Compiles the learner's programs by learning for a moment; nothing of it is kept."""
+    settings = folder.settings
+    with closing(Rollout(folder.task.environment, settings.envs)) as rollout:
+        learner = make_learner(rollout, folder.task, settings)
+        position = learner.start(settings.seed, settings.steps)
+        run_session(rollout, learner, StateReward(model), position, (0, 0), 2)
+
+
 def save_policy(folder: RunFolder) -> None:
     """Writes the policy of the last checkpoint as safetensors."""
     with closing(Rollout(folder.task.environment, folder.settings.envs)) as rollout:

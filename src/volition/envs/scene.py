@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import atan2, pi
 from typing import Any
 
 import gymnasium
@@ -11,13 +14,39 @@ import numpy as np
 from volition.errors import EnvironmentUnsupported
 from volition.segment import Observations, Pixels, State
 
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is known of a class of environments.
+
+    Attributes:
+        ranges: Lowest and highest value of every field of the state, in its order and units:
+            where the environment goes, or what it is thought worth asking a judge about.
+        observe: The method that observes; None where the state itself is observed.
+        angles: The fields that are observed as a cosine and a sine, one after the other and
+            before all others.
+    """
+
+    ranges: Mapping[str, tuple[float, float]]
+    observe: str | None = None
+    angles: tuple[str, ...] = ()
+
+
+CAR = _Kind({"position": (-1.2, 0.6), "velocity": (-0.07, 0.07)})
 CLASSIC_CONTROL = {
-    # class name: state fields in its order, method that observes (None: the state itself)
-    "PendulumEnv": (("theta", "theta_dot"), "_get_obs"),
-    "CartPoleEnv": (("x", "x_dot", "theta", "theta_dot"), None),
-    "AcrobotEnv": (("theta1", "theta2", "theta1_dot", "theta2_dot"), "_get_ob"),
-    "MountainCarEnv": (("position", "velocity"), None),
-    "Continuous_MountainCarEnv": (("position", "velocity"), None),
+    "PendulumEnv": _Kind({"theta": (-pi, pi), "theta_dot": (-8, 8)}, "_get_obs", ("theta",)),
+    # An episode ends at 0.21 rad and at 2.4 m; the velocities are those of a policy that tries.
+    "CartPoleEnv": _Kind(
+        {"x": (-2.4, 2.4), "x_dot": (-3, 3), "theta": (-0.3, 0.3), "theta_dot": (-3, 3)}
+    ),
+    # Possible are 4 pi and 9 pi rad/s, at which hardly any policy ever is.
+    "AcrobotEnv": _Kind(
+        {"theta1": (-pi, pi), "theta2": (-pi, pi), "theta1_dot": (-6, 6), "theta2_dot": (-12, 12)},
+        "_get_ob",
+        ("theta1", "theta2"),
+    ),
+    "MountainCarEnv": CAR,
+    "Continuous_MountainCarEnv": CAR,
 }
 
 
@@ -26,13 +55,32 @@ class ClassicControlScene:
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         self._env: Any = env.unwrapped
-        self.fields, self._observe = CLASSIC_CONTROL[type(self._env).__name__]
+        self._kind = CLASSIC_CONTROL[type(self._env).__name__]
+        self.fields = tuple(self._kind.ranges)
         self._env.reset(seed=0)
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Lowest and highest value of every field: the part of its space worth asking about."""
+        return self._kind.ranges
 
     def observe(self, state: State) -> Observations:
         self._set(state)
-        observed = self._env.state if self._observe is None else getattr(self._env, self._observe)()
+        method = self._kind.observe
+        observed = self._env.state if method is None else getattr(self._env, method)()
         return np.asarray(observed, np.float32)
+
+    def state_of(self, observation: Observations) -> dict[str, float]:
+        """The state that is observed as float32 (obs_dim,); its angles are in [-pi, pi]."""
+        values = observation.astype(float).tolist()
+        angles = self._kind.angles
+        state = {
+            angle: atan2(values[2 * place + 1], values[2 * place])
+            for place, angle in enumerate(angles)
+        }
+        others = [field for field in self.fields if field not in angles]
+        state |= zip(others, values[2 * len(angles) :], strict=True)
+        return {field: state[field] for field in self.fields}
 
     def draw(self, state: State) -> Pixels:
         self._set(state)

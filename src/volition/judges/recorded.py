@@ -7,7 +7,7 @@ A line is one judgment:
 
 `first` was shown first. The state is given as the environment's own state fields; `frame` may be
 left out and is then drawn. In place of `verdict` (first, second or tie) a line may give `p_first`,
-the probability that the one shown first represents the goal better.
+the probability that the one shown first represents the goal better. `judge` may say who judged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from volition.task import JudgeView, Scene
 
 JUDGMENTS_FILE = "judgments.jsonl"
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
-LINE_KEYS = frozenset({"pair", "first", "second", "verdict", "p_first", "swap_of", "sheet"})
+LINE_KEYS = frozenset(
+    {"pair", "first", "second", "verdict", "p_first", "swap_of", "sheet", "judge"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,10 @@ def read_recording(path: Path, name: str, goal_id: str, scene: Scene, view: Judg
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    judge = JudgeIdentity(f"recorded:{name}", settings={"file": content_id(*_encoded(lines))})
-    reader = _LineReader(file, goal_id, judge.id, scene, view)
+    judged_by = _who_judged(lines)
+    settings = {"file": content_id(*_encoded(lines))}
+    judge = JudgeIdentity(f"recorded:{judged_by or name}", settings=settings)
+    reader = _LineReader(file, goal_id, judge.id, judged_by, scene, view)
     read = list(reader.read(lines))
     if not read:
         raise InputError(f"{file} holds no judgments: there is nothing to learn from")
@@ -75,6 +79,7 @@ class _LineReader:
     file: Path
     goal_id: str
     judge_id: str
+    judged_by: str | None
     scene: Scene
     view: JudgeView
 
@@ -94,6 +99,11 @@ class _LineReader:
         if not isinstance(row, dict):
             raise ValueError("a judgment is a JSON object")
         _refuse_unknown(row, LINE_KEYS)
+        if row.get("judge") != self.judged_by:
+            raise ValueError(
+                f"judge is {json.dumps(row.get('judge'))}, and the file's first line names "
+                f"{self.judged_by or 'nobody'}: a file names one judge in every line, or none"
+            )
         shown_first, shown_second = self._segment(row, "first"), self._segment(row, "second")
         comparison = Comparison.between(self.goal_id, shown_first, shown_second)
         order = Order.FORWARD if comparison.first == shown_first else Order.SWAPPED
@@ -131,6 +141,15 @@ class _LineReader:
                 "it is not the picture that was judged"
             )
         return frame
+
+
+def _who_judged(lines: Sequence[str]) -> str | None:
+    """The judge that the first judgment names, if it names one."""
+    try:
+        named = json.loads(next(line for line in lines if line.strip())).get("judge")
+    except (StopIteration, ValueError, AttributeError):
+        return None  # whoever reads the lines says what is wrong with this one
+    return named if isinstance(named, str) and named.strip() else None
 
 
 def _refuse_unknown(given: dict[str, Any], allowed: frozenset[str], prefix: str = "") -> None:

@@ -1,0 +1,306 @@
+"""Judging without a live connection: questions go into a folder, answers come back as a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from volition.answers import read_answers
+from volition.envs.scene import open_scene
+from volition.errors import InputError, JudgeUnavailable, RunError
+from volition.judges.recorded import JUDGMENTS_FILE, read_recording
+from volition.judgment import Failure, Verdict
+from volition.querying import DECIMALS, coverage_pairs, distinguishable, doubtful_pairs, eye
+from volition.questions import (
+    ASKED_FILE,
+    BATCHES,
+    Asked,
+    Pair,
+    Row,
+    batch_name,
+    check_new,
+    read_questions,
+    requests_of,
+    write_questions,
+)
+from volition.run_folder import CONFIG, RunFolder
+from volition.segment import Comparison, Observations, Segment
+from volition.task import Task
+
+OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
+VERDICTS = {1.0: "first", 0.0: "second", 0.5: "tie"}
+RECENT = 0.25  # the share of a run's replay that shows what its policy does now
+POOL = 2000  # states of a run that are considered
+
+Outcomes = Mapping[int, Verdict | Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What answers have come to.
+
+    Attributes:
+        asked: The folder, a judgments folder now.
+        judge: Who judged.
+        failures: Why pairs have no verdict, by their numbers. Only a batch may leave some out.
+    """
+
+    asked: Asked
+    judge: str
+    failures: Mapping[int, Failure]
+
+
+def ask(
+    task_or_run: str, out: Path, *, pairs: int = 60, per_sheet: int = 60, seed: int = 0,
+    batches: Sequence[str] = (),
+) -> Asked:  # fmt: skip
+    """Writes comparisons worth judging into the new folder `out`.
+
+    About a task they cover its states. For a run they are those near what its policy visits of
+    which its reward model is least sure.
+
+    Args:
+        task_or_run: A task's name or folder, or a run folder.
+        out: The folder to write.
+        pairs: How many comparisons; a run may have fewer that a judge could tell apart.
+        per_sheet: Comparisons on a contact sheet.
+        seed: Of the states and of the side on which each is shown.
+        batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
+
+    Raises:
+        InputError: There is no such task, run or model, or the folder is there already.
+        EnvironmentUnsupported: The environment cannot be set to a state.
+        RunError: The run has learned nothing yet.
+    """
+    check_new(out)
+    rng = np.random.default_rng(seed)
+    if (Path(task_or_run) / CONFIG).is_file():
+        run = RunFolder.open(Path(task_or_run))
+        doubtful = _doubtful(run, pairs, rng)
+        return write_questions(
+            doubtful, run.task, out, per_sheet, run.path.absolute(), batches=batches
+        )
+    task = Task.find(task_or_run)
+    scene = open_scene(task.environment.id, task.environment.kwargs)
+    seen = eye(scene, task.view)
+    states = coverage_pairs(scene, pairs, rng, lambda state: seen(state).frames[0])
+    covering = [(seen(one), seen(other)) for one, other in states]
+    return write_questions(covering, task, out, per_sheet, batches=batches)
+
+
+def hand_in(asked: Asked, judge: str, max_usd: float | None = None) -> str:
+    """Hands the batch file for that model in to its provider; returns the batch's id.
+
+    Raises:
+        InputError: It may cost more than `max_usd`, or nobody knows what it costs.
+        JudgeUnavailable: No key is set, or the provider does not take it.
+    """
+    from volition.judges.batch import submit
+
+    file = asked.folder / BATCHES / batch_name(judge)
+    about = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    most = about["most_usd"]
+    if max_usd is not None and (most is None or most > max_usd):
+        known = "nobody knows what it costs" if most is None else f"it may cost ${most:.4f}"
+        raise InputError(
+            f"{file} was written, and not handed in: {known}, and --max-usd is {max_usd:g}"
+        )
+    about["id"] = submit(judge, file.read_bytes())
+    file.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return str(about["id"])
+
+
+def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> Answered:
+    """Completes a folder of questions into a judgments folder, and feeds the run that asked.
+
+    Doing it again with the same answers changes nothing.
+
+    Args:
+        folder: What `ask` wrote.
+        file: A choice for each pair, as `read_answers` takes it, or the results of a batch; left
+            out, they are fetched from the provider to which the batch was handed in.
+        judge: Who judged, for everything that shows these judgments; a batch's results say it.
+
+    Raises:
+        InputError: An answer is wrong or missing, or other answers are there already. Nothing is
+            imported then.
+        JudgeUnavailable: The batch is under way, or came to nothing.
+        RunError: The run that asked is not where it was.
+    """
+    asked, rows = read_questions(folder)
+    outcomes, judged_by = _outcomes(file or _fetched(folder), rows)
+    name = judge or judged_by
+    if name is None:
+        raise InputError("who judged? Say it with --judge NAME")
+    run = _open_run(asked)
+    failures = {pair: each for pair, each in outcomes.items() if isinstance(each, Failure)}
+    judged = [
+        {**row, **_said(outcome), "judge": name}
+        for row in rows
+        if isinstance(outcome := outcomes[row["pair"]], Verdict)
+    ]
+    if not judged:
+        raise InputError(f"no pair has a verdict: {next(iter(failures.values())).message}")
+    _complete(folder / JUDGMENTS_FILE, "".join(json.dumps(row) + "\n" for row in judged), run, name)
+    return Answered(asked, name, failures)
+
+
+# Choosing ------------------------------------------------------------------------------------
+
+
+def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair]:
+    """Comparisons that the run has not asked, and that would teach its reward model most."""
+    import jax.numpy as jnp
+
+    from volition.reward import RewardModel
+
+    scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
+    seen = eye(scene, run.task.view)
+    with run.open_store() as store:
+        (goal_id, *_), asked = store.goal_texts(), set(store.comparisons())
+    visited = _visited(run, rng)
+    values = np.asarray(RewardModel.load(run.reward_model).members(jnp.asarray(visited)))
+
+    def at(place: int) -> Segment:
+        state = scene.state_of(visited[place])
+        return seen({field: round(value, DECIMALS) for field, value in state.items()})
+
+    def worth_asking(one: int, other: int) -> bool:
+        pair = at(one), at(other)
+        return (
+            distinguishable(*(segment.frames[0] for segment in pair))
+            and Comparison.between(goal_id, *pair).id not in asked
+        )
+
+    places = doubtful_pairs(values, count, rng, worth_asking)
+    if not places:
+        raise RunError(
+            f"{run.path}: no two states that its policy visits look different to the judge; "
+            "ask about its task instead"
+        )
+    return [(at(one), at(other)) for one, other in places]
+
+
+def _visited(run: RunFolder, rng: np.random.Generator) -> Observations:
+    """Observations (states, obs_dim) of the run's replay: half of them recent ones."""
+    from volition.rollout import Rollout
+    from volition.tensors import load_tree
+    from volition.training import make_learner
+
+    if not run.checkpoint.is_file():
+        raise RunError(
+            f"{run.path} has no {run.checkpoint.name} yet, so nobody knows what its policy "
+            f"visits: go on with `volition resume {run.path}`, or ask about its task"
+        )
+    with closing(Rollout(run.task.environment, run.settings.envs)) as rollout:
+        learner = make_learner(rollout, run.task, run.settings)
+    state, _ = load_tree(run.checkpoint, learner.start(0, run.settings.steps))
+    added, capacity = int(state.replay.added), state.replay.capacity
+    stored = min(added, capacity)
+    ages = np.concatenate([
+        rng.integers(max(1, round(share * stored)), size=POOL // 2) for share in (RECENT, 1.0)
+    ])  # fmt: skip
+    rows = (added - 1 - ages) % capacity
+    return np.asarray(state.replay.transitions.next_observation)[rows]
+
+
+# Answers -------------------------------------------------------------------------------------
+
+
+def _outcomes(file: Path, rows: Sequence[Row]) -> tuple[Outcomes, str | None]:
+    """The outcome of every pair, and who judged if the file says so."""
+    from volition.judges.batch import read_results
+
+    requests = requests_of(rows)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        results = read_results(text, {key: len(pairs) for key, pairs in requests.items()})
+    except InputError as error:
+        raise InputError(f"{file}, {error}\nnothing was imported") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    if results is None:
+        answers = read_answers(file, [row["pair"] for row in rows])
+        return {pair: OUTCOMES[choice] for pair, choice in answers.items()}, None
+    numbered = {
+        pair: outcome
+        for key, pairs in requests.items()
+        for pair, outcome in zip(pairs, results.outcomes[key], strict=True)
+    }
+    return numbered, results.judge
+
+
+def _said(verdict: Verdict) -> Row:
+    """A verdict as judgments.jsonl has it."""
+    p_first = verdict.p_shown_first
+    return {"verdict": VERDICTS[p_first]} if p_first in VERDICTS else {"p_first": p_first}
+
+
+def _complete(judgments: Path, text: str, run: RunFolder | None, judge: str) -> None:
+    """Writes the judgments, and adds them to the run's store: both, or neither."""
+    if judgments.exists() and judgments.read_text(encoding="utf-8") != text:
+        raise InputError(
+            f"{judgments} holds other answers already: copy the folder without it for a second "
+            "judge, or remove it to replace them"
+        )
+    partial = judgments.with_suffix(f".{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        if run is not None:
+            _feed(run, partial, judge)
+        partial.replace(judgments)
+    except OSError as error:
+        raise InputError(f"{judgments} cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _fetched(folder: Path) -> Path:
+    """The results of the batch that was handed in, kept as they came before they are read."""
+    from volition.judges.batch import fetch
+
+    for file in sorted((folder / BATCHES).glob("*.json")):
+        about = json.loads(file.read_text(encoding="utf-8"))
+        if about["id"] is None:
+            continue
+        results = file.with_suffix(".results.jsonl")
+        if not results.exists():
+            text = fetch(about["judge"], about["id"])
+            if text is None:
+                raise JudgeUnavailable(
+                    f"{about['judge']} has batch {about['id']} under way; most are done within an "
+                    f"hour, all within a day: run `volition answer {folder}` again later"
+                )
+            partial = results.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(results)
+        return results
+    raise InputError(f"no batch of {folder} was handed in: give the file of answers")
+
+
+def _open_run(asked: Asked) -> RunFolder | None:
+    if asked.run is None:
+        return None
+    try:
+        return RunFolder.open(asked.run)
+    except RunError as error:
+        raise RunError(
+            f"the run that asked is not where it was ({error}): put it back, or correct `run` in "
+            f"{asked.folder / ASKED_FILE}"
+        ) from None
+
+
+def _feed(run: RunFolder, judgments: Path, judge: str) -> None:
+    """Adds the judgments to the run's store; those that are there already are left alone."""
+    from volition.judging import import_recording
+
+    scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
+    with run.open_store() as store:
+        goal_id = store.add_goal(run.task.stated_goal())
+        import_recording(read_recording(judgments, judge, goal_id, scene, run.task.view), store)

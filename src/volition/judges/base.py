@@ -1,0 +1,157 @@
+"""What every judge takes and gives.
+
+Asking and reading are two steps on purpose: `ask` brings back a reply and nothing reads it, the
+caller puts the reply on disk, and only then `read` turns it into verdicts. So what was paid for is
+kept even where it cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from volition.goal import Goal
+from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
+from volition.segment import Comparison, Segment
+from volition.task import JudgeView
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a person says a model costs, in US dollars per million tokens."""
+
+    prompt: float
+    completion: float
+
+    def __post_init__(self) -> None:
+        for per_million in (self.prompt, self.completion):
+            if not 0 <= per_million < float("inf"):
+                raise ValueError(f"a price is a number of dollars from 0 on, not {per_million}")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeOptions:
+    """What a judge is made for, beside its model.
+
+    Attributes:
+        goal: Put to the judge with every question, its pictures as files.
+        view: How the judge is shown a comparison.
+        env_id: The environment; only a simulated judge, which knows what is true, looks at it.
+        base_url: Where to ask, in place of the provider's own address.
+        price: In place of the published price.
+        explain: Whether the judge also says why.
+        per_request: Questions in one request at most; several are shown on one contact sheet.
+        samples: How often a judge that gives no probabilities is asked the same; the share of its
+            votes is then the probability.
+        wire: One way of asking, such as `logprobs`, in place of the best that works.
+        probe: Whether the judge is tried first on two pictures; a dry run spends nothing.
+    """
+
+    goal: Goal
+    view: JudgeView
+    env_id: str = ""
+    base_url: str | None = None
+    price: Price | None = None
+    explain: bool = False
+    per_request: int = 1
+    samples: int = 1
+    wire: str | None = None
+    probe: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("per_request", "samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is a number from 1 on, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A comparison as it is put to a judge once.
+
+    Attributes:
+        comparison: The two segments under a goal.
+        order: Which of them is shown first.
+        principle: The one principle of the goal's constitution under which it is put, if any.
+    """
+
+    comparison: Comparison
+    order: Order
+    principle: str | None = None
+
+    @property
+    def shown(self) -> tuple[Segment, Segment]:
+        """The segments in the order in which the judge sees them."""
+        first, second = self.comparison.first, self.comparison.second
+        return (first, second) if self.order is Order.FORWARD else (second, first)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a request will use at most; a budget reserves it before the request is made.
+
+    Attributes:
+        cost_usd: None where the price is not known.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cost_usd: float | None
+
+
+class AskError(Exception):
+    """A request that brought back no reply that could be read.
+
+    Attributes:
+        kind: timeout, rate_limited, server_error, refused, content_filter, connection, rejected.
+        retry_after_s: How long the server asks to wait, if it says.
+        again: Whether the same request may succeed later.
+        reply: What did come back and is billed, if anything.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        again: bool,
+        retry_after_s: float | None = None,
+        reply: Reply | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind, self.again = kind, again
+        self.retry_after_s, self.reply = retry_after_s, reply
+
+
+class Judge(Protocol):
+    """Anything that answers comparisons. Instances hold no state that an answer depends on."""
+
+    @property
+    def identity(self) -> JudgeIdentity:
+        """Who answers: hashes the model, the prompt's version and the sampling settings."""
+        ...
+
+    @property
+    def per_request(self) -> int:
+        """How many questions go into one request at most."""
+        ...
+
+    def estimate(self, questions: Sequence[Question]) -> Estimate:
+        """What a request with these questions will use at most."""
+        ...
+
+    async def ask(self, questions: Sequence[Question]) -> Reply:
+        """Makes one request. Whatever comes back is returned as it came, unread.
+
+        Raises:
+            AskError: Nothing readable came back.
+        """
+        ...
+
+    def read(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
+        """The outcome of each question, in their order. Pure; never raises on a bad reply."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+        ...

@@ -1,0 +1,163 @@
+"""A run's live judge: which comparisons it is asked, and the asking of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from volition.engine import check_price
+from volition.envs.scene import open_scene
+from volition.errors import InputError, Interrupted
+from volition.judges import judge as judge_named
+from volition.judges.base import Judge, JudgeOptions, Price
+from volition.judging import Judging, Prediction, predict, reuse
+from volition.judgment import Failure
+from volition.limits import Limits
+from volition.progress import Listener, Progress
+from volition.querying import BoundedScene, coverage_pairs, eye
+from volition.run_folder import LiveSettings, RunFolder
+from volition.segment import Comparison
+from volition.store import Store
+from volition.task import Task
+
+TICK_S = 0.2  # between two signs of life
+
+
+def make_judge(task: Task, live: LiveSettings, probe: bool = True) -> Judge:
+    """The judge that a person chose, for this task.
+
+    Raises:
+        InputError: What was chosen is not possible.
+        JudgeUnavailable: The judge cannot be asked, or cannot judge.
+    """
+    try:
+        price = None
+        if live.price_in is not None and live.price_out is not None:
+            price = Price(live.price_in, live.price_out)
+        options = JudgeOptions(
+            task.stated_goal(), task.view, env_id=task.environment.id, base_url=live.base_url,
+            price=price, explain=live.explain, per_request=live.per_request, samples=live.samples,
+            wire=live.wire, probe=probe,
+        )  # fmt: skip
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if (live.price_in is None) != (live.price_out is None):
+        raise InputError("--price-in and --price-out go together")
+    return judge_named(live.judge, options)
+
+
+def limits_of(live: LiveSettings) -> Limits:
+    """What the judge may use.
+
+    Raises:
+        InputError: A limit is not possible.
+    """
+    try:
+        return Limits(live.max_usd, live.max_judgments, live.concurrency)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def as_found(live: LiveSettings, judge: Judge) -> LiveSettings:
+    """The settings with the way of asking that was found, so that a resumed run asks likewise."""
+    return replace(live, wire=judge.identity.settings.get("wire"))
+
+
+def covering(
+    task: Task, scene: BoundedScene, goal_id: str, count: int, seed: int
+) -> list[Comparison]:
+    """Comparisons of states that cover the environment's, seen as the judge sees them."""
+    seen = eye(scene, task.view)
+    rng = np.random.default_rng(seed)
+    pairs = coverage_pairs(scene, count, rng, lambda state: seen(state).frames[0])
+    return [Comparison.between(goal_id, seen(one), seen(other)) for one, other in pairs]
+
+
+def choose_comparisons(
+    task: Task, live: LiveSettings, judge: Judge, store: Store, goal_id: str, seed: int,
+    reused: Path | None,
+) -> None:  # fmt: skip
+    """Stores what the judge is to be asked, after what it has answered elsewhere already.
+
+    Raises:
+        InputError, StoreError: There is nothing to reuse, or a limit cannot be kept.
+    """
+    known = reuse(reused, store, judge.identity, goal_id) if reused is not None else 0
+    if known < live.max_judgments:
+        scene = open_scene(task.environment.id, task.environment.kwargs)
+        comparisons = covering(task, scene, goal_id, live.max_judgments - known, seed)
+        check_price(judge, limits_of(live), comparisons[:1])
+        store.add_comparisons(comparisons)
+
+
+def predict_judging(task: Task, live: LiveSettings, seed: int) -> Prediction:
+    """What judging will use at most; nothing is asked, and nothing written."""
+    judge, limits = make_judge(task, live, probe=False), limits_of(live)
+    scene = open_scene(task.environment.id, task.environment.kwargs)
+    comparisons = covering(task, scene, "prediction", live.max_judgments, seed)
+    check_price(judge, limits, comparisons[:1])
+    return predict(judge, comparisons, limits)
+
+
+def judge_all(
+    folder: RunFolder, store: Store, listener: Listener, meanwhile: Callable[[], None]
+) -> None:
+    """Puts every comparison of the run that has no verdict yet to the run's live judge.
+
+    Args:
+        folder: The run.
+        store: Its store, for reading: another thread writes to it.
+        listener: Is told how far this is.
+        meanwhile: Is done while the first answers are on their way.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed; what was under way has been waited for and stored.
+        JudgeUnavailable: The judge cannot be asked. What it answered is stored.
+        InputError: It gave no verdict at all.
+    """
+    live, task = folder.settings.live, folder.task
+    comparisons = store.comparisons()
+    answered = {preference.comparison_id for preference in store.preferences()}
+    pending = [c for comparison_id, c in comparisons.items() if comparison_id not in answered]
+    if live is None or not pending:
+        return
+    judge = make_judge(task, live)
+    with Judging(folder.path, limits_of(live), folder.settings.seed) as judging:
+        try:
+            judging.ask(judge, pending, task.goal.principles)
+            meanwhile()
+            while not judging.wait(TICK_S):
+                _tell(listener, judging, len(answered), len(comparisons))
+            _tell(listener, judging, len(answered), len(comparisons))
+        except KeyboardInterrupt:
+            judging.close()
+            raise Interrupted(
+                "stopped while judging; every answer is kept: go on with "
+                f"`volition resume {folder.path}`"
+            ) from None
+    if not store.preferences():
+        raise InputError(f"{live.judge} gave no verdict on any of {len(comparisons)} comparisons"
+                         f"{_why(store)}")  # fmt: skip
+
+
+def unjudged(store: Store) -> list[str]:
+    """A warning where comparisons have no verdict, and why; else none."""
+    missing = len(store.comparison_ids()) - len(store.preferences())
+    return [f"{missing} comparisons have no verdict{_why(store)}"] if missing else []
+
+
+def _why(store: Store) -> str:
+    kinds = Counter(j.outcome.kind for j in store.judgments() if isinstance(j.outcome, Failure))
+    if not kinds:
+        return ": the limits on judgments or dollars allowed no more"
+    return " after " + ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+
+
+def _tell(listener: Listener, judging: Judging, before: int, comparisons: int) -> None:
+    standing = judging.standing()
+    listener(Progress("judgments", judgments=before + standing.verdicts, comparisons=comparisons,
+                      cost_usd=standing.spent_usd))  # fmt: skip

@@ -1,0 +1,157 @@
+"""Which comparisons to ask: coverage, without a policy; doubt, where a reward model has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from volition.errors import InputError
+from volition.segment import Frame, Segment, State
+from volition.task import JudgeView, Scene
+
+Floats = npt.NDArray[np.floating]
+
+VISIBLE = 48  # of 255: a pixel that differs by less in every colour looks the same
+CHANGED = 0.002  # of a frame's pixels must look different, or a judge could only guess
+WAITING = 8  # states without a partner, before further ones that look the same are passed over
+DRAWN_PER_PAIR = 20  # states drawn in search of one pair, before the search is given up
+CONSIDERED = 16  # random pairs, of which the one that tells most is asked
+TRIES_PER_PAIR = 3  # before it is accepted that states look the same
+DECIMALS = 6  # of a state's values, so that a file of states says exactly what was drawn
+
+Look = Callable[[State], Frame]
+
+
+class BoundedScene(Scene, Protocol):
+    """A scene that knows the part of its state space that is worth asking about."""
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Lowest and highest value of every field, in the order of the fields."""
+        ...
+
+
+def eye(scene: Scene, view: JudgeView) -> Callable[[State], Segment]:
+    """What is seen of a state. Each is drawn once, since drawing is what takes time here."""
+
+    @cache
+    def seen(values: tuple[float, ...]) -> Segment:
+        state = dict(zip(scene.fields, values, strict=True))
+        return Segment(scene.observe(state)[None], (view.frame(scene.draw(state)),), state)
+
+    return lambda state: seen(tuple(state[field] for field in scene.fields))
+
+
+def coverage_pairs(
+    scene: BoundedScene, count: int, rng: np.random.Generator, look: Look | None = None
+) -> list[tuple[State, State]]:
+    """Pairs of states that cover the scene's ranges evenly, each seen to differ.
+
+    Args:
+        scene: The environment.
+        count: How many pairs.
+        rng: Of the states, and of who meets whom on which side.
+        look: What the judge sees of a state; by default the whole drawing.
+
+    Raises:
+        InputError: Hardly any two states can be told apart by what the judge sees.
+    """
+    seen: Look = look or (lambda state: Frame(scene.draw(state)))
+    pairs: list[tuple[State, State]] = []
+    waiting: list[tuple[State, Frame]] = []
+    states = _covering(scene, 2 * count, rng)
+    for state in islice(states, DRAWN_PER_PAIR * count):
+        frame = seen(state)
+        for place, (other, other_frame) in enumerate(waiting):
+            if distinguishable(other_frame, frame):
+                pairs.append((other, state))
+                del waiting[place]
+                break
+        else:
+            waiting = [*waiting, (state, frame)][:WAITING]
+        if len(pairs) == count:
+            return pairs
+    raise InputError(
+        f"only {len(pairs)} of {count} pairs of states look different to the judge: the judge's "
+        "view may crop away what moves, or reduce it too far; see [view] in task.toml"
+    )
+
+
+def doubtful_pairs(
+    values: Floats, count: int, rng: np.random.Generator, worth: Callable[[int, int], bool]
+) -> list[tuple[int, int]]:
+    """Pairs of states whose comparison would tell an ensemble much, no state in two of them.
+
+    The measure is the mutual information of the answer and the ensemble's member (BALD; Houlsby
+    et al., arXiv:1112.5745, eq. 2) under Bradley-Terry. Each pair is the best of a few random
+    ones: the best of all would be variations on one doubt.
+
+    Args:
+        values: What each member says of each state, in logits: (members, states).
+        count: How many pairs; fewer come back where no more are worth asking.
+        rng: Of the pairs that are considered.
+        worth: Whether the states at two places may be asked about. Called for few pairs only.
+    """
+    pairs: list[tuple[int, int]] = []
+    used: set[int] = set()
+    for _ in range(TRIES_PER_PAIR * count):
+        one, other = rng.integers(values.shape[1], size=(2, CONSIDERED))
+        told = information(values[:, one] - values[:, other])
+        for place in np.argsort(-told, kind="stable"):
+            pair = int(one[place]), int(other[place])
+            if used.isdisjoint(pair) and pair[0] != pair[1] and worth(*pair):
+                pairs.append(pair)
+                used.update(pair)
+                break
+        if len(pairs) == count:
+            break
+    return pairs
+
+
+def information(logits: Floats) -> Floats:
+    """BALD in nats, (pairs,), of what each member says in logits of the first: (members, pairs)."""
+    # Beyond 30 nothing changes, and float64 still tells 1 - p from 0.
+    p_first = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -30, 30)))
+    return _entropy(p_first.mean(0)) - _entropy(p_first).mean(0)
+
+
+def distinguishable(one: Frame, other: Frame) -> bool:
+    """Whether enough of two frames of one size looks different for a judge to tell them apart."""
+    difference = np.abs(one.pixels.astype(np.int16) - other.pixels)
+    return bool((difference.max(2) >= VISIBLE).mean() >= CHANGED)
+
+
+def _covering(scene: BoundedScene, batch: int, rng: np.random.Generator) -> Iterator[State]:
+    """States without end, in shuffled batches that each cover the ranges evenly.
+
+    The additive recurrence of Martin Roberts (2018, "The unreasonable effectiveness of
+    quasirandom sequences"), shifted at random. It is shuffled because its neighbours differ by
+    one and the same step, and so would the states of a pair.
+    """
+    low, high = np.array(list(scene.ranges.values())).T
+    step = _step(len(low))
+    start = rng.random(len(low))
+    drawn = 0
+    while True:
+        numbers = drawn + rng.permutation(batch)
+        drawn += batch
+        for point in (start + numbers[:, None] * step) % 1.0:
+            values = np.round(low + point * (high - low), DECIMALS)
+            yield dict(zip(scene.ranges, values.tolist(), strict=True))
+
+
+def _step(dimensions: int) -> Floats:
+    """Powers of 1 / g, where g > 1 solves g ** (dimensions + 1) = g + 1."""
+    g = 2.0
+    for _ in range(64):
+        g = (1 + g) ** (1 / (dimensions + 1))
+    return g ** -np.arange(1.0, dimensions + 1)
+
+
+def _entropy(p: Floats) -> Floats:
+    return -(p * np.log(p) + (1 - p) * np.log1p(-p))

@@ -1,0 +1,260 @@
+"""Contact sheets: many numbered pairs on one picture, A on the left and B on the right.
+
+Sixty comparisons for the price of one picture, where the judge can read it. So the layout is made
+for reading: frames as large as the models' own limits allow, every pair on a card of its own, its
+number and the letters above the frames and never on them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from math import ceil
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from volition.segment import Frame, Pixels, Segment
+
+# What is larger is reduced by a provider, or refused, before a model sees it. These are the
+# tightest of the common bounds, those of Anthropic's models of standard resolution: pixels of the
+# longer edge, and patches of PATCH pixels square ("Vision", and the API's own `oversized_image`).
+LONGEST_EDGE = 1568
+MOST_PATCHES = 1568
+PATCH = 28
+ENLARGED_TO = 160  # the shorter side of a frame, in pixels, up to which enlarging may help
+CHEAP_PATCHES = 300  # of a sheet of enlarged frames, which cost more and show nothing new
+LEGIBLE = 24  # the shorter side of a frame, in pixels, below which nothing can be judged
+SQUARE_ENOUGH = 1.4  # the longer side of a sheet by the shorter
+
+MARGIN = 5  # around the cards and between them
+PADDING = 3  # inside a card, and between its two frames
+STEP = 2  # between the frames of a storyboard
+
+MOST_COLUMNS = LONGEST_EDGE // (2 + 3 * PADDING + MARGIN)  # of frames of one pixel
+
+SHEET, CARD, LINE = (205, 205, 205), (236, 236, 236), (160, 160, 160)
+NUMBER, LETTER = (0, 0, 0), (0, 0, 190)
+CHOSEN, TIED = (0, 150, 60), (225, 140, 0)
+TIE = "tie"
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedPair:
+    """Two segments as a sheet shows them.
+
+    Attributes:
+        number: What the judge answers to.
+        a: Shown first, on the left.
+        b: Shown second, on the right.
+    """
+
+    number: int
+    a: Segment
+    b: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How pairs are laid out on a sheet. All in pixels.
+
+    Attributes:
+        columns, rows: Of cards.
+        frame: Width and height of each of a card's two pictures.
+        font: Size of numbers and letters.
+    """
+
+    columns: int
+    rows: int
+    frame: tuple[int, int]
+    font: int
+
+    @property
+    def header(self) -> int:
+        """Height of the line with the number and the letters."""
+        return self.font + 2
+
+    @property
+    def card(self) -> tuple[int, int]:
+        width, height = self.frame
+        return 2 * width + 3 * PADDING, self.header + height + PADDING
+
+    @property
+    def lefts(self) -> tuple[int, int]:
+        """Where a card's frames begin, from its left."""
+        return PADDING, 2 * PADDING + self.frame[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the sheet."""
+        width, height = self.card
+        return (
+            MARGIN + self.columns * (width + MARGIN),
+            MARGIN + self.rows * (height + MARGIN),
+        )
+
+    @property
+    def patches(self) -> int:
+        width, height = self.size
+        return ceil(width / PATCH) * ceil(height / PATCH)
+
+    @property
+    def fits(self) -> bool:
+        return max(self.size) <= LONGEST_EDGE and self.patches <= MOST_PATCHES
+
+    def corner(self, place: int) -> tuple[int, int]:
+        """Left and top of the card in that place, counted along the rows."""
+        row, column = divmod(place, self.columns)
+        width, height = self.card
+        return MARGIN + column * (width + MARGIN), MARGIN + row * (height + MARGIN)
+
+
+def draw_sheets(
+    pairs: Sequence[NumberedPair], per_sheet: int, answers: Mapping[int, str] | None = None
+) -> list[Pixels]:
+    """Contact sheets of `pairs` in their order, as few as hold `per_sheet` pairs each.
+
+    All of them have one layout, that of a full sheet.
+
+    Args:
+        pairs: What to show; the pictures of all of them have one size.
+        per_sheet: Pairs on a sheet.
+        answers: Choices (A, B or tie) by number, to be marked; for a person, not for a judge.
+
+    Returns:
+        uint8 (height, width, 3) each.
+
+    Raises:
+        ValueError: There is no pair, or the pictures differ in size.
+    """
+    pictures = {side.id: picture(side) for pair in pairs for side in (pair.a, pair.b)}
+    sizes = {(shown.pixels.shape[1], shown.pixels.shape[0]) for shown in pictures.values()}
+    if len(sizes) != 1:
+        raise ValueError(f"the pictures of a contact sheet have one size, not {sorted(sizes)}")
+    layout = choose_layout(sizes.pop(), min(per_sheet, len(pairs)))
+    return [
+        _draw(pairs[start : start + per_sheet], pictures, layout, answers or {})
+        for start in range(0, len(pairs), per_sheet)
+    ]
+
+
+def choose_layout(frame: tuple[int, int], count: int) -> Layout:
+    """The layout that shows `count` pairs of pictures of that size largest.
+
+    Of layouts that show them about equally large, the one nearest to a square, since models tile,
+    pad or reduce long pictures; near enough to one, the one with no place left empty.
+
+    Raises:
+        ValueError: They would be too small to be judged.
+    """
+    layouts = [
+        _largest(frame, columns, count) for columns in range(1, min(count, MOST_COLUMNS) + 1)
+    ]
+    found = [layout for layout in layouts if layout and min(layout.frame) >= min(*frame, LEGIBLE)]
+    if not found:
+        raise ValueError(
+            f"{count} pairs of {frame[0]}x{frame[1]} pictures do not fit on one sheet so that they "
+            "can be told apart: put fewer on each"
+        )
+
+    largest = max(layout.frame[0] for layout in found)
+
+    def preference(layout: Layout) -> tuple[float, ...]:
+        length = max(layout.size) / min(layout.size)
+        cards = layout.columns * layout.rows
+        return -max(length, SQUARE_ENOUGH), -cards, -length, layout.frame[0]
+
+    return max((each for each in found if each.frame[0] >= 0.9 * largest), key=preference)
+
+
+def picture(segment: Segment) -> Frame:
+    """What a sheet shows of a segment: its frame, or the frames of a clip side by side."""
+    frames = [frame.pixels for frame in segment.frames]
+    if len(frames) == 1:
+        return segment.frames[0]
+    gap = np.full((frames[0].shape[0], STEP, 3), LINE, np.uint8)
+    strip = [part for frame in frames for part in (gap, frame)][1:]
+    return Frame(np.concatenate(strip, axis=1))
+
+
+def _largest(frame: tuple[int, int], columns: int, count: int) -> Layout | None:
+    """The layout with that many columns, its frames enlarged by a whole number, as they are, or
+    reduced as little as makes the sheet fit; None where nothing does."""
+
+    def of_width(shown: int) -> Layout:
+        height = max(1, round(frame[1] * shown / frame[0]))
+        font = min(max(height // 8, 13), 18)
+        return Layout(columns, -(-count // columns), (shown, height), font)
+
+    enlarged = range(max(1, ENLARGED_TO // min(frame)), 1, -1)
+    for layout in (of_width(frame[0] * factor) for factor in enlarged):
+        if layout.fits and layout.patches <= CHEAP_PATCHES:
+            return layout
+    widths = range(1, frame[0] + 1)
+    too_wide = bisect_left(widths, True, key=lambda width: not of_width(width).fits)
+    return of_width(widths[too_wide - 1]) if too_wide else None
+
+
+def _draw(
+    pairs: Sequence[NumberedPair],
+    pictures: Mapping[str, Frame],
+    layout: Layout,
+    answers: Mapping[int, str],
+) -> Pixels:
+    """One sheet; a last sheet that is not full is as small as its pairs allow."""
+    columns = min(layout.columns, len(pairs))
+    cut = replace(layout, columns=columns, rows=-(-len(pairs) // columns))
+    sheet = Image.new("RGB", cut.size, SHEET)
+    for place, pair in enumerate(pairs):
+        sides = tuple(_fitted(pictures[side.id], cut.frame) for side in (pair.a, pair.b))
+        card = _card(f"#{pair.number}", sides, cut, answers.get(pair.number))
+        sheet.paste(card, cut.corner(place))
+    return np.asarray(sheet)
+
+
+def _card(
+    number: str, sides: tuple[Image.Image, ...], layout: Layout, answer: str | None
+) -> Image.Image:
+    card = Image.new("RGB", layout.card, CARD)
+    draw = ImageDraw.Draw(card)
+    font, baseline = _font(layout.font), layout.header - PADDING
+    number_ends = _write(draw, (PADDING, baseline), number, NUMBER, font)
+    for letter, left, side in zip("AB", layout.lefts, sides, strict=True):
+        line, around = LINE, 1
+        if answer in (letter, TIE):
+            line, around = (TIED if answer == TIE else CHOSEN), PADDING - 1
+        right, bottom = left + side.width - 1, layout.header + side.height - 1
+        box = (left - around, layout.header - around, right + around, bottom + around)
+        draw.rectangle(box, line)
+        card.paste(side, (left, layout.header))
+        centred = left + (side.width - font.getlength(letter)) // 2
+        # Over a narrow frame a long number reaches to where the A would be.
+        x = max(centred, number_ends + 2 * PADDING) if letter == "A" else centred
+        _write(draw, (x, baseline), letter, LETTER, font)
+    return card
+
+
+def _write(
+    draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour: tuple[int, int, int],
+    font: ImageFont.FreeTypeFont,
+) -> float:  # fmt: skip
+    """Writes `text` from the left end of its baseline; returns where it ends."""
+    x, y = at
+    for shifted in (x, x + 1):  # twice, a pixel apart: bold, which Pillow's own font does not have
+        draw.text((shifted, y), text, colour, font, anchor="ls")
+    return x + 1 + font.getlength(text)
+
+
+def _fitted(frame: Frame, size: tuple[int, int]) -> Image.Image:
+    shown = Image.fromarray(frame.pixels)
+    return shown if shown.size == size else shown.resize(size, Image.Resampling.LANCZOS)
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own font, so that a sheet is the same picture on every machine."""
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
+    return font

@@ -1,0 +1,152 @@
+"""What is asked covers the states, can be seen, and is what an ensemble is least sure of."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from volition.envs.scene import open_scene
+from volition.errors import InputError
+from volition.querying import (
+    CONSIDERED,
+    coverage_pairs,
+    distinguishable,
+    doubtful_pairs,
+    information,
+)
+from volition.segment import Frame, Pixels, State
+from volition.task import JudgeView
+
+SCENES = ["Pendulum-v1", "CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0"]
+VIEW = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(72, 72))
+
+
+class Plane:
+    """Two numbers, of which the first is drawn as a bar and the second does not show."""
+
+    fields: tuple[str, ...] = ("shown", "hidden")
+
+    def __init__(self, steps: int = 64) -> None:
+        self.ranges = {"shown": (-1.0, 1.0), "hidden": (0.0, 10.0)}
+        self.steps = steps
+        self.drawn = 0
+
+    def observe(self, state: State) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+        return np.array([state["shown"], state["hidden"]], np.float32)
+
+    def draw(self, state: State) -> Pixels:
+        self.drawn += 1
+        picture = np.zeros((self.steps, self.steps, 3), np.uint8)
+        picture[: int((state["shown"] + 1) / 2 * self.steps)] = 255
+        return picture
+
+
+@pytest.mark.parametrize("env_id", SCENES)
+def test_the_state_behind_an_observation_is_found(env_id: str) -> None:
+    scene = open_scene(env_id)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        state = {field: rng.uniform(*bounds) for field, bounds in scene.ranges.items()}
+        found = scene.state_of(scene.observe(state))
+        assert list(found) == list(scene.fields) == list(state)
+        assert found == pytest.approx(state, abs=1e-5)
+
+
+def test_states_cover_every_range_evenly() -> None:
+    pairs = coverage_pairs(Plane(), 120, np.random.default_rng(0))
+    assert len(pairs) == 120
+    for field, bounds in Plane().ranges.items():
+        for side in (0, 1):
+            values = [pair[side][field] for pair in pairs]
+            counts, _ = np.histogram(values, 6, bounds)
+            assert counts.sum() == 120, "a state lies outside its range"
+            assert 10 <= counts.min() <= counts.max() <= 30
+        both = [state[field] for pair in pairs for state in pair]
+        counts, _ = np.histogram(both, 12, bounds)
+        assert counts.max() - counts.min() <= 8  # random ones differ by about 15
+    steps = [one["shown"] - other["shown"] for one, other in pairs]
+    assert np.histogram(steps, 5)[0].min() >= 5, "the two states of a pair are not independent"
+
+
+def test_the_seed_decides() -> None:
+    def chosen(seed: int) -> object:
+        return coverage_pairs(Plane(), 20, np.random.default_rng(seed))
+
+    assert chosen(1) == chosen(1)
+    assert chosen(1) != chosen(2)
+
+
+def test_states_that_look_the_same_are_never_paired() -> None:
+    scene = Plane(steps=3)  # three pictures in all
+    pairs = coverage_pairs(scene, 60, np.random.default_rng(0))
+    assert len(pairs) == 60
+    for one, other in pairs:
+        assert distinguishable(Frame(scene.draw(one)), Frame(scene.draw(other)))
+
+
+def test_a_view_that_shows_nothing_is_an_error_that_says_so() -> None:
+    scene = Plane(steps=64)
+
+    def look(state: State) -> Frame:
+        return JudgeView(crop=(0, 0, 0.1, 0.01)).frame(scene.draw({**state, "shown": 0.0}))
+
+    with pytest.raises(InputError, match="only 0 of 10 pairs of states look different"):
+        coverage_pairs(scene, 10, np.random.default_rng(0), look)
+
+
+@pytest.mark.parametrize(("degrees", "seen"), [(0.0, False), (0.25, False), (3.0, True)])
+def test_a_difference_must_be_large_enough_to_see(degrees: float, seen: bool) -> None:
+    scene = open_scene("Pendulum-v1")
+    for theta in (0.3, 2.0, -1.2):
+        one, other = (
+            VIEW.frame(scene.draw({"theta": angle, "theta_dot": 0.0}))
+            for angle in (theta, theta + math.radians(degrees))
+        )
+        assert distinguishable(one, other) == seen
+
+
+def test_frames_of_dim_noise_look_the_same() -> None:
+    rng = np.random.default_rng(0)
+    one, other = (Frame(rng.integers(0, 40, (32, 32, 3), dtype=np.uint8)) for _ in range(2))
+    assert not distinguishable(one, other)
+
+
+def test_information_is_what_members_disagree_about() -> None:
+    agree = np.full((4, 1), 0.0)  # every member is unsure: an answer teaches none of them
+    certain = np.array([[20.0], [20.0], [-20.0], [-20.0]])  # two of them must be wrong
+    alike = np.full((4, 1), 20.0)
+    told = information(np.concatenate([agree, certain, alike], axis=1))
+    assert told == pytest.approx([0.0, math.log(2), 0.0], abs=1e-6)
+    extreme = np.array([[1e4, 20.0], [-1e4, 20.0]], np.float32)
+    assert information(extreme) == pytest.approx([math.log(2), 0.0], abs=1e-6)
+
+
+def test_what_the_ensemble_doubts_is_asked() -> None:
+    rng = np.random.default_rng(0)
+    values = np.tile(np.linspace(0, 5, 400), (5, 1))  # all members agree ...
+    values[:, 300:] += rng.normal(0, 5, (5, 100))  # ... but on a quarter of the states
+    pairs = doubtful_pairs(values, 30, rng, lambda one, other: True)
+    assert len(pairs) == 30
+    asked = [place for pair in pairs for place in pair]
+    assert len(set(asked)) == len(asked), "a state is asked about twice"
+    assert all(max(pair) >= 300 for pair in pairs)
+    random = information(values[:, rng.integers(400, size=400)] - values)
+    chosen = information(np.stack([values[:, i] - values[:, j] for i, j in pairs], 1))
+    assert chosen.mean() > 2 * random.mean()
+
+
+def test_only_pairs_worth_asking_are_asked() -> None:
+    values = np.random.default_rng(0).normal(size=(5, 200))
+    called: list[tuple[int, int]] = []
+
+    def even(one: int, other: int) -> bool:
+        called.append((one, other))
+        return one % 2 == 0 and other % 2 == 0
+
+    pairs = doubtful_pairs(values, 10, np.random.default_rng(0), even)
+    assert len(pairs) == 10
+    assert all(one % 2 == other % 2 == 0 for one, other in pairs)
+    assert len(called) <= 10 * CONSIDERED * 3
+    assert doubtful_pairs(values, 10, np.random.default_rng(0), lambda *_: False) == []
