@@ -5,6 +5,8 @@ reward function which is an *argument* of the compiled program: a new reward mod
 the very next update, for every transition ever stored, and nothing is compiled again.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar
 

@@ -1,5 +1,7 @@
 """A ring of transitions on the device: plain arrays and three pure functions."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 import jax

@@ -3,8 +3,10 @@
 Haarnoja et al., "Soft Actor-Critic Algorithms and Applications", arXiv:1812.05905: twin critics,
 a tanh-Gaussian actor, a learned temperature. One call of `SAC.iterate` is one vector step: it
 stores the transitions, makes all the updates that belong to them and chooses the next actions, in
-a single dispatch, since for networks of this size a dispatch costs as much as an update.
+a single dispatch: for small networks each dispatch costs a third of an update, and a wait.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
@@ -132,7 +134,7 @@ class SAC:
         action_space: gymnasium.Space[Any],
         envs: int,
         settings: SACSettings = SACSettings(),
-    ) -> "SAC":
+    ) -> SAC:
         """SAC for the spaces of a single environment.
 
         Raises EnvironmentUnsupported unless observations are a flat Box, and actions a flat Box
