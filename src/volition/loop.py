@@ -29,7 +29,6 @@ from volition.judging import import_recording
 from volition.judgment import Preference, Verdict, derive_preferences
 from volition.learners.sac import Policy
 from volition.live_judging import (
-    as_found,
     choose_comparisons,
     judge_all,
     limits_of,
@@ -220,7 +219,7 @@ def _with_judge(
     limits_of(live)
     check_environment(task, settings)
     judge = make_judge(task, live)
-    settings = replace(settings, live=as_found(live, judge))
+    settings = replace(settings, live=replace(live, judge_id=judge.identity.id))
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
         choose_comparisons(task, live, judge, store, goal_id, settings.seed, reused)

@@ -53,6 +53,9 @@ def choose(judges: Sequence[LiveJudge], options: JudgeOptions) -> LiveJudge:
     if not wanted:
         known = ", ".join(dict.fromkeys(judge.wire.name for judge in judges))
         raise InputError(f"{name} has no wire {options.wire!r}: it has {known}")
+    for judge in judges:
+        if judge.identity.id == options.known_id:
+            return judge
     memory = _memory(wanted)
     known_already = _recall(memory)
     for judge in wanted:
