@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +53,15 @@ def build(folder: Path, seed: int = 0) -> Path:
 
 def make_processor() -> Any:
     """One token a byte, and a picture of 32 pixels in patches of 8."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import CLIPImageProcessorPil, LlavaProcessor, PreTrainedTokenizerFast
 
+    decoders, models, pre_tokenizers = (
+        import_module(f"tokenizers.{name}") for name in ("decoders", "models", "pre_tokenizers")
+    )
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = Tokenizer(models.BPE({letter: place for place, letter in enumerate(letters)}, []))
+    tokens = import_module("tokenizers").Tokenizer(
+        models.BPE({letter: place for place, letter in enumerate(letters)}, [])
+    )
     tokens.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokens.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
