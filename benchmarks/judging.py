@@ -203,9 +203,7 @@ def appended_per_second(count: int) -> float:
         async def one_by_one() -> None:
             for number in numbers:
                 reply = Reply(content_id(str(number).encode()), "A" * 1000, 300, 1, 1e-4, 1.0)
-                await writer.write(
-                    partial(Store.add_replies, judge_id=identity.id, replies=[reply])
-                )
+                await writer.write(partial(Store.add_replies, judge_id=judge_id, replies=[reply]))
                 c = asked[number % len(asked)]
                 judged = Judgment(c.id, judge_id, Order.FORWARD, Verdict(1.0), reply)
                 await writer.write(partial(Store.add_judgments, judgments=[judged]))

@@ -181,7 +181,7 @@ class Run:
             "judge": ", ".join(judge.name for judge in judges),
             "simulated": any(judge.simulated for judge in judges),
             "judgments": learned["judgments"],
-            "cost_usd": cost,
+            "cost_usd": round(cost, 9),
             "return_mean": evaluation.mean,
             "return_std": evaluation.std,
             "episodes": settings.episodes,

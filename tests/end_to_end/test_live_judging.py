@@ -27,7 +27,6 @@ from volition.task import Task
 from volition.verification import verify
 
 STEPS = 400
-PRICED = {"price_in": 0.1, "price_out": 0.4}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +43,9 @@ def server() -> Iterator[Server]:
 
 
 def live(server: Server, judgments: int = 12) -> LiveSettings:
-    return LiveSettings("openai:test", judgments, base_url=server.openai, **PRICED)
+    return LiveSettings(
+        "openai:test", judgments, base_url=server.openai, price_in=0.1, price_out=0.4
+    )
 
 
 def probed(server: Server) -> None:
