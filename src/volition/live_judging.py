@@ -10,7 +10,7 @@ import numpy as np
 
 from volition.engine import check_price
 from volition.envs.scene import open_scene
-from volition.errors import InputError, Interrupted
+from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.judges import judge as judge_named
 from volition.judges.base import Judge, JudgeOptions, Price
 from volition.judging import Judging, Prediction, predict, reuse
@@ -129,10 +129,9 @@ def judge_all(
                 _tell(listener, judging, before, len(comparisons))
             _tell(listener, judging, before, len(comparisons))
     except KeyboardInterrupt:
-        raise Interrupted(
-            "stopped while judging; every answer is kept: go on with "
-            f"`volition resume {folder.path}`"
-        ) from None
+        raise Interrupted(f"stopped while judging; {_kept(folder)}") from None
+    except JudgeUnavailable as error:
+        raise JudgeUnavailable(f"{error}\n{_kept(folder)}") from None
     if not store.preferences():
         raise InputError(f"{live.judge} gave no verdict on any of {len(comparisons)} comparisons"
                          f"{_why(store)}")  # fmt: skip
@@ -142,6 +141,10 @@ def unjudged(store: Store) -> list[str]:
     """A warning where comparisons have no verdict, and why; else none."""
     missing = len(store.comparison_ids()) - len(store.preferences())
     return [f"{missing} comparisons have no verdict{_why(store)}"] if missing else []
+
+
+def _kept(folder: RunFolder) -> str:
+    return f"every answer is kept: go on with `volition resume {folder.path}`"
 
 
 def _why(store: Store) -> str:

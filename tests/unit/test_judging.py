@@ -466,6 +466,17 @@ def test_what_the_budget_does_not_allow_is_not_asked_and_said(folder: Path) -> N
     assert standing.spent_usd == pytest.approx(7 * COST)
 
 
+def test_what_is_left_of_the_budget_goes_into_smaller_requests(folder: Path) -> None:
+    class PricedByQuestion(Scripted):
+        def estimate(self, questions: Sequence[Question]) -> Estimate:
+            self._cost = COST * len(questions)
+            return Estimate(0, 0, self._cost)
+
+    judge = PricedByQuestion(per_request=8)
+    put(folder, judge, comparisons(folder, 40), max_usd=11.5 * COST, concurrency=1)
+    assert [len(asked) for asked in judge.asked] == [8, 2, 1]
+
+
 def test_prediction_says_what_judging_then_takes(folder: Path) -> None:
     judge, asked = Scripted(per_request=12), comparisons(folder, 50)
     told = predict(judge, asked, Limits(max_judgments=40, concurrency=2))
