@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice, product
 from pathlib import Path
 
@@ -194,18 +195,18 @@ def appended_per_second(count: int) -> float:
     """Judgments a second that `IN_FLIGHT` tasks put on disk, each reply before its judgment."""
 
     async def append(folder: Path, asked: list[Comparison]) -> float:
-        writer, identity = Writer(folder), JudgeIdentity("instant", simulated=True)
+        writer, judge_id = Writer(folder), Instant.identity.id
         await writer.open()
-        await writer.write(lambda store: store.add_judge(identity))
+        await writer.write(partial(Store.add_judge, judge=Instant.identity))
         numbers = iter(range(count))
 
         async def one_by_one() -> None:
             for number in numbers:
                 reply = Reply(content_id(str(number).encode()), "A" * 1000, 300, 1, 1e-4, 1.0)
-                await writer.write(lambda store, r=reply: store.add_replies(identity.id, [r]))
+                await writer.write(partial(Store.add_replies, judge_id=judge_id, replies=[reply]))
                 c = asked[number % len(asked)]
-                judged = Judgment(c.id, identity.id, Order.FORWARD, Verdict(1.0), reply)
-                await writer.write(lambda store, j=judged: store.add_judgments([j]))
+                judged = Judgment(c.id, judge_id, Order.FORWARD, Verdict(1.0), reply)
+                await writer.write(partial(Store.add_judgments, judgments=[judged]))
 
         started = time.perf_counter()
         await asyncio.gather(*(one_by_one() for _ in range(IN_FLIGHT)))

@@ -136,11 +136,11 @@ class Engine:
 
     def fail(self, error: BaseException) -> None:
         """Remembers the first error and asks nothing more of any judge."""
-        self.error = self.error or (
-            error
-            if isinstance(error, VolitionError)
-            else JudgeUnavailable(f"judging stopped by {type(error).__name__}: {error}")
-        )
+        if self.error is None and isinstance(error, VolitionError):
+            self.error = error
+        elif self.error is None:
+            self.error = JudgeUnavailable(f"judging stopped by {type(error).__name__}: {error}")
+            self.error.__cause__ = error
         for lane in self._lanes.values():
             lane.stop()
             lane.open_ids.clear()
@@ -270,6 +270,8 @@ class Lane:
                 asked = tuple((q.comparison.id, q.order, q.principle) for q in questions)
                 request = Request(os.urandom(8).hex(), self._judge_id, asked, reservation.usd)
                 return _Sending(request, questions, tuple(waiting), reservation)
+            if budget.under_way:  # what is given back may pay for all of them together
+                return None
             waiting = waiting[: len(waiting) // 2]
         return None
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from volition.engine import check_price
 from volition.envs.scene import open_scene
-from volition.errors import InputError, Interrupted
+from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.judges import judge as judge_named
 from volition.judges.base import Judge, JudgeOptions, Price
 from volition.judging import Judging, Prediction, predict, reuse
@@ -41,7 +40,7 @@ def make_judge(task: Task, live: LiveSettings, probe: bool = True) -> Judge:
         options = JudgeOptions(
             task.stated_goal(), task.view, env_id=task.environment.id, base_url=live.base_url,
             price=price, explain=live.explain, per_request=live.per_request, samples=live.samples,
-            wire=live.wire, probe=probe,
+            probe=probe, known_id=live.judge_id,
         )  # fmt: skip
     except ValueError as error:
         raise InputError(str(error)) from None
@@ -60,11 +59,6 @@ def limits_of(live: LiveSettings) -> Limits:
         return Limits(live.max_usd, live.max_judgments, live.concurrency)
     except ValueError as error:
         raise InputError(str(error)) from None
-
-
-def as_found(live: LiveSettings, judge: Judge) -> LiveSettings:
-    """The settings with the way of asking that was found, so that a resumed run asks likewise."""
-    return replace(live, wire=judge.identity.settings.get("wire"))
 
 
 def covering(
@@ -125,20 +119,19 @@ def judge_all(
     pending = [c for comparison_id, c in comparisons.items() if comparison_id not in answered]
     if live is None or not pending:
         return
-    judge = make_judge(task, live)
-    with Judging(folder.path, limits_of(live), folder.settings.seed) as judging:
-        try:
+    judge, before = make_judge(task, live), len(answered)
+    try:
+        with Judging(folder.path, limits_of(live), folder.settings.seed) as judging:
             judging.ask(judge, pending, task.goal.principles)
+            _tell(listener, judging, before, len(comparisons))
             meanwhile()
             while not judging.wait(TICK_S):
-                _tell(listener, judging, len(answered), len(comparisons))
-            _tell(listener, judging, len(answered), len(comparisons))
-        except KeyboardInterrupt:
-            judging.close()
-            raise Interrupted(
-                "stopped while judging; every answer is kept: go on with "
-                f"`volition resume {folder.path}`"
-            ) from None
+                _tell(listener, judging, before, len(comparisons))
+            _tell(listener, judging, before, len(comparisons))
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped while judging; {_kept(folder)}") from None
+    except JudgeUnavailable as error:
+        raise JudgeUnavailable(f"{error}\n{_kept(folder)}") from None
     if not store.preferences():
         raise InputError(f"{live.judge} gave no verdict on any of {len(comparisons)} comparisons"
                          f"{_why(store)}")  # fmt: skip
@@ -148,6 +141,10 @@ def unjudged(store: Store) -> list[str]:
     """A warning where comparisons have no verdict, and why; else none."""
     missing = len(store.comparison_ids()) - len(store.preferences())
     return [f"{missing} comparisons have no verdict{_why(store)}"] if missing else []
+
+
+def _kept(folder: RunFolder) -> str:
+    return f"every answer is kept: go on with `volition resume {folder.path}`"
 
 
 def _why(store: Store) -> str:

@@ -29,7 +29,6 @@ from volition.judging import import_recording
 from volition.judgment import Preference, Verdict, derive_preferences
 from volition.learners.sac import Policy
 from volition.live_judging import (
-    as_found,
     choose_comparisons,
     judge_all,
     limits_of,
@@ -182,7 +181,7 @@ class Run:
             "judge": ", ".join(judge.name for judge in judges),
             "simulated": any(judge.simulated for judge in judges),
             "judgments": learned["judgments"],
-            "cost_usd": cost,
+            "cost_usd": round(cost, 9),
             "return_mean": evaluation.mean,
             "return_std": evaluation.std,
             "episodes": settings.episodes,
@@ -221,7 +220,7 @@ def _with_judge(
     limits_of(live)
     check_environment(task, settings)
     judge = make_judge(task, live)
-    settings = replace(settings, live=as_found(live, judge))
+    settings = replace(settings, live=replace(live, judge_id=judge.identity.id))
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
         choose_comparisons(task, live, judge, store, goal_id, settings.seed, reused)

@@ -40,7 +40,7 @@ class LiveSettings:
         samples: Votes for each comparison where the judge gives no probabilities.
         concurrency: Requests under way at once.
         explain: Whether the judge says why.
-        wire: The way of asking that was found to work; None before a judge was tried.
+        judge_id: Of the judge that was found able; None before it was tried.
     """
 
     judge: str
@@ -53,7 +53,7 @@ class LiveSettings:
     samples: int = 1
     concurrency: int = 32
     explain: bool = False
-    wire: str | None = None
+    judge_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

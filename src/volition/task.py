@@ -70,9 +70,9 @@ class JudgeView(Section):
         """The frame of a drawing, uint8 (height, width, 3)."""
         height, width = drawing.shape[:2]
         left, top, right, bottom = self.crop
-        box = (round(left * width), round(top * height), round(right * width),
-               round(bottom * height))  # fmt: skip
-        picture = Image.fromarray(drawing).crop(box)
+        rows = slice(round(top * height), round(bottom * height))
+        columns = slice(round(left * width), round(right * width))
+        picture = Image.fromarray(drawing[rows, columns])
         if self.size is not None:
             picture = picture.resize(self.size, Image.Resampling.LANCZOS)
         return Frame(np.asarray(picture))

@@ -81,7 +81,7 @@ def remembered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=JUDGES, ids=lambda case: f"{case.name}-{case.wire or 'own'}")
 def case(request: pytest.FixtureRequest) -> Case:
-    return request.param  # type: ignore[no-any-return]
+    return request.param
 
 
 @pytest.fixture

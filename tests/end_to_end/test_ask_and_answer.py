@@ -194,6 +194,21 @@ def test_answers_are_taken_once(questions: Asked, tmp_path: Path) -> None:
     assert files(questions.folder) == before
 
 
+def test_a_file_of_judgments_names_one_judge(questions: Asked, tmp_path: Path) -> None:
+    answer(questions.folder, answered(questions.folder, tmp_path / "answers"), "somebody")
+    file = questions.folder / "judgments.jsonl"
+    text = file.read_text()
+    task = Task.find("pendulum")
+    scene = open_scene(task.environment.id)
+    for wrong, said in (('"somebody else"', '"somebody else"'), ("7", "7"), ("null", "null")):
+        file.write_text(text[::-1].replace('"somebody"'[::-1], wrong[::-1], 1)[::-1])
+        with pytest.raises(InputError) as caught:
+            read_recording(questions.folder, "name", "goal", scene, task.view)
+        assert f":20: judge is {said}, and the file's first line names somebody" in str(
+            caught.value
+        )
+
+
 # A run -----------------------------------------------------------------------------------------
 
 

@@ -166,7 +166,7 @@ def write_decisions(asked: Asked, answer: Answer) -> str:
 
 
 def read_systemone(body: dict[str, Any], strict: bool) -> Asked:
-    if strict and (unknown := body.keys() - {"model", "state", "questions", "images"}):
+    if strict and (unknown := body.keys() - {"model", "state", "questions", "images", "assets"}):
         raise BadRequest(f"unknown fields: {sorted(unknown)}")
     parts: list[Part] = []
     if isinstance(body["state"], list):
@@ -177,10 +177,13 @@ def read_systemone(body: dict[str, Any], strict: bool) -> Asked:
             for part in body["state"]
         ]
     else:
-        pictures = [decode_url(url) for url in body.get("images", [])]
-        for line in body["state"].split("\n"):
-            named = line.startswith("[image ") and line.endswith("]")
-            parts.append(pictures[int(line[7:-1]) - 1] if named else line)
+        named = {
+            f"[image {place}]": decode_url(url)
+            for place, url in enumerate(body.get("images", []), start=1)
+        }
+        for name, asset in body.get("assets", {}).items():
+            named[name] = decode(asset["data_base64"])
+        parts += [named.get(line, line) for line in body["state"].split("\n")]
     for question in body["questions"].values():
         if question["type"] != "choice" or list(question["criteria"]) != ["A", "B"]:
             raise BadRequest("questions: criteria")

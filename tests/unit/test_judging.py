@@ -139,7 +139,7 @@ def test_answers_come_out_of_the_store_with_their_order_undone(folder: Path) -> 
 
 
 def test_the_orders_follow_from_the_seed(folder: Path, tmp_path: Path) -> None:
-    orders = []
+    orders: list[dict[str, Order]] = []
     for seed in (3, 3, 4):
         here = tmp_path / f"{len(orders)}"
         with Store.create(here) as store:
@@ -207,10 +207,10 @@ def test_request_and_reply_are_on_disk_before_the_reply_is_read(folder: Path) ->
 
     def count() -> None:
         with sqlite3.connect(folder / DATABASE) as sql:
-            seen.append(tuple(
-                sql.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-                for table in ("requests", "replies", "judgments")
-            ))  # type: ignore[arg-type]  # fmt: skip
+            seen.append(sql.execute(
+                "SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM replies), "
+                "(SELECT count(*) FROM judgments)"
+            ).fetchone())  # fmt: skip
         sql.close()
 
     class Watched(Scripted):
@@ -466,6 +466,17 @@ def test_what_the_budget_does_not_allow_is_not_asked_and_said(folder: Path) -> N
     assert standing.spent_usd == pytest.approx(7 * COST)
 
 
+def test_what_is_left_of_the_budget_goes_into_smaller_requests(folder: Path) -> None:
+    class PricedByQuestion(Scripted):
+        def estimate(self, questions: Sequence[Question]) -> Estimate:
+            self._cost = COST * len(questions)
+            return Estimate(0, 0, self._cost)
+
+    judge = PricedByQuestion(per_request=8)
+    put(folder, judge, comparisons(folder, 40), max_usd=11.5 * COST, concurrency=1)
+    assert [len(asked) for asked in judge.asked] == [8, 2, 1]
+
+
 def test_prediction_says_what_judging_then_takes(folder: Path) -> None:
     judge, asked = Scripted(per_request=12), comparisons(folder, 50)
     told = predict(judge, asked, Limits(max_judgments=40, concurrency=2))
@@ -493,7 +504,7 @@ def test_an_answer_that_cannot_be_stored_stops_the_spending(
 
 
 def test_a_bad_row_does_not_take_its_neighbours_with_it(folder: Path) -> None:
-    async def write() -> list[BaseException | None]:
+    async def write() -> tuple[BaseException | None, ...]:
         writer = Writer(folder)
         await writer.open()
         identity = JudgeIdentity("good")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from volition.judges import prompt as prompts
 from volition.judges.base import Question
 from volition.judges.prompt import Brief, Picture, Token, compose, outline
 from volition.judgment import Failure, Order, Verdict
-from volition.segment import Comparison, Frame, Segment
+from volition.segment import Comparison, Frame, Segment, content_id
 
 GOAL = Frame(np.full((300, 300, 3), 40, np.uint8))
 COUNTER = Frame(np.full((300, 300, 3), 80, np.uint8))
@@ -135,6 +136,20 @@ def test_the_outline_is_that_of_the_prompt(count: int, overlay: bool) -> None:
     assert [picture.size for picture in drawn.pictures] == list(told.sizes)
     for part in (drawn.system, *drawn.goal, *drawn.shown, *drawn.asked):
         assert isinstance(part, Picture) or part in told.words
+
+
+def test_other_words_are_another_version() -> None:
+    """Change `prompts.VERSION` together with this hash: other words make another judge."""
+    brief = Brief("g", (GOAL,), (COUNTER,))
+    said = []
+    for count, overlay, frames in ((1, False, 1), (1, True, 1), (2, False, 2)):
+        asked = [question(shown(n, frames), shown(n + 8, frames), principle="p" if n else None)
+                 for n in range(count)]  # fmt: skip
+        prompt = compose(replace(brief, overlay=overlay), asked)
+        said += [prompt.system, words(prompt.goal), words(prompt.shown), *prompt.asked]
+        said += [prompts.ask_for_letter(prompt)]
+        said += [prompts.ask_for_json(prompt, explain) for explain in (False, True)]
+    assert (prompts.VERSION, content_id("\n".join(said).encode())) == ("1", "ba4460ce3ae3932e")
 
 
 # What may count as an answer ---------------------------------------------------------------------

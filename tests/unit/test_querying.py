@@ -19,7 +19,6 @@ from volition.querying import (
 from volition.segment import Frame, Pixels, State
 from volition.task import JudgeView
 
-SCENES = ["Pendulum-v1", "CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0"]
 VIEW = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(72, 72))
 
 
@@ -41,17 +40,6 @@ class Plane:
         picture = np.zeros((self.steps, self.steps, 3), np.uint8)
         picture[: int((state["shown"] + 1) / 2 * self.steps)] = 255
         return picture
-
-
-@pytest.mark.parametrize("env_id", SCENES)
-def test_the_state_behind_an_observation_is_found(env_id: str) -> None:
-    scene = open_scene(env_id)
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        state = {field: rng.uniform(*bounds) for field, bounds in scene.ranges.items()}
-        found = scene.state_of(scene.observe(state))
-        assert list(found) == list(scene.fields) == list(state)
-        assert found == pytest.approx(state, abs=1e-5)
 
 
 def test_states_cover_every_range_evenly() -> None:

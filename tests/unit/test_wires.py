@@ -226,12 +226,17 @@ def test_votes_that_fail_do_not_lose_the_others(server: Server) -> None:
     assert right(asked[0], judge.read(reply, asked)[0])
 
 
-def test_a_system_one_server_may_want_pictures_in_the_state(server: Server) -> None:
+@pytest.mark.parametrize("pictures", ["images", "assets", "inline"])
+def test_system_one_servers_want_pictures_in_different_places(
+    server: Server, pictures: str
+) -> None:
     judge = make(server, WIRES[1])
     wire: Any = judge.wire
-    inline = replace(judge, wire=replace(wire, inline=True))
-    assert right(questions()[0], answers(inline, questions())[0])
-    assert "images" not in server.bodies[0]
+    differing = replace(judge, wire=replace(wire, pictures=pictures))
+    assert right(questions()[0], answers(differing, questions())[0])
+    assert [key for key in ("images", "assets") if key in server.bodies[0]] == (
+        [pictures] if pictures != "inline" else []
+    )
 
 
 def test_the_goal_is_marked_for_anthropics_cache_and_sizes_are_said(server: Server) -> None:

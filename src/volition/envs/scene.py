@@ -84,12 +84,26 @@ class ClassicControlScene:
 
     def draw(self, state: State) -> Pixels:
         self._set(state)
-        return np.asarray(self._env.render())
+        drawing = np.asarray(self._env.render())
+        if self._env.screen.get_bitsize() != 24:
+            self._env.screen = _rgb_surface(self._env.screen.get_size())
+        return drawing
 
     def _set(self, state: State) -> None:
         self._env.state = np.array([state[field] for field in self.fields])
         if hasattr(self._env, "last_u"):
             self._env.last_u = None  # else the pendulum draws the arrow of the last torque
+
+
+def _rgb_surface(size: tuple[int, int]) -> Any:
+    """A surface that Gymnasium draws the same on as on its own, and copies into an array at once.
+
+    Its own has four bytes a pixel in the reverse order: taking them apart is most of the time that
+    a drawing takes.
+    """
+    import pygame
+
+    return pygame.Surface(size, depth=24, masks=(0xFF, 0xFF00, 0xFF0000, 0))
 
 
 def open_scene(env_id: str, kwargs: dict[str, Any] | None = None) -> ClassicControlScene:

@@ -46,6 +46,8 @@ class JudgeOptions:
             votes is then the probability.
         wire: One way of asking, such as `logprobs`, in place of the best that works.
         probe: Whether the judge is tried first on two pictures; a dry run spends nothing.
+        known_id: The id of the judge that was found able when a run began: the run goes on with
+            that very one, and does not try it again.
     """
 
     goal: Goal
@@ -58,6 +60,7 @@ class JudgeOptions:
     samples: int = 1
     wire: str | None = None
     probe: bool = True
+    known_id: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("per_request", "samples"):

@@ -211,8 +211,9 @@ class KeyRefused(AskError):
     """The key is missing, wrong or not allowed: no other request can do better."""
 
 
-BLOCKED = re.compile(r"content[_ ]?(policy|filter|management)|responsible ?ai|safety", re.I)
-NO_CREDIT = re.compile(r"insufficient_quota|billing|credit balance|out of credits", re.I)
+BLOCKED = re.compile(r"content[_ ](policy|filter|management)|responsible ?ai|prohibited", re.I)
+# Not "billing": a mere limit on the rate mentions that, too.
+NO_CREDIT = re.compile(r"insufficient_quota|billing_hard_limit|credit balance", re.I)
 
 
 def ask_error(error: Exception, endpoint: Endpoint) -> AskError:

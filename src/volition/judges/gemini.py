@@ -171,9 +171,7 @@ class Decisions:
     def read(self, document: Document, count: int) -> list[Outcomes]:
         feedback = document.get("prompt_feedback") or {}
         if reason := feedback.get("block_reason"):
-            return [
-                [Failure("content_filter", f"the provider's filter stopped it: {reason}")] * count
-            ]
+            return [[_filtered(reason)] * count]
         answers = document["answers"]
         numbers = [str(number) for number in range(1, count + 1)]
         if not answers.keys() <= set(numbers):
@@ -241,6 +239,8 @@ class Logprobs:
         if failure := _blocked(document):
             return [[failure] * count]
         candidate = document["candidates"][0]
+        if (reason := candidate.get("finishReason")) in BLOCKED:
+            return [[_filtered(reason)] * count]
         result = candidate.get("logprobsResult") or {}
         if not result.get("chosenCandidates"):
             said = "the server accepts logprobs and returns none"
@@ -303,18 +303,19 @@ class Votes:
         return [self._read_candidate(each, count) for each in document["candidates"]]
 
     def _read_candidate(self, candidate: dict[str, Any], count: int) -> Outcomes:
-        parts = candidate["content"].get("parts") or []
+        if (reason := candidate.get("finishReason")) in BLOCKED:
+            return [_filtered(reason)] * count
+        parts = (candidate.get("content") or {}).get("parts") or []
         text = "".join(part.get("text", "") for part in parts if not part.get("thought"))
         return _marked_if_cut_off(candidate, prompts.read_json(text, count))
 
 
 def _blocked(document: Document) -> Failure | None:
     reason = (document.get("promptFeedback") or {}).get("blockReason")
-    if reason is None:
-        finishes = [candidate.get("finishReason") for candidate in document["candidates"]]
-        reason = finishes[0] if finishes and set(finishes) <= BLOCKED else None
-    if reason is None:
-        return None
+    return None if reason is None else _filtered(reason)
+
+
+def _filtered(reason: object) -> Failure:
     return Failure("content_filter", f"the provider's filter stopped the answer: {reason}")
 
 

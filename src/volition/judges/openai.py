@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from volition.judges import prompt as prompts
 from volition.judges.base import JudgeOptions
@@ -194,14 +195,16 @@ def _decision_usage(document: Document) -> Usage:
 
 @dataclass(frozen=True, slots=True)
 class SystemOne:
-    """`/systemone`: a state, pictures beside it, and closed questions by name.
+    """`/systemone`: a state, pictures of it, and closed questions by name.
 
     Attributes:
-        inline: Pictures stand in the state, as OpenRouter has it, not beside it.
+        pictures: Where they are; servers differ. `images`: in a list beside the state, which names
+            them by their place (llama.cpp, Ollama, SGLang). `assets`: beside the state by name, as
+            the protocol's inventor has it (and transformers). `inline`: in the state (OpenRouter).
     """
 
     chat: Chat
-    inline: bool = False
+    pictures: Literal["images", "assets", "inline"] = "images"
     name = "systemone"
     soft = True
     several = False
@@ -210,7 +213,7 @@ class SystemOne:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        return {}
+        return {"pictures": self.pictures}
 
     def picture_tokens(self, width: int, height: int, count: int) -> int:
         return picture_tokens(self.chat.model, width, height)
@@ -229,26 +232,29 @@ class SystemOne:
                 str(number): {"type": "choice", "instructions": asked, "criteria": chosen}
                 for number, asked in enumerate(prompt.asked, start=1)
             },
-            **(self._inline_state(prompt) if self.inline else self._state(prompt)),
+            **self._state(prompt),
         }
         return await post(library, "/systemone", body)
 
     def _state(self, prompt: Prompt) -> dict[str, Any]:
-        """The words, each picture named by its place among those that are sent beside them."""
-        words, images = [prompt.system], list[str]()
-        for part in (*prompt.goal, *prompt.shown):
+        parts = (prompt.system, *prompt.goal, *prompt.shown)
+        if self.pictures == "inline":
+            inline = [_chat_part(part) if isinstance(part, Picture) else part for part in parts]
+            return {"state": inline}
+        words: list[str] = []
+        named: dict[str, Picture] = {}
+        for part in parts:
             if isinstance(part, Picture):
-                images.append(part.data_url)
-                words.append(f"[image {len(images)}]")
+                words.append(f"[image {len(named) + 1}]")
+                named[words[-1]] = part
             else:
                 words.append(part)
-        return {"state": "\n".join(words), "images": images}
-
-    def _inline_state(self, prompt: Prompt) -> dict[str, Any]:
-        parts = (prompt.system, *prompt.goal, *prompt.shown)
-        return {
-            "state": [_chat_part(part) if isinstance(part, Picture) else part for part in parts]
-        }
+        state = "\n".join(words)
+        if self.pictures == "images":
+            return {"state": state, "images": [picture.data_url for picture in named.values()]}
+        form = {"type": "image", "format": "png"}
+        assets = {name: {**form, "data_base64": each.base64} for name, each in named.items()}
+        return {"state": state, "assets": assets}
 
     def usage(self, document: Document) -> Usage:
         return _decision_usage(document)
@@ -447,7 +453,9 @@ def wires(model: str, endpoint: Endpoint, options: JudgeOptions) -> list[Wire]:
         voting = chats = [Chat(model, False, think=think) for think in (False, True)]
     soft: list[Wire] = [Decisions(chats[0])]
     if not endpoint.official:
-        soft.append(SystemOne(chats[0], inline=OPENROUTER in endpoint.url))
+        inline = urlsplit(endpoint.url).hostname == OPENROUTER
+        soft += [SystemOne(chats[0], "inline" if inline else "images")]
+        soft += [] if inline else [SystemOne(chats[0], "assets")]
     soft += [Logprobs(chat) for chat in chats]
     votes: list[Wire] = [Votes(chat, options.samples, options.explain) for chat in voting]
     votes.append(Votes(voting[-1], options.samples, options.explain, enforced=False))

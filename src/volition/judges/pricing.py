@@ -41,7 +41,10 @@ def cost_usd(
         return (prompt_tokens * price.prompt + completion_tokens * price.completion) / 1e6
     if base_url is None and provider not in PROVIDERS:
         return None
-    from genai_prices import Usage, calc_price  # a second to import: only for those who pay
+    try:
+        from genai_prices import Usage, calc_price  # a second to import: only for those who pay
+    except ImportError:  # comes with the providers' packages; a server of one's own has no price
+        return None
 
     usage = Usage(
         input_tokens=prompt_tokens,

@@ -21,7 +21,7 @@ import numpy as np
 import platformdirs
 
 from volition.errors import InputError, JudgeUnavailable
-from volition.judges.base import AskError, JudgeOptions, Question
+from volition.judges.base import AskError, Judge, JudgeOptions, Question
 from volition.judges.connection import KeyRefused
 from volition.judges.live import Capability, LiveJudge
 from volition.judges.prompt import Brief
@@ -53,6 +53,9 @@ def choose(judges: Sequence[LiveJudge], options: JudgeOptions) -> LiveJudge:
     if not wanted:
         known = ", ".join(dict.fromkeys(judge.wire.name for judge in judges))
         raise InputError(f"{name} has no wire {options.wire!r}: it has {known}")
+    for judge in judges:
+        if judge.identity.id == options.known_id:
+            return judge
     memory = _memory(wanted)
     known_already = _recall(memory)
     for judge in wanted:
@@ -99,7 +102,19 @@ async def _first_that_can(judges: Sequence[LiveJudge]) -> tuple[LiveJudge, Capab
 # Examining one wire ------------------------------------------------------------------------------
 
 
-async def _examine(judge: LiveJudge) -> tuple[bool, float]:
+def check(name: str, judge: Judge) -> None:
+    """That a judge under `GOAL` tells pictures apart; for one that costs nothing to ask.
+
+    Raises:
+        JudgeUnavailable: It does not.
+    """
+    try:
+        _wait_for(_examine(judge))
+    except Unfit as reason:
+        raise JudgeUnavailable(f"{name} cannot judge: {reason}") from None
+
+
+async def _examine(judge: Judge) -> tuple[bool, float]:
     """Whether the same question has the same answer, and what finding out did cost.
 
     Raises:
@@ -140,7 +155,7 @@ def _check_told_apart(questions: Sequence[Question], answers: Sequence[float]) -
     )
 
 
-async def _put(judge: LiveJudge, questions: Sequence[Question]) -> tuple[list[float], float]:
+async def _put(judge: Judge, questions: Sequence[Question]) -> tuple[list[float], float]:
     """The probability that the one shown first is better, for each question; and the cost."""
     reply = await _ask_patiently(judge, questions)
     outcomes = judge.read(reply, questions)
@@ -151,19 +166,19 @@ async def _put(judge: LiveJudge, questions: Sequence[Question]) -> tuple[list[fl
     return answers, reply.cost_usd
 
 
-async def _ask_patiently(judge: LiveJudge, questions: Sequence[Question]) -> Reply:
+async def _ask_patiently(judge: Judge, questions: Sequence[Question]) -> Reply:
     for attempt in range(1, TRIES + 1):
         try:
             return await judge.ask(questions)
         except KeyRefused as error:
-            raise JudgeUnavailable(f"{judge.name}: {error}") from None
+            raise JudgeUnavailable(f"{judge.identity.name}: {error}") from None
         except AskError as error:
             if not error.again:
                 raise Unfit(str(error)) from None
             if attempt == TRIES:
                 raise JudgeUnavailable(
-                    f"{judge.name} does not answer ({error.kind}: {error}): is the server up, and "
-                    "is its address right?"
+                    f"{judge.identity.name} does not answer ({error.kind}: {error}): is the server "
+                    "up, and is its address right?"
                 ) from None
             wait = error.retry_after_s if error.retry_after_s is not None else 0.25 * 2**attempt
             await asyncio.sleep(min(wait, LONGEST_WAIT_S))

@@ -257,18 +257,21 @@ def ask_for_letter(prompt: Prompt) -> str:
         return f"{prompt.asked[0]} Answer with one letter, A or B, and nothing else."
     return (
         f"{_listed(prompt)}Answer with one line for each pair, its number and its letter and "
-        "nothing else, such as:\n1 A"
+        "nothing else, such as:\n1 A\n2 B"
     )
 
 
 def ask_for_json(prompt: Prompt, explain: bool) -> str:
     """How to answer where the reply is a JSON object of `schema`."""
-    form = '{"1": {"why": "...", "choice": "A"}}' if explain else '{"1": "A"}'
-    pairs = "the pair's number, 1," if len(prompt.asked) == 1 else "every pair's number"
-    why = ", with why in one sentence before the choice" if explain else ""
+    letters = [f'{{"why": "...", "choice": "{x}"}}' if explain else f'"{x}"' for x in LETTERS]
+    why = ", and why in one sentence before it" if explain else ""
+    if len(prompt.asked) == 1:
+        form = " or ".join(f'{{"1": {letter}}}' for letter in letters)
+        return f"{_listed(prompt)}Answer with one JSON object and nothing else{why}: {form}"
+    form = f'{{"1": {letters[0]}, "2": {letters[1]}}}'
     return (
-        f"{_listed(prompt)}Answer with one JSON object and nothing else: from {pairs} to the "
-        f"letter that represents the goal better, A or B{why}, such as {form}"
+        f"{_listed(prompt)}Answer with one JSON object and nothing else. It gives the letter for "
+        f"the number of every pair{why}, such as {form}"
     )
 
 

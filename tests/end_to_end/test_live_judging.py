@@ -1,0 +1,236 @@
+"""`train --judge`: a server that looks at the pictures judges, and a policy comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from servers import Server, serving
+from volition.cli import main
+from volition.compilation import enable_cache
+from volition.errors import InputError, JudgeUnavailable
+from volition.judgment import Verdict
+from volition.live_judging import make_judge
+from volition.loop import Run, train
+from volition.progress import Progress
+from volition.run_folder import LiveSettings, RunFolder
+from volition.task import Task
+from volition.verification import verify
+
+STEPS = 400
+
+
+@pytest.fixture(autouse=True)
+def _own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What probing has shown is kept for the test alone; compiled programs are for all."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(enable_cache()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving(strict=False) as running:
+        yield running
+
+
+def live(server: Server, judgments: int = 12) -> LiveSettings:
+    return LiveSettings(
+        "openai:test", judgments, base_url=server.openai, price_in=0.1, price_out=0.4
+    )
+
+
+def probed(server: Server) -> None:
+    """Lets the judge be probed, and forgets what that took at the server."""
+    make_judge(Task.find("pendulum"), live(server))
+    server.asked.clear()
+    server.requests.clear()
+
+
+def test_a_judge_that_looks_is_trained_on_and_asked_each_thing_once(
+    server: Server, tmp_path: Path
+) -> None:
+    probed(server)
+    told: list[Progress] = []
+    run = train("pendulum", judge=live(server), out=tmp_path / "run", steps=STEPS,
+                listener=told.append)  # fmt: skip
+    result = run.folder.read(run.folder.result)
+    assert (result["judge"], result["simulated"], result["judgments"]) == ("openai:test", False, 12)
+    assert 0 < result["cost_usd"] < 0.01
+    assert result["warnings"] == []
+    assert verify(run.folder) == []
+    assert any(p.stage == "judgments" and p.comparisons == 12 for p in told)
+    with run.folder.open_store() as store:
+        comparisons = store.comparisons()
+        for preference in store.preferences():
+            c = comparisons[preference.comparison_id]
+            higher = c.first.observations[0, 0] > c.second.observations[0, 0]
+            assert (preference.p_first > 0.5) == higher
+    assert sorted(server.asked.values()) == [1] * 12
+
+
+def test_the_same_again_costs_nothing_where_its_answers_are_reused(
+    server: Server, tmp_path: Path
+) -> None:
+    train("pendulum", judge=live(server), out=tmp_path / "first", steps=STEPS)
+    before = server.requests.total()
+    again = train("pendulum", judge=live(server), reuse=tmp_path / "first", seed=5,
+                  out=tmp_path / "second", steps=STEPS)  # fmt: skip
+    assert server.requests.total() == before
+    result = again.folder.read(again.folder.result)
+    assert (result["judgments"], result["cost_usd"]) == (12, 0.0)
+    assert verify(again.folder) == []
+    more = train("pendulum", judge=live(server, 15), reuse=tmp_path / "first", seed=5,
+                 out=tmp_path / "third", steps=STEPS)  # fmt: skip
+    assert server.requests.total() == before + 3
+    assert more.folder.read(more.folder.result)["judgments"] == 15
+
+
+def test_a_run_that_stopped_while_judging_goes_on_with_what_is_missing(
+    server: Server, tmp_path: Path
+) -> None:
+    probed(server)
+    run = Run.create(Task.find("pendulum"), out=tmp_path / "run", live=live(server), steps=STEPS)
+    server.faults += [""] * 5 + ["unauthorized"] * 40
+    with pytest.raises(JudgeUnavailable, match="refuses the key"):
+        run.advance()
+    server.faults.clear()
+    with run.folder.open_store() as store:
+        kept = len(store.preferences())
+    assert kept < 12
+    result = Run.open(tmp_path / "run").advance()
+    assert result["judgments"] == 12
+    assert max(server.asked.values()) == 1, "what was answered is not asked again"
+
+
+STOPPED = """
+import sys
+from volition.errors import Interrupted
+from volition.loop import Run
+from volition.progress import Progress
+
+def tell(progress: Progress) -> None:
+    print("judging", flush=True)
+
+try:
+    Run.open(sys.argv[1]).advance(tell)
+except Interrupted as stopped:
+    print(stopped)
+    sys.exit(130)
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_judging_keeps_what_is_paid(server: Server, tmp_path: Path) -> None:
+    probed(server)
+    run = Run.create(Task.find("pendulum"), out=tmp_path / "run",
+                     live=replace(live(server, 100), concurrency=2), steps=STEPS)  # fmt: skip
+    server.behaviour.latency_s = 0.5
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED, run.folder.path], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "SDL_VIDEODRIVER": "dummy"},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "judging\n"
+        while server.in_flight < 2:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said = process.stdout.read()
+    assert process.returncode == 130
+    assert "every answer is kept" in said
+    with run.folder.open_store() as store:
+        verdicts = [j for j in store.judgments() if isinstance(j.outcome, Verdict)]
+        assert len(verdicts) == server.asked.total(), "what was under way was waited for"
+        assert 0 < len(verdicts) < 100
+        assert store.spent_usd() == store.cost_usd()
+
+
+def test_a_whole_run_on_one_request_costs_what_was_predicted(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probed(server)
+    options = ["train", "pendulum", "--judge", "openai:test", "--base-url", server.openai,
+               "--max-judgments", "60", "--per-request", "60", "--price-in", "0.1",
+               "--price-out", "0.4", "--max-usd", "0.01"]  # fmt: skip
+    assert main([*options, "--dry-run", "--json", "--out", str(tmp_path / "none")]) == 0
+    assert not (tmp_path / "none").exists()
+    assert server.requests.total() == 0, "a dry run asks nothing"
+    predicted = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (predicted["judgments"], predicted["requests"]) == (60, 1)
+    assert predicted["cost_usd"] <= 0.01
+    whole = replace(live(server, 60), per_request=60, max_usd=0.01)
+    run = train("pendulum", judge=whole, out=tmp_path / "run", steps=STEPS)
+    with run.folder.open_store() as store:
+        assert len({j.reply.id for j in store.judgments()}) == 1
+        assert len(store.preferences()) == 60
+        assert 0 < store.cost_usd() <= predicted["cost_usd"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--max-usd", "1"], "--max-usd needs a judge"),
+        (["--judge", "openai:x", "--judgments", "full"], "not both"),
+        (["--judge", "simulated:clever"], "there is no judge"),
+        (["--judge", "simulated:exact", "--max-judgments", "0"], "max_judgments is at least 1"),
+        (["--judge", "simulated:exact", "--price-in", "1"], "go together"),
+        (["--judge", "simulated:exact", "--per-request", "0"], "per_request"),
+        (["--judge", "simulated:exact", "--reuse", "nowhere"], "not a run folder"),
+        (["--judge", "openai:x", "--base-url", "http://example.com"], "must be https"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_left_behind(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "pendulum", "--out", str(tmp_path / "run"), *options]) == 1
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_in_dollars_needs_a_price(server: Server, tmp_path: Path) -> None:
+    unpriced = replace(live(server), price_in=None, price_out=None, max_usd=1.0)
+    with pytest.raises(InputError, match="--price-in"):
+        train("pendulum", judge=unpriced, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_budget_that_ends_early_is_said_and_trained_on(server: Server, tmp_path: Path) -> None:
+    probed(server)
+    small = replace(live(server, 50), max_usd=0.001)
+    run = train("pendulum", judge=small, out=tmp_path / "run", steps=STEPS)
+    result = run.folder.read(run.folder.result)
+    assert 0 < result["judgments"] < 50
+    assert result["cost_usd"] <= 0.001
+    assert f"{50 - result['judgments']} comparisons have no verdict" in result["warnings"][0]
+
+
+def test_a_judge_that_says_nothing_is_an_error_with_the_reason(
+    server: Server, tmp_path: Path
+) -> None:
+    probed(server)
+    server.faults += ["refused"] * 100
+    with pytest.raises(InputError, match=r"no verdict on any of 3 comparisons after \d+ x refused"):
+        train("pendulum", judge=live(server, 3), out=tmp_path / "run", steps=STEPS)
+
+
+def test_what_was_chosen_is_in_the_configuration_and_no_key_is(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOLITION_API_KEY", key := "nobody-may-see-this")
+    chosen = replace(live(server), max_usd=0.5, per_request=3)
+    run = Run.create(Task.find("pendulum"), out=tmp_path / "run", live=chosen, steps=STEPS)
+    found = RunFolder.open(tmp_path / "run").settings.live
+    assert found is not None
+    assert replace(found, judge_id=None) == chosen
+    assert found.judge_id is not None
+    run.advance()
+    for file in (tmp_path / "run").rglob("*"):
+        assert not file.is_file() or key.encode() not in file.read_bytes(), file
