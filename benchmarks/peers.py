@@ -15,13 +15,15 @@ evaluation episodes included.
   of comparison too, as its other note says).
 
 **What is not equal.** The judges. volition learns from 60 recorded judgments of a multimodal LLM
-that looked at a picture; `imitation` from 200 comparisons of 100-step fragments, answered without
-error by a synthetic judge that reads the environment's true reward. The advantage is the peer's.
+that looked at a picture; `imitation` from 200 comparisons of 100-step fragments, answered by a
+synthetic judge that reads the environment's true reward and is all but never wrong. The advantage
+is the peer's.
 
 **What is equal.** The episodes by which both are measured: reset seeds 10,000 to 10,099, the
 deterministic policy, the environment's own reward. The machine: the runs take turns, on its CPU
-only. PyTorch gets one thread: no slower for networks of this size on an idle machine, and many
-times faster on a busy one. CPU seconds stand beside wall time, for machines that others use too.
+only. PyTorch gets one thread: a second gains nothing for networks of this size, and on a busy
+machine the two wait for each other for minutes. CPU seconds stand beside wall time, for machines
+that others use too.
 
 The last line is one JSON object. `value` is the ratio of the median times, the peer's over ours.
 """
@@ -235,7 +237,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
     parser.add_argument("--settings", choices=SETTINGS, default="proficient")
     parser.add_argument("--env", type=Path, help="the peer's environment; built where absent")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.seeds < 1:
+        parser.error(f"--seeds must be at least 1, not {arguments.seeds}")
+    return arguments
 
 
 def main() -> None:
