@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-fast lint docs lock clean
+.PHONY: demo test test-fast test-local lint docs lock clean
 
 demo: .venv/.installed
 	$(BIN)/volition train pendulum
@@ -18,6 +18,11 @@ lint: .venv/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# A real model in this process and behind a real server. Install torch first, as your platform
+# wants it; the extra `local` then brings the rest.
+test-local: .venv-local/.installed
+	HF_HUB_OFFLINE=1 .venv-local/bin/pytest tests/local
 
 docs: .venv/.installed-test
 	$(BIN)/pip install -q --group docs
@@ -43,5 +48,11 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/test.lock
 	@touch $@
 
+.venv-local/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-local
+	.venv-local/bin/pip install -q torch==2.13.0
+	.venv-local/bin/pip install -q -e . "transformers[serving]>=5" pytest hypothesis starlette uvicorn httpx
+	@touch $@
+
 clean:
-	rm -rf .venv site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-local site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
