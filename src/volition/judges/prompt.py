@@ -206,10 +206,9 @@ def legible(frame: Frame) -> Frame:
     """The frame enlarged by a whole number where it is small, or reduced where it is too large."""
     height, width = frame.pixels.shape[:2]
     scale = _scale(max(height, width))
-    if scale >= 1:
-        return Frame(frame.pixels.repeat(int(scale), axis=0).repeat(int(scale), axis=1))
     size = (max(1, int(width * scale)), max(1, int(height * scale)))
-    return Frame(np.asarray(Image.fromarray(frame.pixels).resize(size, Image.Resampling.LANCZOS)))
+    resampling = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
+    return Frame(np.asarray(Image.fromarray(frame.pixels).resize(size, resampling)))
 
 
 def _scale(longest: int) -> float:
