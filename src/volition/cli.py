@@ -153,10 +153,11 @@ def _say_prediction(task: Any, settings: Any, seed: int, as_json: bool) -> int:
 
     told = predict_judging(task, settings, seed)
     cost = "at a price that is not known" if told.cost_usd is None else f"${told.cost_usd:.4f}"
+    long = f"{told.minutes:.0f} minutes" if told.minutes >= 2 else f"{told.minutes * 60:.0f} s"
+    requests = "1 request" if told.requests == 1 else f"{told.requests} requests"
     print(
-        f"{told.judgments} judgments in {told.requests} requests to {settings.judge}: at most "
-        f"{told.prompt_tokens:,} tokens in and {told.completion_tokens:,} out, {cost}, about "
-        f"{told.minutes:.1f} minutes"
+        f"{told.judgments} judgments in {requests} to {settings.judge}: at most "
+        f"{told.prompt_tokens:,} tokens in and {told.completion_tokens:,} out, {cost}, about {long}"
     )
     if None not in (told.cost_usd, settings.max_usd) and told.cost_usd > settings.max_usd:
         print(f"that may be more than --max-usd {settings.max_usd:g}: judging would end there")
