@@ -199,11 +199,12 @@ def test_a_principle_is_put_with_the_question(
     check(judge.read(ask(judge, [question]), [question]), [question])
 
 
+@pytest.mark.parametrize(
+    "case", [case for case in JUDGES if case.explains], ids=lambda case: f"{case.name}-{case.wire}"
+)
 def test_the_judge_says_why_where_it_is_asked_to(
-    make: Callable[..., Judge], case: Case, questions: list[Question]
+    make: Callable[..., Judge], questions: list[Question]
 ) -> None:
-    if not case.explains:
-        pytest.skip("this judge gives no reasons")
     judge = make(explain=True)
     (outcome,) = judge.read(ask(judge, questions[:1]), questions[:1])
     assert isinstance(outcome, Verdict)

@@ -95,6 +95,13 @@ def start(folder: Path, server: Server, cache: Path) -> subprocess.Popen[str]:
     return process
 
 
+def await_request(server: Server, before: Counter[str], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 5
+    while Counter(server.asked) == before and process.poll() is None:
+        assert time.monotonic() < deadline, "no request within five seconds"
+        time.sleep(0.002)
+
+
 def keys(folder: Path) -> dict[str, str]:
     """Under which name the server counts each comparison."""
     with Store.open(folder) as store:
@@ -125,7 +132,9 @@ def test_twenty_kills_lose_nothing_paid_and_ask_nothing_twice(
         before = Counter(server.asked)
         known = answered(folder)
         with start(folder, server, tmp_path / "cache") as process:
-            time.sleep(rng.uniform(0.0, 0.12))
+            if kill % 4:  # most kills hit requests under way, however slow the machine is
+                await_request(server, before, process)
+            time.sleep(rng.uniform(0.0, 0.06))
             process.send_signal(signal.SIGKILL)
         time.sleep(0.1)  # for what is under way at the server
         asked = Counter(server.asked) - before

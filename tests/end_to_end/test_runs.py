@@ -196,7 +196,7 @@ def test_a_goal_on_the_fly_needs_judgments(
     tmp_path: Path, task_folder: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ("train", "--env", "Pendulum-v1", "--goal", "upright")
-    assert "give some with --judgments" in error_of(capsys, *asked)
+    assert "or give judgments with --judgments" in error_of(capsys, *asked)
     assert "go together" in error_of(capsys, *asked[:3])
     given = task_folder(GOOD)
     out = tmp_path / "run"
