@@ -21,7 +21,7 @@ class Acts(Protocol):
 
 
 class Scores(Protocol):
-    """A reward model: float32 (batch, obs_dim) to rewards (batch,)."""
+    """A reward model: float32 (*batch, obs_dim) to rewards (*batch,)."""
 
     def __call__(self, observations: Any, /) -> Any: ...
 
@@ -57,14 +57,17 @@ def evaluate(
     rollout = Rollout(environment, episodes)
     observations = rollout.reset(FIRST_SEED)
     running = np.ones(episodes, np.bool_)
-    true_returns, learned_returns = np.zeros(episodes), np.zeros(episodes)
+    true_returns = np.zeros(episodes)
+    reached, counted = [], []
     while running.any():
         step = rollout.step(np.asarray(policy(observations)))
-        rewards = np.asarray(reward(step.transitions.next_observation))
-        learned_returns[running] += rewards[running]
+        reached.append(step.transitions.next_observation)
+        counted.append(running)
         done = running & step.ended
         true_returns[done] = step.true_returns[done]
-        running &= ~step.ended
+        running = running & ~step.ended
         observations = step.observations
+    rewards = np.asarray(reward(np.stack(reached)))  # (steps, episodes)
+    learned_returns = (rewards * np.stack(counted)).sum(0)
     rollout.close()
     return Evaluation(tuple(true_returns.tolist()), tuple(learned_returns.tolist()))

@@ -84,10 +84,7 @@ class ClassicControlScene:
 
     def draw(self, state: State) -> Pixels:
         self._set(state)
-        drawing = np.asarray(self._env.render())
-        if self._env.screen.get_bitsize() != 24:
-            self._env.screen = _rgb_surface(self._env.screen.get_size())
-        return drawing
+        return draw(self._env)
 
     def _set(self, state: State) -> None:
         self._env.state = np.array([state[field] for field in self.fields])
@@ -95,15 +92,21 @@ class ClassicControlScene:
             self._env.last_u = None  # else the pendulum draws the arrow of the last torque
 
 
-def _rgb_surface(size: tuple[int, int]) -> Any:
-    """A surface that Gymnasium draws the same on as on its own, and copies into an array at once.
+def draw(env: gymnasium.Env[Any, Any]) -> Pixels:
+    """What the environment looks like now: uint8 (height, width, 3).
 
-    Its own has four bytes a pixel in the reverse order: taking them apart is most of the time that
-    a drawing takes.
+    Classic control gets a surface on which Gymnasium draws the same, and which it copies into an
+    array at once. Its own has four bytes a pixel in the reverse order: taking them apart is most of
+    the time that a drawing takes.
     """
-    import pygame
+    drawing = np.asarray(env.render())
+    inner: Any = env.unwrapped
+    if type(inner).__name__ in CLASSIC_CONTROL and inner.screen.get_bitsize() != 24:
+        import pygame
 
-    return pygame.Surface(size, depth=24, masks=(0xFF, 0xFF00, 0xFF0000, 0))
+        masks = (0xFF, 0xFF00, 0xFF0000, 0)
+        inner.screen = pygame.Surface(inner.screen.get_size(), depth=24, masks=masks)
+    return drawing
 
 
 def open_scene(env_id: str, kwargs: dict[str, Any] | None = None) -> ClassicControlScene:

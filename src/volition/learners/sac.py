@@ -1,9 +1,9 @@
 """Soft Actor-Critic as one compiled program, readable from top to bottom.
 
 Haarnoja et al., "Soft Actor-Critic Algorithms and Applications", arXiv:1812.05905: twin critics,
-a tanh-Gaussian actor, a learned temperature. One call of `SAC.iterate` is one vector step: it
-stores the transitions, makes all the updates that belong to them and chooses the next actions, in
-a single dispatch: for small networks each dispatch costs a third of an update, and a wait.
+a tanh-Gaussian actor, a learned temperature. One call of `SAC.iterate` is one vector step in two
+dispatches: the next actions, and all the updates that belong to the step, which go on while the
+environments take the next one.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Policy(eqx.Module):
     low: Float[Array, " action_dim"]
     high: Float[Array, " action_dim"]
 
-    @eqx.filter_jit
+    @jax.jit
     def __call__(
         self, observations: Float[AnyArray, "batch obs_dim"]
     ) -> Float[Array, "batch action"]:
@@ -97,7 +97,7 @@ class Policy(eqx.Module):
         mean, _ = _gaussian(self.layers, observations)
         return _to_bounds(jnp.tanh(mean), self.low, self.high)
 
-    @eqx.filter_jit
+    @jax.jit
     def sample(
         self, observations: Float[AnyArray, "batch obs_dim"], key: Array
     ) -> Float[Array, "batch action"]:
@@ -183,7 +183,6 @@ class SAC:
         first = rng.uniform(self.low, self.high, (self.envs, actions))
         return _copy(state), jax.device_put(first.astype(np.float32))
 
-    @partial(jax.jit, static_argnames="self", donate_argnames="state")
     def iterate(
         self,
         state: SACState,
@@ -191,8 +190,10 @@ class SAC:
         next_observations: Float[AnyArray, "envs obs_dim"],
         reward: RewardFunction,
     ) -> tuple[SACState, Float[Array, "envs action_dim"], Metrics]:
-        """One vector step in one dispatch: store, update, act. `state` is used up.
+        """One vector step: act, store, update. `state` is used up.
 
+        The actions are those of the policy before the updates: they are there while the updates
+        still go on, and the environments take their step meanwhile.
         The rewards of the sampled transitions are computed here, by the reward function of now.
         The metrics are means over the updates made, and zero while actions are still random.
 
@@ -200,37 +201,57 @@ class SAC:
         """
         if transitions.terminated.shape != (self.envs,):
             raise ValueError(f"{transitions.terminated.shape} transitions for {self.envs} envs")
+        actor = state.learned.networks.actor
+        actions = self._act(actor, state.key, state.steps, next_observations)
+        state, metrics = self._learn(state, transitions, reward)
+        return state, actions, metrics
+
+    @partial(jax.jit, static_argnames="self")
+    def _act(
+        self,
+        actor: Layers,
+        key: UInt32[Array, " 2"],
+        steps: Int[Array, ""],
+        observations: Float[AnyArray, "envs obs_dim"],
+    ) -> Float[Array, "envs action_dim"]:
+        """Random actions of the policy, or uniform ones while there are too few steps."""
+        noise = jax.random.normal(_streams(key).action, (self.envs, len(self.low)))
+        chosen, _ = _sample_action(actor, observations, noise)
+        # The error function makes a normal number uniform: the same draw serves both.
+        uniform = jax.scipy.special.erf(noise / np.sqrt(2.0))
+        ready = steps + self.envs > self.settings.random_steps
+        return _to_bounds(jnp.where(ready, chosen, uniform), *self._bounds())
+
+    @partial(jax.jit, static_argnames="self", donate_argnames="state")
+    def _learn(
+        self, state: SACState, transitions: Transitions, reward: RewardFunction
+    ) -> tuple[SACState, Metrics]:
+        """Stores the transitions and makes the updates that belong to them."""
         settings, (low, high) = self.settings, self._bounds()
         draws = settings.updates_per_iteration * settings.batch_size
-        key = jax.random.wrap_key_data(state.key, impl="threefry2x32")
-        key, row_key, noise_key, action_key = jax.random.split(key, 4)
+        streams = _streams(state.key)
         steps = state.steps + self.envs
         replay = ring.add(state.replay, transitions)
 
-        batch = ring.sample(replay, jax.random.uniform(row_key, (draws,)))
+        batch = ring.sample(replay, jax.random.uniform(streams.rows, (draws,)))
         rewards = reward(batch)
         batch = batch._replace(action=2.0 * (batch.action - low) / (high - low) - 1.0)
-        noise = jax.random.normal(noise_key, (draws, 2, len(self.low)))
+        noise = jax.random.normal(streams.noise, (draws, 2, len(self.low)))
         minibatches = jax.tree.map(
             lambda x: x.reshape(-1, settings.batch_size, *x.shape[1:]), (batch, rewards, noise)
         )
-        ready = steps > settings.random_steps
         fraction = jnp.minimum(steps / state.total_steps, 1.0)
         rate = settings.learning_rate * (1.0 - fraction) + settings.final_learning_rate * fraction
         update = partial(_update, settings, -float(len(self.low)), rate)
         nothing = jnp.zeros(settings.updates_per_iteration)
         learned, metrics = jax.lax.cond(
-            ready,
+            steps > settings.random_steps,
             lambda: jax.lax.scan(update, state.learned, minibatches),
             lambda: (state.learned, dict.fromkeys(_METRICS, nothing)),
         )
-
-        noise = jax.random.normal(action_key, (self.envs, len(self.low)))
-        chosen, _ = _sample_action(learned.networks.actor, next_observations, noise)
-        # The error function makes a normal number uniform: the same draw serves both.
-        actions = jnp.where(ready, chosen, jax.scipy.special.erf(noise / np.sqrt(2.0)))
-        state = SACState(learned, replay, jax.random.key_data(key), steps, state.total_steps)
-        return state, _to_bounds(actions, low, high), jax.tree.map(jnp.mean, metrics)
+        key = jax.random.key_data(streams.next)
+        state = SACState(learned, replay, key, steps, state.total_steps)
+        return state, jax.tree.map(jnp.mean, metrics)
 
     def policy(self, state: SACState) -> Policy:
         """The averaged actor, copied: the buffers of `state` go with the next iteration."""
@@ -238,6 +259,19 @@ class SAC:
 
     def _bounds(self) -> tuple[Array, Array]:
         return jax.device_put((np.array(self.low, np.float32), np.array(self.high, np.float32)))
+
+
+class _Streams(NamedTuple):
+    """The random numbers of one iteration."""
+
+    next: Array  # the key of the next iteration
+    rows: Array
+    noise: Array
+    action: Array
+
+
+def _streams(key: UInt32[Array, " 2"]) -> _Streams:
+    return _Streams(*jax.random.split(jax.random.wrap_key_data(key, impl="threefry2x32"), 4))
 
 
 _ADAM = optax.scale_by_adam()

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
-from volition.envs.scene import make_env
+from volition.envs.scene import draw, make_env
 from volition.evaluation import FIRST_SEED, Acts
 from volition.run_folder import RunFolder
 from volition.segment import Pixels
@@ -91,7 +91,8 @@ def record(
         view: The drawings show what it shows, and a little more around it.
         batch: At least as many as there are episodes; the rows that are too many are zero.
     """
-    envs = [make_env(environment.id, environment.kwargs, render_mode="rgb_array") for _ in episodes]
+    envs = [make_env(environment.id, environment.kwargs, render_mode="rgb_array",
+                     disable_env_checker=True) for _ in episodes]  # fmt: skip
     limit = envs[0].spec.max_episode_steps or LONGEST
     every = -(-limit // LONGEST)
     pens = [_Pen(env, view, episode) for env, episode in zip(envs, episodes, strict=True)]
@@ -131,8 +132,7 @@ class _Pen:
             episode.drawings.append(episode.drawings[-1])
             return
         self._drawn = observation
-        drawing = np.asarray(self._env.render())
-        episode.drawings.append(_panel(self._view.frame(drawing).pixels))
+        episode.drawings.append(_panel(self._view.frame(draw(self._env)).pixels))
 
 
 def _with_margin(view: JudgeView) -> JudgeView:
