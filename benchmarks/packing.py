@@ -98,7 +98,8 @@ def questions(count: int) -> tuple[Brief, list[Question]]:
 
 def words(prompt: Prompt) -> int:
     said = [part for part in (*prompt.goal, *prompt.shown) if isinstance(part, str)]
-    answer = json.dumps({str(number): "A" for number in range(1, len(prompt.asked) + 1)})
+    letters = {str(number): "A" for number in range(1, len(prompt.asked) + 1)}
+    answer = json.dumps(letters, separators=(",", ":"))  # the form that the prompt shows
     text = "\n".join((prompt.system, *said, ask_for_json(prompt, explain=False), answer))
     return len(PIECE.findall(text))
 

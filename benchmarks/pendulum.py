@@ -57,7 +57,7 @@ def true_reward_return(seed: int, steps: int) -> float:
             seeds = session_seed(seed, number), session_seed(seed, number + 1)
             position, _, _ = run_session(rollout, learner, TrueReward(), position, seeds, session)
     policy = learner.policy(position[0])
-    return evaluate(policy, lambda observations: 0 * observations[:, 0], TASK.environment).mean
+    return evaluate(policy, lambda observations: 0 * observations[..., 0], TASK.environment).mean
 
 
 def landscape(model: RewardModel) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def make_judge(task: Task, live: LiveSettings, probe: bool = True) -> Judge:
         options = JudgeOptions(
             task.stated_goal(), task.view, env_id=task.environment.id, base_url=live.base_url,
             price=price, explain=live.explain, per_request=live.per_request, samples=live.samples,
-            probe=probe, known_id=live.judge_id,
+            probe=probe, known_id=live.judge_id, max_usd=live.max_usd,
         )  # fmt: skip
     except ValueError as error:
         raise InputError(str(error)) from None
@@ -49,16 +50,26 @@ def make_judge(task: Task, live: LiveSettings, probe: bool = True) -> Judge:
     return judge_named(live.judge, options)
 
 
+def tried(live: LiveSettings, judge: Judge) -> LiveSettings:
+    """The settings with what is known once the judge was tried: who it is, and what that cost."""
+    capability = getattr(judge, "capability", None)
+    cost = capability.cost_usd if capability else 0.0
+    return replace(live, judge_id=judge.identity.id, probe_usd=cost)
+
+
 def limits_of(live: LiveSettings) -> Limits:
-    """What the judge may use.
+    """What the judge may use yet, once it was tried.
 
     Raises:
         InputError: A limit is not possible.
     """
     try:
-        return Limits(live.max_usd, live.max_judgments, live.concurrency)
+        limits = Limits(live.max_usd, live.max_judgments, live.concurrency)
     except ValueError as error:
         raise InputError(str(error)) from None
+    if limits.max_usd is None:
+        return limits
+    return replace(limits, max_usd=max(0.0, limits.max_usd - live.probe_usd))
 
 
 def covering(

@@ -33,6 +33,7 @@ from volition.live_judging import (
     judge_all,
     limits_of,
     make_judge,
+    tried,
     unjudged,
 )
 from volition.progress import Listener, Progress
@@ -156,6 +157,7 @@ class Run:
             Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         """
         enable_cache()
+        self._forget_what_is_outdated()
         if self.folder.result.is_file():
             return self.folder.read(self.folder.result)
         started = time.perf_counter()
@@ -163,7 +165,9 @@ class Run:
             if not (self.folder.reward_model / FILE).is_file():
                 judge_all(self.folder, store, listener, lambda: warm_up(self.folder, store))
             learned = learn_reward(self.folder, store)
-            cost, judges = store.cost_usd(), store.judges().values()
+            live = self.folder.settings.live
+            cost = store.cost_usd() + (live.probe_usd if live else 0.0)
+            judges = store.judges().values()
             missing = unjudged(store)
         told = Progress("policy", total_steps=self.folder.settings.steps,
                         judgments=learned["judgments"],
@@ -195,6 +199,25 @@ class Run:
         write_whole(self.folder.result, json.dumps(result, indent=2))
         return result
 
+    def _forget_what_is_outdated(self) -> None:
+        """Removes all that was learned from other judgments than the store's, such as from fewer.
+
+        So a run's result depends on its judgments and never on when they came. The reward model,
+        by which this is seen, goes last: killed in between, it is done again.
+        """
+        folder = self.folder
+        if not (folder.reward_model / FILE).is_file():
+            return
+        with folder.open_store() as store:
+            current = digest(store.preferences())
+        if read_description(folder.reward_model / FILE)["preferences"] == current:
+            return
+        for file in (folder.result, folder.evaluation, folder.report, folder.film,
+                     folder.checkpoint):  # fmt: skip
+            file.unlink(missing_ok=True)
+        for learned in (folder.policy, folder.tensorboard, folder.reward_model):
+            shutil.rmtree(learned, ignore_errors=True)
+
 
 def _with_recording(path: Path, task: Task, settings: Settings, chosen: str | None) -> None:
     """A run folder with recorded judgments in its store."""
@@ -220,7 +243,8 @@ def _with_judge(
     limits_of(live)
     check_environment(task, settings)
     judge = make_judge(task, live)
-    settings = replace(settings, live=replace(live, judge_id=judge.identity.id))
+    live = tried(live, judge)
+    settings = replace(settings, live=live)
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
         choose_comparisons(task, live, judge, store, goal_id, settings.seed, reused)

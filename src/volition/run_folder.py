@@ -41,6 +41,7 @@ class LiveSettings:
         concurrency: Requests under way at once.
         explain: Whether the judge says why.
         judge_id: Of the judge that was found able; None before it was tried.
+        probe_usd: US dollars that trying it did cost.
     """
 
     judge: str
@@ -54,6 +55,7 @@ class LiveSettings:
     concurrency: int = 32
     explain: bool = False
     judge_id: str | None = None
+    probe_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,10 @@ PATCH = 28
 ENLARGED_TO = 160  # the shorter side of a frame, in pixels, up to which enlarging may help
 CHEAP_PATCHES = 300  # of a sheet of enlarged frames, which cost more and show nothing new
 LEGIBLE = 24  # the shorter side of a frame, in pixels, below which nothing can be judged
-SQUARE_ENOUGH = 1.4  # the longer side of a sheet by the shorter
+SQUARE_ENOUGH = 1.45  # the longer side of a sheet by the shorter
 
-MARGIN = 5  # around the cards and between them
-PADDING = 3  # inside a card, and between its two frames
+MARGIN = 3  # around the cards and between them
+PADDING = 2  # inside a card, and between its two frames
 STEP = 2  # between the frames of a storyboard
 
 MOST_COLUMNS = LONGEST_EDGE // (2 + 3 * PADDING + MARGIN)  # of frames of one pixel
@@ -74,7 +74,7 @@ class Layout:
     @property
     def header(self) -> int:
         """Height of the line with the number and the letters."""
-        return self.font + 2
+        return self.font
 
     @property
     def card(self) -> tuple[int, int]:
@@ -185,7 +185,7 @@ def _largest(frame: tuple[int, int], columns: int, count: int) -> Layout | None:
 
     def of_width(shown: int) -> Layout:
         height = max(1, round(frame[1] * shown / frame[0]))
-        font = min(max(height // 8, 13), 18)
+        font = min(max(height // 8, 12), 18)
         return Layout(columns, -(-count // columns), (shown, height), font)
 
     enlarged = range(max(1, ENLARGED_TO // min(frame)), 1, -1)
@@ -224,7 +224,7 @@ def _card(
     for letter, left, side in zip("AB", layout.lefts, sides, strict=True):
         line, around = LINE, 1
         if answer in (letter, TIE):
-            line, around = (TIED if answer == TIE else CHOSEN), PADDING - 1
+            line, around = (TIED if answer == TIE else CHOSEN), PADDING
         right, bottom = left + side.width - 1, layout.header + side.height - 1
         box = (left - around, layout.header - around, right + around, bottom + around)
         draw.rectangle(box, line)

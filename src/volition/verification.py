@@ -35,6 +35,7 @@ def _verify_reward_model(run: RunFolder, derived: str) -> list[str]:
     if fitted_to != derived:
         return [
             f"{file} was fitted to the preferences {fitted_to}, and the store's judgments give "
-            f"{derived}: one of the two was changed"
+            f"{derived}: more judgments have come since, and `volition resume {run.path}` learns "
+            "from them, or one of the two was changed"
         ]
     return []

@@ -30,6 +30,8 @@ from volition.segment import Segment
 from volition.sheets import choose_layout
 from volition.store import read_frame
 from volition.task import Task
+from volition.training import POLICY_FILE
+from volition.verification import verify
 
 CHOICES = {"first": "A", "second": "B", "tie": "tie"}
 Row = dict[str, Any]
@@ -251,6 +253,21 @@ def test_a_run_gets_the_answers_and_asks_for_others(own_run: RunFolder, tmp_path
         assert all(
             {asked_before[c].first.id, asked_before[c].second.id} != ids for c in comparisons
         )
+
+
+def test_a_finished_run_learns_from_the_answers_it_gets(own_run: RunFolder, tmp_path: Path) -> None:
+    asked = ask(str(own_run.path), tmp_path / "asked", pairs=10)
+    answer(asked.folder, answered(asked.folder, tmp_path / "answers.jsonl"), "a person")
+    assert "volition resume" in " ".join(verify(own_run))
+    before = own_run.read(own_run.result)
+    result = Run.open(own_run.path).advance()
+    assert result["judgments"] == before["judgments"] + 10
+    assert result["env_steps"] == before["env_steps"]
+    assert "a person" in result["judge"]
+    assert verify(own_run) == []
+    policy = (own_run.policy / POLICY_FILE).read_bytes()
+    assert Run.open(own_run.path).advance() == result
+    assert (own_run.policy / POLICY_FILE).read_bytes() == policy, "nothing is done twice"
 
 
 def test_a_changed_frame_stops_the_import(own_run: RunFolder, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from volition.cli import main
 from volition.compilation import enable_cache
 from volition.errors import InputError, JudgeUnavailable
 from volition.judgment import Verdict
-from volition.live_judging import make_judge
+from volition.live_judging import limits_of, make_judge, tried
 from volition.loop import Run, train
 from volition.progress import Progress
 from volition.run_folder import LiveSettings, RunFolder
@@ -195,6 +195,22 @@ def test_what_cannot_be_is_said_before_anything_is_left_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_trying_the_judge_is_paid_from_the_same_purse(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="more than --max-usd 1e-06"):
+        make_judge(Task.find("pendulum"), replace(live(server), max_usd=1e-6))
+    assert server.requests.total() == 0, "what cannot be paid is not asked"
+    run = train("pendulum", judge=replace(live(server), max_usd=0.01), out=tmp_path / "run",
+                steps=STEPS)  # fmt: skip
+    settings, result = run.folder.settings.live, run.folder.read(run.folder.result)
+    assert settings is not None
+    assert settings.probe_usd > 0
+    with run.folder.open_store() as store:
+        assert result["cost_usd"] == pytest.approx(store.cost_usd() + settings.probe_usd)
+    assert limits_of(settings).max_usd == pytest.approx(0.01 - settings.probe_usd)
+    remembered = make_judge(Task.find("pendulum"), live(server))
+    assert tried(live(server), remembered).probe_usd == 0, "it is paid once"
+
+
 def test_a_limit_in_dollars_needs_a_price(server: Server, tmp_path: Path) -> None:
     unpriced = replace(live(server), price_in=None, price_out=None, max_usd=1.0)
     with pytest.raises(InputError, match="--price-in"):
@@ -229,7 +245,7 @@ def test_what_was_chosen_is_in_the_configuration_and_no_key_is(
     run = Run.create(Task.find("pendulum"), out=tmp_path / "run", live=chosen, steps=STEPS)
     found = RunFolder.open(tmp_path / "run").settings.live
     assert found is not None
-    assert replace(found, judge_id=None) == chosen
+    assert replace(found, judge_id=None, probe_usd=0.0) == chosen
     assert found.judge_id is not None
     run.advance()
     for file in (tmp_path / "run").rglob("*"):

@@ -48,6 +48,7 @@ class JudgeOptions:
         probe: Whether the judge is tried first on two pictures; a dry run spends nothing.
         known_id: The id of the judge that was found able when a run began: the run goes on with
             that very one, and does not try it again.
+        max_usd: What trying it may cost at most; None is no limit.
     """
 
     goal: Goal
@@ -61,6 +62,7 @@ class JudgeOptions:
     wire: str | None = None
     probe: bool = True
     known_id: str | None = None
+    max_usd: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("per_request", "samples"):

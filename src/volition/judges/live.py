@@ -44,7 +44,7 @@ class Capability:
         soft: Whether probabilities come back; else votes do.
         deterministic: Whether the same question had the same answer twice.
         price_known: Whether a request can be priced before it is made.
-        cost_usd: What probing did cost.
+        cost_usd: What probing did cost this time; nothing where it is remembered.
         notes: Better ways of asking that did not work, and why.
         checked_at: Seconds since 1970.
     """

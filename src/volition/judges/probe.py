@@ -63,10 +63,35 @@ def choose(judges: Sequence[LiveJudge], options: JudgeOptions) -> LiveJudge:
             return replace(judge, capability=known_already)
     if not options.probe:
         return wanted[0]
+    for judge in wanted:
+        _check_affordable(judge, options.max_usd)
     judge, capability = _wait_for(_first_that_can(wanted))
     memory.parent.mkdir(parents=True, exist_ok=True)
     write_whole(memory, json.dumps(asdict(capability)))
     return replace(judge, capability=capability)
+
+
+def _check_affordable(judge: LiveJudge, max_usd: float | None) -> None:
+    """That trying a judge, as often as it may take, stays within a limit.
+
+    Raises:
+        InputError: It might not, or nobody knows.
+    """
+    if max_usd is None:
+        return
+    tried = replace(judge, brief=GOAL)
+    costs = [tried.estimate([question]).cost_usd for question in (*_questions(), _questions()[0])]
+    if None in costs:
+        raise InputError(
+            f"the price of {judge.name} is not known, so that --max-usd cannot be kept: give "
+            "--price-in and --price-out, in dollars per million tokens"
+        )
+    most = sum(cost for cost in costs if cost is not None)
+    if most > max_usd:
+        raise InputError(
+            f"trying {judge.name} on {len(costs)} small questions first may cost ${most:.4f}, more "
+            f"than --max-usd {max_usd:g}: raise it"
+        )
 
 
 def _wait_for(work: Coroutine[object, object, Result]) -> Result:
@@ -217,7 +242,8 @@ def _memory(judges: Sequence[LiveJudge]) -> Path:
 def _recall(memory: Path) -> Capability | None:
     try:
         document = json.loads(memory.read_text(encoding="utf-8"))
-        capability = Capability(**{**document, "notes": tuple(document["notes"])})
+        notes = tuple(document["notes"])
+        capability = Capability(**{**document, "notes": notes, "cost_usd": 0.0})
         fresh = 0 <= time.time() - capability.checked_at < REMEMBERED_S
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -25,9 +25,17 @@ from PIL import Image
 from volition.judges.base import Question
 from volition.judgment import Failure, Verdict
 from volition.segment import Frame, Segment
-from volition.sheets import LONGEST_EDGE, NumberedPair, choose_layout, draw_sheets, picture
+from volition.sheets import (
+    LONGEST_EDGE,
+    MOST_PATCHES,
+    PATCH,
+    NumberedPair,
+    choose_layout,
+    draw_sheets,
+    picture,
+)
 
-VERSION = "1"
+VERSION = "2"
 LETTERS = ("A", "B")
 LEGIBLE = 200  # the longer side of a picture, in pixels, below which models see little of it
 LEAST_MASS = 0.5  # of the probability must lie on the letters, or the model says something else
@@ -148,8 +156,7 @@ def outline(brief: Brief, questions: Sequence[Question]) -> Outline:
     if len(questions) > 1:
         sizes = [_sheet_size((width, height), len(questions))]
     else:
-        scale = _scale(max(width, height))
-        sizes = [(max(1, int(width * scale)), max(1, int(height * scale)))] * (2 - brief.overlay)
+        sizes = [_legible_size(width, height)] * (2 - brief.overlay)
     goal_sizes = [part.size for part in goal if isinstance(part, Picture)]
     return Outline(words, (*goal_sizes, *sizes))
 
@@ -169,9 +176,8 @@ def _goal(brief: Brief) -> tuple[Part, ...]:
 def _note(brief: Brief, questions: Sequence[Question]) -> str:
     if len(questions) > 1:
         note = (
-            f"{len(questions)} numbered pairs of states on one picture. In each pair A is on the "
-            "left and B on the right. Judge every pair by itself: which of its A and B represents "
-            "the goal better?"
+            f"{len(questions)} numbered pairs of states, A on the left and B on the right. "
+            "Which of the two represents the goal better? Judge every pair by itself."
         )
     elif brief.overlay:
         note = "One picture shows two states over each other: A in red, B in blue."
@@ -205,16 +211,21 @@ def _numbers(count: int) -> list[str]:
 def legible(frame: Frame) -> Frame:
     """The frame enlarged by a whole number where it is small, or reduced where it is too large."""
     height, width = frame.pixels.shape[:2]
-    scale = _scale(max(height, width))
-    size = (max(1, int(width * scale)), max(1, int(height * scale)))
-    resampling = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
+    size = _legible_size(width, height)
+    enlarged = size[0] >= width
+    resampling = Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS
     return Frame(np.asarray(Image.fromarray(frame.pixels).resize(size, resampling)))
 
 
-def _scale(longest: int) -> float:
-    if longest > LONGEST_EDGE:
-        return LONGEST_EDGE / longest
-    return float(max(1, -(-LEGIBLE // longest)))
+def _legible_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height in which a picture of that size is shown alone."""
+    longest = max(width, height)
+    # A row and a column less than the patches allow, since those at the edges count in full.
+    side = (math.isqrt(MOST_PATCHES) - 1) * PATCH
+    scale = min(LONGEST_EDGE / longest, side / math.sqrt(width * height))
+    if scale >= 1:
+        scale = float(max(1, -(-LEGIBLE // longest)))
+    return max(1, int(width * scale)), max(1, int(height * scale))
 
 
 def _size(segment: Segment) -> tuple[int, int]:
@@ -262,23 +273,22 @@ def ask_for_letter(prompt: Prompt) -> str:
 
 def ask_for_json(prompt: Prompt, explain: bool) -> str:
     """How to answer where the reply is a JSON object of `schema`."""
-    letters = [f'{{"why": "...", "choice": "{x}"}}' if explain else f'"{x}"' for x in LETTERS]
+    letters = [f'{{"why":"...","choice":"{x}"}}' if explain else f'"{x}"' for x in LETTERS]
     why = ", and why in one sentence before it" if explain else ""
     if len(prompt.asked) == 1:
-        form = " or ".join(f'{{"1": {letter}}}' for letter in letters)
+        form = " or ".join(f'{{"1":{letter}}}' for letter in letters)
         return f"{_listed(prompt)}Answer with one JSON object and nothing else{why}: {form}"
-    form = f'{{"1": {letters[0]}, "2": {letters[1]}}}'
+    form = f'{{"1":{letters[0]},"2":{letters[1]}}}'
     return (
-        f"{_listed(prompt)}Answer with one JSON object and nothing else. It gives the letter for "
-        f"the number of every pair{why}, such as {form}"
+        f"{_listed(prompt)}Answer with one JSON object and nothing else, a letter for each "
+        f"pair{why}: {form}"
     )
 
 
 def _listed(prompt: Prompt) -> str:
     """The questions where they say more than their number, which stands on the sheet."""
-    count = len(prompt.asked)
-    if list(prompt.asked) == _numbers(count):
-        return f"Pairs 1 to {count}. "
+    if list(prompt.asked) == _numbers(len(prompt.asked)):
+        return ""
     return "\n".join(prompt.asked) + "\n"
 
 
