@@ -12,6 +12,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -161,9 +162,12 @@ class Run:
         if self.folder.result.is_file():
             return self.folder.read(self.folder.result)
         started = time.perf_counter()
-        with self.folder.open_store() as store:
+        with self.folder.open_store() as store, ThreadPoolExecutor(max_workers=1) as beside:
             if not (self.folder.reward_model / FILE).is_file():
                 judge_all(self.folder, store, listener, lambda: warm_up(self.folder, store))
+                practised = beside.submit(practise, self.folder)
+                learned = learn_reward(self.folder, store)
+                practised.result()
             learned = learn_reward(self.folder, store)
             live = self.folder.settings.live
             cost = store.cost_usd() + (live.probe_usd if live else 0.0)
@@ -254,8 +258,8 @@ def warm_up(folder: RunFolder, store: Store) -> None:
     """Compiles what comes next. Programs depend on shapes, not on what a judge will answer."""
     guesses = [Preference(name, float(n % 2), 1.0) for n, name in enumerate(store.comparison_ids())]
     data = PreferenceData.gather(store.comparisons(), guesses)
-    model = fit(data, folder.task.reward, folder.settings.symmetric, folder.settings.seed).model
-    practise(folder, model)
+    fit(data, folder.task.reward, folder.settings.symmetric, folder.settings.seed)
+    practise(folder)
 
 
 def check_environment(task: Task, settings: Settings) -> None:

@@ -69,6 +69,7 @@ class RewardModel(eqx.Module):
         values = self.members(observations)
         return values.mean(0) - SPREAD_PENALTY * values.std(0)
 
+    @jax.jit
     def __call__(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
         """The reward that a learner gets: float32 (*batch,), zero mean and unit scale."""
         return (self.cautious(observations) - self.shift) / self.scale
@@ -98,14 +99,17 @@ class RewardModel(eqx.Module):
             RunError: There is none, or it is damaged.
         """
         form = read_description(folder / FILE)["form"]
-        like = _blank(tuple(form["inputs"]), form["members"], tuple(form["sizes"]))
+        like = cls.unfitted(tuple(form["inputs"]), form["members"], tuple(form["sizes"]))
         return load_tree(folder / FILE, like)
 
-
-def _blank(inputs: tuple[int, ...], members: int, sizes: tuple[int, ...]) -> RewardModel:
-    mean, centre = jnp.zeros(len(inputs)), jnp.zeros(members)
-    layers = init_layers(np.random.default_rng(0), (len(inputs), *sizes), members)
-    return RewardModel(layers, mean, mean, centre, jnp.zeros(()), jnp.zeros(()), inputs)
+    @classmethod
+    def unfitted(
+        cls, inputs: tuple[int, ...], members: int = MEMBERS, sizes: tuple[int, ...] = (*HIDDEN, 1)
+    ) -> RewardModel:
+        """A model that knows nothing, of the shape that `fit` gives: programs are the same."""
+        mean, centre, zero = jnp.zeros(len(inputs)), jnp.zeros(members), jnp.zeros(())
+        layers = init_layers(np.random.default_rng(0), (len(inputs), *sizes), members)
+        return cls(layers, mean, mean, centre, zero, zero, inputs)
 
 
 @eqx.filter_jit

@@ -26,7 +26,7 @@ from volition.errors import Interrupted
 from volition.learners.base import RewardFunction, Transitions
 from volition.learners.sac import SAC, Policy, SACSettings, SACState
 from volition.progress import Listener, Progress
-from volition.reward import RewardModel
+from volition.reward import RewardModel, check_inputs
 from volition.rollout import Rollout, Step
 from volition.run_folder import RunFolder, Settings
 from volition.task import Task
@@ -128,13 +128,18 @@ def learn_policy(
     return history
 
 
-def practise(folder: RunFolder, model: RewardModel) -> None:
-    """Compiles the learner's programs by learning for a moment; nothing of it is kept."""
-    settings = folder.settings
-    with closing(Rollout(folder.task.environment, settings.envs)) as rollout:
-        learner = make_learner(rollout, folder.task, settings)
+def practise(folder: RunFolder) -> None:
+    """Gets the programs of learning and of evaluation ready by using them; nothing of it is kept.
+
+    They depend on shapes alone, so a reward model that knows nothing will do.
+    """
+    settings, task = folder.settings, folder.task
+    with closing(Rollout(task.environment, settings.envs)) as rollout:
+        learner = make_learner(rollout, task, settings)
+        model = RewardModel.unfitted(check_inputs(task.reward, learner.observation_dim))
         position = learner.start(settings.seed, settings.steps)
-        run_session(rollout, learner, StateReward(model), position, (0, 0), 2)
+        (state, _), _, _ = run_session(rollout, learner, StateReward(model), position, (0, 0), 2)
+    learner.policy(state)(np.zeros((settings.episodes, learner.observation_dim), np.float32))
 
 
 def save_policy(folder: RunFolder) -> None:
@@ -222,7 +227,7 @@ def _over_replay(model: RewardModel, state: SACState) -> RewardModel:
 def _returns(model: RewardModel, steps: list[Step]) -> Measured:
     """Mean returns of the episodes that ended; NaN where none did."""
     reached = np.stack([step.transitions.next_observation for step in steps])
-    rewards = np.asarray(_rewards(model, jnp.asarray(reached)))  # (steps, envs)
+    rewards = np.asarray(model(jnp.asarray(reached)))  # (steps, envs)
     learned, true = [], []
     running = np.zeros(rewards.shape[1])
     for step, reward in zip(steps, rewards, strict=True):
@@ -234,11 +239,6 @@ def _returns(model: RewardModel, steps: list[Step]) -> Measured:
         "learned_return": float(np.mean(learned)) if learned else float("nan"),
         "true_return": float(np.mean(true)) if true else float("nan"),
     }
-
-
-@jax.jit
-def _rewards(model: RewardModel, observations: jax.Array) -> jax.Array:
-    return model(observations)
 
 
 @contextmanager

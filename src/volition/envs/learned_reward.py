@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, SupportsFloat
 
 import gymnasium
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,7 +19,7 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: gymnasium.Env[Any, Any], reward_model: RewardModel) -> None:
         super().__init__(env)
-        self._reward = jax.jit(reward_model.__call__)
+        self._reward = reward_model
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, true_reward, terminated, truncated, info = self.env.step(action)
