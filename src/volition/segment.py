@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +27,29 @@ def content_id(*parts: bytes) -> str:
             digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()[:ID_LENGTH]
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """Pixels, uint8 (height, width, 3), as a PNG file (ISO/IEC 15948).
+
+    Every row is written as its difference from the one above, and only runs are compressed, since
+    drawings are flat. Pillow tries every filter on every row, which takes three times as long, and
+    encoding is what a client of a judge does most.
+    """
+    height, width, _ = pixels.shape
+    rows = pixels.reshape(height, -1)
+    filtered = np.empty((height, 1 + 3 * width), np.uint8)
+    filtered[:, 0] = 2  # the filter "up"
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits each of RGB
+    chunks = ((b"IHDR", header), (b"IDAT", deflate.compress(filtered.tobytes()) + deflate.flush()),
+              (b"IEND", b""))  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
 
 
 @dataclass(frozen=True, eq=False)

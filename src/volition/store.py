@@ -32,7 +32,7 @@ from volition.judgment import (
     Verdict,
     derive_preferences,
 )
-from volition.segment import Comparison, Frame, Segment, content_id
+from volition.segment import Comparison, Frame, Segment, content_id, encode_png
 
 DATABASE = "judgments.sqlite"
 FRAMES = "frames"
@@ -604,5 +604,5 @@ def write_frame(frame: Frame, path: Path) -> None:
     if path.exists():
         return
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    Image.fromarray(frame.pixels).save(partial, format="png", compress_level=1)
+    partial.write_bytes(encode_png(frame.pixels))
     partial.replace(path)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from conftest import comparison, segment
 from volition.goal import Goal
@@ -21,13 +23,22 @@ from volition.judgment import (
     derive_preferences,
     undo_order,
 )
-from volition.segment import Comparison, Frame, Segment
+from volition.segment import Comparison, Frame, Segment, encode_png
 
 probabilities = st.floats(0, 1)
 
 
 def judgment(comparison_id: str, p: float, order: Order, number: int) -> Judgment:
     return Judgment(comparison_id, "judge", order, Verdict(p), Reply(str(number), ""))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 256), st.integers(0, 99))
+def test_a_png_holds_every_pixel(height: int, width: int, colours: int, seed: int) -> None:
+    pixels = np.random.default_rng(seed).integers(colours, size=(height, width, 3), dtype=np.uint8)
+    with Image.open(io.BytesIO(encode_png(pixels))) as image:
+        image.verify()
+    with Image.open(io.BytesIO(encode_png(pixels))) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
 def test_a_frame_is_named_by_its_pixels() -> None:

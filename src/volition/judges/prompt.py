@@ -10,7 +10,6 @@ the prompt says so, and no reader below accepts anything but a letter in its pla
 from __future__ import annotations
 
 import base64
-import io
 import json
 import math
 import re
@@ -24,7 +23,7 @@ from PIL import Image
 
 from volition.judges.base import Question
 from volition.judgment import Failure, Verdict
-from volition.segment import Frame, Segment
+from volition.segment import Frame, Segment, encode_png
 from volition.sheets import (
     LONGEST_EDGE,
     MOST_PATCHES,
@@ -81,9 +80,7 @@ class Picture:
     @cached_property
     def png(self) -> bytes:
         """A PNG file; lossless, so that what is stored is what was seen."""
-        file = io.BytesIO()
-        Image.fromarray(self.frame.pixels).save(file, format="png", compress_level=1)
-        return file.getvalue()
+        return encode_png(self.frame.pixels)
 
     @cached_property
     def base64(self) -> str:
