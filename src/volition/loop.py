@@ -166,7 +166,7 @@ class Run:
             if not (self.folder.reward_model / FILE).is_file():
                 judge_all(self.folder, store, listener, lambda: warm_up(self.folder, store))
                 practised = beside.submit(practise, self.folder)
-                learned = learn_reward(self.folder, store)
+                learn_reward(self.folder, store)
                 practised.result()
             learned = learn_reward(self.folder, store)
             live = self.folder.settings.live

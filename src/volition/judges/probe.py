@@ -63,34 +63,36 @@ def choose(judges: Sequence[LiveJudge], options: JudgeOptions) -> LiveJudge:
             return replace(judge, capability=known_already)
     if not options.probe:
         return wanted[0]
-    for judge in wanted:
-        _check_affordable(judge, options.max_usd)
+    if options.max_usd is not None:
+        _check_affordable(wanted, options.max_usd)
     judge, capability = _wait_for(_first_that_can(wanted))
     memory.parent.mkdir(parents=True, exist_ok=True)
     write_whole(memory, json.dumps(asdict(capability)))
     return replace(judge, capability=capability)
 
 
-def _check_affordable(judge: LiveJudge, max_usd: float | None) -> None:
-    """That trying a judge, as often as it may take, stays within a limit.
+def _check_affordable(judges: Sequence[LiveJudge], max_usd: float) -> None:
+    """That trying every one of a model's wires stays within a limit.
 
     Raises:
         InputError: It might not, or nobody knows.
     """
-    if max_usd is None:
-        return
-    tried = replace(judge, brief=GOAL)
-    costs = [tried.estimate([question]).cost_usd for question in (*_questions(), _questions()[0])]
-    if None in costs:
-        raise InputError(
-            f"the price of {judge.name} is not known, so that --max-usd cannot be kept: give "
-            "--price-in and --price-out, in dollars per million tokens"
-        )
-    most = sum(cost for cost in costs if cost is not None)
+    asked = (*_questions(), _questions()[0])
+    most, name = 0.0, judges[0].name
+    for judge in judges:
+        tried = replace(judge, brief=GOAL)
+        for question in asked:
+            cost = tried.estimate([question]).cost_usd
+            if cost is None:
+                raise InputError(
+                    f"the price of {name} is not known, so that --max-usd cannot be kept: give "
+                    "--price-in and --price-out, in dollars per million tokens"
+                )
+            most += cost
     if most > max_usd:
         raise InputError(
-            f"trying {judge.name} on {len(costs)} small questions first may cost ${most:.4f}, more "
-            f"than --max-usd {max_usd:g}: raise it"
+            f"trying {name} first, on {len(asked)} small questions in each way of asking it, may "
+            f"cost ${most:.4f}, more than --max-usd {max_usd:g}: raise it"
         )
 
 
@@ -102,10 +104,11 @@ def _wait_for(work: Coroutine[object, object, Result]) -> Result:
 
 async def _first_that_can(judges: Sequence[LiveJudge]) -> tuple[LiveJudge, Capability]:
     notes: list[str] = []
+    paid: list[float] = []  # for wires that cannot be used as well
     for judge in judges:
         tried = replace(judge, brief=GOAL)
         try:
-            deterministic, cost = await _examine(tried)
+            deterministic = await _examine(tried, paid)
         except Unfit as reason:
             notes.append(f"{judge.wire.name}: {reason}")
             continue
@@ -113,7 +116,7 @@ async def _first_that_can(judges: Sequence[LiveJudge]) -> tuple[LiveJudge, Capab
             await tried.close()
         price_known = tried.estimate(_questions()[:1]).cost_usd is not None
         return judge, Capability(
-            judge.identity.id, judge.wire.soft, deterministic, price_known, cost,
+            judge.identity.id, judge.wire.soft, deterministic, price_known, sum(paid),
             tuple(dict.fromkeys(notes)), time.time(),
         )  # fmt: skip
     said = "\n  ".join(dict.fromkeys(notes))
@@ -134,13 +137,13 @@ def check(name: str, judge: Judge) -> None:
         JudgeUnavailable: It does not.
     """
     try:
-        _wait_for(_examine(judge))
+        _wait_for(_examine(judge, []))
     except Unfit as reason:
         raise JudgeUnavailable(f"{name} cannot judge: {reason}") from None
 
 
-async def _examine(judge: Judge) -> tuple[bool, float]:
-    """Whether the same question has the same answer, and what finding out did cost.
+async def _examine(judge: Judge, paid: list[float]) -> bool:
+    """Whether the same question has the same answer; what finding out costs is added to `paid`.
 
     Raises:
         Unfit: This wire cannot be used.
@@ -149,11 +152,11 @@ async def _examine(judge: Judge) -> tuple[bool, float]:
     questions = _questions()
     packed = judge.per_request >= len(questions)
     batches = [questions] if packed else [[question] for question in questions]
-    first, cost = await _put(judge, batches[0])
-    rest = await asyncio.gather(*(_put(judge, batch) for batch in (*batches[1:], batches[0])))
-    *others, again = [outcomes for outcomes, _ in rest]
+    first = await _put(judge, batches[0], paid)
+    rest = (_put(judge, batch, paid) for batch in (*batches[1:], batches[0]))
+    *others, again = await asyncio.gather(*rest)
     _check_told_apart(questions, [p for answered in (first, *others) for p in answered])
-    return first == again, cost + sum(more for _, more in rest)
+    return first == again
 
 
 def _check_told_apart(questions: Sequence[Question], answers: Sequence[float]) -> None:
@@ -180,15 +183,15 @@ def _check_told_apart(questions: Sequence[Question], answers: Sequence[float]) -
     )
 
 
-async def _put(judge: Judge, questions: Sequence[Question]) -> tuple[list[float], float]:
-    """The probability that the one shown first is better, for each question; and the cost."""
+async def _put(judge: Judge, questions: Sequence[Question], paid: list[float]) -> list[float]:
+    """The probability that the one shown first is better, for each question."""
     reply = await _ask_patiently(judge, questions)
+    paid.append(reply.cost_usd)
     outcomes = judge.read(reply, questions)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures:
         raise Unfit(f"{failures[0].kind}: {failures[0].message}")
-    answers = [outcome.p_shown_first for outcome in outcomes if isinstance(outcome, Verdict)]
-    return answers, reply.cost_usd
+    return [outcome.p_shown_first for outcome in outcomes if isinstance(outcome, Verdict)]
 
 
 async def _ask_patiently(judge: Judge, questions: Sequence[Question]) -> Reply:
