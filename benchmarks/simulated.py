@@ -27,7 +27,7 @@ from volition.task import JudgeView
 MEASURED = {0.01: 0.50, 0.025: 0.54, 0.05: 0.63, 0.10: 0.76, 0.15: 0.88, 0.25: 0.92, 0.375: 0.98,
             1.0: 0.998}  # fmt: skip
 TOLERANCE = 0.06
-OPTIONS = JudgeOptions(Goal("upright"), JudgeView(), env_id="Pendulum-v1")
+OPTIONS = JudgeOptions(Goal("upright"), JudgeView(), task="pendulum")
 BLANK = Frame(np.zeros((1, 1, 3), np.uint8))  # a simulated judge does not look
 
 

@@ -39,7 +39,7 @@ def make_judge(task: Task, live: LiveSettings, probe: bool = True) -> Judge:
         if live.price_in is not None and live.price_out is not None:
             price = Price(live.price_in, live.price_out)
         options = JudgeOptions(
-            task.stated_goal(), task.view, env_id=task.environment.id, base_url=live.base_url,
+            task.stated_goal(), task.view, task=task.name, base_url=live.base_url,
             price=price, explain=live.explain, per_request=live.per_request, samples=live.samples,
             probe=probe, known_id=live.judge_id, max_usd=live.max_usd,
         )  # fmt: skip

@@ -93,7 +93,7 @@ def make(
     monkeypatch.setenv("XDG_CACHE_HOME", str(remembered))
     task = Task.find("pendulum")
     usual = JudgeOptions(
-        task.stated_goal(), task.view, env_id=task.environment.id, wire=case.wire,
+        task.stated_goal(), task.view, task=task.name, wire=case.wire,
         base_url=case.address(server) if case.address else None, price=Price(1.0, 2.0),
     )  # fmt: skip
     return lambda **differing: judge_named(case.name, replace(usual, **differing))

@@ -555,7 +555,7 @@ def test_reusing_where_there_is_nothing_to_reuse_is_an_error(folder: Path, tmp_p
 
 # Names ------------------------------------------------------------------------------------------
 
-OPTIONS = JudgeOptions(GOAL, JudgeView(), env_id="Pendulum-v1")
+OPTIONS = JudgeOptions(GOAL, JudgeView(), task="pendulum")
 
 
 @pytest.mark.parametrize("name", ["gpt", "nobody:x", "openai:", ":x", "simulated:clever",
@@ -565,8 +565,8 @@ def test_a_judge_that_does_not_exist_is_named_with_those_that_do(name: str) -> N
         judge_named(name, OPTIONS)
 
 
-def test_a_simulated_judge_says_so_and_needs_an_environment_it_knows() -> None:
+def test_a_simulated_judge_says_so_and_needs_a_task_it_knows() -> None:
     for variant in ("exact", "noisy", "refusing:0.5"):
         assert judge_named(f"simulated:{variant}", OPTIONS).identity.simulated
-    with pytest.raises(InputError, match="Pendulum-v1 only"):
-        judge_named("simulated:exact", replace(OPTIONS, env_id="CartPole-v1"))
+    with pytest.raises(InputError, match="not of nobody-knows"):
+        judge_named("simulated:exact", replace(OPTIONS, task="nobody-knows"))

@@ -15,7 +15,7 @@ from volition.judgment import Failure, Order, Verdict
 from volition.segment import Comparison, Frame, Segment
 from volition.task import JudgeView
 
-OPTIONS = JudgeOptions(Goal("upright"), JudgeView(), env_id="Pendulum-v1")
+OPTIONS = JudgeOptions(Goal("upright"), JudgeView(), task="pendulum")
 BLANK = Frame(np.zeros((1, 1, 3), np.uint8))
 
 

@@ -37,7 +37,7 @@ class JudgeOptions:
     Attributes:
         goal: Put to the judge with every question, its pictures as files.
         view: How the judge is shown a comparison.
-        env_id: The environment; only a simulated judge, which knows what is true, looks at it.
+        task: The task's name; only a simulated judge, which knows what is true, looks at it.
         base_url: Where to ask, in place of the provider's own address.
         price: In place of the published price.
         explain: Whether the judge also says why.
@@ -53,7 +53,7 @@ class JudgeOptions:
 
     goal: Goal
     view: JudgeView
-    env_id: str = ""
+    task: str = ""
     base_url: str | None = None
     price: Price | None = None
     explain: bool = False

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,7 +26,8 @@ import numpy.typing as npt
 from volition.errors import InputError
 from volition.judges.base import Estimate, JudgeOptions, Question
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
-from volition.segment import Observations, Segment, content_id
+from volition.segment import Segment, content_id
+from volition.truth import truth_of
 
 PER_REQUEST = 12
 DEFAULT_SHARE = 0.2
@@ -38,25 +39,6 @@ OUTCOMES: dict[str, Verdict | Failure] = {
     "second": Verdict(0.0),
     "tie": Verdict(0.5),
     "refused": Failure("refused", "I would rather not say."),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """What is true of the bundled task in an environment.
-
-    Attributes:
-        potential: How well an observation (obs_dim,) represents the goal, from 0 to 1.
-        seen: The observation entries that a frame shows.
-    """
-
-    potential: Callable[[Observations], float]
-    seen: tuple[int, ...]
-
-
-TRUTHS = {
-    # the height of the rod's end; a frame shows the angle
-    "Pendulum-v1": Truth(lambda observed: (1 + float(observed[0])) / 2, (0, 1)),
 }
 
 
@@ -120,19 +102,19 @@ class SimulatedJudge:
     Attributes:
         variant: One of `VARIANTS`.
         number: How often it is wrong, or refuses; of a judge by an error model, which one it is.
-        env_id: Whose truth it knows.
+        task: The bundled task whose truth it knows.
     """
 
     variant: str
     number: float
-    env_id: str
+    task: str
 
     per_request = PER_REQUEST
 
     @property
     def identity(self) -> JudgeIdentity:
         named = "share" if self.variant in ("exact", *WITH_SHARE) else "number"
-        settings = {"environment": self.env_id, named: str(self.number)}
+        settings = {"task": self.task, named: str(self.number)}
         return JudgeIdentity(f"simulated:{self.variant}", simulated=True, settings=settings)
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:
@@ -189,7 +171,7 @@ class SimulatedJudge:
         """How this judge sees, and how many standard deviations it is biased to the first."""
         seed = int.from_bytes(f"{self.variant} {self.number}".encode(), "little")
         rng = np.random.default_rng(seed)
-        return Warp.draw(rng, len(TRUTHS[self.env_id].seen)), float(rng.normal())
+        return Warp.draw(rng, len(truth_of(self.task).seen)), float(rng.normal())
 
     def _random(self, question: Question, *about: object) -> float:
         """A number in [0, 1) that belongs to this judge, the comparison and what else is given."""
@@ -197,11 +179,10 @@ class SimulatedJudge:
         return random.Random(" ".join(key)).random()
 
     def _potential(self, segment: Segment) -> float:
-        potential = TRUTHS[self.env_id].potential
-        return float(np.mean([potential(observed) for observed in segment.observations]))
+        return truth_of(self.task).potential(segment.observations)
 
     def _warped(self, segment: Segment) -> float:
-        warp, seen = self._eye[0], list(TRUTHS[self.env_id].seen)
+        warp, seen = self._eye[0], list(truth_of(self.task).seen)
         return float(np.mean([warp(observed[seen]) for observed in segment.observations]))
 
 
@@ -233,9 +214,5 @@ def make(model: str, options: JudgeOptions) -> SimulatedJudge:
             "like with a probability after it, such as simulated:noisy:0.3, or with a number, such "
             "as simulated:strong:7"
         )
-    if options.env_id not in TRUTHS:
-        raise InputError(
-            f"a simulated judge knows what is true in {', '.join(TRUTHS)} only, "
-            f"not in {options.env_id}"
-        )
-    return SimulatedJudge(variant, number, options.env_id)
+    truth_of(options.task)
+    return SimulatedJudge(variant, number, options.task)
