@@ -33,7 +33,9 @@ class Truth:
     measures: Mapping[str, Callable[[Observations], float]] = field(default_factory=dict)
 
 
-def of_state(potential: Callable[[Observations], npt.NDArray[Any]]) -> Callable[[Observations], float]:
+def of_state(
+    potential: Callable[[Observations], npt.NDArray[Any]],
+) -> Callable[[Observations], float]:
     """The potential of a segment by its states' (T, obs_dim) to (T,): their mean."""
     return lambda observations: float(np.mean(potential(observations)))
 
