@@ -34,10 +34,10 @@ from volition.envs.scene import open_scene
 from volition.judges.base import Question
 from volition.judges.prompt import Brief, Picture, Prompt, ask_for_json, compose
 from volition.judgment import Order
+from volition.pictures import read_frame
 from volition.querying import coverage_pairs, eye
 from volition.run_folder import current_versions
 from volition.segment import Comparison
-from volition.store import read_frame
 from volition.task import Task
 
 PIECE = re.compile(r"[A-Za-z]+|\d{1,3}|[^A-Za-z\d\s]+")

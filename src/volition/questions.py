@@ -28,9 +28,10 @@ from PIL import Image
 from volition.answers import COLUMNS
 from volition.errors import InputError
 from volition.goal import Goal
+from volition.pictures import read_frame, write_frame
 from volition.segment import Segment
 from volition.sheets import NumberedPair, draw_sheets
-from volition.store import FRAMES, read_frame, write_frame
+from volition.store import FRAMES
 from volition.task import BUNDLED, Task
 
 if TYPE_CHECKING:

@@ -1,14 +1,14 @@
 """The store of a run's judgments: an append-only SQLite file beside a folder of PNG frames.
 
-This is the only module that speaks SQL. Rows are named by the hash of their content, inserted if
-they are new and otherwise left alone; triggers refuse every change and deletion. A frame's PNG is
-on disk before any row names it, and a judgment is on disk before anybody uses it.
+This and the schema beside it are the only modules that speak SQL. Rows are named by the hash of
+their content, inserted if they are new and otherwise left alone; triggers refuse every change and
+deletion. A frame's PNG is on disk before any row names it, and a judgment is on disk before anybody
+uses it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image
 
 from volition.errors import StoreError
 from volition.goal import Goal
@@ -32,96 +31,12 @@ from volition.judgment import (
     Verdict,
     derive_preferences,
 )
-from volition.segment import Comparison, Frame, Segment, content_id, encode_png
+from volition.pictures import read_frame, write_frame
+from volition.segment import Comparison, Frame, Segment, content_id
+from volition.store_schema import migrate
 
 DATABASE = "judgments.sqlite"
 FRAMES = "frames"
-
-MIGRATIONS = (
-    # 1: goals, what was seen, who judged, what came back, what it meant
-    """
-    CREATE TABLE frames (id TEXT PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL)
-        STRICT;
-    CREATE TABLE goals (id TEXT PRIMARY KEY, text TEXT NOT NULL, principles TEXT NOT NULL)
-        STRICT;
-    CREATE TABLE goal_pictures (
-        goal_id TEXT NOT NULL REFERENCES goals (id),
-        position INTEGER NOT NULL,
-        frame_id TEXT NOT NULL REFERENCES frames (id),
-        counterexample INTEGER NOT NULL CHECK (counterexample IN (0, 1)),
-        PRIMARY KEY (goal_id, position)) STRICT;
-    CREATE TABLE segments (
-        id TEXT PRIMARY KEY, shape TEXT NOT NULL, observations BLOB NOT NULL, state TEXT NOT NULL)
-        STRICT;
-    CREATE TABLE segment_frames (
-        segment_id TEXT NOT NULL REFERENCES segments (id),
-        position INTEGER NOT NULL,
-        frame_id TEXT NOT NULL REFERENCES frames (id),
-        PRIMARY KEY (segment_id, position)) STRICT;
-    CREATE TABLE comparisons (
-        id TEXT PRIMARY KEY,
-        goal_id TEXT NOT NULL REFERENCES goals (id),
-        first_id TEXT NOT NULL REFERENCES segments (id),
-        second_id TEXT NOT NULL REFERENCES segments (id),
-        CHECK (first_id < second_id)) STRICT;
-    CREATE TABLE judges (
-        id TEXT PRIMARY KEY, name TEXT NOT NULL,
-        simulated INTEGER NOT NULL CHECK (simulated IN (0, 1)), settings TEXT NOT NULL) STRICT;
-    CREATE TABLE replies (
-        id TEXT PRIMARY KEY,
-        judge_id TEXT NOT NULL REFERENCES judges (id),
-        raw TEXT NOT NULL,
-        prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
-        cost_usd REAL NOT NULL CHECK (cost_usd >= 0), latency_s REAL NOT NULL,
-        stored_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))) STRICT;
-    CREATE TABLE judgments (
-        sequence INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
-        reply_id TEXT NOT NULL REFERENCES replies (id),
-        comparison_id TEXT NOT NULL REFERENCES comparisons (id),
-        presentation TEXT NOT NULL CHECK (presentation IN ('forward', 'swapped')),
-        p_shown_first REAL CHECK (p_shown_first BETWEEN 0 AND 1),
-        failure_kind TEXT, failure_message TEXT,
-        CHECK ((p_shown_first IS NULL) <> (failure_kind IS NULL))) STRICT;
-    CREATE INDEX judgments_by_comparison ON judgments (comparison_id);
-    """,
-    # 2: live judging: each request before it is sent, under which principle, and why
-    """
-    CREATE TABLE requests (
-        id TEXT PRIMARY KEY,
-        judge_id TEXT NOT NULL REFERENCES judges (id),
-        questions TEXT NOT NULL,
-        reserved_usd REAL NOT NULL CHECK (reserved_usd >= 0),
-        stored_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ'))) STRICT;
-    ALTER TABLE replies ADD COLUMN request_id TEXT REFERENCES requests (id);
-    ALTER TABLE replies ADD COLUMN reused_from TEXT;
-    ALTER TABLE judgments ADD COLUMN principle TEXT;
-    ALTER TABLE judgments ADD COLUMN explanation TEXT;
-    CREATE UNIQUE INDEX replies_by_request ON replies (request_id);
-    CREATE INDEX judgments_by_reply ON judgments (reply_id);
-    """,
-)
-TABLES = (
-    "frames",
-    "goals",
-    "goal_pictures",
-    "segments",
-    "segment_frames",
-    "comparisons",
-    "judges",
-    "requests",
-    "replies",
-    "judgments",
-)
-
-
-def append_only(table: str) -> str:
-    """Triggers that refuse to change or delete a row of `table`."""
-    return "".join(
-        f"CREATE TRIGGER IF NOT EXISTS {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;"
-        for verb in ("UPDATE", "DELETE")
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +104,7 @@ class Store:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
-            _migrate(connection)
+            migrate(connection)
         except sqlite3.Error as error:
             raise StoreError(
                 f"{path} cannot be read as a database ({error}). Restore the file from a copy; "
@@ -560,20 +475,6 @@ class Store:
             raise
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
-        raise sqlite3.DatabaseError(
-            f"it is of form {version}, and this version of Volition knows {len(MIGRATIONS)}"
-        )
-    if version < len(MIGRATIONS):
-        scripts = "".join(MIGRATIONS[version:])
-        triggers = "".join(append_only(table) for table in TABLES)
-        connection.executescript(
-            f"BEGIN; {scripts} {triggers} PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;"
-        )
-
-
 def live_reply_id(request_id: str, raw: str) -> str:
     """Names a reply to a stored request: two requests never share a reply."""
     return content_id(request_id.encode(), raw.encode())
@@ -582,27 +483,3 @@ def live_reply_id(request_id: str, raw: str) -> str:
 def _goal_id(text: str, principles: Iterable[str], pictures: Iterable[tuple[str, int]]) -> str:
     described = [text, list(principles), [list(picture) for picture in pictures]]
     return content_id(json.dumps(described).encode())
-
-
-def read_frame(path: Path) -> Frame:
-    """A picture file as a frame.
-
-    Raises:
-        StoreError: There is no such file, or it is not a picture.
-    """
-    try:
-        with Image.open(path) as image:
-            return Frame(np.asarray(image.convert("RGB")))
-    except FileNotFoundError:
-        raise StoreError(f"{path}: the picture is missing") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise StoreError(f"{path} is not a picture that can be read: {error}") from error
-
-
-def write_frame(frame: Frame, path: Path) -> None:
-    """Writes a frame as PNG, whole or not at all; a file that is there already is kept."""
-    if path.exists():
-        return
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(encode_png(frame.pixels))
-    partial.replace(path)

@@ -23,12 +23,12 @@ from volition.judges.connection import Provider
 from volition.judges.recorded import read_recording
 from volition.judgment import derive_preferences
 from volition.loop import Run, train
+from volition.pictures import read_frame
 from volition.querying import coverage_pairs, distinguishable, eye
 from volition.questions import Asked, write_questions
 from volition.run_folder import RunFolder
 from volition.segment import Segment
 from volition.sheets import choose_layout
-from volition.store import read_frame
 from volition.task import Task
 from volition.training import POLICY_FILE
 from volition.verification import verify

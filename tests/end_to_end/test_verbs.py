@@ -15,7 +15,7 @@ import pytest
 
 from volition import LearnedReward, cli
 from volition.loop import Run
-from volition.store import read_frame
+from volition.pictures import read_frame
 from volition.task import BUNDLED
 
 

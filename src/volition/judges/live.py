@@ -22,8 +22,8 @@ from volition.judges.connection import Endpoint, ask_error, http_client
 from volition.judges.pricing import cost_usd
 from volition.judges.prompt import Brief, Prompt
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
+from volition.pictures import read_frame
 from volition.segment import content_id
-from volition.store import read_frame
 
 if TYPE_CHECKING:
     import httpx2

@@ -21,8 +21,8 @@ from typing import Any
 
 from volition.errors import InputError, StoreError
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
+from volition.pictures import read_frame
 from volition.segment import ID_LENGTH, Comparison, Frame, Segment, content_id
-from volition.store import read_frame
 from volition.task import JudgeView, Scene
 
 JUDGMENTS_FILE = "judgments.jsonl"
