@@ -35,8 +35,9 @@ from volition.judges.base import Question
 from volition.judges.prompt import Brief, Picture, Prompt, ask_for_json, compose
 from volition.judgment import Order
 from volition.pictures import read_frame
-from volition.querying import coverage_pairs, eye
+from volition.querying import coverage_pairs
 from volition.run_folder import current_versions
+from volition.seeing import eye
 from volition.segment import Comparison
 from volition.task import Task
 

@@ -58,6 +58,12 @@ def judged(first: float, second: float, verdict: str) -> dict[str, Any]:
     }
 
 
+def swing(start: float, steps: int = 6, speed: float = 2.0) -> dict[str, Any]:
+    """A side of a line of judgments.jsonl: a pendulum that turns at one speed."""
+    thetas = start + 0.05 * speed * np.arange(steps)
+    return {"states": [{"theta": float(theta), "theta_dot": speed} for theta in thetas]}
+
+
 def angles(count: int, seed: int = 0) -> list[tuple[float, float]]:
     """Pairs of angles, uniform."""
     pairs = np.random.default_rng(seed).uniform(-np.pi, np.pi, (count, 2))
@@ -69,6 +75,16 @@ def segment(value: float, shade: int | None = None) -> Segment:
     grey = int(abs(value) * 20) % 256 if shade is None else shade
     frame = Frame(np.full((8, 8, 3), grey, np.uint8))
     return Segment(np.array([[value]], np.float32), (frame,))
+
+
+def clip(value: float, steps: int = 5, frames: int = 3) -> Segment:
+    """A clip of one observation that rises, each of its frames a shade lighter."""
+    shades = (int(abs(value) * 20 + 3 * number) % 256 for number in range(frames))
+    return Segment(
+        np.linspace(value, value + 0.5, steps, dtype=np.float32)[:, None],
+        tuple(Frame(np.full((8, 8, 3), shade, np.uint8)) for shade in shades),
+        tuple({"height": value + step / 3} for step in range(steps)),
+    )
 
 
 def comparison(one: float, other: float, goal_id: str = "goal") -> Comparison:

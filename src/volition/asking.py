@@ -16,7 +16,7 @@ from volition.envs.scene import open_scene
 from volition.errors import InputError, JudgeUnavailable, RunError
 from volition.judges.recorded import JUDGMENTS_FILE, read_recording
 from volition.judgment import Failure, Verdict
-from volition.querying import DECIMALS, coverage_pairs, distinguishable, doubtful_pairs, eye
+from volition.querying import DECIMALS, coverage_pairs, distinguishable, doubtful_pairs
 from volition.questions import (
     ASKED_FILE,
     BATCHES,
@@ -30,6 +30,7 @@ from volition.questions import (
     write_questions,
 )
 from volition.run_folder import CONFIG, RunFolder
+from volition.seeing import eye
 from volition.segment import Comparison, Observations, Segment
 from volition.task import Task
 

@@ -18,8 +18,9 @@ from volition.judging import Judging, Prediction, predict, reuse
 from volition.judgment import Failure
 from volition.limits import Limits
 from volition.progress import Listener, Progress
-from volition.querying import BoundedScene, coverage_pairs, eye
+from volition.querying import BoundedScene, coverage_pairs
 from volition.run_folder import LiveSettings, RunFolder
+from volition.seeing import eye
 from volition.segment import Comparison
 from volition.store import Store
 from volition.task import Task

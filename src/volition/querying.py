@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from itertools import islice
 from typing import Protocol
 
@@ -11,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.errors import InputError
-from volition.segment import Frame, Segment, State
-from volition.task import JudgeView, Scene
+from volition.segment import Frame, State
+from volition.task import Scene
 
 Floats = npt.NDArray[np.floating]
 
@@ -34,17 +33,6 @@ class BoundedScene(Scene, Protocol):
     def ranges(self) -> Mapping[str, tuple[float, float]]:
         """Lowest and highest value of every field, in the order of the fields."""
         ...
-
-
-def eye(scene: Scene, view: JudgeView) -> Callable[[State], Segment]:
-    """What is seen of a state. Each is drawn once, since drawing is what takes time here."""
-
-    @cache
-    def seen(values: tuple[float, ...]) -> Segment:
-        state = dict(zip(scene.fields, values, strict=True))
-        return Segment(scene.observe(state)[None], (view.frame(scene.draw(state)),), state)
-
-    return lambda state: seen(tuple(state[field] for field in scene.fields))
 
 
 def coverage_pairs(

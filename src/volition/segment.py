@@ -6,7 +6,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,16 @@ def content_id(*parts: bytes) -> str:
             digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()[:ID_LENGTH]
+
+
+def spaced(steps: int, count: int) -> tuple[int, ...]:
+    """`count` of that many steps, counted from 0: evenly spaced, the first and the last included.
+
+    One alone is the last.
+    """
+    if count == 1:
+        return (steps - 1,)
+    return tuple(round(place * (steps - 1) / (count - 1)) for place in range(count))
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -86,14 +96,15 @@ class Segment:
 
     Attributes:
         observations: float32 (T, ...), what the reward model and the policy see. T = 1 is a state.
-        frames: What the judge sees: one frame for a state, a storyboard for a clip.
-        state: The environment's own state where it is known (radians, metres and so on, as the
-            environment defines them), so that the frame can be drawn again.
+        frames: What the judge sees: one frame for a state, a storyboard for a clip. They are spaced
+            evenly over the steps, the first and the last among them.
+        states: The environment's own state at every step, where it is known (radians, metres and so
+            on, as the environment defines them), so that the frames can be drawn again.
     """
 
     observations: Observations
     frames: tuple[Frame, ...]
-    state: State = field(default_factory=dict)
+    states: tuple[State, ...] = ()
 
     def __post_init__(self) -> None:
         if self.observations.dtype != np.float32 or self.observations.ndim < 2:
@@ -105,6 +116,21 @@ class Segment:
             raise ValueError(f"a segment's observations are not finite: {self.observations}")
         if not self.frames:
             raise ValueError("a segment has no frame: a judge could not see it")
+        steps = len(self.observations)
+        if len(self.frames) > steps:
+            raise ValueError(f"a segment of {steps} steps is shown in {len(self.frames)} frames")
+        if len(self.states) not in (0, steps):
+            raise ValueError(f"a segment of {steps} steps has {len(self.states)} states")
+
+    @property
+    def state(self) -> State:
+        """The environment's own state, of a segment that is one state; empty where unknown."""
+        return self.states[0] if len(self.states) == 1 else {}
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The steps, from 0, that its frames show."""
+        return spaced(len(self.observations), len(self.frames))
 
     @cached_property
     def id(self) -> str:

@@ -162,10 +162,11 @@ class Store:
         with self._transaction() as sql:
             self._add_frames(sql, [f for s in segments.values() for f in s.frames])
             sql.executemany(
-                "INSERT OR IGNORE INTO segments VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO segments (id, shape, observations, states) "
+                "VALUES (?, ?, ?, ?)",
                 [
                     (s.id, json.dumps(s.observations.shape), s.observations.tobytes(),
-                     json.dumps(dict(s.state)))
+                     json.dumps([dict(state) for state in s.states]))
                     for s in segments.values()
                 ],
             )  # fmt: skip
@@ -283,9 +284,11 @@ class Store:
             segment_id: Segment(
                 np.frombuffer(blob, np.float32).reshape(json.loads(shape)),
                 tuple(frames[i] for i in frame_ids[segment_id]),
-                json.loads(state),
+                tuple(json.loads(states)),
             )
-            for segment_id, shape, blob, state in self._read("SELECT * FROM segments ORDER BY id")
+            for segment_id, shape, blob, states in self._read(
+                "SELECT id, shape, observations, states FROM segments ORDER BY id"
+            )
         }
 
     def comparisons(self) -> dict[str, Comparison]:

@@ -70,6 +70,13 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX replies_by_request ON replies (request_id);
     CREATE INDEX judgments_by_reply ON judgments (reply_id);
     """,
+    # 3: clips: the environment's state at every step. The numbers stay as they were written.
+    """
+    DROP TRIGGER IF EXISTS segments_no_update;
+    ALTER TABLE segments ADD COLUMN states TEXT NOT NULL DEFAULT '[]';
+    UPDATE segments SET states = '[' || state || ']' WHERE state <> '{}';
+    ALTER TABLE segments DROP COLUMN state;
+    """,
 )
 TABLES = (
     "frames",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from volition.errors import InputError
 from volition.goal import Goal
-from volition.segment import Frame, Observations, Pixels, State
+from volition.segment import Frame, Observations, Pixels, State, spaced
 
 TASK_FILE = "task.toml"
 BUNDLED = Path(__file__).parent / "tasks"
@@ -45,6 +45,26 @@ class GoalSection(Section):
     principles: tuple[str, ...] = ()
 
 
+class ClipSection(Section):
+    """A segment of several steps, shown as a storyboard.
+
+    Attributes:
+        steps: Consecutive observations of a segment.
+        frames: Pictures of it, evenly spaced over the steps, the first and the last included.
+    """
+
+    steps: Annotated[int, Field(ge=2, le=1000)]
+    frames: Annotated[int, Field(ge=2, le=16)]
+
+    @model_validator(mode="after")
+    def _a_frame_has_a_step(self) -> Self:
+        if self.frames > self.steps:
+            raise ValueError(
+                f"a clip of {self.steps} steps cannot be shown in {self.frames} frames"
+            )
+        return self
+
+
 class JudgeView(Section):
     """What the judge is shown of an environment's drawing.
 
@@ -53,11 +73,24 @@ class JudgeView(Section):
         size: width and height in pixels to which the crop is reduced; as drawn by default.
         overlay: Lay the two states of a pair over each other, for differences too small to see side
             by side.
+        clip: Judge clips, where what is wanted does not show in one state; single states by
+            default.
     """
 
     crop: tuple[Fraction, Fraction, Fraction, Fraction] = (0, 0, 1, 1)
     size: tuple[PixelCount, PixelCount] | None = None
     overlay: bool = False
+    clip: ClipSection | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps of a segment."""
+        return self.clip.steps if self.clip else 1
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The steps of a segment, from 0, of which the judge sees a frame."""
+        return spaced(self.clip.steps, self.clip.frames) if self.clip else (0,)
 
     @model_validator(mode="after")
     def _crop_has_an_inside(self) -> Self:

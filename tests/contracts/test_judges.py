@@ -20,7 +20,7 @@ from volition.judges.base import Judge, JudgeOptions, Price, Question
 from volition.judging import Judging
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.limits import Limits
-from volition.querying import eye
+from volition.seeing import eye
 from volition.segment import Comparison
 from volition.store import Store
 from volition.task import Task

@@ -24,9 +24,10 @@ from volition.judges.recorded import read_recording
 from volition.judgment import derive_preferences
 from volition.loop import Run, train
 from volition.pictures import read_frame
-from volition.querying import coverage_pairs, distinguishable, eye
+from volition.querying import coverage_pairs, distinguishable
 from volition.questions import Asked, write_questions
 from volition.run_folder import RunFolder
+from volition.seeing import eye
 from volition.segment import Segment
 from volition.sheets import choose_layout
 from volition.task import Task
@@ -89,7 +90,7 @@ def test_the_bundled_judgments_come_back_as_they_were(tmp_path: Path) -> None:
 
     def segment(side: Row) -> Segment:
         state = {field: side[field] for field in scene.fields}
-        return Segment(scene.observe(state)[None], (read_frame(bundled / side["frame"]),), state)
+        return Segment(scene.observe(state)[None], (read_frame(bundled / side["frame"]),), (state,))
 
     pairs = [(segment(line["first"]), segment(line["second"])) for line in lines]
     asked = write_questions(pairs, task, tmp_path / "asked", 60)

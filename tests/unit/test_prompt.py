@@ -25,7 +25,7 @@ COUNTER = Frame(np.full((300, 300, 3), 80, np.uint8))
 def shown(shade: int, frames: int = 1, size: tuple[int, int] = (24, 24)) -> Segment:
     """A state, or a clip, in one shade of grey."""
     pictures = tuple(Frame(np.full((*size, 3), shade + k, np.uint8)) for k in range(frames))
-    return Segment(np.full((1, 1), shade, np.float32), pictures)
+    return Segment(np.full((frames, 1), shade, np.float32), pictures)
 
 
 def question(

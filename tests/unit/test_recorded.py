@@ -10,20 +10,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import judged
+from conftest import judged, swing
 from volition.envs.scene import open_scene
 from volition.errors import InputError
 from volition.judges.recorded import Recording, read_recording
 from volition.judgment import Verdict, derive_preferences, undo_order
-from volition.task import JudgeView, Task
+from volition.task import ClipSection, JudgeView, Task
 
 VIEW = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(24, 24))
 
 
-def read(tmp_path: Path, *lines: dict[str, Any] | str) -> Recording:
+CLIPS = VIEW.model_copy(update={"clip": ClipSection(steps=6, frames=3)})
+
+
+def read(tmp_path: Path, *lines: dict[str, Any] | str, view: JudgeView = VIEW) -> Recording:
     text = "".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines)
     (tmp_path / "judgments.jsonl").write_text(text)
-    return read_recording(tmp_path, "test", "goal", open_scene("Pendulum-v1"), VIEW)
+    return read_recording(tmp_path, "test", "goal", open_scene("Pendulum-v1"), view)
 
 
 def p_lower_angle(recording: Recording) -> list[float]:
@@ -114,6 +117,62 @@ def test_a_missing_frame_and_a_changed_frame_are_named(tmp_path: Path) -> None:
     (tmp_path / "0123456789abcdef.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="is not a picture"):
         read(tmp_path, line)
+
+
+def test_a_clip_is_observed_at_every_step_and_drawn_at_some(tmp_path: Path) -> None:
+    states = swing(0.1)["states"]
+    line = {"first": {"states": states}, "second": swing(2.0), "verdict": "first"}
+    (comparison,) = read(tmp_path, line, view=CLIPS).comparisons
+    clip = min(comparison.first, comparison.second, key=lambda side: side.states[0]["theta"])
+    thetas = np.array([state["theta"] for state in states])
+    expected = np.stack([np.cos(thetas), np.sin(thetas), np.full(6, 2.0)], 1)
+    np.testing.assert_allclose(clip.observations, expected, atol=1e-6)
+    assert clip.states == tuple(states)
+    scene = open_scene("Pendulum-v1")
+    assert [frame.id for frame in clip.frames] == [
+        CLIPS.frame(scene.draw(states[step])).id for step in (0, 2, 5)
+    ]
+
+
+def test_the_frames_of_a_clip_may_be_given(tmp_path: Path) -> None:
+    for shade in range(3):
+        Image.fromarray(np.full((24, 24, 3), shade, np.uint8)).save(tmp_path / f"{shade}.png")
+    side = {**swing(0.1), "frames": ["0.png", "1.png", "2.png"]}
+    line = {"first": side, "second": swing(2.0), "verdict": "first"}
+    (comparison,) = read(tmp_path, line, view=CLIPS).comparisons
+    shades = [
+        {int(f.pixels.max()) for f in s.frames} for s in (comparison.first, comparison.second)
+    ]
+    assert {0, 1, 2} in shades
+
+
+@pytest.mark.parametrize(
+    ("side", "told"),
+    [
+        (swing(0.1, steps=5), "first: a segment has 6 states, not 5"),
+        ({"theta": 0.1, "theta_dot": 0}, "no key first.theta; allowed: frames, states"),
+        ({}, "first.states must be a list"),
+        ({"states": [1] * 6}, "first.states[0] must be an object"),
+        ({"states": [{"theta": 1, "theta_dot": 0}] * 5 + [{"theta": 1}]},
+         "first.states[5].theta_dot must be a number, not null"),
+        ({"states": [{"theta": 1, "theta_dot": 0, "x": 1}] * 6}, "no key first.states[0].x"),
+        ({**swing(0.1), "frames": []}, "first: a segment is shown in 3 frames, not 0"),
+        ({**swing(0.1), "frames": "0.png"}, "first.frames must be a list of paths"),
+        ({**swing(0.1), "frames": [7, 8, 9]}, "first.frames must be a path, not 7"),
+        ({**swing(0.1), "frames": ["no.png"] * 3}, "no.png: the picture is missing"),
+    ],
+)  # fmt: skip
+def test_a_wrong_clip_is_named(tmp_path: Path, side: dict[str, Any], told: str) -> None:
+    line = {"first": side, "second": swing(2.0), "verdict": "first"}
+    with pytest.raises(InputError) as error:
+        read(tmp_path, line, view=CLIPS)
+    assert f"{tmp_path / 'judgments.jsonl'}:1: " in str(error.value)
+    assert told in str(error.value)
+
+
+def test_states_are_no_clips(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no key first\.states; allowed: frame, theta"):
+        read(tmp_path, {"first": swing(0.1), "second": swing(2.0), "verdict": "first"})
 
 
 def test_no_judgments_at_all(tmp_path: Path) -> None:

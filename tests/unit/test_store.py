@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from conftest import comparison
+from conftest import comparison, segment
 from volition.errors import StoreError
 from volition.goal import Goal
 from volition.judgment import Failure, JudgeIdentity, Judgment, Order, Reply, Verdict
+from volition.segment import Comparison, Frame, Segment
 from volition.store import DATABASE, Store
+from volition.store_schema import MIGRATIONS, TABLES, append_only
 
 JUDGE = JudgeIdentity("test", simulated=True, settings={"kind": "scripted"})
 outcomes = st.one_of(
@@ -66,6 +70,72 @@ def test_what_is_stored_comes_back_and_storing_it_again_changes_nothing(
             assert store.judges() == {JUDGE.id: JUDGE}
             assert store.cost_usd() == 0.25 * len(given_answers)
             assert store.verify() == []
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False, width=32)
+
+
+@st.composite
+def segments(draw: st.DrawFn) -> Segment:
+    """A state or a clip, its own states known or not."""
+    steps, entries = draw(st.integers(1, 6)), draw(st.integers(1, 3))
+    frames = draw(st.lists(st.integers(0, 255), min_size=1, max_size=steps))
+    rows = st.lists(numbers, min_size=entries, max_size=entries)
+    observed = draw(st.lists(rows, min_size=steps, max_size=steps))
+    states = [{f"x{k}": x / 3 for k, x in enumerate(row)} for row in observed]
+    return Segment(
+        np.array(observed, np.float32),
+        tuple(Frame(np.full((2, 3, 3), shade, np.uint8)) for shade in frames),
+        tuple(states) if draw(st.booleans()) else (),
+    )
+
+
+@given(st.lists(segments(), min_size=2, max_size=5, unique_by=lambda segment: segment.id))
+@settings(max_examples=25, deadline=None)
+def test_states_and_clips_come_back_as_they_were(stored: list[Segment]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        with Store.create(Path(folder)) as store:
+            goal_id = store.add_goal(Goal("up"))
+            pairs = pairwise(stored)
+            store.add_comparisons(Comparison.between(goal_id, *pair) for pair in pairs)
+        with Store.open(Path(folder)) as store:
+            assert store.verify() == []
+            read = store.segments()
+    assert read.keys() == {made.id for made in stored}
+    for made in stored:
+        again = read[made.id]
+        np.testing.assert_array_equal(again.observations, made.observations)
+        assert (again.frames, again.states) == (made.frames, made.states)
+
+
+def test_a_store_from_before_there_were_clips_is_opened_and_keeps_every_digit(
+    tmp_path: Path,
+) -> None:
+    known = Segment(segment(1).observations, segment(1).frames, ({"theta": 0.1 + 0.2},))
+    with Store.create(tmp_path) as store:
+        goal_id = store.add_goal(Goal("up"))
+        store.add_comparisons([Comparison.between(goal_id, known, segment(2))])
+    newest = (tmp_path / DATABASE).rename(tmp_path / "newest.sqlite")
+    connection = sqlite3.connect(tmp_path / DATABASE)
+    connection.executescript("".join([*MIGRATIONS[:2], *map(append_only, TABLES)]))
+    connection.execute("ATTACH ? AS newest", [str(newest)])
+    for table in ("frames", "goals", "segment_frames", "comparisons"):
+        connection.execute(f"INSERT INTO {table} SELECT * FROM newest.{table}")
+    connection.execute(
+        "INSERT INTO segments SELECT id, shape, observations, CASE id WHEN ? THEN ? ELSE '{}' END "
+        "FROM newest.segments",
+        (known.id, json.dumps({"theta": 0.1 + 0.2})),
+    )
+    connection.execute("PRAGMA user_version = 2")
+    connection.commit()
+    connection.close()
+    for _ in range(2):
+        with Store.open(tmp_path) as store:
+            assert store.verify() == []
+            assert store.segments()[known.id].states == ({"theta": 0.1 + 0.2},)
+            assert store.segments()[segment(2).id].states == ()
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        sqlite3.connect(tmp_path / DATABASE).execute("UPDATE segments SET states = '[]'")
 
 
 @pytest.fixture

@@ -50,6 +50,10 @@ def test_the_least_that_a_task_needs(tmp_path: Path) -> None:
         (GOOD.replace('text = "upright"', ""), "goal.text: Field required"),
         (GOOD + "[view]\nsize = [4, 4]\n", ":9: view.size.0: Input should be greater"),
         (GOOD + "[view]\ncrop = [0.5, 0, 0.5, 1]\n", "view: crop is left, top, right, bottom"),
+        (GOOD + "[view]\nclip = { steps = 3, frames = 4 }\n",
+         "view.clip: a clip of 3 steps cannot be shown in 4 frames"),
+        (GOOD + "[view]\nclip = { steps = 30, frames = 1 }\n", ":9: view.clip.frames: Input "),
+        (GOOD + "[view]\nclip = { steps = 30 }\n", "view.clip.frames: Field required"),
         (GOOD + "[training]\ngamma = 1.5\n", ":9: training.gamma: Input should be less than 1"),
         (GOOD + '[training]\nalgorithm = "dqn"\n', "training.algorithm: Input should be 'sac'"),
         (GOOD + "[reward]\nobservations = []\n", "the reward model would see nothing"),
@@ -72,6 +76,12 @@ def test_a_task_that_is_not_there_is_named(tmp_path: Path) -> None:
         Task.find("pendulums")
     with pytest.raises(InputError, match=r"holds no task\.toml"):
         Task.find(str(tmp_path))
+
+
+def test_a_segment_is_a_state_unless_the_view_says_how_long_a_clip_is(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).view.shown == (0,)
+    view = read(tmp_path, GOOD + "[view]\nclip = { steps = 30, frames = 4 }\n").view
+    assert (view.steps, view.shown) == (30, (0, 10, 19, 29))
 
 
 def test_a_view_crops_and_reduces() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from conftest import comparison, segment
+from conftest import clip, comparison, segment
 from volition.goal import Goal
 from volition.judgment import (
     Failure,
@@ -23,7 +23,7 @@ from volition.judgment import (
     derive_preferences,
     undo_order,
 )
-from volition.segment import Comparison, Frame, Segment, encode_png
+from volition.segment import Comparison, Frame, Segment, encode_png, spaced
 
 probabilities = st.floats(0, 1)
 
@@ -63,6 +63,32 @@ def test_a_segment_refuses_what_cannot_be_seen_or_learned_from() -> None:
         Segment(np.array([[np.nan]], np.float32), (frame,))
     with pytest.raises(ValueError, match="no frame"):
         Segment(np.zeros((1, 2), np.float32), ())
+    with pytest.raises(ValueError, match="1 steps is shown in 2 frames"):
+        Segment(np.zeros((1, 2), np.float32), (frame, frame))
+    with pytest.raises(ValueError, match="3 steps has 1 states"):
+        Segment(np.zeros((3, 2), np.float32), (frame,), ({"x": 1.0},))
+
+
+@given(st.integers(2, 200), st.data())
+def test_the_frames_of_a_clip_are_spread_evenly_from_its_first_step_to_its_last(
+    steps: int, data: st.DataObject
+) -> None:
+    frames = data.draw(st.integers(2, steps))
+    shown = spaced(steps, frames)
+    assert (shown[0], shown[-1], len(shown)) == (0, steps - 1, frames)
+    apart = np.diff(shown)
+    assert apart.min() >= 1
+    assert apart.max() - apart.min() <= 1
+
+
+def test_a_clip_is_named_by_all_that_is_seen_of_it() -> None:
+    made = clip(1.0)
+    assert made.shown == (0, 2, 4)
+    assert made == Segment(made.observations, made.frames)  # where it was is no part of its name
+    assert made.id != Segment(made.observations, made.frames[::-1]).id
+    assert made.id != Segment(made.observations[::-1], made.frames).id
+    assert made.state == {}
+    assert Segment(made.observations[:1], made.frames[:1], made.states[:1]).state == {"height": 1.0}
 
 
 def test_a_comparison_has_no_order_and_two_sides() -> None:

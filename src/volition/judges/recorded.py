@@ -6,7 +6,13 @@ A line is one judgment:
      "second": {...}, "verdict": "first", "swap_of": null}
 
 `first` was shown first. The state is given as the environment's own state fields; `frame` may be
-left out and is then drawn. In place of `verdict` (first, second or tie) a line may give `p_first`,
+left out and is then drawn. Where a task is judged by clips, a side gives the state at every step,
+and the frames that were shown, which may be left out, too:
+
+    {"first": {"states": [{"theta": 0.1, "theta_dot": 0}, ...], "frames": ["frames/...png", ...]},
+     ...}
+
+In place of `verdict` (first, second or tie) a line may give `p_first`,
 the probability that the one shown first represents the goal better. `judge` may say who judged.
 """
 
@@ -19,9 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from volition.errors import InputError, StoreError
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.pictures import read_frame
+from volition.seeing import see
 from volition.segment import ID_LENGTH, Comparison, Frame, Segment, content_id
 from volition.task import JudgeView, Scene
 
@@ -30,6 +39,10 @@ VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 LINE_KEYS = frozenset(
     {"pair", "first", "second", "verdict", "p_first", "swap_of", "sheet", "judge"}
 )
+CLIP_KEYS = frozenset({"states", "frames"})
+
+Values = list[float]
+Frames = tuple[Frame, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,29 +128,55 @@ class _LineReader:
     def _segment(self, row: dict[str, Any], side: str) -> Segment:
         given = row.get(side)
         if not isinstance(given, dict):
-            raise ValueError(f"{side} is missing: it must be an object with the state's fields")
-        _refuse_unknown(given, frozenset({*self.scene.fields, "frame"}), f"{side}.")
-        state = {}
-        for field in self.scene.fields:
-            value = given.get(field)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"{side}.{field} must be a number, not {json.dumps(value)}")
-            if not math.isfinite(value):
-                raise ValueError(f"{side}.{field} must be a finite number, not {value}")
-            state[field] = float(value)
-        observation = self.scene.observe(state)
-        return Segment(observation[None], (self._frame(given.get("frame"), state, side),), state)
+            held = "the clip's states" if self.view.clip else "the state's fields"
+            raise ValueError(f"{side} is missing: it must be an object with {held}")
+        states, frames = self._clip(given, side) if self.view.clip else self._single(given, side)
+        try:
+            return see(self.scene, self.view, np.array(states), frames=frames)
+        except ValueError as error:
+            raise ValueError(f"{side}: {error}") from None
 
-    def _frame(self, named: object, state: dict[str, float], side: str) -> Frame:
-        if named is None:
-            return self.view.frame(self.scene.draw(state))
+    def _single(self, given: dict[str, Any], side: str) -> tuple[list[Values], Frames | None]:
+        _refuse_unknown(given, frozenset({*self.scene.fields, "frame"}), f"{side}.")
+        frame = given.get("frame")
+        frames = None if frame is None else (self._frame(frame, f"{side}.frame"),)
+        return [self._values(given, f"{side}.")], frames
+
+    def _clip(self, given: dict[str, Any], side: str) -> tuple[list[Values], Frames | None]:
+        _refuse_unknown(given, CLIP_KEYS, f"{side}.")
+        states, frames = given.get("states"), given.get("frames")
+        if not isinstance(states, list):
+            raise ValueError(f"{side}.states must be a list, the state at every step of the clip")
+        if not isinstance(frames, list | None):
+            raise ValueError(f"{side}.frames must be a list of paths, not {json.dumps(frames)}")
+        values = []
+        for step, state in enumerate(states):
+            prefix = f"{side}.states[{step}]"
+            if not isinstance(state, dict):
+                raise ValueError(f"{prefix} must be an object with the state's fields")
+            _refuse_unknown(state, frozenset(self.scene.fields), f"{prefix}.")
+            values.append(self._values(state, f"{prefix}."))
+        drawn = None if frames is None else tuple(self._frame(f, f"{side}.frames") for f in frames)
+        return values, drawn
+
+    def _values(self, state: dict[str, Any], prefix: str) -> Values:
+        """The state's values in the order of the scene's fields."""
+        for field in self.scene.fields:
+            value = state.get(field)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{prefix}{field} must be a number, not {json.dumps(value)}")
+            if not math.isfinite(value):
+                raise ValueError(f"{prefix}{field} must be a finite number, not {value}")
+        return [float(state[field]) for field in self.scene.fields]
+
+    def _frame(self, named: object, key: str) -> Frame:
         if not isinstance(named, str):
-            raise ValueError(f"{side}.frame must be a path, not {json.dumps(named)}")
+            raise ValueError(f"{key} must be a path, not {json.dumps(named)}")
         path = self.file.parent / named
         frame = read_frame(path)
         if len(path.stem) == ID_LENGTH and path.stem != frame.id:
             raise ValueError(
-                f"{side}.frame {path}: its pixels hash to {frame.id}, not to its name; "
+                f"{key} {path}: its pixels hash to {frame.id}, not to its name; "
                 "it is not the picture that was judged"
             )
         return frame
