@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from volition.answers import read_answers
+from volition.envs.classic_control import ClassicControlScene
+from volition.envs.exploring import coverage
 from volition.envs.scene import open_scene
-from volition.errors import InputError, JudgeUnavailable, RunError
+from volition.errors import EnvironmentUnsupported, InputError, JudgeUnavailable, RunError
 from volition.judges.recorded import JUDGMENTS_FILE, read_recording
 from volition.judgment import Failure, Verdict
-from volition.querying import DECIMALS, coverage_pairs, distinguishable, doubtful_pairs
+from volition.querying import DECIMALS, distinguishable, doubtful_pairs
 from volition.questions import (
     ASKED_FILE,
     BATCHES,
@@ -90,7 +92,7 @@ def ask(
     task = Task.find(task_or_run)
     scene = open_scene(task.environment.id, task.environment.kwargs)
     seen = eye(scene, task.view)
-    states = coverage_pairs(scene, pairs, rng, lambda state: seen(state).frames[0])
+    states = coverage(task.environment, scene, pairs, rng, lambda state: seen(state).frames[0])
     covering = [(seen(one), seen(other)) for one, other in states]
     return write_questions(covering, task, out, per_sheet, batches=batches)
 
@@ -162,6 +164,11 @@ def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair
     from volition.reward import RewardModel
 
     scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
+    if not isinstance(scene, ClassicControlScene):
+        raise EnvironmentUnsupported(
+            f"the states that a run in {run.task.environment.id} went through cannot be found "
+            "again from what was observed: ask about its task instead"
+        )
     seen = eye(scene, run.task.view)
     with run.open_store() as store:
         (goal_id, *_), asked = store.goal_texts(), set(store.comparisons())

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from volition.engine import check_price
+from volition.envs.exploring import coverage
 from volition.envs.scene import open_scene
 from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.judges import judge as judge_named
@@ -18,12 +19,11 @@ from volition.judging import Judging, Prediction, predict, reuse
 from volition.judgment import Failure
 from volition.limits import Limits
 from volition.progress import Listener, Progress
-from volition.querying import BoundedScene, coverage_pairs
 from volition.run_folder import LiveSettings, RunFolder
 from volition.seeing import eye
 from volition.segment import Comparison
 from volition.store import Store
-from volition.task import Task
+from volition.task import Scene, Task
 
 TICK_S = 0.2  # between two signs of life
 
@@ -73,13 +73,11 @@ def limits_of(live: LiveSettings) -> Limits:
     return replace(limits, max_usd=max(0.0, limits.max_usd - live.probe_usd))
 
 
-def covering(
-    task: Task, scene: BoundedScene, goal_id: str, count: int, seed: int
-) -> list[Comparison]:
+def covering(task: Task, scene: Scene, goal_id: str, count: int, seed: int) -> list[Comparison]:
     """Comparisons of states that cover the environment's, seen as the judge sees them."""
     seen = eye(scene, task.view)
     rng = np.random.default_rng(seed)
-    pairs = coverage_pairs(scene, count, rng, lambda state: seen(state).frames[0])
+    pairs = coverage(task.environment, scene, count, rng, lambda state: seen(state).frames[0])
     return [Comparison.between(goal_id, seen(one), seen(other)) for one, other in pairs]
 
 

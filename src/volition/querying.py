@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Protocol
 
@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.errors import InputError
-from volition.segment import Frame, State
-from volition.task import Scene
+from volition.segment import Frame, Pixels, State
 
 Floats = npt.NDArray[np.floating]
 
@@ -26,12 +25,16 @@ DECIMALS = 6  # of a state's values, so that a file of states says exactly what 
 Look = Callable[[State], Frame]
 
 
-class BoundedScene(Scene, Protocol):
-    """A scene that knows the part of its state space that is worth asking about."""
+class BoundedScene(Protocol):
+    """What is needed of a scene to cover it."""
+
+    def draw(self, state: State) -> Pixels:
+        """uint8 (height, width, 3)."""
+        ...
 
     @property
-    def ranges(self) -> Mapping[str, tuple[float, float]]:
-        """Lowest and highest value of every field, in the order of the fields."""
+    def ranges(self) -> Mapping[str, tuple[float, float]] | None:
+        """Lowest and highest value of every field, in the order of the fields, if it has them."""
         ...
 
 
@@ -50,11 +53,19 @@ def coverage_pairs(
         InputError: Hardly any two states can be told apart by what the judge sees.
     """
     seen: Look = look or (lambda state: Frame(scene.draw(state)))
+    return distinct_pairs(_covering(scene, 2 * count, rng), count, seen)
+
+
+def distinct_pairs(states: Iterable[State], count: int, look: Look) -> list[tuple[State, State]]:
+    """Pairs of the states, in their order, that look different to the judge.
+
+    Raises:
+        InputError: There are not enough.
+    """
     pairs: list[tuple[State, State]] = []
     waiting: list[tuple[State, Frame]] = []
-    states = _covering(scene, 2 * count, rng)
     for state in islice(states, DRAWN_PER_PAIR * count):
-        frame = seen(state)
+        frame = look(state)
         for place, (other, other_frame) in enumerate(waiting):
             if distinguishable(other_frame, frame):
                 pairs.append((other, state))
@@ -121,6 +132,8 @@ def _covering(scene: BoundedScene, batch: int, rng: np.random.Generator) -> Iter
     quasirandom sequences"), shifted at random. It is shuffled because its neighbours differ by
     one and the same step, and so would the states of a pair.
     """
+    if scene.ranges is None:
+        raise ValueError("a scene without ranges cannot be covered by them: explore it")
     low, high = np.array(list(scene.ranges.values())).T
     step = _step(len(low))
     start = rng.random(len(low))

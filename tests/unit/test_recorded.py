@@ -74,8 +74,10 @@ def test_observations_are_those_of_the_environment(tmp_path: Path) -> None:
         )
 
 
-def test_a_drawn_frame_is_the_one_that_was_recorded() -> None:
-    task, scene = Task.find("pendulum"), open_scene("Pendulum-v1")
+@pytest.mark.parametrize("name", ["pendulum", "cartpole", "acrobot"])
+def test_a_drawn_frame_is_the_one_that_was_recorded(name: str) -> None:
+    task = Task.find(name)
+    scene = open_scene(task.environment.id)
     recording = read_recording(task.judgments_folder(None), "one-look", "goal", scene, task.view)
     segment = recording.comparisons[0].first
     drawn = task.view.frame(scene.draw(segment.state)).pixels.astype(int)

@@ -30,8 +30,8 @@ def read(tmp_path: Path, text: str) -> Task:
 def test_bundled_tasks_are_whole(name: str) -> None:
     task = Task.find(name)
     assert task.name == name
-    assert task.judgments is not None
-    for chosen in task.judgments.sets:
+    assert task.summary
+    for chosen in task.judgments.sets if task.judgments else ():
         assert (task.judgments_folder(chosen) / "judgments.jsonl").is_file()
 
 
@@ -72,7 +72,7 @@ def test_a_malformed_task_is_explained(tmp_path: Path, broken: str, told: str) -
 
 
 def test_a_task_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no task 'pendulums'.*bundled tasks \(pendulum"):
+    with pytest.raises(InputError, match=r"no task 'pendulums'.*bundled tasks \(.*pendulum"):
         Task.find("pendulums")
     with pytest.raises(InputError, match=r"holds no task\.toml"):
         Task.find(str(tmp_path))

@@ -1,128 +1,48 @@
-"""Gymnasium's classic-control environments as scenes: set to a state, observed and drawn."""
+"""Environments as scenes: made, set to a state, observed and drawn."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import atan2, pi
 from typing import Any
 
 import gymnasium
 import numpy as np
 
+from volition.envs.classic_control import (
+    CLASSIC_CONTROL,
+    ClassicControlScene,
+    draw_classic_control,
+)
+from volition.envs.settable import Settable, SettableScene
 from volition.errors import EnvironmentUnsupported
-from volition.segment import Observations, Pixels, State
+from volition.segment import Pixels
+from volition.task import Scene
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What is known of a class of environments.
-
-    Attributes:
-        ranges: Lowest and highest value of every field of the state, in its order and units:
-            where the environment goes, or what it is thought worth asking a judge about.
-        observe: The method that observes; None where the state itself is observed.
-        angles: The fields that are observed as a cosine and a sine, one after the other and
-            before all others.
-    """
-
-    ranges: Mapping[str, tuple[float, float]]
-    observe: str | None = None
-    angles: tuple[str, ...] = ()
-
-
-CAR = _Kind({"position": (-1.2, 0.6), "velocity": (-0.07, 0.07)})
-CLASSIC_CONTROL = {
-    "PendulumEnv": _Kind({"theta": (-pi, pi), "theta_dot": (-8, 8)}, "_get_obs", ("theta",)),
-    # An episode ends at 0.21 rad and at 2.4 m; the velocities are those of a policy that tries.
-    "CartPoleEnv": _Kind(
-        {"x": (-2.4, 2.4), "x_dot": (-3, 3), "theta": (-0.3, 0.3), "theta_dot": (-3, 3)}
-    ),
-    # Possible are 4 pi and 9 pi rad/s, at which hardly any policy ever is.
-    "AcrobotEnv": _Kind(
-        {"theta1": (-pi, pi), "theta2": (-pi, pi), "theta1_dot": (-6, 6), "theta2_dot": (-12, 12)},
-        "_get_ob",
-        ("theta1", "theta2"),
-    ),
-    "MountainCarEnv": CAR,
-    "Continuous_MountainCarEnv": CAR,
-}
-
-
-class ClassicControlScene:
-    """A classic-control environment that can be set to any state. Implements `task.Scene`."""
-
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        self._env: Any = env.unwrapped
-        self._kind = CLASSIC_CONTROL[type(self._env).__name__]
-        self.fields = tuple(self._kind.ranges)
-        self._env.reset(seed=0)
-
-    @property
-    def ranges(self) -> Mapping[str, tuple[float, float]]:
-        """Lowest and highest value of every field: the part of its space worth asking about."""
-        return self._kind.ranges
-
-    def observe(self, state: State) -> Observations:
-        self._set(state)
-        method = self._kind.observe
-        observed = self._env.state if method is None else getattr(self._env, method)()
-        return np.asarray(observed, np.float32)
-
-    def state_of(self, observation: Observations) -> dict[str, float]:
-        """The state that is observed as float32 (obs_dim,); its angles are in [-pi, pi]."""
-        values = observation.astype(float).tolist()
-        angles = self._kind.angles
-        state = {
-            angle: atan2(values[2 * place + 1], values[2 * place])
-            for place, angle in enumerate(angles)
-        }
-        others = [field for field in self.fields if field not in angles]
-        state |= zip(others, values[2 * len(angles) :], strict=True)
-        return {field: state[field] for field in self.fields}
-
-    def draw(self, state: State) -> Pixels:
-        self._set(state)
-        return draw(self._env)
-
-    def _set(self, state: State) -> None:
-        self._env.state = np.array([state[field] for field in self.fields])
-        if hasattr(self._env, "last_u"):
-            self._env.last_u = None  # else the pendulum draws the arrow of the last torque
-
-
-def draw(env: gymnasium.Env[Any, Any]) -> Pixels:
-    """What the environment looks like now: uint8 (height, width, 3).
-
-    Classic control gets a surface on which Gymnasium draws the same, and which it copies into an
-    array at once. Its own has four bytes a pixel in the reverse order: taking them apart is most of
-    the time that a drawing takes.
-    """
-    drawing = np.asarray(env.render())
-    inner: Any = env.unwrapped
-    if type(inner).__name__ in CLASSIC_CONTROL and inner.screen.get_bitsize() != 24:
-        import pygame
-
-        masks = (0xFF, 0xFF00, 0xFF0000, 0)
-        inner.screen = pygame.Surface(inner.screen.get_size(), depth=24, masks=masks)
-    return drawing
-
-
-def open_scene(env_id: str, kwargs: dict[str, Any] | None = None) -> ClassicControlScene:
+def open_scene(env_id: str, kwargs: dict[str, Any] | None = None) -> Scene:
     """The environment as a scene.
 
     Raises:
         EnvironmentUnsupported: It is unknown, or its state cannot be set.
     """
     env = make_env(env_id, kwargs, render_mode="rgb_array")
-    if type(env.unwrapped).__name__ not in CLASSIC_CONTROL:
-        raise EnvironmentUnsupported(
-            f"{env_id} cannot be set to a state, so recorded judgments cannot be placed in it. "
-            "Environments that can: Pendulum-v1, CartPole-v1, Acrobot-v1, MountainCar-v0, "
-            "MountainCarContinuous-v0"
-        )
-    return ClassicControlScene(env)
+    if isinstance(env.unwrapped, Settable):
+        return SettableScene(env)
+    if type(env.unwrapped).__name__ in CLASSIC_CONTROL:
+        return ClassicControlScene(env)
+    raise EnvironmentUnsupported(
+        f"{env_id} cannot be set to a state, so judged states cannot be placed in it. Environments "
+        "that can: Pendulum-v1, CartPole-v1, Acrobot-v1, MountainCar-v0, "
+        "MountainCarContinuous-v0, and every environment with state_fields, state_ranges, "
+        "get_state, set_state, observe and render"
+    )
+
+
+def draw(env: gymnasium.Env[Any, Any]) -> Pixels:
+    """What the environment looks like now: uint8 (height, width, 3)."""
+    if type(env.unwrapped).__name__ in CLASSIC_CONTROL:
+        return draw_classic_control(env)
+    return np.asarray(env.render(), np.uint8)
 
 
 def make_env(env_id: str, kwargs: dict[str, Any] | None = None, **more: Any) -> Any:

@@ -1,8 +1,4 @@
-"""What is true of the bundled tasks. Only simulated judges and the evaluation may look here.
-
-A task's goal says in words what these numbers say exactly, so that the loop can be run and measured
-where no judge is reachable. Whatever a simulated judge touched says so.
-"""
+"""What is known of a task, as a value."""
 
 from __future__ import annotations
 
@@ -13,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from volition.errors import InputError
 from volition.segment import Observations
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +30,11 @@ class Truth:
     measures: Mapping[str, Callable[[Observations], float]] = field(default_factory=dict)
 
 
-def of_state(
-    potential: Callable[[Observations], npt.NDArray[Any]],
-) -> Callable[[Observations], float]:
+def of_state(potential: Callable[[Observations], Array]) -> Callable[[Observations], float]:
     """The potential of a segment by its states' (T, obs_dim) to (T,): their mean."""
     return lambda observations: float(np.mean(potential(observations)))
 
 
-TRUTHS = {
-    # the height of the rod's end; a frame shows the angle
-    "pendulum": Truth(of_state(lambda observed: (1 + observed[:, 0]) / 2), (0, 1)),
-}
-
-
-def truth_of(task: str) -> Truth:
-    """What is true of the bundled task of that name.
-
-    Raises:
-        InputError: Nobody knows.
-    """
-    if task not in TRUTHS:
-        raise InputError(
-            f"a simulated judge knows what is true of {', '.join(sorted(TRUTHS))} only, "
-            f"not of {task or 'a task without a name'}"
-        )
-    return TRUTHS[task]
+def magnitude(values: Array, rounded: float = 0.05) -> Array:
+    """Like the absolute value, and smooth at zero."""
+    return np.sqrt(values**2 + rounded**2) - rounded

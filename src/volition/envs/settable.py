@@ -1,0 +1,77 @@
+"""Any environment that can be set to a state by its own methods, as a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from volition.errors import EnvironmentUnsupported
+from volition.segment import Observations, Pixels, State
+
+
+@runtime_checkable
+class Settable(Protocol):
+    """What an environment offers beside Gymnasium's methods so that judged states can be placed
+    in it. What it draws and observes must depend on nothing but this state.
+
+    Attributes:
+        state_fields: The names of the state's fields, in its order.
+        state_ranges: The lowest and highest value of each that is worth asking a judge about.
+    """
+
+    state_fields: tuple[str, ...]
+    state_ranges: Mapping[str, tuple[float, float]]
+
+    def get_state(self) -> npt.NDArray[np.float64]:
+        """float64 (fields,): the state it is in."""
+        ...
+
+    def set_state(self, vector: npt.NDArray[np.float64]) -> None:
+        """Puts it into a state, float64 (fields,)."""
+        ...
+
+    def observe(self) -> Observations:
+        """float32 (obs_dim,): what is observed in the state it is in."""
+        ...
+
+    def render(self) -> Any:
+        """uint8 (height, width, 3)."""
+        ...
+
+
+class SettableScene:
+    """An environment that implements `Settable`. Implements `task.Scene`.
+
+    Raises:
+        EnvironmentUnsupported: The ranges name other fields than the state has.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self._env: Settable = env.unwrapped
+        env.reset(seed=0)
+        self.fields = tuple(self._env.state_fields)
+        self.ranges = {field: self._env.state_ranges[field] for field in self.fields
+                       if field in self._env.state_ranges}  # fmt: skip
+        named = set(self._env.state_ranges)
+        if named != set(self.fields):
+            raise EnvironmentUnsupported(
+                f"{type(self._env).__name__}: state_ranges names {', '.join(sorted(named))}, and "
+                f"state_fields {', '.join(self.fields)}; both must name the same"
+            )
+
+    def observe(self, state: State) -> Observations:
+        self._set(state)
+        return np.array(self._env.observe(), np.float32)
+
+    def capture(self, env: Any) -> npt.NDArray[np.float64]:
+        return np.array(env.unwrapped.get_state(), np.float64)
+
+    def draw(self, state: State) -> Pixels:
+        self._set(state)
+        return np.array(self._env.render(), np.uint8)
+
+    def _set(self, state: State) -> None:
+        self._env.set_state(np.array([state[field] for field in self.fields], np.float64))

@@ -1,0 +1,74 @@
+"""What is true of the bundled tasks: known states have the potential that the goal's words mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import pi
+
+import numpy as np
+import pytest
+
+from volition.envs.scene import open_scene
+from volition.segment import Observations, State
+from volition.task import Task, bundled_names
+from volition.truth import TRUTHS, truth_of
+
+STATES: dict[str, list[State]] = {  # of each task, from worst to best
+    "pendulum": [{"theta": theta, "theta_dot": 1.0} for theta in (pi, 2.0, -1.0, 0.0)],
+    "cartpole": [
+        {"x": x, "x_dot": 0.5, "theta": theta, "theta_dot": 0.1}
+        for x, theta in ((-2.4, 0.3), (2.3, 0.1), (-0.5, 0.1), (0.0, -0.05), (0.0, 0.0))
+    ],
+    "acrobot": [
+        {"theta1": one, "theta2": two, "theta1_dot": 1.0, "theta2_dot": 1.0}
+        for one, two in ((0.0, 0.0), (0.0, pi / 2), (pi / 2, 0.0), (pi, 1.0), (pi, 0.0))
+    ],
+    "mountain-car": [
+        {"position": position, "velocity": 0.01} for position in (-pi / 6, 0.0, -1.2, 0.3, 0.45)
+    ],
+}
+
+
+def observed(task: str, states: Sequence[State]) -> list[Observations]:
+    environment = Task.find(task).environment
+    scene = open_scene(environment.id, environment.kwargs)
+    return [scene.observe(state)[None] for state in states]
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_something_is_true_of_every_bundled_task(name: str) -> None:
+    truth, task = truth_of(name), Task.find(name)
+    assert truth.seen == task.reward.observations, "the judge sees what the reward model is given"
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_the_better_a_state_the_higher_its_potential(name: str) -> None:
+    potentials = [truth_of(name).potential(segment) for segment in observed(name, STATES[name])]
+    assert potentials == sorted(set(potentials))
+    assert 0 <= potentials[0] < 0.3
+    assert 0.9 < potentials[-1] <= 1
+
+
+def test_a_clip_has_the_mean_potential_of_its_states() -> None:
+    truth, segments = truth_of("acrobot"), observed("acrobot", STATES["acrobot"])
+    each = [truth.potential(segment) for segment in segments]
+    assert truth.potential(np.concatenate(segments)) == pytest.approx(np.mean(each))
+
+
+def measured(task: str, states: Sequence[State]) -> list[float]:
+    episode = np.concatenate(observed(task, states))
+    return [measure(episode) for measure in truth_of(task).measures.values()]
+
+
+def test_measures_of_an_episode() -> None:
+    level = {"x_dot": 0.0, "theta_dot": 0.0}
+    balanced = [{"x": x, "theta": 0.0} | level for x in (0.0, 0.4, -0.6, 0.0)]
+    fallen = [{"x": 0.0, "theta": 0.25} | level]
+    assert measured("cartpole", balanced + fallen) == [4, pytest.approx(0.8)]
+    still = {"theta1_dot": 0.0, "theta2_dot": 0.0}
+    hanging, up = ({"theta1": one, "theta2": 0.0} | still for one in (0.0, pi))
+    assert measured("acrobot", [hanging, hanging, up]) == [3, pytest.approx(2.0)]
+    assert measured("acrobot", [hanging] * 5) == [5, pytest.approx(-2.0)]
+    below, at = ({"position": place, "velocity": 0.0} for place in (0.44, 0.451))
+    assert measured("mountain-car", [below, at]) == [1, 2]
+    assert measured("mountain-car", [below]) == [0, 1]
