@@ -1,5 +1,7 @@
 """Contact sheets: many numbered pairs on one picture, A on the left and B on the right.
 
+Of clips every side is a storyboard, its frames from left to right, and A is above B.
+
 Sixty comparisons for the price of one picture, where the judge can read it. So the layout is made
 for reading: frames as large as the models' own limits allow, every pair on a card of its own, its
 number and the letters above the frames and never on them.
@@ -32,6 +34,8 @@ SQUARE_ENOUGH = 1.45  # the longer side of a sheet by the shorter
 MARGIN = 3  # around the cards and between them
 PADDING = 2  # inside a card, and between its two frames
 STEP = 2  # between the frames of a storyboard
+APART = 6  # two storyboards, one above the other
+DESCENT = 4  # of the p in "step 1", below its baseline
 
 MOST_COLUMNS = LONGEST_EDGE // (2 + 3 * PADDING + MARGIN)  # of frames of one pixel
 
@@ -47,8 +51,8 @@ class NumberedPair:
 
     Attributes:
         number: What the judge answers to.
-        a: Shown first, on the left.
-        b: Shown second, on the right.
+        a: Shown first, on the left, or above where it is a clip.
+        b: Shown second, on the right, or below.
     """
 
     number: int
@@ -62,29 +66,45 @@ class Layout:
 
     Attributes:
         columns, rows: Of cards.
-        frame: Width and height of each of a card's two pictures.
+        frame: Width and height of each frame.
         font: Size of numbers and letters.
+        frames: Of each of a card's two sides; several are a storyboard.
     """
 
     columns: int
     rows: int
     frame: tuple[int, int]
     font: int
+    frames: int = 1
 
     @property
     def header(self) -> int:
-        """Height of the line with the number and the letters."""
-        return self.font
+        """Height of the line with the number, and the letters or the steps."""
+        return self.font + (DESCENT if self.frames > 1 else 0)
+
+    @property
+    def side(self) -> tuple[int, int]:
+        """Width and height of what is shown of a segment."""
+        return strip_size(self.frame, self.frames)
 
     @property
     def card(self) -> tuple[int, int]:
-        width, height = self.frame
-        return 2 * width + 3 * PADDING, self.header + height + PADDING
+        width, height = self.side
+        return self.lefts[1] + width + PADDING, self.tops[1] + height + PADDING
 
     @property
     def lefts(self) -> tuple[int, int]:
-        """Where a card's frames begin, from its left."""
+        """Where a card's two sides begin, from its left."""
+        if self.frames > 1:  # after the letter
+            return (self.font + 2 * PADDING,) * 2
         return PADDING, 2 * PADDING + self.frame[0]
+
+    @property
+    def tops(self) -> tuple[int, int]:
+        """Where a card's two sides begin, from its top."""
+        if self.frames > 1:
+            return self.header, self.header + self.frame[1] + APART
+        return self.header, self.header
 
     @property
     def size(self) -> tuple[int, int]:
@@ -119,7 +139,7 @@ def draw_sheets(
     All of them have one layout, that of a full sheet.
 
     Args:
-        pairs: What to show; the pictures of all of them have one size.
+        pairs: What to show; their frames have one size, and are as many of each segment.
         per_sheet: Pairs on a sheet.
         answers: Choices (A, B or tie) by number, to be marked; for a person, not for a judge.
 
@@ -127,21 +147,26 @@ def draw_sheets(
         uint8 (height, width, 3) each.
 
     Raises:
-        ValueError: There is no pair, or the pictures differ in size.
+        ValueError: There is no pair, or the frames differ in size or number.
     """
-    pictures = {side.id: picture(side) for pair in pairs for side in (pair.a, pair.b)}
-    sizes = {(shown.pixels.shape[1], shown.pixels.shape[0]) for shown in pictures.values()}
+    segments = [side for pair in pairs for side in (pair.a, pair.b)]
+    sizes = {frame.pixels.shape[1::-1] for side in segments for frame in side.frames}
     if len(sizes) != 1:
         raise ValueError(f"the pictures of a contact sheet have one size, not {sorted(sizes)}")
-    layout = choose_layout(sizes.pop(), min(per_sheet, len(pairs)))
+    counts = {len(side.frames) for side in segments}
+    if len(counts) != 1:
+        raise ValueError(f"the clips of a contact sheet have as many frames, not {sorted(counts)}")
+    layout = choose_layout(sizes.pop(), min(per_sheet, len(pairs)), counts.pop())
     return [
-        _draw(pairs[start : start + per_sheet], pictures, layout, answers or {})
+        _draw(pairs[start : start + per_sheet], layout, answers or {})
         for start in range(0, len(pairs), per_sheet)
     ]
 
 
-def choose_layout(frame: tuple[int, int], count: int) -> Layout:
+def choose_layout(frame: tuple[int, int], count: int, frames: int = 1) -> Layout:
     """The layout that shows `count` pairs of pictures of that size largest.
+
+    Of storyboards it is the size of a frame, and `frames` how many each has.
 
     Of layouts that show them about equally large, the one nearest to a square, since models tile,
     pad or reduce long pictures; near enough to one, the one with no place left empty.
@@ -150,13 +175,15 @@ def choose_layout(frame: tuple[int, int], count: int) -> Layout:
         ValueError: They would be too small to be judged.
     """
     layouts = [
-        _largest(frame, columns, count) for columns in range(1, min(count, MOST_COLUMNS) + 1)
+        _largest(frame, columns, count, frames)
+        for columns in range(1, min(count, MOST_COLUMNS) + 1)
     ]
     found = [layout for layout in layouts if layout and min(layout.frame) >= min(*frame, LEGIBLE)]
     if not found:
+        of_clips = f"clips of {frames} " if frames > 1 else ""
         raise ValueError(
-            f"{count} pairs of {frame[0]}x{frame[1]} pictures do not fit on one sheet so that they "
-            "can be told apart: put fewer on each"
+            f"{count} pairs of {of_clips}{frame[0]}x{frame[1]} pictures do not fit on one sheet so "
+            "that they can be told apart: put fewer on each"
         )
 
     largest = max(layout.frame[0] for layout in found)
@@ -169,24 +196,67 @@ def choose_layout(frame: tuple[int, int], count: int) -> Layout:
     return max((each for each in found if each.frame[0] >= 0.9 * largest), key=preference)
 
 
-def picture(segment: Segment) -> Frame:
-    """What a sheet shows of a segment: its frame, or the frames of a clip side by side."""
-    frames = [frame.pixels for frame in segment.frames]
-    if len(frames) == 1:
-        return segment.frames[0]
-    gap = np.full((frames[0].shape[0], STEP, 3), LINE, np.uint8)
-    strip = [part for frame in frames for part in (gap, frame)][1:]
-    return Frame(np.concatenate(strip, axis=1))
+# Storyboards ---------------------------------------------------------------------------------
 
 
-def _largest(frame: tuple[int, int], columns: int, count: int) -> Layout | None:
+def storyboard(frames: Sequence[Frame], shown: Sequence[int], frame: tuple[int, int]) -> Frame:
+    """The frames of a clip side by side, the number of its step above each.
+
+    Args:
+        frames: In the order of time.
+        shown: The step of each, from 0; a person counts from 1, and so do the numbers.
+        frame: Width and height that each gets.
+    """
+    font, baseline = _font(_font_size(frame[1])), _font_size(frame[1]) - PADDING
+    board = Image.new("RGB", storyboard_size(frame, len(frames)), CARD)
+    _write_steps(ImageDraw.Draw(board), shown, frame[0], (0, baseline), font)
+    board.paste(_strip(frames, frame), (0, board.height - frame[1]))
+    return Frame(np.asarray(board))
+
+
+def storyboard_size(frame: tuple[int, int], count: int) -> tuple[int, int]:
+    """Width and height of the storyboard of so many frames of that size."""
+    width, height = strip_size(frame, count)
+    return width, height + _font_size(frame[1]) + DESCENT
+
+
+def strip_size(frame: tuple[int, int], count: int) -> tuple[int, int]:
+    """Width and height of so many frames of that size side by side."""
+    return count * (frame[0] + STEP) - STEP, frame[1]
+
+
+def _strip(frames: Sequence[Frame], frame: tuple[int, int]) -> Image.Image:
+    """The frames side by side, each of that width and height."""
+    strip = Image.new("RGB", strip_size(frame, len(frames)), LINE)
+    for place, each in enumerate(frames):
+        strip.paste(_fitted(each, frame), (place * (frame[0] + STEP), 0))
+    return strip
+
+
+def _write_steps(
+    draw: ImageDraw.ImageDraw, shown: Sequence[int], width: int, at: tuple[int, int],
+    font: ImageFont.FreeTypeFont, after: float = 0,
+) -> None:  # fmt: skip
+    """The number of its step over each frame, from a baseline on; none before `after`."""
+    longest = font.getlength(f"step {shown[-1] + 1}")
+    word = "step " if longest + 2 * PADDING < width else ""
+    for place, step in enumerate(shown):
+        said = f"{word}{step + 1}"
+        x = at[0] + place * (width + STEP) + (width - font.getlength(said)) // 2
+        if x >= after:
+            _write(draw, (x, at[1]), said, LETTER, font)
+
+
+# Sheets --------------------------------------------------------------------------------------
+
+
+def _largest(frame: tuple[int, int], columns: int, count: int, frames: int) -> Layout | None:
     """The layout with that many columns, its frames enlarged by a whole number, as they are, or
     reduced as little as makes the sheet fit; None where nothing does."""
 
     def of_width(shown: int) -> Layout:
         height = max(1, round(frame[1] * shown / frame[0]))
-        font = min(max(height // 8, 12), 18)
-        return Layout(columns, -(-count // columns), (shown, height), font)
+        return Layout(columns, -(-count // columns), (shown, height), _font_size(height), frames)
 
     enlarged = range(max(1, ENLARGED_TO // min(frame)), 1, -1)
     for layout in (of_width(frame[0] * factor) for factor in enlarged):
@@ -199,7 +269,6 @@ def _largest(frame: tuple[int, int], columns: int, count: int) -> Layout | None:
 
 def _draw(
     pairs: Sequence[NumberedPair],
-    pictures: Mapping[str, Frame],
     layout: Layout,
     answers: Mapping[int, str],
 ) -> Pixels:
@@ -208,31 +277,35 @@ def _draw(
     cut = replace(layout, columns=columns, rows=-(-len(pairs) // columns))
     sheet = Image.new("RGB", cut.size, SHEET)
     for place, pair in enumerate(pairs):
-        sides = tuple(_fitted(pictures[side.id], cut.frame) for side in (pair.a, pair.b))
-        card = _card(f"#{pair.number}", sides, cut, answers.get(pair.number))
-        sheet.paste(card, cut.corner(place))
+        sheet.paste(_card(pair, cut, answers.get(pair.number)), cut.corner(place))
     return np.asarray(sheet)
 
 
-def _card(
-    number: str, sides: tuple[Image.Image, ...], layout: Layout, answer: str | None
-) -> Image.Image:
+def _card(pair: NumberedPair, layout: Layout, answer: str | None) -> Image.Image:
     card = Image.new("RGB", layout.card, CARD)
     draw = ImageDraw.Draw(card)
-    font, baseline = _font(layout.font), layout.header - PADDING
-    number_ends = _write(draw, (PADDING, baseline), number, NUMBER, font)
-    for letter, left, side in zip("AB", layout.lefts, sides, strict=True):
+    font, baseline = _font(layout.font), layout.font - PADDING
+    number_ends = _write(draw, (PADDING, baseline), f"#{pair.number}", NUMBER, font)
+    for letter, left, top, segment in zip(
+        "AB", layout.lefts, layout.tops, (pair.a, pair.b), strict=True
+    ):
         line, around = LINE, 1
         if answer in (letter, TIE):
             line, around = (TIED if answer == TIE else CHOSEN), PADDING
-        right, bottom = left + side.width - 1, layout.header + side.height - 1
-        box = (left - around, layout.header - around, right + around, bottom + around)
-        draw.rectangle(box, line)
-        card.paste(side, (left, layout.header))
-        centred = left + (side.width - font.getlength(letter)) // 2
+        width, height = layout.side
+        right, bottom = left + width - 1, top + height - 1
+        draw.rectangle((left - around, top - around, right + around, bottom + around), line)
+        card.paste(_strip(segment.frames, layout.frame), (left, top))
+        if layout.frames > 1:
+            _write(draw, (PADDING, top + (height + layout.font) // 2), letter, LETTER, font)
+            continue
+        centred = left + (width - font.getlength(letter)) // 2
         # Over a narrow frame a long number reaches to where the A would be.
         x = max(centred, number_ends + 2 * PADDING) if letter == "A" else centred
         _write(draw, (x, baseline), letter, LETTER, font)
+    if layout.frames > 1:
+        at, after = (layout.lefts[0], baseline), number_ends + 2 * PADDING
+        _write_steps(draw, pair.a.shown, layout.frame[0], at, font, after)
     return card
 
 
@@ -250,6 +323,11 @@ def _write(
 def _fitted(frame: Frame, size: tuple[int, int]) -> Image.Image:
     shown = Image.fromarray(frame.pixels)
     return shown if shown.size == size else shown.resize(size, Image.Resampling.LANCZOS)
+
+
+def _font_size(height: int) -> int:
+    """Of what is written over a frame of that height."""
+    return min(max(height // 8, 12), 18)
 
 
 @cache

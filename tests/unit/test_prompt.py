@@ -17,6 +17,7 @@ from volition.judges.base import Question
 from volition.judges.prompt import Brief, Picture, Token, compose, outline
 from volition.judgment import Failure, Order, Verdict
 from volition.segment import Comparison, Frame, Segment, content_id
+from volition.sheets import LONGEST_EDGE, MOST_PATCHES, PATCH, storyboard_size
 
 GOAL = Frame(np.full((300, 300, 3), 40, np.uint8))
 COUNTER = Frame(np.full((300, 300, 3), 80, np.uint8))
@@ -93,9 +94,20 @@ def test_each_question_is_put_under_its_own_principle() -> None:
 
 def test_a_clip_is_a_strip_of_its_frames() -> None:
     prompt = compose(Brief("g"), [question(shown(10, 4), shown(50, 4))])
-    assert "clip" in words(prompt.shown)
-    width, height = prompt.pictures[0].size
-    assert width > 3.9 * height
+    assert "Two clips, A and B." in words(prompt.shown)
+    assert "left to right in the order of time" in words(prompt.shown)
+    for picture, shade in zip(prompt.pictures, sorted((10, 50)), strict=True):
+        pixels = picture.frame.pixels
+        assert pixels.shape[1] > 3 * pixels.shape[0]
+        seen = pixels[-20, np.arange(4) * pixels.shape[1] // 4 + pixels.shape[1] // 8, 0]
+        assert seen.tolist() in ([shade + k for k in range(4)], [60 - shade + k for k in range(4)])
+
+
+@given(st.integers(8, 2000), st.integers(8, 2000), st.integers(2, 8))
+def test_a_storyboard_is_small_enough_to_send(width: int, height: int, frames: int) -> None:
+    board = storyboard_size(prompts._frame_size(width, height, frames), frames)
+    assert max(board) <= LONGEST_EDGE
+    assert math.ceil(board[0] / PATCH) * math.ceil(board[1] / PATCH) <= MOST_PATCHES
 
 
 @pytest.mark.parametrize("ground", [255, 0])
@@ -129,9 +141,13 @@ def test_pictures_are_made_large_enough_to_see_and_small_enough_to_send(
 
 @pytest.mark.parametrize("count", [1, 2, 12, 60])
 @pytest.mark.parametrize("overlay", [False, True])
-def test_the_outline_is_that_of_the_prompt(count: int, overlay: bool) -> None:
+@pytest.mark.parametrize("frames", [1, 3])
+def test_the_outline_is_that_of_the_prompt(count: int, overlay: bool, frames: int) -> None:
     brief = Brief("g", (GOAL,), overlay=overlay)
-    questions = [question(shown(n), shown(n + 1), principle="p") for n in range(0, 2 * count, 2)]
+    questions = [
+        question(shown(n, frames), shown(n + 1, frames), principle="p")
+        for n in range(0, 2 * count, 2)
+    ]
     drawn, told = compose(brief, questions), outline(brief, questions)
     assert [picture.size for picture in drawn.pictures] == list(told.sizes)
     for part in (drawn.system, *drawn.goal, *drawn.shown, *drawn.asked):
@@ -149,7 +165,7 @@ def test_other_words_are_another_version() -> None:
         said += [prompt.system, words(prompt.goal), words(prompt.shown), *prompt.asked]
         said += [prompts.ask_for_letter(prompt)]
         said += [prompts.ask_for_json(prompt, explain) for explain in (False, True)]
-    assert (prompts.VERSION, content_id("\n".join(said).encode())) == ("2", "e309ef9f24b6b09d")
+    assert (prompts.VERSION, content_id("\n".join(said).encode())) == ("2", "cab47d15a862ac70")
 
 
 # What may count as an answer ---------------------------------------------------------------------

@@ -17,16 +17,20 @@ from volition.sheets import (
     CHOSEN,
     ENLARGED_TO,
     LETTER,
+    LINE,
     LONGEST_EDGE,
     MOST_PATCHES,
     NUMBER,
     SHEET,
+    STEP,
     TIED,
     Layout,
     NumberedPair,
     choose_layout,
     draw_sheets,
-    picture,
+    storyboard,
+    storyboard_size,
+    strip_size,
 )
 
 Colour = tuple[int, int, int]
@@ -170,11 +174,77 @@ def test_answers_are_marked_only_where_they_are_asked_for() -> None:
             assert (beside == colour) == (answer in (letter, "tie")), (answer, letter)
 
 
-def test_a_clip_is_shown_as_its_frames_side_by_side() -> None:
+def clip(shade: int, frames: int = 4, size: tuple[int, int] = (72, 48), steps: int = 30) -> Segment:
+    """A clip whose frames grow lighter."""
+    pixels = [np.full((*size[::-1], 3), shade + 5 * k, np.uint8) for k in range(frames)]
+    return Segment(np.full((steps, 1), shade, np.float32), tuple(map(Frame, pixels)))
+
+
+def test_a_storyboard_is_its_frames_side_by_side_under_the_numbers_of_their_steps() -> None:
     frames = tuple(Frame(np.full((8, 12, 3), grey, np.uint8)) for grey in (0, 100, 200))
-    strip = picture(Segment(np.zeros((3, 1), np.float32), frames)).pixels
-    assert strip.shape == (8, 40, 3)
-    assert [strip[4, x, 0] for x in (5, 19, 33)] == [0, 100, 200]
+    board = storyboard(frames, (0, 14, 29), (24, 16)).pixels
+    assert storyboard_size((24, 16), 3) == (board.shape[1], board.shape[0]) == (76, 32)
+    assert [board[24, x, 0] for x in (12, 38, 64)] == [0, 100, 200]
+    assert [tuple(board[24, x]) for x in (24, 25, 50, 51)] == [LINE] * 4
+    written = np.nonzero((board[:16] != CARD).any(2))[1]
+    assert all(any(abs(x - middle) < 6 for x in written) for middle in (12, 38, 64))
+    assert (board[15] == CARD).all(), "what is written over a frame does not reach into it"
+
+
+def test_clips_are_storyboards_one_above_the_other() -> None:
+    asked = [
+        NumberedPair(n, *(clip(shade, size=(160, 120)) for shade in (2 * n, 100 + 2 * n)))
+        for n in range(1, 13)
+    ]
+    (sheet,) = draw_sheets(asked, 12)
+    layout = choose_layout((160, 120), 12, 4)
+    assert sheet.shape == (layout.size[1], layout.size[0], 3)
+    assert layout.frame[0] >= 100, "twelve pairs of clips are large enough to be seen"
+    for place, pair in enumerate(asked):
+        left, top = layout.corner(place)
+        for side, segment in enumerate((pair.a, pair.b)):
+            x, y = left + layout.lefts[side], top + layout.tops[side]
+            for number, frame in enumerate(segment.frames):
+                start = x + number * (layout.frame[0] + STEP)
+                shown = sheet[y : y + layout.frame[1], start : start + layout.frame[0]]
+                assert (shown == frame.pixels[0, 0]).all(), (pair.number, side, number)
+        card = sheet[top : top + layout.card[1], left : left + layout.card[0]]
+        assert card[: layout.header, : layout.lefts[0]].min() < 60, "there is no number"
+        rows = np.nonzero((card[layout.header :, : layout.lefts[0] - 1] != CARD).any(2))[0]
+        for start in layout.tops:
+            middle = start + layout.frame[1] // 2 - layout.header
+            assert any(abs(row - middle) < layout.font for row in rows), "there is no letter"
+
+
+@given(
+    st.tuples(st.integers(24, 600), st.integers(24, 600)).filter(lambda s: max(s) < 3 * min(s)),
+    st.integers(1, 12),
+    st.integers(2, 6),
+)
+@settings(max_examples=30, deadline=None)
+def test_every_layout_of_clips_fits(frame: tuple[int, int], count: int, frames: int) -> None:
+    layout = choose_layout(frame, count, frames)
+    assert max(layout.size) <= LONGEST_EDGE
+    assert layout.patches <= MOST_PATCHES
+    assert layout.lefts[1] + strip_size(layout.frame, frames)[0] < layout.card[0]
+    assert layout.tops[1] + layout.frame[1] < layout.card[1]
+    assert layout.tops[1] - layout.tops[0] - layout.frame[1] >= 4
+
+
+def test_the_chosen_clip_is_marked() -> None:
+    asked = [NumberedPair(1, clip(10), clip(100)), NumberedPair(2, clip(20), clip(120))]
+    (marked,) = draw_sheets(asked, 2, {1: "A", 2: "B"})
+    layout = choose_layout((72, 48), 2, 4)
+    for place, answer in enumerate("AB"):
+        left, top = layout.corner(place)
+        for letter, x, y in zip("AB", layout.lefts, layout.tops, strict=True):
+            beside = tuple(marked[top + y + 5, left + x - 2])
+            assert (beside == CHOSEN) == (answer == letter)
+
+
+def test_clips_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"as many frames, not \[3, 4\]"):
+        draw_sheets([NumberedPair(1, clip(1, frames=3), clip(2))], 1)
 
 
 def test_pictures_of_different_sizes_are_refused() -> None:

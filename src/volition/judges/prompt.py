@@ -23,7 +23,7 @@ from PIL import Image
 
 from volition.judges.base import Question
 from volition.judgment import Failure, Verdict
-from volition.segment import Frame, Segment, encode_png
+from volition.segment import Frame, encode_png
 from volition.sheets import (
     LONGEST_EDGE,
     MOST_PATCHES,
@@ -31,12 +31,15 @@ from volition.sheets import (
     NumberedPair,
     choose_layout,
     draw_sheets,
-    picture,
+    storyboard,
+    storyboard_size,
+    strip_size,
 )
 
 VERSION = "2"
 LETTERS = ("A", "B")
 LEGIBLE = 200  # the longer side of a picture, in pixels, below which models see little of it
+LEGIBLE_IN_CLIP = 100  # the same of a frame of a storyboard, of which there are several
 LEAST_MASS = 0.5  # of the probability must lie on the letters, or the model says something else
 
 SYSTEM = (
@@ -136,11 +139,11 @@ def compose(brief: Brief, questions: Sequence[Question]) -> Prompt:
         pairs = [NumberedPair(number, *q.shown) for number, q in enumerate(questions, start=1)]
         (sheet,) = draw_sheets(pairs, len(pairs))
         return Prompt(SYSTEM, _goal(brief), (note, Picture(Frame(sheet))), asked)
-    first, second = (picture(segment) for segment in questions[0].shown)
+    first, second = questions[0].shown
     if brief.overlay:
-        laid = Picture(legible(overlay(first, second)))
-        return Prompt(SYSTEM, _goal(brief), (note, laid), asked)
-    one, other = Picture(legible(first)), Picture(legible(second))
+        laid = [overlay(*pair) for pair in zip(first.frames, second.frames, strict=True)]
+        return Prompt(SYSTEM, _goal(brief), (note, _picture(laid, first.shown)), asked)
+    one, other = (_picture(side.frames, side.shown) for side in (first, second))
     return Prompt(SYSTEM, _goal(brief), (note, "A:", one, "B:", other), asked)
 
 
@@ -149,9 +152,12 @@ def outline(brief: Brief, questions: Sequence[Question]) -> Outline:
     goal = _goal(brief)
     said = [part for part in goal if isinstance(part, str)]
     words = "\n".join((SYSTEM, *said, _note(brief, questions), "A:", "B:", *_asked(questions)))
-    width, height = _size(questions[0].shown[0])
+    segment = questions[0].shown[0]
+    (height, width), count = segment.frames[0].pixels.shape[:2], len(segment.frames)
     if len(questions) > 1:
-        sizes = [_sheet_size((width, height), len(questions))]
+        sizes = [_sheet_size((width, height), len(questions), count)]
+    elif count > 1:
+        sizes = [storyboard_size(_frame_size(width, height, count), count)] * (2 - brief.overlay)
     else:
         sizes = [_legible_size(width, height)] * (2 - brief.overlay)
     goal_sizes = [part.size for part in goal if isinstance(part, Picture)]
@@ -171,17 +177,23 @@ def _goal(brief: Brief) -> tuple[Part, ...]:
 
 
 def _note(brief: Brief, questions: Sequence[Question]) -> str:
+    clips = any(len(side.frames) > 1 for question in questions for side in question.shown)
+    shown = "clips" if clips else "states"
     if len(questions) > 1:
+        sides = "A above and B below" if clips else "A on the left and B on the right"
         note = (
-            f"{len(questions)} numbered pairs of states, A on the left and B on the right. "
+            f"{len(questions)} numbered pairs of {shown}, {sides}. "
             "Which of the two represents the goal better? Judge every pair by itself."
         )
     elif brief.overlay:
-        note = "One picture shows two states over each other: A in red, B in blue."
+        note = f"One picture shows two {shown} over each other: A in red, B in blue."
     else:
-        note = "Two states, A and B."
-    if any(len(segment.frames) > 1 for question in questions for segment in question.shown):
-        note += " A state is shown as a clip: its frames from left to right in the order of time."
+        note = f"Two {shown}, A and B."
+    if clips:
+        note += (
+            " A clip is shown as its frames from left to right in the order of time, the number of "
+            "the step above each."
+        )
     return note
 
 
@@ -225,17 +237,31 @@ def _legible_size(width: int, height: int) -> tuple[int, int]:
     return max(1, int(width * scale)), max(1, int(height * scale))
 
 
-def _size(segment: Segment) -> tuple[int, int]:
-    """Width and height of what is shown of a segment."""
-    height, width = segment.frames[0].pixels.shape[:2]
-    if len(segment.frames) == 1:
-        return width, height
-    return Picture(picture(segment)).size
+def _picture(frames: Sequence[Frame], shown: Sequence[int]) -> Picture:
+    """A state or a clip as it travels: the frame, or a storyboard."""
+    if len(frames) == 1:
+        return Picture(legible(frames[0]))
+    height, width = frames[0].pixels.shape[:2]
+    return Picture(storyboard(frames, shown, _frame_size(width, height, len(frames))))
+
+
+def _frame_size(width: int, height: int, count: int) -> tuple[int, int]:
+    """Width and height that each frame of a storyboard gets, that of one being given."""
+    side = (math.isqrt(MOST_PATCHES) - 1) * PATCH
+    gaps = strip_size((0, 0), count)[0]
+    scale = min(
+        (LONGEST_EDGE - gaps) / (count * width),
+        LONGEST_EDGE / (height + 2 * PATCH),
+        side / math.sqrt(count * width * height),
+    )
+    if scale >= 1:
+        scale = min(float(max(1, -(-LEGIBLE_IN_CLIP // max(width, height)))), int(scale))
+    return max(1, int(width * scale)), max(1, int(height * scale))
 
 
 @lru_cache(maxsize=64)
-def _sheet_size(frame: tuple[int, int], count: int) -> tuple[int, int]:
-    return choose_layout(frame, count).size
+def _sheet_size(frame: tuple[int, int], count: int, frames: int) -> tuple[int, int]:
+    return choose_layout(frame, count, frames).size
 
 
 def overlay(first: Frame, second: Frame) -> Frame:
