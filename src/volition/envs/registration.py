@@ -1,0 +1,21 @@
+"""The project's own environments, by their names in Gymnasium's register.
+
+They are there once `volition.envs` is imported, and from the start where the package is installed:
+Gymnasium asks the entry point `gymnasium.envs`.
+"""
+
+from __future__ import annotations
+
+from gymnasium.envs.registration import register, registry
+
+ENVIRONMENTS = {
+    "volition/Lamp-v0": ("volition.envs.lamp:Lamp", 100),
+}
+"""Id: where its class is, and after how many steps an episode is cut."""
+
+
+def register_environments() -> None:
+    """Makes them known to `gymnasium.make`, unless they are."""
+    for name, (home, steps) in ENVIRONMENTS.items():
+        if name not in registry:
+            register(name, entry_point=home, max_episode_steps=steps)
