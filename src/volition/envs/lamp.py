@@ -120,7 +120,7 @@ class Lamp(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         self._motion = (a1, a2, a3, w1, w2, w3)
         self._ball_velocity = velocity[0] if velocity else 0.0
 
-    def render(self) -> Pixels | None:  # type: ignore[override]
+    def render(self) -> Pixels | None:
         """uint8 (size, size, 3): the state of now."""
         if self.render_mode is None:
             return None

@@ -25,7 +25,7 @@ GRAVITY = 9.81  # m/s^2
 
 
 class Link(NamedTuple):
-    """A rigid link: metres from its joint, kilograms, and kilogram square metres about its centre."""
+    """A rigid link: metres from its joint, kilograms, kg m^2 about its centre of mass."""
 
     length: float
     centre: float
