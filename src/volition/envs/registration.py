@@ -1,7 +1,7 @@
 """The project's own environments, by their names in Gymnasium's register.
 
-They are there once `volition.envs` is imported, and from the start where the package is installed:
-Gymnasium asks the entry point `gymnasium.envs`.
+They are there once `volition.envs` is imported, which `gymnasium.make` does by itself where it is
+asked for "volition.envs:volition/Lamp-v0".
 """
 
 from __future__ import annotations
