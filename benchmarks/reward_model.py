@@ -22,6 +22,7 @@ from volition.compilation import enable_cache
 from volition.envs.scene import open_scene
 from volition.judges.recorded import read_recording
 from volition.judgment import derive_preferences
+from volition.preference import PreferenceData
 
 CHOSEN = {
     "HIDDEN": reward.HIDDEN, "STEPS": reward.STEPS, "LEARNING_RATE": reward.LEARNING_RATE,
@@ -39,17 +40,17 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 )
 
 
-def read(judgments: str) -> reward.PreferenceData:
+def read(judgments: str) -> PreferenceData:
     scene = open_scene(TASK.environment.id)
     folder = TASK.judgments_folder(judgments)
     recording = read_recording(folder, judgments, "goal", scene, TASK.view)
-    return reward.PreferenceData.gather(
+    return PreferenceData.gather(
         {comparison.id: comparison for comparison in recording.comparisons},
         derive_preferences(recording.judgments),
     )
 
 
-def measure(data: reward.PreferenceData, variant: dict[str, Any], seeds: int) -> dict[str, float]:
+def measure(data: PreferenceData, variant: dict[str, Any], seeds: int) -> dict[str, float]:
     for name, value in {**CHOSEN, **variant}.items():
         setattr(reward, name, value)
     # The constants are baked into the compiled program.

@@ -4,6 +4,7 @@
     ├── InputError              what the user gave is wrong: a task folder, judgments, an option
     ├── EnvironmentUnsupported  an environment that is unknown, or that the learner cannot act in
     ├── JudgeUnavailable        a judge cannot be asked: no key, unknown model, dead endpoint
+    ├── JudgeUnfit              a judge's answers say nothing: always the first, always a tie
     ├── StoreError              judgments.sqlite or frames/ are damaged, or were changed by hand
     └── RunError                a run folder exists, is missing, is unfinished, or cannot be written
 
@@ -29,6 +30,10 @@ class JudgeUnavailable(VolitionError):
 
     One call that fails is not this: it is retried, and then a `Failure`.
     """
+
+
+class JudgeUnfit(VolitionError):
+    """A judge's answers were examined and say nothing: whoever learned from them learned noise."""
 
 
 class StoreError(VolitionError):

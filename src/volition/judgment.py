@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -112,6 +112,23 @@ class Judgment:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """What one judge said of one comparison, put in one order, however often.
+
+    Attributes:
+        judge_id: Who said it.
+        order: Which segment was shown first: an answer may lean to that one.
+        p_first: Mean probability that the comparison's first segment is preferred, in [0, 1].
+        count: How many judgments that is the mean of.
+    """
+
+    judge_id: str
+    order: Order
+    p_first: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Preference:
     """What the learner uses.
 
@@ -119,11 +136,14 @@ class Preference:
         comparison_id: The comparison that this is about.
         p_first: Probability that the comparison's first segment is preferred, in [0, 1].
         weight: How many judgments it rests on.
+        answers: The same judgments by judge and order, so that each judge's bias to what is shown
+            first can be fitted; none where that is not known.
     """
 
     comparison_id: str
     p_first: float
     weight: float
+    answers: tuple[Answers, ...] = ()
 
 
 def undo_order(verdict: Verdict, order: Order) -> float:
@@ -138,12 +158,22 @@ def derive_preferences(judgments: Iterable[Judgment]) -> list[Preference]:
     Repeated judgments of one comparison, shown either way round, are averaged and their number
     is the weight; contradictions therefore move the probability towards 0.5.
     """
-    probabilities: dict[str, list[float]] = {}
+    said: dict[str, dict[tuple[str, Order], list[float]]] = {}
     for judgment in judgments:
         if isinstance(judgment.outcome, Verdict):
             p_first = undo_order(judgment.outcome, judgment.order)
-            probabilities.setdefault(judgment.comparison_id, []).append(p_first)
-    return [
-        Preference(comparison_id, sum(answers) / len(answers), float(len(answers)))
-        for comparison_id, answers in probabilities.items()
-    ]
+            of_comparison = said.setdefault(judgment.comparison_id, {})
+            of_comparison.setdefault((judgment.judge_id, judgment.order), []).append(p_first)
+    return [_preference(comparison_id, answers) for comparison_id, answers in said.items()]
+
+
+def _preference(
+    comparison_id: str, said: Mapping[tuple[str, Order], Sequence[float]]
+) -> Preference:
+    answers = tuple(
+        Answers(judge_id, order, sum(p_first) / len(p_first), len(p_first))
+        for (judge_id, order), p_first in said.items()
+    )
+    count = sum(len(p_first) for p_first in said.values())
+    total = sum(sum(p_first) for p_first in said.values())
+    return Preference(comparison_id, total / count, float(count), answers)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,11 @@ from volition.compilation import enable_cache
 from volition.envs.scene import open_scene
 from volition.errors import InputError
 from volition.evaluation import evaluate
+from volition.examining import check_fit, foretold
 from volition.goal import Goal
 from volition.judges.recorded import read_recording
 from volition.judging import import_recording
-from volition.judgment import Preference, Verdict, derive_preferences
+from volition.judgment import Judgment, Preference, Verdict, derive_preferences
 from volition.learners.sac import Policy
 from volition.live_judging import (
     choose_comparisons,
@@ -37,8 +38,9 @@ from volition.live_judging import (
     tried,
     unjudged,
 )
+from volition.preference import PreferenceData
 from volition.progress import Listener, Progress
-from volition.reward import FILE, PreferenceData, RewardModel, check_inputs, fit
+from volition.reward import FILE, Fit, RewardModel, check_inputs, fit
 from volition.rollout import Rollout
 from volition.run_folder import LiveSettings, RunFolder, Settings
 from volition.segment import content_id
@@ -291,25 +293,48 @@ def learn_reward(folder: RunFolder, store: Store) -> dict[str, Any]:
     """Fits the reward model to the store's judgments, unless that has been done.
 
     Returns:
-        What is known of the fit: `judgments`, `heldout`, `strength`, `preferences`.
+        What is known of the fit: `judgments`, `heldout`, `strength`, `preferences`, `judges`,
+        `calibration`.
+
+    Raises:
+        JudgeUnfit: A judge's answers say nothing.
     """
     file = folder.reward_model / FILE
     if file.is_file():
         return read_description(file)
     settings, judgments = folder.settings, store.judgments()
-    fitted = fit(preference_data(store), folder.task.reward, settings.symmetric, settings.seed)
+    preferences = derive_preferences(judgments)
+    data = PreferenceData.gather(store.comparisons(), preferences)
+    fitted = fit(data, folder.task.reward, settings.symmetric, settings.seed)
+    check_judges(store, judgments, preferences, fitted)
     correct, total = fitted.heldout
     fitted.model.save(
         folder.reward_model,
         judgments=sum(isinstance(judgment.outcome, Verdict) for judgment in judgments),
-        preferences=digest(derive_preferences(judgments)),
+        preferences=digest(preferences),
         symmetric=settings.symmetric,
         strength=fitted.strength,
         log_loss={str(strength): loss for strength, loss in fitted.log_loss.items()},
         heldout={"correct": correct, "total": total, "share": fitted.heldout.share,
                  "interval": fitted.heldout.interval},
+        judges={judge_id: asdict(traits) for judge_id, traits in fitted.judges.items()},
+        calibration=fitted.calibration.as_dict(),
     )  # fmt: skip
     return read_description(file)
+
+
+def check_judges(
+    store: Store, judgments: Sequence[Judgment], preferences: Sequence[Preference], fitted: Fit
+) -> None:
+    """That the judges' answers say something, by themselves and by what was fitted to them.
+
+    Raises:
+        JudgeUnfit: Those of one say nothing.
+    """
+    unseen = dict(zip((p.comparison_id for p in preferences), fitted.unseen.tolist(), strict=True))
+    biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
+    names = {judge_id: judge.name for judge_id, judge in store.judges().items()}
+    check_fit(judgments, names, foretold(judgments, unseen, biases))
 
 
 def preference_data(store: Store) -> PreferenceData:
@@ -323,5 +348,8 @@ def preference_data(store: Store) -> PreferenceData:
 
 def digest(preferences: Sequence[Preference]) -> str:
     """Names what a reward model was fitted to, so that `verify` can derive it again."""
-    rows = [(p.comparison_id, p.p_first, p.weight) for p in preferences]
+    rows = [
+        (p.comparison_id, [(a.judge_id, a.order, a.p_first, a.count) for a in p.answers])
+        for p in preferences
+    ]
     return content_id(json.dumps(rows).encode())

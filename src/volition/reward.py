@@ -1,7 +1,10 @@
 """The reward model: an ensemble fitted to preferences by Bradley-Terry, and its held-out metrics.
 
-P(first preferred) = sigmoid(r(first) - r(second)), r of a clip being the mean over its steps
-(Bradley and Terry, 1952; Christiano et al., arXiv:1706.03741, eq. 1, with a mean for the sum).
+P(first preferred) = sigmoid(slope (r(first) - r(second)) + bias s), r of a clip being the mean over
+its steps (Bradley and Terry, 1952; Christiano et al., arXiv:1706.03741, eq. 1, with a mean for the
+sum), and s = 1 where the first was shown first, -1 where the second was (Davidson and
+Beaver, 1977). Every judge has a bias of its own, and a slope: how sure it is. Both are fitted with
+the rest, and priors hold them to 0 and 1 as long as nothing speaks for more.
 
 The comparisons are dealt into as many folds as there are members, and each member leaves out one
 fold: a cross-validation committee. So every comparison is judged by a member that never saw it,
@@ -11,10 +14,9 @@ their data. The same held-out answers choose the strength of the weight decay.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -24,10 +26,10 @@ import numpy.typing as npt
 import optax
 from jaxtyping import Array, Float, Int
 
+from volition.calibration import Calibration, calibrate
 from volition.errors import InputError
-from volition.judgment import Preference
-from volition.networks import Layers, apply_layers, init_layers
-from volition.segment import Comparison
+from volition.networks import Layers, Linear, apply_layers, init_layers
+from volition.preference import AnswerData, Floats, PreferenceData, Proportion
 from volition.task import RewardSection, Symmetry
 from volition.tensors import load_tree, read_description, save_tree
 
@@ -37,11 +39,12 @@ STEPS = 200
 BATCH = 64
 LEARNING_RATE = 2e-2
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 6.0)  # of decoupled weight decay, before the learning rate
+JUDGE_LEARNING_RATE = 0.1
+BIAS_SD = 2.0  # of the prior on a judge's bias to what is shown first, in logits
+LOG_SLOPE_SD = 1.0  # of the prior on the logarithm of its slope
 SPREAD_PENALTY = 0.5
 NORMALISED_OVER = 1024
 FILE = "model.safetensors"
-
-Floats = npt.NDArray[np.float32]
 
 
 class RewardModel(eqx.Module):
@@ -84,6 +87,12 @@ class RewardModel(eqx.Module):
         shift, scale = _moments(self, jnp.asarray(observations[rows]))
         return eqx.tree_at(lambda m: (m.shift, m.scale), self, (shift, scale))
 
+    def scaled(self, factor: float) -> RewardModel:
+        """The same model with every logit multiplied: surer or less sure, of the same mind."""
+        *below, last = self.layers
+        layers = (*below, Linear(last.weight * factor, last.bias * factor))
+        return eqx.tree_at(lambda m: (m.layers, m.centre), self, (layers, self.centre * factor))
+
     def save(self, folder: Path, **description: object) -> None:
         """Writes the model as safetensors with JSON in its header."""
         folder.mkdir(exist_ok=True)
@@ -118,69 +127,17 @@ def _moments(model: RewardModel, observations: Array) -> tuple[Array, Array]:
     return values.mean(), jnp.maximum(values.std(), 1e-6)
 
 
-class PreferenceData(NamedTuple):
-    """Preferences as arrays, a row for each comparison."""
+@dataclass(frozen=True, slots=True)
+class JudgeTraits:
+    """How one judge answers, as fitted.
 
-    observations: Floats  # (rows, 2, T, obs_dim)
-    p_first: Floats  # (rows,)
-    weight: Floats  # (rows,)
+    Attributes:
+        bias: To what is shown first, in logits: 0 is none, 2 is 88% of what it cannot decide.
+        slope: How sure it is of a difference in reward, against the judges' geometric mean.
+    """
 
-    @classmethod
-    def gather(
-        cls, comparisons: Mapping[str, Comparison], preferences: Sequence[Preference]
-    ) -> PreferenceData:
-        """The arrays of `preferences`, in their order.
-
-        Raises:
-            InputError: There are none, or the segments differ in length.
-        """
-        if not preferences:
-            raise InputError("there is no judgment with a verdict: there is nothing to learn from")
-        pairs = [comparisons[preference.comparison_id] for preference in preferences]
-        shapes = {segment.observations.shape for c in pairs for segment in (c.first, c.second)}
-        if len(shapes) > 1:
-            raise InputError(f"the judged segments differ in shape: {sorted(shapes)}")
-        return cls(
-            np.stack([np.stack([c.first.observations, c.second.observations]) for c in pairs]),
-            np.array([preference.p_first for preference in preferences], np.float32),
-            np.array([preference.weight for preference in preferences], np.float32),
-        )
-
-    def decided(self) -> npt.NDArray[np.bool_]:
-        """(rows,): where one side is preferred at all."""
-        return self.p_first != 0.5
-
-    def check_decided(self) -> None:
-        """That there is something to learn.
-
-        Raises:
-            InputError: No comparison prefers one side.
-        """
-        if not self.decided().any():
-            raise InputError(
-                f"none of the {len(self.p_first)} comparisons prefers one side: the judgments are "
-                "all ties, or contradict each other completely. There is nothing to learn from them"
-            )
-
-
-class Proportion(NamedTuple):
-    """A share of successes with its Wilson score interval at 95% (Wilson, 1927)."""
-
-    successes: int
-    trials: int
-
-    @property
-    def share(self) -> float:
-        return self.successes / self.trials if self.trials else float("nan")
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        if not self.trials:
-            return (0.0, 1.0)
-        z, n, share = 1.959964, self.trials, self.share
-        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-        return (max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+    bias: float
+    slope: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +145,23 @@ class Fit:
     """A fitted model and what held-out comparisons say of it.
 
     Attributes:
-        model: The ensemble, normalised over the judged states.
+        model: The ensemble, normalised over the judged states; its logits are calibrated.
         heldout: Comparisons decided as the judge did by the member that never saw them; ties of
             the judge do not count.
         log_loss: Of the same answers, in nats, for each strength tried.
         strength: The weight decay that was chosen.
+        judges: How each judge answers, by its id.
+        calibration: Whether held-out answers are as probable as they were said to be.
+        unseen: Logit of P(first preferred), of each comparison by the member that never saw it.
     """
 
     model: RewardModel
     heldout: Proportion
     log_loss: dict[float, float]
     strength: float
+    judges: dict[str, JudgeTraits]
+    calibration: Calibration
+    unseen: Floats
 
 
 def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int) -> Fit:
@@ -220,26 +183,28 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     inputs = check_inputs(section, data.observations.shape[-1])
     data.check_decided()
     folds = rng.permutation(len(data.weight)) % MEMBERS
-    copies = [data.observations]
-    copies += [_reflect(data.observations, s) for s in section.symmetries if symmetric]
-    augmented = PreferenceData(
-        np.concatenate(copies),
-        np.tile(data.p_first, len(copies)),
-        np.tile(data.weight, len(copies)),
-    )
-    candidates = _fit_all(rng, augmented, np.tile(folds, len(copies)), inputs)
+    symmetries = section.symmetries if symmetric else ()
+    candidates, traits = _fit_all(rng, _augmented(data, symmetries), folds, inputs)
+    said = data.said()
     logits = _comparison_logits(candidates, data.observations)  # (strengths, members, rows)
     unseen = logits[:, folds, np.arange(len(folds))]  # (strengths, rows)
-    losses = np.logaddexp(0, unseen) - data.p_first * unseen
-    chosen = _one_standard_error(losses)
+    biased = _as_said(unseen, said, traits, folds)  # (strengths, answers)
+    losses = np.logaddexp(0, biased) - said.p_first * biased
+    chosen = _one_standard_error(_per_comparison(losses, said))
     decided = data.decided()
     agrees = ((unseen[chosen] > 0) == (data.p_first > 0.5))[decided]
     model = jax.tree.map(lambda leaf: leaf[chosen], candidates)
+    of_order = _as_said(0 * unseen, said, traits, folds)[chosen]
+    calibration = calibrate(biased[chosen] - of_order, of_order, said.p_first, said.weight)
+    model = model.scaled(calibration.temperature)
     return Fit(
         model.normalised(data.observations.reshape(-1, data.observations.shape[-1])),
         Proportion(int(agrees.sum()), int(decided.sum())),
-        dict(zip(STRENGTHS, losses.mean(1).tolist(), strict=True)),
+        dict(zip(STRENGTHS, _per_comparison(losses, said).mean(1).tolist(), strict=True)),
         STRENGTHS[chosen],
+        _describe(data.judges, jax.tree.map(lambda leaf: leaf[chosen], traits)),
+        calibration,
+        unseen[chosen] * calibration.temperature,
     )
 
 
@@ -280,6 +245,39 @@ def _reflect(observations: Floats, symmetry: Symmetry) -> Floats:
     return observations * sign
 
 
+def _augmented(data: PreferenceData, symmetries: tuple[Symmetry, ...]) -> PreferenceData:
+    """The preferences and a copy of them for each symmetry."""
+    said, rows, copies = data.said(), len(data.weight), 1 + len(symmetries)
+    shifted = [said.comparison + rows * copy for copy in range(copies)]
+    tiled: list[Any] = [np.tile(column, copies) for column in said[1:]]
+    return PreferenceData(
+        np.concatenate([data.observations, *(_reflect(data.observations, s) for s in symmetries)]),
+        np.tile(data.p_first, copies),
+        np.tile(data.weight, copies),
+        AnswerData(np.concatenate(shifted), *tiled),
+        data.judges,
+    )
+
+
+def _as_said(
+    logits: Floats, said: AnswerData, traits: Traits, folds: npt.NDArray[np.int64]
+) -> Floats:
+    """(strengths, answers): the logits (strengths, rows) as the judges say them, each judge as the
+    member knows it that left the comparison out."""
+    member = folds[said.comparison]
+    slope = np.exp(np.asarray(traits.log_slope))[:, member, said.judge]
+    bias = np.asarray(traits.bias)[:, member, said.judge]
+    return slope * logits[:, said.comparison] + bias * said.sign
+
+
+def _per_comparison(losses: Floats, said: AnswerData) -> Floats:
+    """(strengths, rows): mean over the judgments of each comparison."""
+    rows = int(said.comparison.max()) + 1
+    counts = np.bincount(said.comparison, said.weight, rows)
+    sums = [np.bincount(said.comparison, said.weight * loss, rows) for loss in losses]
+    return (np.stack(sums) / counts).astype(np.float32)
+
+
 def _one_standard_error(losses: Floats) -> int:
     means = losses.mean(1)
     best = int(means.argmin())
@@ -287,24 +285,42 @@ def _one_standard_error(losses: Floats) -> int:
     return int(np.flatnonzero(means <= means[best] + error).max())
 
 
+def _describe(judges: tuple[str, ...], traits: Traits) -> dict[str, JudgeTraits]:
+    """Each judge's traits: the members' mean."""
+    bias = np.asarray(traits.bias).mean(0)
+    slope = np.exp(np.asarray(traits.log_slope).mean(0))
+    return {name: JudgeTraits(float(bias[n]), float(slope[n])) for n, name in enumerate(judges)}
+
+
 def _fit_all(
     rng: np.random.Generator, data: PreferenceData, folds: npt.NDArray[np.int64],
     inputs: tuple[int, ...],
-) -> RewardModel:  # fmt: skip
-    """Every member at every strength; each leaf of the result starts (strengths, members, ...)."""
-    seen = data.observations[..., inputs]
-    flat = seen.reshape(-1, len(inputs))
+) -> tuple[RewardModel, Traits]:  # fmt: skip
+    """Every member at every strength; each leaf of the result starts (strengths, members, ...).
+
+    Args:
+        data: The preferences, and copies of them by symmetries: `folds` for each.
+        folds: Of the comparisons before they were copied.
+    """
+    flat = data.observations[..., inputs].reshape(-1, len(inputs))
     mean, scale = flat.mean(0), np.maximum(flat.std(0), 1e-6)
-    standardised = ((seen - mean) / scale).astype(np.float32)
+    standardised = ((data.observations[..., inputs] - mean) / scale).astype(np.float32)
 
     layers = init_layers(rng, (len(inputs), *HIDDEN, 1), MEMBERS)
+    said = data.said()
+    of_answer = folds[said.comparison % len(folds)]
     batches = np.stack(
-        [rng.choice(np.flatnonzero(_kept(folds, m)), (STEPS, BATCH)) for m in range(MEMBERS)], 1
+        [rng.choice(np.flatnonzero(_kept(of_answer, m)), (STEPS, BATCH)) for m in range(MEMBERS)],
+        1,
     )  # (steps, members, batch)
-    rows = 1 << (len(folds) - 1).bit_length()  # a power of two, so that more data recompiles rarely
-    padded = PreferenceData(*(_pad(x, rows) for x in (standardised, data.p_first, data.weight)))
+    padded = _Padded(
+        jnp.asarray(_pad(standardised, _power_of_two(len(standardised)))),
+        AnswerData(*(_pad(column, _power_of_two(len(of_answer))) for column in said)),
+        jnp.asarray(said.weight.sum() * len(folds) / len(data.weight)),
+        jnp.asarray(_pad(np.ones(len(data.judges), np.float32), _power_of_two(len(data.judges)))),
+    )
     strengths = jnp.asarray(STRENGTHS, jnp.float32)
-    fitted = _train(layers, padded, jnp.asarray(batches, jnp.int32), strengths)
+    fitted, traits = _train(layers, padded, jnp.asarray(batches, jnp.int32), strengths)
     centre = _centres(fitted, jnp.asarray(standardised.reshape(-1, len(inputs))))
 
     def every(array: npt.ArrayLike) -> Array:
@@ -312,7 +328,8 @@ def _fit_all(
             np.broadcast_to(np.asarray(array, np.float32), (len(STRENGTHS), *np.shape(array)))
         )
 
-    return RewardModel(fitted, every(mean), every(scale), centre, every(0), every(1), inputs)
+    model = RewardModel(fitted, every(mean), every(scale), centre, every(0), every(1), inputs)
+    return model, traits
 
 
 def _kept(folds: npt.NDArray[np.int64], member: int) -> npt.NDArray[np.bool_]:
@@ -320,43 +337,76 @@ def _kept(folds: npt.NDArray[np.int64], member: int) -> npt.NDArray[np.bool_]:
     return kept if kept.any() else np.ones_like(kept)
 
 
-def _pad(array: Floats, rows: int) -> Floats:
+def _power_of_two(rows: int) -> int:
+    """At least as many rows, so that more data recompiles rarely."""
+    return 1 << (rows - 1).bit_length()
+
+
+def _pad(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
     return np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1))
+
+
+class Traits(NamedTuple):
+    """How judges answer, as every member knows them: (..., members, judges)."""
+
+    bias: Float[Array, "*stack judges"]
+    log_slope: Float[Array, "*stack judges"]
+
+
+class _Padded(NamedTuple):
+    observations: Float[Array, "rows two T inputs"]  # standardised
+    said: AnswerData
+    judgments: Float[Array, ""]  # how many there are in all
+    judges: Float[Array, " judges"]  # 1 for a judge, 0 where there is none
+
+
+def _relative(log_slope: Float[Array, "members judges"], data: _Padded) -> Array:
+    """Logarithms of the slopes against their mean, since the reward has a scale already."""
+    mean = (log_slope * data.judges).sum(-1, keepdims=True) / data.judges.sum()
+    return (log_slope - mean) * data.judges
 
 
 @jax.jit
 def _train(
-    layers: Layers, data: PreferenceData, batches: Int[Array, "steps members batch"],
+    layers: Layers, data: _Padded, batches: Int[Array, "steps members batch"],
     strengths: Float[Array, " strengths"],
-) -> Layers:  # fmt: skip
+) -> tuple[Layers, Traits]:  # fmt: skip
     """AdamW on the weighted Bradley-Terry loss; leaves come back as (strengths, members, ...)."""
     optimiser = optax.scale_by_adam()
-    schedule = optax.cosine_decay_schedule(LEARNING_RATE, STEPS)
+    schedule = optax.cosine_decay_schedule(1.0, STEPS)
 
-    def loss(layers: Layers, rows: Int[Array, "members batch"]) -> Array:
-        pairs = data.observations[rows]  # (members, batch, 2, T, inputs)
+    def loss(fitted: tuple[Layers, Traits], rows: Int[Array, "members batch"]) -> Array:
+        layers, traits = fitted
+        said = AnswerData(*(column[rows] for column in data.said))
+        pairs = data.observations[said.comparison]  # (members, batch, 2, T, inputs)
         rewards = apply_layers(
             layers, pairs.reshape(*pairs.shape[:1], -1, pairs.shape[-1]), jnp.tanh
         )
         returns = rewards.reshape(pairs.shape[:-1]).mean(-1)  # (members, batch, 2)
-        losses = optax.sigmoid_binary_cross_entropy(
-            returns[..., 0] - returns[..., 1], data.p_first[rows]
-        )
-        weight = data.weight[rows]
-        return (weight * losses).sum() / weight.sum() * len(rows)
+        slope = jnp.exp(jnp.take_along_axis(_relative(traits.log_slope, data), said.judge, 1))
+        bias = jnp.take_along_axis(traits.bias, said.judge, 1)
+        logits = slope * (returns[..., 0] - returns[..., 1]) + bias * said.sign
+        losses = optax.sigmoid_binary_cross_entropy(logits, said.p_first)
+        prior = ((traits.bias / BIAS_SD) ** 2 + (traits.log_slope / LOG_SLOPE_SD) ** 2).sum() / 2
+        return (said.weight * losses).sum() / said.weight.sum() * len(rows) + prior / data.judgments
 
-    def fit_one(strength: Float[Array, ""]) -> Layers:
-        def step(carry: tuple[Layers, optax.OptState], inputs: tuple[Array, Array]):  # type: ignore[no-untyped-def]
-            layers, state = carry
+    def fit_one(strength: Float[Array, ""]) -> tuple[Layers, Traits]:
+        def step(carry: Any, inputs: tuple[Array, Array]) -> tuple[Any, None]:
+            (layers, traits), state = carry
             rows, count = inputs
-            updates, state = optimiser.update(jax.grad(loss)(layers, rows), state)
-            rate = schedule(count)
-            layers = jax.tree.map(lambda p, u: p - rate * (u + strength * p), layers, updates)
-            return (layers, state), None
+            gradient = jax.grad(loss)((layers, traits), rows)
+            (down, across), state = optimiser.update(gradient, state)
+            rate = schedule(count) * LEARNING_RATE
+            layers = jax.tree.map(lambda p, u: p - rate * (u + strength * p), layers, down)
+            quick = schedule(count) * JUDGE_LEARNING_RATE
+            traits = jax.tree.map(lambda p, u: p - quick * u, traits, across)
+            return ((layers, traits), state), None
 
-        start = (layers, optimiser.init(layers))
-        (fitted, _), _ = jax.lax.scan(step, start, (batches, jnp.arange(STEPS)))
-        return fitted
+        nothing = jnp.zeros((batches.shape[1], len(data.judges)))
+        start = layers, Traits(nothing, nothing)
+        carry = start, optimiser.init(start)
+        ((fitted, traits), _), _ = jax.lax.scan(step, carry, (batches, jnp.arange(STEPS)))
+        return fitted, Traits(traits.bias, _relative(traits.log_slope, data))
 
     return jax.vmap(fit_one)(strengths)
 

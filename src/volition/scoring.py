@@ -9,7 +9,8 @@ from volition.envs.scene import open_scene
 from volition.errors import InputError
 from volition.judges.recorded import read_recording
 from volition.judgment import derive_preferences
-from volition.reward import PreferenceData, RewardModel, score
+from volition.preference import PreferenceData
+from volition.reward import RewardModel, score
 from volition.run_folder import RunFolder
 
 

@@ -195,6 +195,20 @@ def test_what_cannot_be_is_said_before_anything_is_left_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_judge_that_says_nothing_ends_the_run_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    options = ["--judge", "simulated:useless", "--max-judgments", "60", "--out", str(run)]
+    assert main(["train", "pendulum", "--steps", str(STEPS), *options]) == 1
+    said = capsys.readouterr().err
+    assert "simulated:useless is not fit to judge this goal" in said
+    assert "it chose what was shown first in 60 of 60 comparisons" in said
+    assert not (run / "reward_model").exists()
+    with RunFolder.open(run).open_store() as store:
+        assert len(store.preferences()) == 60
+
+
 def test_trying_the_judge_is_paid_from_the_same_purse(server: Server, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="more than --max-usd 1e-06"):
         make_judge(Task.find("pendulum"), replace(live(server), max_usd=1e-6))

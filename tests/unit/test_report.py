@@ -19,6 +19,7 @@ from PIL import Image
 from volition.errors import RunError
 from volition.judgment import Failure
 from volition.loop import Run
+from volition.preference import PreferenceData
 from volition.report import figures, write_report
 from volition.report.answers import consistency, measures, read_pairs, shown_counts, win_shares
 from volition.report.evidence import Evidence, member_values, read_evidence
@@ -35,7 +36,7 @@ from volition.report.film import (
 from volition.report.hero import HEIGHT, WIDTH, compose, write_hero
 from volition.report.landscapes import CIRCLES, Landscape, landscape, spearman
 from volition.report.page import draw_figures, number, render_page, reproduce
-from volition.reward import PreferenceData, preferred_logits
+from volition.reward import preferred_logits
 
 HOSTILE = "</script><script>alert('goal')</script><img src=x onerror=alert(1)>"
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from volition.errors import InputError, RunError
-from volition.reward import PreferenceData, Proportion, RewardModel, fit, preferred_logits, score
+from volition.preference import AnswerData, PreferenceData, Proportion
+from volition.reward import RewardModel, fit, preferred_logits, score
 from volition.task import RewardSection, Symmetry
 
 BOTH = RewardSection(observations=(0, 1))
@@ -146,3 +147,84 @@ def test_wilson_interval() -> None:
     assert Proportion(81, 263).interval == pytest.approx((0.2553, 0.3662), abs=1e-4)
     assert Proportion(10, 10).interval[1] == pytest.approx(1.0)
     assert Proportion(0, 0).interval == (0.0, 1.0)
+
+
+# Judges ------------------------------------------------------------------------------------------
+
+
+def answered(
+    count: int, *biases: float, seed: int = 0, slope: float = 12.0, twice: bool = False
+) -> PreferenceData:
+    """Judges, each of that bias to what is shown first, of the height of (cos, sin, 0)."""
+    rng = np.random.default_rng(seed)
+    angles = rng.uniform(-np.pi, np.pi, (count, 2))
+    observations = np.stack([np.cos(angles), np.sin(angles), 0 * angles], -1)[:, :, None]
+    comparison = np.tile(np.arange(count), 1 + twice)
+    judge = rng.integers(len(biases), size=len(comparison))
+    sign = rng.choice([-1.0, 1.0], len(comparison))
+    gap = slope * (np.cos(angles[:, 0]) - np.cos(angles[:, 1]))[comparison] / 2
+    logits = gap + np.array(biases)[judge] * sign
+    first = (rng.random(len(comparison)) < 1 / (1 + np.exp(-logits))).astype(np.float32)
+    said = AnswerData(
+        comparison.astype(np.int32), judge.astype(np.int32), sign.astype(np.float32), first,
+        np.ones(len(comparison), np.float32),
+    )  # fmt: skip
+    p_first = np.bincount(comparison, first) / np.bincount(comparison)
+    return PreferenceData(
+        observations.astype(np.float32), p_first.astype(np.float32),
+        np.bincount(comparison).astype(np.float32), said, tuple(map(str, range(len(biases)))),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("bias", [-2.0, 0.0, 2.0])
+def test_a_bias_to_what_is_shown_first_is_found_and_does_not_spoil_the_reward(bias: float) -> None:
+    fitted = fit(answered(300, bias), BOTH, symmetric=False, seed=0)
+    assert fitted.judges["0"].bias == pytest.approx(bias, abs=0.8)
+    assert fitted.judges["0"].slope == 1.0
+    assert score(fitted.model, scripted(500, seed=1)).share > 0.96
+
+
+def test_each_judge_has_a_bias_and_a_slope_of_its_own() -> None:
+    sure, noise = answered(400, 2.0, -2.0), answered(400, 0.0, seed=1, slope=0.0)
+    first, second = sure.said(), noise.said()
+    both = PreferenceData(
+        np.concatenate([sure.observations, noise.observations]),
+        np.concatenate([sure.p_first, noise.p_first]),
+        np.concatenate([sure.weight, noise.weight]),
+        AnswerData(
+            np.concatenate([first.comparison, second.comparison + 400]),
+            np.concatenate([first.judge, second.judge + 2]),
+            *(np.concatenate(columns) for columns in zip(first[2:], second[2:], strict=True)),
+        ),
+        ("a", "b", "noise"),
+    )
+    fitted = fit(both, BOTH, symmetric=False, seed=0)
+    assert fitted.judges["a"].bias > 1.2
+    assert fitted.judges["b"].bias < -1.2
+    assert abs(fitted.judges["noise"].bias) < 0.5
+    assert fitted.judges["noise"].slope < 0.5 * min(fitted.judges[n].slope for n in "ab")
+    assert score(fitted.model, scripted(500, seed=2)).share > 0.96
+
+
+def test_a_comparison_asked_twice_is_held_out_as_one() -> None:
+    fitted = fit(answered(60, 0.0, twice=True), BOTH, symmetric=False, seed=0)
+    assert fitted.heldout.trials <= 60
+    assert fitted.unseen.shape == (60,)
+
+
+def test_held_out_answers_are_as_probable_as_said() -> None:
+    for slope in (2.0, 12.0):
+        calibration = fit(
+            answered(600, 1.0, slope=slope), BOTH, symmetric=False, seed=0
+        ).calibration
+        assert calibration.error < 0.06
+        assert sum(bin.judgments for bin in calibration.bins) == 600
+
+
+def test_the_temperature_changes_no_order() -> None:
+    model = fit(scripted(60), BOTH, symmetric=False, seed=0).model
+    _, observations = circle()
+    surer = model.scaled(3.0)
+    np.testing.assert_allclose(
+        surer.members(observations), 3 * model.members(observations), rtol=1e-4
+    )

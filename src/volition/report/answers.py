@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from volition.judgment import Failure, Judgment, Order, Preference
+from volition.preference import Proportion
 from volition.report.evidence import Evidence
 from volition.report.landscapes import CIRCLES
-from volition.reward import Proportion
 from volition.segment import Comparison, Segment
 
 

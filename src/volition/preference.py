@@ -1,0 +1,151 @@
+"""Preferences as arrays, and what is counted of them. NumPy alone: no model is needed to count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from volition.errors import InputError
+from volition.judgment import Order, Preference
+from volition.segment import Comparison
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int32]
+
+UNKNOWN_JUDGE = ""
+
+
+class AnswerData(NamedTuple):
+    """What judges said, as arrays: a row for each comparison, judge and order.
+
+    Attributes:
+        comparison: Which row of the comparisons it is about: (answers,).
+        judge: Which of the judges said it: (answers,).
+        sign: 1 where the comparison's first segment was shown first, -1 where its second was, 0
+            where nobody knows: (answers,).
+        p_first: Probability that the comparison's first segment is preferred: (answers,).
+        weight: How many judgments: (answers,).
+    """
+
+    comparison: Integers
+    judge: Integers
+    sign: Floats
+    p_first: Floats
+    weight: Floats
+
+
+class PreferenceData(NamedTuple):
+    """Preferences as arrays, a row for each comparison.
+
+    Attributes:
+        observations: (rows, 2, T, obs_dim).
+        p_first: (rows,).
+        weight: (rows,).
+        answers: The judgments behind them; None where neither judge nor order is known.
+        judges: Their ids, those with most judgments first.
+    """
+
+    observations: Floats
+    p_first: Floats
+    weight: Floats
+    answers: AnswerData | None = None
+    judges: tuple[str, ...] = (UNKNOWN_JUDGE,)
+
+    @classmethod
+    def gather(
+        cls, comparisons: Mapping[str, Comparison], preferences: Sequence[Preference]
+    ) -> PreferenceData:
+        """The arrays of `preferences`, in their order.
+
+        Raises:
+            InputError: There are none, or the segments differ in length.
+        """
+        if not preferences:
+            raise InputError("there is no judgment with a verdict: there is nothing to learn from")
+        pairs = [comparisons[preference.comparison_id] for preference in preferences]
+        shapes = {segment.observations.shape for c in pairs for segment in (c.first, c.second)}
+        if len(shapes) > 1:
+            raise InputError(f"the judged segments differ in shape: {sorted(shapes)}")
+        answers, judges = _gather_answers(preferences)
+        return cls(
+            np.stack([np.stack([c.first.observations, c.second.observations]) for c in pairs]),
+            np.array([preference.p_first for preference in preferences], np.float32),
+            np.array([preference.weight for preference in preferences], np.float32),
+            answers,
+            judges,
+        )
+
+    def said(self) -> AnswerData:
+        """The answers; where none are known, one of an unknown order for each comparison."""
+        if self.answers is not None:
+            return self.answers
+        rows = len(self.p_first)
+        return AnswerData(
+            np.arange(rows, dtype=np.int32),
+            np.zeros(rows, np.int32),
+            np.zeros(rows, np.float32),
+            self.p_first,
+            self.weight,
+        )
+
+    def decided(self) -> npt.NDArray[np.bool_]:
+        """(rows,): where one side is preferred at all."""
+        return self.p_first != 0.5
+
+    def check_decided(self) -> None:
+        """That there is something to learn.
+
+        Raises:
+            InputError: No comparison prefers one side.
+        """
+        if not self.decided().any():
+            raise InputError(
+                f"none of the {len(self.p_first)} comparisons prefers one side: the judgments are "
+                "all ties, or contradict each other completely. There is nothing to learn from them"
+            )
+
+
+def _gather_answers(preferences: Sequence[Preference]) -> tuple[AnswerData, tuple[str, ...]]:
+    signs = {Order.FORWARD: 1.0, Order.SWAPPED: -1.0}
+    rows: list[tuple[int, str, float, float, float]] = []
+    for row, preference in enumerate(preferences):
+        rows += [
+            (row, said.judge_id, signs[said.order], said.p_first, said.count)
+            for said in preference.answers
+        ]
+        if not preference.answers:
+            rows.append((row, UNKNOWN_JUDGE, 0.0, preference.p_first, preference.weight))
+    judgments = Counter[str]()
+    for _, judge_id, _, _, weight in rows:
+        judgments[judge_id] += int(weight)
+    judges = tuple(sorted(judgments, key=lambda judge_id: (-judgments[judge_id], judge_id)))
+    place = {judge_id: number for number, judge_id in enumerate(judges)}
+    return AnswerData(
+        np.array([row for row, *_ in rows], np.int32),
+        np.array([place[judge_id] for _, judge_id, *_ in rows], np.int32),
+        *np.array([numbers for _, _, *numbers in rows], np.float32).T,
+    ), judges
+
+
+class Proportion(NamedTuple):
+    """A share of successes with its Wilson score interval at 95% (Wilson, 1927)."""
+
+    successes: int
+    trials: int
+
+    @property
+    def share(self) -> float:
+        return self.successes / self.trials if self.trials else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        if not self.trials:
+            return (0.0, 1.0)
+        z, n, share = 1.959964, self.trials, self.share
+        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+        return (max(0.0, float(centre - half)), min(1.0, float(centre + half)))
