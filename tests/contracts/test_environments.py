@@ -23,7 +23,9 @@ SCENES: dict[str, float] = {
     "MountainCar-v0": 0.0,
     "MountainCarContinuous-v0": 0.0,
     "volition-tests/Dot-v0": 0.0,
+    "volition/Guest-v0": 0.0,
     "volition/Lamp-v0": 0.0,
+    "volition/Regatta-v0": 0.0,
 }
 every_scene = pytest.mark.parametrize(("env_id", "tolerance"), SCENES.items())
 STEPS = 40

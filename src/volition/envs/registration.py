@@ -9,7 +9,9 @@ from __future__ import annotations
 from gymnasium.envs.registration import register, registry
 
 ENVIRONMENTS = {
+    "volition/Guest-v0": ("volition.envs.guest:Guest", 80),
     "volition/Lamp-v0": ("volition.envs.lamp:Lamp", 100),
+    "volition/Regatta-v0": ("volition.envs.regatta:Regatta", 160),
 }
 """Id: where its class is, and after how many steps an episode is cut."""
 
