@@ -13,7 +13,7 @@ import numpy as np
 
 from volition.answers import read_answers
 from volition.envs.classic_control import ClassicControlScene
-from volition.envs.exploring import coverage
+from volition.envs.exploring import covering_segments
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported, InputError, JudgeUnavailable, RunError
 from volition.judges.recorded import JUDGMENTS_FILE, read_recording
@@ -60,19 +60,20 @@ class Answered:
 
 
 def ask(
-    task_or_run: str, out: Path, *, pairs: int = 60, per_sheet: int = 60, seed: int = 0,
+    task_or_run: str, out: Path, *, pairs: int = 60, per_sheet: int | None = None,
+    seed: int = 0,
     batches: Sequence[str] = (),
 ) -> Asked:  # fmt: skip
     """Writes comparisons worth judging into the new folder `out`.
 
-    About a task they cover its states. For a run they are those near what its policy visits of
-    which its reward model is least sure.
+    About a task they cover its states, or clips of it. For a run they are those near what its
+    policy visits of which its reward model is least sure.
 
     Args:
         task_or_run: A task's name or folder, or a run folder.
         out: The folder to write.
         pairs: How many comparisons; a run may have fewer that a judge could tell apart.
-        per_sheet: Comparisons on a contact sheet.
+        per_sheet: Comparisons on a contact sheet; by default as many as can be judged well.
         seed: Of the states and of the side on which each is shown.
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
 
@@ -91,9 +92,7 @@ def ask(
         )
     task = Task.find(task_or_run)
     scene = open_scene(task.environment.id, task.environment.kwargs)
-    seen = eye(scene, task.view)
-    states = coverage(task.environment, scene, pairs, rng, lambda state: seen(state).frames[0])
-    covering = [(seen(one), seen(other)) for one, other in states]
+    covering = covering_segments(task.environment, scene, task.view, pairs, rng)
     return write_questions(covering, task, out, per_sheet, batches=batches)
 
 

@@ -265,7 +265,10 @@ def ask(
     *,
     out: Annotated[Path, option("FOLDER", "A new folder for the questions.")],
     pairs: Annotated[int, arg(help="How many comparisons.")] = 60,
-    per_sheet: Annotated[int, arg(help="Comparisons on one contact sheet.")] = 60,
+    per_sheet: Annotated[
+        int | None,
+        option("INT", "Comparisons on one sheet; by default 60, of clips fewer."),
+    ] = None,
     seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
     batch: Annotated[
         tuple[str, ...],
@@ -289,7 +292,7 @@ def ask(
     from volition.judges.batch import check_key
 
     for name, value in (("--pairs", pairs), ("--per-sheet", per_sheet)):
-        if value < 1:
+        if value is not None and value < 1:
             raise InputError(f"{name} must be at least 1, not {value}")
     if seed < 0:
         raise InputError(f"--seed must not be negative: {seed}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from volition.engine import check_price
-from volition.envs.exploring import coverage
+from volition.envs.exploring import covering_segments
 from volition.envs.scene import open_scene
 from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.judges import judge as judge_named
@@ -20,7 +20,6 @@ from volition.judgment import Failure
 from volition.limits import Limits
 from volition.progress import Listener, Progress
 from volition.run_folder import LiveSettings, RunFolder
-from volition.seeing import eye
 from volition.segment import Comparison
 from volition.store import Store
 from volition.task import Scene, Task
@@ -74,11 +73,10 @@ def limits_of(live: LiveSettings) -> Limits:
 
 
 def covering(task: Task, scene: Scene, goal_id: str, count: int, seed: int) -> list[Comparison]:
-    """Comparisons of states that cover the environment's, seen as the judge sees them."""
-    seen = eye(scene, task.view)
+    """Comparisons that cover what the environment can show, seen as the judge sees it."""
     rng = np.random.default_rng(seed)
-    pairs = coverage(task.environment, scene, count, rng, lambda state: seen(state).frames[0])
-    return [Comparison.between(goal_id, seen(one), seen(other)) for one, other in pairs]
+    pairs = covering_segments(task.environment, scene, task.view, count, rng)
+    return [Comparison.between(goal_id, *pair) for pair in pairs]
 
 
 def choose_comparisons(

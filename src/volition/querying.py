@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ TRIES_PER_PAIR = 3  # before it is accepted that states look the same
 DECIMALS = 6  # of a state's values, so that a file of states says exactly what was drawn
 
 Look = Callable[[State], Frame]
+Shown = TypeVar("Shown")
 
 
 class BoundedScene(Protocol):
@@ -53,31 +54,38 @@ def coverage_pairs(
         InputError: Hardly any two states can be told apart by what the judge sees.
     """
     seen: Look = look or (lambda state: Frame(scene.draw(state)))
-    return distinct_pairs(_covering(scene, 2 * count, rng), count, seen)
+    return distinct_pairs(_covering(scene, 2 * count, rng), count, lambda state: (seen(state),))
 
 
-def distinct_pairs(states: Iterable[State], count: int, look: Look) -> list[tuple[State, State]]:
-    """Pairs of the states, in their order, that look different to the judge.
+def distinct_pairs(
+    shown: Iterable[Shown], count: int, look: Callable[[Shown], Sequence[Frame]]
+) -> list[tuple[Shown, Shown]]:
+    """Pairs of states or clips, in their order, that look different to the judge.
+
+    Args:
+        shown: What may be compared.
+        count: How many pairs.
+        look: The frames in which a judge sees it.
 
     Raises:
         InputError: There are not enough.
     """
-    pairs: list[tuple[State, State]] = []
-    waiting: list[tuple[State, Frame]] = []
-    for state in islice(states, DRAWN_PER_PAIR * count):
-        frame = look(state)
-        for place, (other, other_frame) in enumerate(waiting):
-            if distinguishable(other_frame, frame):
-                pairs.append((other, state))
+    pairs: list[tuple[Shown, Shown]] = []
+    waiting: list[tuple[Shown, Sequence[Frame]]] = []
+    for each in islice(shown, DRAWN_PER_PAIR * count):
+        frames = look(each)
+        for place, (other, other_frames) in enumerate(waiting):
+            if look_different(other_frames, frames):
+                pairs.append((other, each))
                 del waiting[place]
                 break
         else:
-            waiting = [*waiting, (state, frame)][:WAITING]
+            waiting = [*waiting, (each, frames)][:WAITING]
         if len(pairs) == count:
             return pairs
     raise InputError(
-        f"only {len(pairs)} of {count} pairs of states look different to the judge: the judge's "
-        "view may crop away what moves, or reduce it too far; see [view] in task.toml"
+        f"only {len(pairs)} of {count} pairs look different to the judge: the judge's view may "
+        "crop away what moves, or reduce it too far; see [view] in task.toml"
     )
 
 
@@ -117,6 +125,11 @@ def information(logits: Floats) -> Floats:
     # Beyond 30 nothing changes, and float64 still tells 1 - p from 0.
     p_first = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -30, 30)))
     return _entropy(p_first.mean(0)) - _entropy(p_first).mean(0)
+
+
+def look_different(one: Sequence[Frame], other: Sequence[Frame]) -> bool:
+    """Whether a judge can tell two segments apart by any frame of them, one of each at a time."""
+    return any(distinguishable(*pair) for pair in zip(one, other, strict=True))
 
 
 def distinguishable(one: Frame, other: Frame) -> bool:

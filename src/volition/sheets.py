@@ -37,6 +37,9 @@ STEP = 2  # between the frames of a storyboard
 APART = 6  # two storyboards, one above the other
 DESCENT = 4  # of the p in "step 1", below its baseline
 
+PAIRS_OF_STATES = 60  # on one sheet, which judges have read without a mistake
+FRAMES_OF_CLIPS = 48  # on each half of a sheet of clips, so that they stay as large
+
 MOST_COLUMNS = LONGEST_EDGE // (2 + 3 * PADDING + MARGIN)  # of frames of one pixel
 
 SHEET, CARD, LINE = (205, 205, 205), (236, 236, 236), (160, 160, 160)
@@ -194,6 +197,11 @@ def choose_layout(frame: tuple[int, int], count: int, frames: int = 1) -> Layout
         return -max(length, SQUARE_ENOUGH), -cards, -length, layout.frame[0]
 
     return max((each for each in found if each.frame[0] >= 0.9 * largest), key=preference)
+
+
+def pairs_on_a_sheet(frames: int) -> int:
+    """As many as can be judged well, of segments that are shown in so many frames."""
+    return PAIRS_OF_STATES if frames == 1 else max(1, FRAMES_OF_CLIPS // frames)
 
 
 # Storyboards ---------------------------------------------------------------------------------

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from volition.envs.exploring import covering_states, explore, farthest
+from volition.envs.exploring import (
+    covering_clips,
+    covering_segments,
+    covering_states,
+    explore,
+    farthest,
+)
 from volition.envs.scene import open_scene
-from volition.task import EnvironmentSection
+from volition.errors import InputError
+from volition.querying import look_different
+from volition.task import ClipSection, EnvironmentSection, JudgeView
 
 ACROBOT = EnvironmentSection(id="Acrobot-v1")
 
@@ -60,3 +69,39 @@ def test_covering_states_spread_and_never_end() -> None:
     velocities = [abs(state["theta1_dot"]) for state in states[:20]]
     explored = explore(ACROBOT, scene, 1000, np.random.default_rng(0)).observations
     assert np.mean(velocities) > 1.2 * np.abs(explored[:, 4]).mean()
+
+
+def test_clips_are_consecutive_states_and_spread() -> None:
+    scene = open_scene(ACROBOT.id)
+    found = covering_clips(ACROBOT, scene, 12, 10, np.random.default_rng(0))
+    clips = [next(found) for _ in range(25)]
+    assert all(clip.shape == (12, 4) for clip in clips)
+    angles = np.stack([clip[:, :2] for clip in clips])  # (clips, steps, angles), not unwrapped
+    turned = np.abs((np.diff(angles, axis=1) + np.pi) % (2 * np.pi) - np.pi)
+    assert turned.max() < 2.0, "a clip jumps, as where an episode ends"
+    speeds = np.stack([np.abs(clip[:, 2:]).mean(0) for clip in clips[:10]])
+    explored = explore(ACROBOT, scene, 1000, np.random.default_rng(0))
+    usual = np.abs(explored.states[:, 2:]).mean(0)
+    assert (speeds.max(0) > 1.3 * usual).all()
+    assert (speeds.min(0) < 0.7 * usual).all()
+
+
+def test_no_clip_is_longer_than_an_episode() -> None:
+    environment = EnvironmentSection(id="Acrobot-v1", kwargs={"max_episode_steps": 20})
+    clips = covering_clips(environment, open_scene(ACROBOT.id), 30, 4, np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"no episode of random acting in Acrobot-v1 has 30 steps"):
+        next(clips)
+
+
+@pytest.mark.parametrize("clip", [None, ClipSection(steps=8, frames=3)])
+def test_covering_pairs_look_different(clip: ClipSection | None) -> None:
+    view = JudgeView(size=(48, 48), clip=clip)
+    scene = open_scene("Pendulum-v1")
+    pairs = covering_segments(
+        EnvironmentSection(id="Pendulum-v1"), scene, view, 6, np.random.default_rng(0)
+    )
+    assert len({segment.id for pair in pairs for segment in pair}) == 12
+    for one, other in pairs:
+        assert len(one.observations) == len(other.states) == view.steps
+        assert look_different(one.frames, other.frames)
+        np.testing.assert_array_equal(one.observations[-1], scene.observe(one.states[-1]))

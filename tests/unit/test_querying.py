@@ -80,7 +80,7 @@ def test_a_view_that_shows_nothing_is_an_error_that_says_so() -> None:
     def look(state: State) -> Frame:
         return JudgeView(crop=(0, 0, 0.1, 0.01)).frame(scene.draw({**state, "shown": 0.0}))
 
-    with pytest.raises(InputError, match="only 0 of 10 pairs of states look different"):
+    with pytest.raises(InputError, match="only 0 of 10 pairs look different"):
         coverage_pairs(scene, 10, np.random.default_rng(0), look)
 
 

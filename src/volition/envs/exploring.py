@@ -1,8 +1,9 @@
 """States worth asking about where no box of states makes sense: those that random acting reaches.
 
-A random half-cheetah has its feet in the ground or its back in the air. So the environment is
-stepped with random actions, each held for a while, since actions that change at every step cancel
-out; and of the states reached those are taken that lie farthest from each other.
+A random half-cheetah has its feet in the ground or its back in the air, and no box holds clips. So
+the environment is stepped with random actions, each held for a while, since actions that change at
+every step cancel out; and of the states or clips on the way those are taken that lie farthest from
+each other.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.envs.scene import make_env
+from volition.errors import InputError
 from volition.querying import DECIMALS, Look, coverage_pairs, distinct_pairs
-from volition.segment import Observations, State
-from volition.task import EnvironmentSection, Scene
+from volition.seeing import eye, see
+from volition.segment import Observations, Segment, State
+from volition.task import EnvironmentSection, JudgeView, Scene
 
 STEPS_PER_STATE = 25  # taken for each state that is chosen
 LEAST_STEPS = 1000
 LONGEST = 200  # steps of an episode: the start of many is seen, and not the end of one
+CLIPS_PER_CLIP = 6  # that are cut for each that is chosen
+SHIFTED = 3  # clips begin in the time of one: more would be variations on one
 LONGEST_HOLD = 24  # steps for which one action is held
 STILL = 1e-6  # an entry that deviates by less from its mean is constant
 
@@ -42,6 +47,32 @@ class Explored:
     episodes: npt.NDArray[np.int64]
 
 
+def covering_segments(
+    environment: EnvironmentSection, scene: Scene, view: JudgeView, count: int,
+    rng: np.random.Generator,
+) -> list[tuple[Segment, Segment]]:  # fmt: skip
+    """Pairs of what an environment can show, states or clips as the view says, seen to differ.
+
+    Args:
+        environment: Whose scene `scene` is.
+        scene: Draws what is chosen.
+        view: How the judge sees it.
+        count: How many pairs.
+        rng: Of the segments, and of who meets whom on which side.
+
+    Raises:
+        InputError: Hardly any two can be told apart by what the judge sees, or no episode is as
+            long as a clip.
+    """
+    if view.clip is None:
+        seen = eye(scene, view)
+        pairs = coverage(environment, scene, count, rng, lambda state: seen(state).frames[0])
+        return [(seen(one), seen(other)) for one, other in pairs]
+    states = covering_clips(environment, scene, view.steps, 2 * count, rng)
+    clips = (see(scene, view, each) for each in states)
+    return distinct_pairs(clips, count, lambda clip: clip.frames)
+
+
 def coverage(
     environment: EnvironmentSection, scene: Scene, count: int, rng: np.random.Generator, look: Look
 ) -> list[tuple[State, State]]:
@@ -58,7 +89,8 @@ def coverage(
         InputError: Hardly any two states can be told apart by what the judge sees.
     """
     if scene.ranges is None:
-        return distinct_pairs(covering_states(environment, scene, 2 * count, rng), count, look)
+        states = covering_states(environment, scene, 2 * count, rng)
+        return distinct_pairs(states, count, lambda state: (look(state),))
     return coverage_pairs(scene, count, rng, look)
 
 
@@ -73,25 +105,56 @@ def covering_states(
             yield dict(zip(scene.fields, values, strict=True))
 
 
+def covering_clips(
+    environment: EnvironmentSection, scene: Scene, length: int, batch: int,
+    rng: np.random.Generator,
+) -> Iterator[npt.NDArray[np.float64]]:  # fmt: skip
+    """Clips without end, float64 (length, fields), in shuffled batches that cover what random
+    acting does, by the mean and the deviation of what is observed.
+
+    Raises:
+        InputError: No episode is that long.
+    """
+    shift = max(1, length // SHIFTED)
+    while True:
+        steps = max(LEAST_STEPS, CLIPS_PER_CLIP * batch * shift)
+        explored = explore(environment, scene, steps, rng, max(LONGEST, 2 * length))
+        starts = np.arange(0, steps - length + 1, shift)
+        starts = starts[explored.episodes[starts] == explored.episodes[starts + length - 1]]
+        if not len(starts):
+            raise InputError(
+                f"no episode of random acting in {environment.id} has {length} steps: make "
+                "view.clip.steps in task.toml shorter"
+            )
+        rows = starts[:, None] + np.arange(length)
+        observed = explored.observations[rows].reshape(*rows.shape, -1)
+        moments = np.concatenate([observed.mean(1), observed.std(1)], 1)
+        for place in rng.permutation(farthest(moments, batch, rng)):
+            yield explored.states[rows[place]].round(DECIMALS)
+
+
 def explore(
-    environment: EnvironmentSection, scene: Scene, steps: int, rng: np.random.Generator
-) -> Explored:
-    """Acts at random, holding each action for a random while."""
+    environment: EnvironmentSection, scene: Scene, steps: int, rng: np.random.Generator,
+    longest: int = LONGEST,
+) -> Explored:  # fmt: skip
+    """Acts at random, holding each action for a random while; an episode has `longest` steps."""
     states, observations, started_at = [], [], []
     with closing(make_env(environment.id, environment.kwargs, disable_env_checker=True)) as env:
         env.action_space.seed(int(rng.integers(2**31)))
-        for observation, started in _episodes(env, steps, rng):
+        for observation, started in _episodes(env, steps, rng, longest):
             started_at.append(started)
             observations.append(np.array(observation, np.float32))
             states.append(scene.capture(env))
     return Explored(np.stack(states), np.stack(observations), np.cumsum(started_at) - 1)
 
 
-def _episodes(env: Any, steps: int, rng: np.random.Generator) -> Iterator[tuple[Any, bool]]:
+def _episodes(
+    env: Any, steps: int, rng: np.random.Generator, longest: int
+) -> Iterator[tuple[Any, bool]]:
     """What is observed after each of so many steps, and whether an episode began with it."""
     ended, length, hold = True, 0, 0
     for _ in range(steps):
-        started = ended or length == LONGEST
+        started = ended or length == longest
         if started:
             env.reset(seed=int(rng.integers(2**31)))
             length, hold = 0, 0

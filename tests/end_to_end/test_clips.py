@@ -1,0 +1,138 @@
+"""Clips from the first question to the report: what is wanted shows in no single state."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from volition import cli
+from volition.asking import ask
+from volition.envs.scene import open_scene
+from volition.judges.recorded import read_recording
+from volition.loop import Run, train
+from volition.pictures import read_frame
+from volition.questions import Asked
+from volition.sheets import STEP, choose_layout
+from volition.task import Task
+
+STEPS, FRAMES, SIZE = 10, 3, (40, 40)
+TASK = f"""\
+name = "spinning"
+
+[environment]
+id = "Pendulum-v1"
+
+[goal]
+text = "The rod turns fast."
+
+[view]
+crop = [0.2, 0.2, 0.8, 0.8]
+size = [{SIZE[0]}, {SIZE[1]}]
+clip = {{ steps = {STEPS}, frames = {FRAMES} }}
+
+[training]
+steps = 400
+"""
+Row = dict[str, Any]
+
+
+def rows(file: Path) -> list[Row]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def speed(side: Row) -> float:
+    """How fast the rod turns in a clip, on average."""
+    return float(np.mean([abs(state["theta_dot"]) for state in side["states"]]))
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tasks") / "spinning"
+    folder.mkdir()
+    (folder / "task.toml").write_text(TASK)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def questions(task: Path) -> Asked:
+    """Forty pairs of clips, on sheets of sixteen."""
+    return ask(str(task), task.parent / "questions", pairs=40, batches=["openai:gpt-4.1-mini"])
+
+
+@pytest.fixture(scope="module")
+def answered(questions: Asked) -> Path:
+    """The same, judged by who prefers the faster clip."""
+    lines = [
+        {"pair": row["pair"], "choice": "A" if speed(row["first"]) > speed(row["second"]) else "B"}
+        for row in rows(questions.folder / "pairs.jsonl")
+    ]
+    file = questions.folder.parent / "answers.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert cli.main(["answer", str(questions.folder), str(file), "--judge", "speed"]) == 0
+    return questions.folder
+
+
+@pytest.fixture(scope="module")
+def run(task: Path, answered: Path) -> Run:
+    return train(str(task), judgments=answered, out=task.parent / "run")
+
+
+def test_questions_about_clips_say_how_they_are_shown(questions: Asked) -> None:
+    page = (questions.folder / "README.md").read_text()
+    assert "two clips, A above and B below" in page
+    assert [row["sheet"] for row in rows(questions.folder / "pairs.jsonl")] == [
+        f"sheets/sheet-{number}.png" for number in (1, 2, 3) for _ in range(16)
+    ][:40]
+
+
+def test_the_sheets_show_every_frame_of_every_clip_in_its_order(questions: Asked) -> None:
+    layout = choose_layout(SIZE, 16, FRAMES)
+    scale = layout.frame[0] // SIZE[0]
+    for number, row in enumerate(rows(questions.folder / "pairs.jsonl")):
+        sheet = np.asarray(Image.open(questions.folder / row["sheet"]).convert("RGB"))
+        left, top = layout.corner(number % 16)
+        for side, x, y in zip(("first", "second"), layout.lefts, layout.tops, strict=True):
+            assert len(row[side]["frames"]) == FRAMES
+            for place, path in enumerate(row[side]["frames"]):
+                start = left + x + place * (layout.frame[0] + STEP)
+                shown = sheet[top + y : top + y + layout.frame[1], start : start + layout.frame[0]]
+                small = np.asarray(Image.fromarray(shown).resize(SIZE, Image.Resampling.BOX))
+                frame = read_frame(questions.folder / path).pixels
+                assert np.abs(small.astype(int) - frame).mean() < 4 * scale
+
+
+def test_a_batch_asks_about_the_clips_of_each_sheet(questions: Asked) -> None:
+    (file,) = (questions.folder / "batch").glob("*.jsonl")
+    requests = rows(file)
+    assert [request["custom_id"] for request in requests] == ["sheet-1", "sheet-2", "sheet-3"]
+    assert "16 numbered pairs of clips, A above and B below" in json.dumps(requests[0])
+
+
+def test_answers_are_the_judgments_of_the_same_clips(answered: Path, task: Path) -> None:
+    read = Task.find(str(task))
+    scene = open_scene("Pendulum-v1")
+    recording = read_recording(answered, "x", "goal", scene, read.view)
+    for row, comparison in zip(rows(answered / "pairs.jsonl"), recording.comparisons, strict=True):
+        sides = {segment.id: segment for segment in (comparison.first, comparison.second)}
+        stated = {json.dumps([dict(state) for state in side.states]) for side in sides.values()}
+        assert stated == {json.dumps(row[side]["states"]) for side in ("first", "second")}
+
+
+def test_a_run_learns_from_clips_what_no_frame_shows(run: Run, task: Path) -> None:
+    result = run.folder.read(run.folder.result)
+    assert result["judgments"] == 40
+    assert result["heldout_accuracy"] >= 0.8
+    slow, fast = (
+        run.reward_model(np.array([[1, 0, v], [-1, 0, v], [0, 1, -v]], np.float32)).mean()
+        for v in (0.5, 6.0)
+    )
+    assert fast > slow + 0.5
+    with run.folder.open_store() as store:
+        assert store.verify() == []
+        assert {len(segment.states) for segment in store.segments().values()} == {STEPS}
+    assert cli.main(["verify", str(run.folder.path)]) == 0
