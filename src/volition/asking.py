@@ -61,8 +61,7 @@ class Answered:
 
 def ask(
     task_or_run: str, out: Path, *, pairs: int = 60, per_sheet: int | None = None,
-    seed: int = 0,
-    batches: Sequence[str] = (),
+    seed: int = 0, batches: Sequence[str] = (), goal: str | None = None,
 ) -> Asked:  # fmt: skip
     """Writes comparisons worth judging into the new folder `out`.
 
@@ -76,21 +75,24 @@ def ask(
         per_sheet: Comparisons on a contact sheet; by default as many as can be judged well.
         seed: Of the states and of the side on which each is shown.
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
+        goal: One of the task's goals, by name; else its default one.
 
     Raises:
-        InputError: There is no such task, run or model, or the folder is there already.
+        InputError: There is no such task, goal, run or model, or the folder is there already.
         EnvironmentUnsupported: The environment cannot be set to a state.
         RunError: The run has learned nothing yet.
     """
     check_new(out)
     rng = np.random.default_rng(seed)
     if (Path(task_or_run) / CONFIG).is_file():
+        if goal is not None:
+            raise InputError(f"{task_or_run} is a run, which has its goal: leave --goal out")
         run = RunFolder.open(Path(task_or_run))
         doubtful = _doubtful(run, pairs, rng)
         return write_questions(
             doubtful, run.task, out, per_sheet, run.path.absolute(), batches=batches
         )
-    task = Task.find(task_or_run)
+    task = Task.find(task_or_run, goal)
     scene = open_scene(task.environment.id, task.environment.kwargs)
     covering = covering_segments(task.environment, scene, task.view, pairs, rng)
     return write_questions(covering, task, out, per_sheet, batches=batches)

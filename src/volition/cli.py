@@ -80,7 +80,12 @@ def train(
     env: Annotated[
         str | None, option("ID", "In place of TASK: a Gymnasium environment's id.")
     ] = None,
-    goal: Annotated[str | None, option("TEXT", "With --env: what is wanted, in words.")] = None,
+    goal: Annotated[
+        str | None,
+        option(
+            "NAME|TEXT", "One of the task's goals by name; with --env what is wanted, in words."
+        ),
+    ] = None,
     judgments: Annotated[
         str | None,
         option(
@@ -116,13 +121,13 @@ def train(
 
     if (task is None) == (env is None):
         raise InputError("give either a TASK or --env ID, not both or neither")
-    if (env is None) != (goal is None):
-        raise InputError("--env and --goal go together; a task folder states its own goal")
+    if env is not None and goal is None:
+        raise InputError("--env needs --goal TEXT: what is wanted, in words")
     if steps is not None and steps < 1:
         raise InputError(f"--steps must be at least 1, not {steps}")
     if seed < 0:
         raise InputError(f"--seed must not be negative: {seed}")
-    chosen = task_for(env, Goal(goal)) if env and goal else Task.find(str(task))
+    chosen = task_for(env, Goal(goal)) if env and goal else Task.find(str(task), goal)
     settings = _live_settings(live, chosen)
     if settings and live.dry_run:
         return _say_prediction(chosen, settings, seed, json)
@@ -264,6 +269,7 @@ def ask(
     ],
     *,
     out: Annotated[Path, option("FOLDER", "A new folder for the questions.")],
+    goal: Annotated[str | None, option("NAME", "One of the task's goals, by name.")] = None,
     pairs: Annotated[int, arg(help="How many comparisons.")] = 60,
     per_sheet: Annotated[
         int | None,
@@ -302,7 +308,9 @@ def ask(
         raise InputError("--max-usd limits a batch that is handed in with --submit")
     if submit:
         check_key(batch[0])
-    asked = ask_about(subject, out, pairs=pairs, per_sheet=per_sheet, seed=seed, batches=batch)
+    asked = ask_about(
+        subject, out, pairs=pairs, per_sheet=per_sheet, seed=seed, batches=batch, goal=goal
+    )
     if asked.pairs < pairs:
         print(f"warning: a judge could tell only {asked.pairs} pairs apart", file=sys.stderr)
     sheets = "1 sheet" if len(asked.sheets) == 1 else f"{len(asked.sheets)} sheets"
@@ -338,7 +346,8 @@ def answer(
     for pair, failure in failures.items():
         print(f"warning: pair {pair} has none: {failure.kind}, {failure.message}", file=sys.stderr)
     if asked.run is None:
-        print(f"train on them: volition train {asked.task} --judgments {folder}")
+        named = f" --goal {asked.goal}" if asked.goal else ""
+        print(f"train on them: volition train {asked.task}{named} --judgments {folder}")
     else:
         print(f"the run that asked has them too: volition resume {asked.run}")
     return 0
@@ -346,15 +355,20 @@ def answer(
 
 def tasks() -> int:
     """List the tasks that come with Volition."""
-    from volition.task import Task, bundled_names
+    from volition.task import BUNDLED, Task, bundled_names
 
     for name in bundled_names():
-        task = Task.find(name)
+        goals = Task.read_all(BUNDLED / name)
+        task = next(iter(goals.values()))
         print(f"{name:16} {task.environment.id:24} {task.summary}")
-        if task.judgments:
-            default = task.judgments.default
-            others = ", ".join(sorted({*task.judgments.sets} - {default})) or "none"
-            print(f"{'':16} recorded judgments: {default} (default); others: {others}")
+        for goal, each in goals.items():
+            if goal is not None:
+                is_default = " (default)" if each is task else ""
+                print(f"{'':16} --goal {goal}{is_default}: {each.goal.text}")
+            if each.judgments:
+                default = each.judgments.default
+                others = ", ".join(sorted({*each.judgments.sets} - {default})) or "none"
+                print(f"{'':16} recorded judgments: {default} (default); others: {others}")
     return 0
 
 

@@ -52,7 +52,7 @@ from volition.training import learn_policy, load_policy, make_learner, practise,
 
 def train(
     task: str | Path | Task,
-    goal: Goal | None = None,
+    goal: Goal | str | None = None,
     *,
     judgments: str | Path | None = None,
     judge: str | LiveSettings | None = None,
@@ -66,8 +66,8 @@ def train(
     """Trains an agent to reach a goal, on judgments alone.
 
     Args:
-        task: A bundled task's name, a task folder, or an environment id together with `goal`.
-        goal: What is wanted, where `task` is an environment id.
+        task: A bundled task's name, a task folder, or an environment id together with a `Goal`.
+        goal: What is wanted, where `task` is an environment id; else the name of one of its goals.
         judgments: One of the task's sets of recorded judgments, or a path to others.
         judge: In their place a live judge, as `PROVIDER:MODEL` or with all its settings.
         reuse: A run folder whose answers of the same judge are taken over.
@@ -80,10 +80,10 @@ def train(
     Raises:
         VolitionError: One of its kinds, with what is wrong and what to do.
     """
-    if goal is not None:
+    if isinstance(goal, Goal):
         task = task_for(str(task), goal)
     elif not isinstance(task, Task):
-        task = Task.find(str(task))
+        task = Task.find(str(task), goal)
     if isinstance(judge, str):
         judge = LiveSettings(judge, task.training.max_judgments)
     run = Run.create(

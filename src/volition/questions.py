@@ -72,6 +72,7 @@ class Asked:
 
     Attributes:
         task: The task, as `Task.find` takes it.
+        goal: Which of its goals, where it has several.
         run: The run that asked, if one did.
         pairs: How many.
         sheets: Their contact sheets.
@@ -79,6 +80,7 @@ class Asked:
 
     folder: Path
     task: str
+    goal: str | None
     run: Path | None
     pairs: int
     sheets: tuple[Path, ...]
@@ -109,7 +111,8 @@ def write_questions(
     numbered = [NumberedPair(number, *pair) for number, pair in enumerate(pairs, start=1)]
     bundled = task.folder.parent == BUNDLED
     named = task.folder.name if bundled else str(task.folder.absolute())
-    about = {"goal": task.goal.text, "task": named, "run": str(run) if run else None}
+    about = {"goal": task.goal.text, "task": named, "goal_name": task.chosen,
+             "run": str(run) if run else None}  # fmt: skip
     with _new_folder(out) as folder:
         sheets = _write_sheets(numbered, per_sheet, folder)
         _write_pairs(numbered, sheets, per_sheet, folder)
@@ -121,7 +124,7 @@ def write_questions(
         _write(folder / ASKED_FILE, json.dumps(about, indent=2) + "\n")
         for judge in batches:
             _write_batch(judge, task, numbered, sheets, per_sheet, folder)
-    return Asked(out, named, run, len(pairs), tuple(out / sheet for sheet in sheets))
+    return Asked(out, named, task.chosen, run, len(pairs), tuple(out / sheet for sheet in sheets))
 
 
 def check_new(out: Path) -> None:
@@ -276,7 +279,7 @@ def read_questions(folder: Path) -> tuple[Asked, list[Row]]:
         rows: list[Row] = [json.loads(line) for line in lines if line.strip()]
         run = Path(about["run"]) if about["run"] else None
         sheets = tuple(folder / name for name in dict.fromkeys(row["sheet"] for row in rows))
-        return Asked(folder, about["task"], run, len(rows), sheets), rows
+        return Asked(folder, about["task"], about.get("goal_name"), run, len(rows), sheets), rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"

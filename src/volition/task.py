@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
 
@@ -19,6 +20,8 @@ from volition.segment import Frame, Observations, Pixels, State, spaced
 
 TASK_FILE = "task.toml"
 BUNDLED = Path(__file__).parent / "tasks"
+SEVERAL = ("goals", "default_goal")  # the keys of a task.toml with several goals
+OF_A_GOAL = ("view", "reward", "judgments", "training")  # sections that each of them may have
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PixelCount = Annotated[int, Field(ge=8, le=4096)]
@@ -187,12 +190,19 @@ class Task(Section):
     training: TrainingSection = TrainingSection()
     folder: Path = Field(default=Path(), exclude=True)
 
+    chosen: str | None = Field(default=None, exclude=True)
+    """Which of the goals of task.toml this is, where it names several."""
+
     @classmethod
-    def find(cls, name_or_path: str) -> Self:
+    def find(cls, name_or_path: str, goal: str | None = None) -> Self:
         """The bundled task of that name, or the task in that folder.
 
+        Args:
+            name_or_path: Of the task.
+            goal: One of its goals by name, where it has several; else its default one.
+
         Raises:
-            InputError: There is no such task, or its file is not as it must be.
+            InputError: There is no such task or goal, or its file is not as it must be.
         """
         folder = Path(name_or_path)
         if not (folder / TASK_FILE).is_file():
@@ -206,11 +216,30 @@ class Task(Section):
                     f"there is no task {name_or_path!r}: it is neither a folder nor one of the "
                     f"bundled tasks ({', '.join(bundled_names())})"
                 )
-        return cls.read(folder)
+        return cls.read(folder, goal)
 
     @classmethod
-    def read(cls, folder: Path) -> Self:
-        """The task in `folder`.
+    def read(cls, folder: Path, goal: str | None = None) -> Self:
+        """The task in `folder`, with the goal of that name where it has several.
+
+        Raises:
+            InputError: There is no such goal, or task.toml is wrong: it names file, line, key and
+                what is allowed.
+        """
+        tasks = cls.read_all(folder)
+        if goal is None:
+            return next(iter(tasks.values()))
+        if goal not in tasks:
+            named = [name for name in tasks if name]
+            has = f"its goals are {', '.join(named)}" if named else "its one goal has no name"
+            raise InputError(f"{folder / TASK_FILE}: there is no goal {goal!r}: {has}")
+        return tasks[goal]
+
+    @classmethod
+    def read_all(cls, folder: Path) -> dict[str | None, Self]:
+        """A task for each goal of the one in `folder`, the default one first.
+
+        Every goal is checked, whichever is wanted. A single goal's name is None.
 
         Raises:
             InputError: Its task.toml names file, line, key and what is allowed.
@@ -223,16 +252,19 @@ class Task(Section):
             raise InputError(f"{path} cannot be read: {error}") from error
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"{path} is not valid TOML: {error}") from error
-        try:
-            task = cls.model_validate({**document, "folder": folder})
-        except ValidationError as error:
-            raise InputError(_explain(path, text, error)) from None
-        for picture in (*task.goal.images, *task.goal.counterexamples):
-            if not (folder / picture).is_file():
-                raise InputError(
-                    f"{path}:{_line_of(text, picture)}: the goal picture {picture} is missing"
-                )
-        return task
+        tasks = {}
+        for name, resolved in _by_goal(path, text, document).items():
+            where = _Place(path, text, name, document.get("goals", {}).get(name, {}))
+            try:
+                task = cls.model_validate({**resolved, "folder": folder, "chosen": name})
+            except ValidationError as error:
+                raise InputError(_explain(where, error)) from None
+            for picture in (*task.goal.images, *task.goal.counterexamples):
+                if not (folder / picture).is_file():
+                    line = _line_of(text, [*where.written(("goal",)), picture])
+                    raise InputError(f"{path}:{line}: the goal picture {picture} is missing")
+            tasks[name] = task
+        return tasks
 
     def stated_goal(self) -> Goal:
         """The goal, with the paths of its pictures resolved."""
@@ -308,18 +340,77 @@ def bundled_names() -> list[str]:
     return sorted(path.parent.name for path in BUNDLED.glob(f"*/{TASK_FILE}"))
 
 
-def _explain(path: Path, text: str, error: ValidationError) -> str:
+def _by_goal(path: Path, text: str, document: dict[str, Any]) -> dict[str | None, dict[str, Any]]:
+    """The document for each of its goals, the default one first, as though it were the only one.
+
+    Raises:
+        InputError: It has several goals, and they are not told apart as they must be.
+    """
+    if "goals" not in document:
+        return {None: document}
+    shared = {key: value for key, value in document.items() if key not in SEVERAL}
+    default, goals = document.get("default_goal"), document["goals"]
+    if not (isinstance(goals, dict) and all(isinstance(each, dict) for each in goals.values())):
+        wrong, said = "goals", "it holds a table for each goal: [goals.NAME]"
+    elif not isinstance(default, str) or default not in goals:
+        wrong, said = "default_goal", f"it is one of {', '.join(goals)} (it is {default!r})"
+    elif of_one := [key for key in ("goal", "judgments") if key in document]:
+        wrong, said = of_one[0], "where there are several goals, it is said of each: [goals.NAME]"
+    else:
+        order = [default, *(name for name in goals if name != default)]
+        return {name: _resolved(shared, name, goals[name]) for name in order}
+    raise InputError(f"{path}:{_line_of(text, [wrong])}: {wrong}: {said}")
+
+
+def _resolved(shared: dict[str, Any], name: str, goal: dict[str, Any]) -> dict[str, Any]:
+    """What all goals share, with one of them; its own sections are laid over the shared ones."""
+    resolved = {**shared, "goal": {key: goal[key] for key in goal if key not in OF_A_GOAL}}
+    for section in OF_A_GOAL:
+        if section in goal:
+            common, own = shared.get(section, {}), goal[section]
+            both = isinstance(common, dict) and isinstance(own, dict)
+            resolved[section] = {**common, **own} if both else own
+    if isinstance(shared.get("name"), str):
+        resolved["name"] = f"{shared['name']}-{name}"
+    return resolved
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A task.toml, and which of its goals is read; `own` is that goal's table."""
+
+    path: Path
+    text: str
+    goal: str | None
+    own: Mapping[str, Any]
+
+    def written(self, location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+        """Where a key stands in the file, by where it stands once one goal is chosen."""
+        if self.goal is None or not location:
+            return location
+        section, *keys = location
+        if section == "goal":
+            return ("goals", self.goal, *keys)
+        own = self.own.get(section) if section in OF_A_GOAL else None
+        is_own = not keys or not isinstance(own, dict) or keys[0] in own
+        return ("goals", self.goal, *location) if own is not None and is_own else location
+
+
+def _explain(place: _Place, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         location = problem["loc"]
-        key = ".".join(str(part) for part in location) or "task"
+        written = place.written(location)
+        key = ".".join(str(part) for part in written) or "task"
         said = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            said = f"there is no such key; allowed here: {', '.join(_table(location[:-1]))}"
+            allowed = _table(location[:-1])
+            if place.goal is not None and location[:-1] == ("goal",):
+                allowed += OF_A_GOAL
+            said = f"there is no such key; allowed here: {', '.join(allowed)}"
         elif problem["type"] not in ("missing", "value_error"):
             said += f" (it is {problem['input']!r})"
-        named = [part for part in location if isinstance(part, str)]
-        lines.append(f"{path}:{_line_of(text, named[-1]) if named else 1}: {key}: {said}")
+        lines.append(f"{place.path}:{_line_of(place.text, written)}: {key}: {said}")
     return "\n".join(lines)
 
 
@@ -330,7 +421,8 @@ def _table(location: tuple[int | str, ...]) -> list[str]:
         if isinstance(part, str) and isinstance(model, type) and issubclass(model, BaseModel):
             model = section_in(model.model_fields[part].annotation)
     fields: Mapping[str, Any] = getattr(model, "model_fields", {})
-    return [name for name in fields if name != "folder"]
+    names = [name for name, field in fields.items() if not field.exclude]
+    return names if location else [*names, *SEVERAL]
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
@@ -343,9 +435,19 @@ def section_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _line_of(text: str, word: str) -> int:
-    """The first line of `text` with `word` as a whole, or 1 where a key is missing."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", line):
-            return number
-    return 1
+def _line_of(text: str, place: Sequence[int | str]) -> int:
+    """The line of a key, or of a word in it: of its table where a key is missing."""
+    lines, location = text.splitlines(), [part for part in place if isinstance(part, str)]
+    start, found = 0, 0
+    for length in range(len(location), 0, -1):
+        header = f"[{'.'.join(location[:length])}]"
+        headed = [number for number, line in enumerate(lines) if line.startswith(header)]
+        if headed:
+            start, found = headed[0], length
+            break
+    if found < len(location):
+        word = re.compile(rf"(?<![\w.-]){re.escape(location[-1])}(?![\w-])")
+        for number, line in enumerate(lines[start:], start=start):
+            if word.search(line):
+                return number + 1
+    return start + 1

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from volition.errors import InputError
-from volition.task import JudgeView, Task, bundled_names
+from volition.task import BUNDLED, JudgeView, Task, bundled_names
+from volition.truth import TRUTHS
 
 GOOD = """\
 name = "mine"
@@ -69,6 +70,85 @@ def test_a_malformed_task_is_explained(tmp_path: Path, broken: str, told: str) -
         read(tmp_path, broken)
     assert told in str(error.value)
     assert str(tmp_path / "task.toml") in str(error.value)
+
+
+SEVERAL = """\
+name = "lamp"
+default_goal = "proud"
+
+[environment]
+id = "volition/Lamp-v0"
+
+[view]
+size = [160, 160]
+
+[goals.ashamed]
+text = "ashamed"
+
+[goals.proud]
+text = "proud"
+
+[goals.hello]
+text = "hello"
+view = { clip = { steps = 30, frames = 4 } }
+
+[goals.hello.training]
+steps = 500
+"""
+
+
+def test_each_of_several_goals_is_a_task(tmp_path: Path) -> None:
+    assert read(tmp_path, SEVERAL).name == "lamp-proud"
+    tasks = Task.read_all(tmp_path)
+    assert list(tasks) == ["proud", "ashamed", "hello"]  # the default one first
+    hello = Task.read(tmp_path, "hello")
+    assert hello == tasks["hello"]
+    assert (hello.name, hello.chosen, hello.goal.text) == ("lamp-hello", "hello", "hello")
+    assert hello.view.size == (160, 160)  # as for all of them, and its own beside it
+    assert hello.view.steps == 30
+    assert hello.training.steps == 500
+    ashamed = Task.read(tmp_path, "ashamed")
+    assert (ashamed.view.size, ashamed.view.clip) == ((160, 160), None)
+    assert ashamed.training.steps == 20_000
+
+
+def test_a_goal_that_is_not_there_is_named(tmp_path: Path) -> None:
+    read(tmp_path, SEVERAL)
+    with pytest.raises(InputError, match="no goal 'shy': its goals are proud, ashamed, hello"):
+        Task.read(tmp_path, "shy")
+    read(tmp_path, GOOD)
+    with pytest.raises(InputError, match="no goal 'shy': its one goal has no name"):
+        Task.read(tmp_path, "shy")
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (SEVERAL.replace('default_goal = "proud"\n', ""), ":1: default_goal: it is one of ashamed, "
+                                                          "proud, hello (it is None)"),
+        (SEVERAL.replace('= "proud"\n\n[env', '= "shy"\n\n[env'), ":2: default_goal: it is one of"),
+        (SEVERAL + '[goal]\ntext = "one"\n', ":22: goal: where there are several goals"),
+        (SEVERAL + '[judgments]\ndefault = "a"\n', ":22: judgments: where there are several"),
+        (SEVERAL.replace('text = "hello"', 'txt = "hello"'), ":17: goals.hello.txt: there is no "
+         "such key; allowed here: text, images, counterexamples, principles, view, reward, judgments"),
+        (SEVERAL.replace('text = "hello"\n', ""), ":16: goals.hello.text: Field required"),
+        (SEVERAL.replace("steps = 500", "steps = 5"), ":21: goals.hello.training.steps: Input"),
+        (SEVERAL.replace("frames = 4", "frames = 1"), ":18: goals.hello.view.clip.frames: Input"),
+        (SEVERAL.replace("size = [160, 160]", "siz = 1"), ":8: view.siz: there is no such key"),
+        (SEVERAL.replace('text = "ashamed"', 'text = "a"\nimages = ["no.png"]'),
+         ":12: the goal picture no.png is missing"),
+        (SEVERAL.replace("goals.hello", "goals.'oh dear'"), "name: String should match"),
+        (GOOD + "[goals]\none = 1\n", ":8: goals: it holds a table for each goal: [goals.NAME]"),
+        (GOOD.replace("name", "nam"), "allowed here: name, summary, environment, goal, view, "
+                                      "reward, judgments, training, goals, default_goal"),
+    ],
+)  # fmt: skip
+def test_several_goals_that_are_malformed_are_explained(
+    tmp_path: Path, broken: str, told: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, broken)
+    assert told in str(error.value)
 
 
 def test_a_task_that_is_not_there_is_named(tmp_path: Path) -> None:
