@@ -29,11 +29,12 @@ def read(tmp_path: Path, text: str) -> Task:
 
 @pytest.mark.parametrize("name", bundled_names())
 def test_bundled_tasks_are_whole(name: str) -> None:
-    task = Task.find(name)
-    assert task.name == name
-    assert task.summary
-    for chosen in task.judgments.sets if task.judgments else ():
-        assert (task.judgments_folder(chosen) / "judgments.jsonl").is_file()
+    for goal, task in Task.read_all(BUNDLED / name).items():
+        assert task.name == (f"{name}-{goal}" if goal else name)
+        assert task.summary
+        assert task.name in TRUTHS
+        for chosen in task.judgments.sets if task.judgments else ():
+            assert (task.judgments_folder(chosen) / "judgments.jsonl").is_file()
 
 
 def test_the_least_that_a_task_needs(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_a_goal_that_is_not_there_is_named(tmp_path: Path) -> None:
         (SEVERAL + '[goal]\ntext = "one"\n', ":22: goal: where there are several goals"),
         (SEVERAL + '[judgments]\ndefault = "a"\n', ":22: judgments: where there are several"),
         (SEVERAL.replace('text = "hello"', 'txt = "hello"'), ":17: goals.hello.txt: there is no "
-         "such key; allowed here: text, images, counterexamples, principles, view, reward, judgments"),
+         "such key; allowed here: text, images, counterexamples, principles, view, "),
         (SEVERAL.replace('text = "hello"\n', ""), ":16: goals.hello.text: Field required"),
         (SEVERAL.replace("steps = 500", "steps = 5"), ":21: goals.hello.training.steps: Input"),
         (SEVERAL.replace("frames = 4", "frames = 1"), ":18: goals.hello.view.clip.frames: Input"),
