@@ -23,8 +23,9 @@ import numpy as np
 from claims import claim
 from volition.compilation import enable_cache
 from volition.evaluation import evaluate
+from volition.fitting import learn_reward
 from volition.learners.base import Transitions
-from volition.loop import Run, learn_reward, train
+from volition.loop import Run, train
 from volition.report.landscapes import landscape as report_landscape
 from volition.reward import RewardModel
 from volition.rollout import Rollout

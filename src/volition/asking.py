@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from volition.answers import read_answers
-from volition.envs.classic_control import ClassicControlScene
 from volition.envs.exploring import covering_segments
 from volition.envs.scene import open_scene
-from volition.errors import EnvironmentUnsupported, InputError, JudgeUnavailable, RunError
+from volition.errors import InputError, JudgeUnavailable, RunError
 from volition.judges.recorded import JUDGMENTS_FILE, read_recording
 from volition.judgment import Failure, Verdict
-from volition.querying import DECIMALS, distinguishable, doubtful_pairs
 from volition.questions import (
     ASKED_FILE,
     BATCHES,
@@ -32,14 +29,10 @@ from volition.questions import (
     write_questions,
 )
 from volition.run_folder import CONFIG, RunFolder
-from volition.seeing import eye
-from volition.segment import Comparison, Observations, Segment
 from volition.task import Task
 
 OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
 VERDICTS = {1.0: "first", 0.0: "second", 0.5: "tie"}
-RECENT = 0.25  # the share of a run's replay that shows what its policy does now
-POOL = 2000  # states of a run that are considered
 
 Outcomes = Mapping[int, Verdict | Failure]
 
@@ -160,63 +153,29 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
 
 def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair]:
     """Comparisons that the run has not asked, and that would teach its reward model most."""
-    import jax.numpy as jnp
-
+    from volition.candidates import Candidates, choose
     from volition.reward import RewardModel
-
-    scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
-    if not isinstance(scene, ClassicControlScene):
-        raise EnvironmentUnsupported(
-            f"the states that a run in {run.task.environment.id} went through cannot be found "
-            "again from what was observed: ask about its task instead"
-        )
-    seen = eye(scene, run.task.view)
-    with run.open_store() as store:
-        (goal_id, *_), asked = store.goal_texts(), set(store.comparisons())
-    visited = _visited(run, rng)
-    values = np.asarray(RewardModel.load(run.reward_model).members(jnp.asarray(visited)))
-
-    def at(place: int) -> Segment:
-        state = scene.state_of(visited[place])
-        return seen({field: round(value, DECIMALS) for field, value in state.items()})
-
-    def worth_asking(one: int, other: int) -> bool:
-        pair = at(one), at(other)
-        return (
-            distinguishable(*(segment.frames[0] for segment in pair))
-            and Comparison.between(goal_id, *pair).id not in asked
-        )
-
-    places = doubtful_pairs(values, count, rng, worth_asking)
-    if not places:
-        raise RunError(
-            f"{run.path}: no two states that its policy visits look different to the judge; "
-            "ask about its task instead"
-        )
-    return [(at(one), at(other)) for one, other in places]
-
-
-def _visited(run: RunFolder, rng: np.random.Generator) -> Observations:
-    """Observations (states, obs_dim) of the run's replay: half of them recent ones."""
-    from volition.rollout import Rollout
-    from volition.tensors import load_tree
-    from volition.training import make_learner
+    from volition.training import checkpointed
 
     if not run.checkpoint.is_file():
         raise RunError(
             f"{run.path} has no {run.checkpoint.name} yet, so nobody knows what its policy "
             f"visits: go on with `volition resume {run.path}`, or ask about its task"
         )
-    with closing(Rollout(run.task.environment, run.settings.envs)) as rollout:
-        learner = make_learner(rollout, run.task, run.settings)
-    state, _ = load_tree(run.checkpoint, learner.start(0, run.settings.steps))
-    added, capacity = int(state.replay.added), state.replay.capacity
-    stored = min(added, capacity)
-    ages = np.concatenate([
-        rng.integers(max(1, round(share * stored)), size=POOL // 2) for share in (RECENT, 1.0)
-    ])  # fmt: skip
-    rows = (added - 1 - ages) % capacity
-    return np.asarray(state.replay.transitions.next_observation)[rows]
+    scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
+    with run.open_store() as store:
+        (goal_id, *_), asked = store.goal_texts(), set(store.comparison_ids())
+    candidates = Candidates.of(checkpointed(run).visited, run.task.view.steps, rng)
+    model = RewardModel.load(run.reward_model)
+    chosen = choose(candidates, model, scene, run.task.view, goal_id, asked, count, rng)
+    if not chosen:
+        raise RunError(
+            f"{run.path}: no two states that its policy visits look different to the judge; "
+            "ask about its task instead"
+        )
+    sides = rng.random(len(chosen)) < 0.5
+    return [(c.second, c.first) if swap else (c.first, c.second)
+            for c, swap in zip(chosen, sides, strict=True)]  # fmt: skip
 
 
 # Answers -------------------------------------------------------------------------------------

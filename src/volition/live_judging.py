@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +90,11 @@ def choose_comparisons(
         InputError, StoreError: There is nothing to reuse, or a limit cannot be kept.
     """
     known = reuse(reused, store, judge.identity, goal_id) if reused is not None else 0
-    if known < live.max_judgments:
+    whole_requests = -(-live.first // live.per_request) * live.per_request
+    first = min(whole_requests, live.max_judgments) - known
+    if first > 0:
         scene = open_scene(task.environment.id, task.environment.kwargs)
-        comparisons = covering(task, scene, goal_id, live.max_judgments - known, seed)
+        comparisons = covering(task, scene, goal_id, first, seed)
         check_price(judge, limits_of(live), comparisons[:1])
         store.add_comparisons(comparisons)
 
@@ -105,44 +108,69 @@ def predict_judging(task: Task, live: LiveSettings, seed: int) -> Prediction:
     return predict(judge, comparisons, limits)
 
 
-def judge_all(
-    folder: RunFolder, store: Store, listener: Listener, meanwhile: Callable[[], None]
-) -> None:
-    """Puts every comparison of the run that has no verdict yet to the run's live judge.
-
-    Args:
-        folder: The run.
-        store: Its store, for reading: another thread writes to it.
-        listener: Is told how far this is.
-        meanwhile: Is done while the first answers are on their way.
+@contextmanager
+def judging_live(folder: RunFolder) -> Iterator[Asking | None]:
+    """The run's live judge, ready to be asked within the block; None where it has none.
 
     Raises:
         Interrupted: Ctrl-C was pressed; what was under way has been waited for and stored.
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
-        InputError: It gave no verdict at all.
     """
-    live, task = folder.settings.live, folder.task
-    comparisons = store.comparisons()
-    answered = {preference.comparison_id for preference in store.preferences()}
-    pending = [c for comparison_id, c in comparisons.items() if comparison_id not in answered]
-    if live is None or not pending:
+    live = folder.settings.live
+    if live is None:
+        yield None
         return
-    judge, before = make_judge(task, live), len(answered)
     try:
         with Judging(folder.path, limits_of(live), folder.settings.seed) as judging:
-            judging.ask(judge, pending, task.goal.principles)
-            _tell(listener, judging, before, len(comparisons))
-            meanwhile()
-            while not judging.wait(TICK_S):
-                _tell(listener, judging, before, len(comparisons))
-            _tell(listener, judging, before, len(comparisons))
+            yield Asking(folder, live, make_judge(folder.task, live), judging)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped while judging; {_kept(folder)}") from None
     except JudgeUnavailable as error:
         raise JudgeUnavailable(f"{error}\n{_kept(folder)}") from None
-    if not store.preferences():
-        raise InputError(f"{live.judge} gave no verdict on any of {len(comparisons)} comparisons"
-                         f"{_why(store)}")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A run's live judge, and what puts questions to it: the store has no other writer."""
+
+    folder: RunFolder
+    live: LiveSettings
+    judge: Judge
+    judging: Judging
+
+    def all_pending(self, store: Store, listener: Listener, meanwhile: Callable[[], None]) -> None:
+        """Waits for a verdict on every comparison of the store that has none yet.
+
+        Args:
+            store: The run's store, for reading.
+            listener: Is told how far this is.
+            meanwhile: Is done while the first answers are on their way.
+
+        Raises:
+            JudgeUnavailable: The judge cannot be asked.
+            InputError: It gave no verdict at all.
+        """
+        comparisons = store.comparisons()
+        answered = {preference.comparison_id for preference in store.preferences()}
+        pending = [c for comparison_id, c in comparisons.items() if comparison_id not in answered]
+        if not pending:
+            return
+
+        def tell() -> None:
+            standing = self.judging.standing()
+            judged = len(answered) + standing.verdicts
+            listener(Progress("judgments", judgments=judged, comparisons=len(comparisons),
+                              cost_usd=standing.spent_usd))  # fmt: skip
+
+        self.judging.ask(self.judge, pending, self.folder.task.goal.principles)
+        tell()
+        meanwhile()
+        while not self.judging.wait(TICK_S):
+            tell()
+        tell()
+        if not store.preferences():
+            raise InputError(f"{self.live.judge} gave no verdict on any of {len(comparisons)} "
+                             f"comparisons{_why(store)}")  # fmt: skip
 
 
 def unjudged(store: Store) -> list[str]:
@@ -160,9 +188,3 @@ def _why(store: Store) -> str:
     if not kinds:
         return ": the limits on judgments or dollars allowed no more"
     return " after " + ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
-
-
-def _tell(listener: Listener, judging: Judging, before: int, comparisons: int) -> None:
-    standing = judging.standing()
-    listener(Progress("judgments", judgments=before + standing.verdicts, comparisons=comparisons,
-                      cost_usd=standing.spent_usd))  # fmt: skip

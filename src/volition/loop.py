@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,16 @@ from volition.compilation import enable_cache
 from volition.envs.scene import open_scene
 from volition.errors import InputError
 from volition.evaluation import evaluate
-from volition.examining import check_fit, foretold
+from volition.fitting import digest, learn_reward, preference_data, warnings
 from volition.goal import Goal
+from volition.inquiry import Inquiry
 from volition.judges.recorded import read_recording
 from volition.judging import import_recording
-from volition.judgment import Judgment, Preference, Verdict, derive_preferences
+from volition.judgment import Preference
 from volition.learners.sac import Policy
 from volition.live_judging import (
     choose_comparisons,
-    judge_all,
+    judging_live,
     limits_of,
     make_judge,
     tried,
@@ -40,14 +40,20 @@ from volition.live_judging import (
 )
 from volition.preference import PreferenceData
 from volition.progress import Listener, Progress
-from volition.reward import FILE, Fit, RewardModel, check_inputs, fit
+from volition.reward import FILE, RewardModel, check_inputs, fit
 from volition.rollout import Rollout
 from volition.run_folder import LiveSettings, RunFolder, Settings
-from volition.segment import content_id
 from volition.store import Store
 from volition.task import EnvironmentSection, GoalSection, Task
 from volition.tensors import read_description, write_whole
-from volition.training import learn_policy, load_policy, make_learner, practise, save_policy
+from volition.training import (
+    Measured,
+    learn_policy,
+    load_policy,
+    make_learner,
+    practise,
+    save_policy,
+)
 
 
 def train(
@@ -164,24 +170,17 @@ class Run:
         if self.folder.result.is_file():
             return self.folder.read(self.folder.result)
         started = time.perf_counter()
-        with self.folder.open_store() as store, ThreadPoolExecutor(max_workers=1) as beside:
-            if not (self.folder.reward_model / FILE).is_file():
-                judge_all(self.folder, store, listener, lambda: warm_up(self.folder, store))
-                practised = beside.submit(practise, self.folder)
-                learn_reward(self.folder, store)
-                practised.result()
+        with self.folder.open_store() as store:
+            history = self._learn(store, listener)
             learned = learn_reward(self.folder, store)
             live = self.folder.settings.live
             cost = store.cost_usd() + (live.probe_usd if live else 0.0)
             judges = store.judges().values()
             missing = unjudged(store)
-        told = Progress("policy", total_steps=self.folder.settings.steps,
-                        judgments=learned["judgments"],
-                        heldout_accuracy=learned["heldout"]["share"])  # fmt: skip
-        listener(told)
-        history = learn_policy(self.folder, self.reward_model, told, listener)
         save_policy(self.folder)
-        listener(replace(told, stage="evaluation", env_steps=int(history[-1]["env_steps"])))
+        listener(Progress("evaluation", judgments=learned["judgments"], cost_usd=cost,
+                          env_steps=int(history[-1]["env_steps"]),
+                          heldout_accuracy=learned["heldout"]["share"]))  # fmt: skip
         settings, task = self.folder.settings, self.folder.task
         evaluation = evaluate(self.policy, self.reward_model, task.environment, settings.episodes)
         write_whole(self.folder.evaluation, json.dumps(evaluation.as_dict()))
@@ -205,14 +204,36 @@ class Run:
         write_whole(self.folder.result, json.dumps(result, indent=2))
         return result
 
+    def _learn(self, store: Store, listener: Listener) -> list[Measured]:
+        """Judges, fits and learns; with a live judge all three go on side by side."""
+        folder = self.folder
+        with ThreadPoolExecutor(1) as beside, judging_live(folder) as asking:
+            if asking:
+                asking.all_pending(store, listener, lambda: warm_up(folder, store))
+            practised = beside.submit(practise, folder)
+            learned = learn_reward(folder, store)
+            practised.result()
+            told = Progress("policy", total_steps=folder.settings.steps,
+                            judgments=learned["judgments"],
+                            heldout_accuracy=learned["heldout"]["share"])  # fmt: skip
+            listener(told)
+            if asking is None:
+                return learn_policy(folder, self.reward_model, told, listener)
+            with Inquiry(asking) as inquiry:
+                history = learn_policy(folder, self.reward_model, told, listener, inquiry)
+                inquiry.finish()
+                return history
+
     def _forget_what_is_outdated(self) -> None:
         """Removes all that was learned from other judgments than the store's, such as from fewer.
 
-        So a run's result depends on its judgments and never on when they came. The reward model,
-        by which this is seen, goes last: killed in between, it is done again.
+        So the result of a run that asks nobody meanwhile depends on its judgments and never on when
+        they came. The reward model, by which this is seen, goes last: killed in between, it is done
+        again. A live run that is not finished goes on: new answers are what it lives on.
         """
         folder = self.folder
-        if not (folder.reward_model / FILE).is_file():
+        unfinished = not folder.result.is_file()
+        if not (folder.reward_model / FILE).is_file() or (folder.settings.live and unfinished):
             return
         with folder.open_store() as store:
             current = digest(store.preferences())
@@ -273,83 +294,3 @@ def check_environment(task: Task, settings: Settings) -> None:
     with closing(Rollout(task.environment, 1)) as rollout:
         learner = make_learner(rollout, task, settings)
         check_inputs(task.reward, learner.observation_dim)
-
-
-def warnings(heldout: dict[str, Any]) -> list[str]:
-    """What a person should know before believing the result."""
-    if heldout["interval"][0] > 0.5:
-        return []
-    return [
-        f"the reward model decides {heldout['correct']} of {heldout['total']} held-out comparisons "
-        "as the judge did, which is no better than chance: the judgments may be too few, or "
-        "contradict each other, or the reward model may not see what the judge saw"
-    ]
-
-
-# Reward model --------------------------------------------------------------------------------
-
-
-def learn_reward(folder: RunFolder, store: Store) -> dict[str, Any]:
-    """Fits the reward model to the store's judgments, unless that has been done.
-
-    Returns:
-        What is known of the fit: `judgments`, `heldout`, `strength`, `preferences`, `judges`,
-        `calibration`.
-
-    Raises:
-        JudgeUnfit: A judge's answers say nothing.
-    """
-    file = folder.reward_model / FILE
-    if file.is_file():
-        return read_description(file)
-    settings, judgments = folder.settings, store.judgments()
-    preferences = derive_preferences(judgments)
-    data = PreferenceData.gather(store.comparisons(), preferences)
-    fitted = fit(data, folder.task.reward, settings.symmetric, settings.seed)
-    check_judges(store, judgments, preferences, fitted)
-    correct, total = fitted.heldout
-    fitted.model.save(
-        folder.reward_model,
-        judgments=sum(isinstance(judgment.outcome, Verdict) for judgment in judgments),
-        preferences=digest(preferences),
-        symmetric=settings.symmetric,
-        strength=fitted.strength,
-        log_loss={str(strength): loss for strength, loss in fitted.log_loss.items()},
-        heldout={"correct": correct, "total": total, "share": fitted.heldout.share,
-                 "interval": fitted.heldout.interval},
-        judges={judge_id: asdict(traits) for judge_id, traits in fitted.judges.items()},
-        calibration=fitted.calibration.as_dict(),
-    )  # fmt: skip
-    return read_description(file)
-
-
-def check_judges(
-    store: Store, judgments: Sequence[Judgment], preferences: Sequence[Preference], fitted: Fit
-) -> None:
-    """That the judges' answers say something, by themselves and by what was fitted to them.
-
-    Raises:
-        JudgeUnfit: Those of one say nothing.
-    """
-    unseen = dict(zip((p.comparison_id for p in preferences), fitted.unseen.tolist(), strict=True))
-    biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
-    names = {judge_id: judge.name for judge_id, judge in store.judges().items()}
-    check_fit(judgments, names, foretold(judgments, unseen, biases))
-
-
-def preference_data(store: Store) -> PreferenceData:
-    """All that the store's judgments say, as arrays.
-
-    Raises:
-        InputError: They say nothing.
-    """
-    return PreferenceData.gather(store.comparisons(), store.preferences())
-
-
-def digest(preferences: Sequence[Preference]) -> str:
-    """Names what a reward model was fitted to, so that `verify` can derive it again."""
-    rows = [
-        (p.comparison_id, [(a.judge_id, a.order, a.p_first, a.count) for a in p.answers])
-        for p in preferences
-    ]
-    return content_id(json.dumps(rows).encode())

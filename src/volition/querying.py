@@ -10,15 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.errors import InputError
+from volition.run_folder import Querying
 from volition.segment import Frame, Pixels, State
 
 Floats = npt.NDArray[np.floating]
+Proposals = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # pairs, the best first
 
 VISIBLE = 48  # of 255: a pixel that differs by less in every colour looks the same
 CHANGED = 0.002  # of a frame's pixels must look different, or a judge could only guess
 WAITING = 8  # states without a partner, before further ones that look the same are passed over
 DRAWN_PER_PAIR = 20  # states drawn in search of one pair, before the search is given up
 CONSIDERED = 16  # random pairs, of which the one that tells most is asked
+PEAKS = 0.15  # of the questions are checks of the states with the highest reward, which are
+HIGHEST = 0.02  # of all the states
 TRIES_PER_PAIR = 3  # before it is accepted that states look the same
 DECIMALS = 6  # of a state's values, so that a file of states says exactly what was drawn
 
@@ -89,34 +93,50 @@ def distinct_pairs(
     )
 
 
-def doubtful_pairs(
-    values: Floats, count: int, rng: np.random.Generator, worth: Callable[[int, int], bool]
-) -> list[tuple[int, int]]:
-    """Pairs of states whose comparison would tell an ensemble much, no state in two of them.
+def chosen_pairs(
+    values: Floats, reward: Floats, count: int, rng: np.random.Generator,
+    worth: Callable[[int, int], bool], querying: Querying = "information",
+    peaks: float = PEAKS,
+) -> list[tuple[int, int]]:  # fmt: skip
+    """Pairs of states to ask about next, no state in two of them.
 
-    The measure is the mutual information of the answer and the ensemble's member (BALD; Houlsby
-    et al., arXiv:1112.5745, eq. 2) under Bradley-Terry. Each pair is the best of a few random
-    ones: the best of all would be variations on one doubt.
+    A share of them are checks of the states with the highest reward, each against one of the better
+    half: where a policy exploits an error of the reward model, this is where it shows. The others
+    are those that tell most, by `querying`.
 
     Args:
         values: What each member says of each state, in logits: (members, states).
+        reward: What a learner gets for each state: (states,).
         count: How many pairs; fewer come back where no more are worth asking.
         rng: Of the pairs that are considered.
         worth: Whether the states at two places may be asked about. Called for few pairs only.
+        querying: `information` (BALD), `disagreement` of the members, or `uniform`.
+        peaks: The share spent on the states with the highest reward.
     """
+    by_reward = np.argsort(-reward, kind="stable")
+    highest = by_reward[: max(1, round(HIGHEST * len(reward)))]
+    better = by_reward[: max(2, len(reward) // 2)]
+
+    def checks() -> Proposals:
+        return rng.choice(highest, CONSIDERED), rng.choice(better, CONSIDERED)
+
+    def telling() -> Proposals:
+        one, other = rng.integers(len(reward), size=(2, CONSIDERED))
+        told = MEASURES[querying](values[:, one] - values[:, other])
+        best_first = np.argsort(-told, kind="stable")
+        return one[best_first], other[best_first]
+
     pairs: list[tuple[int, int]] = []
     used: set[int] = set()
-    for _ in range(TRIES_PER_PAIR * count):
-        one, other = rng.integers(values.shape[1], size=(2, CONSIDERED))
-        told = information(values[:, one] - values[:, other])
-        for place in np.argsort(-told, kind="stable"):
-            pair = int(one[place]), int(other[place])
-            if used.isdisjoint(pair) and pair[0] != pair[1] and worth(*pair):
-                pairs.append(pair)
-                used.update(pair)
+    for propose, wanted in ((checks, round(peaks * count)), (telling, count)):
+        for _ in range(TRIES_PER_PAIR * count):
+            if len(pairs) >= wanted:
                 break
-        if len(pairs) == count:
-            break
+            for one, other in zip(*(places.tolist() for places in propose()), strict=True):
+                if one != other and used.isdisjoint((one, other)) and worth(one, other):
+                    pairs.append((one, other))
+                    used.update((one, other))
+                    break
     return pairs
 
 
@@ -130,6 +150,22 @@ def information(logits: Floats) -> Floats:
 def look_different(one: Sequence[Frame], other: Sequence[Frame]) -> bool:
     """Whether a judge can tell two segments apart by any frame of them, one of each at a time."""
     return any(distinguishable(*pair) for pair in zip(one, other, strict=True))
+
+
+def disagreement(logits: Floats) -> Floats:
+    """Variance over the members of P(first preferred), (pairs,): (members, pairs) in logits."""
+    return (1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -30, 30)))).var(0)
+
+
+def _nothing(logits: Floats) -> Floats:
+    return np.zeros(logits.shape[1])
+
+
+MEASURES: Mapping[Querying, Callable[[Floats], Floats]] = {
+    "information": information,
+    "disagreement": disagreement,
+    "uniform": _nothing,
+}
 
 
 def distinguishable(one: Frame, other: Frame) -> bool:

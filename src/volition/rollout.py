@@ -6,8 +6,9 @@ learner gets has no field for it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
@@ -19,6 +20,7 @@ from volition.learners.base import Transitions
 from volition.task import EnvironmentSection
 
 Array = npt.NDArray[Any]
+Capture = Callable[[gymnasium.Env[Any, Any]], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,27 +33,59 @@ class Step:
         ended: bool (envs,), where an episode ended.
         true_returns: float (envs,), the environment's own return of the episode so far. For the
             evaluation log only.
+        states: float64 (envs, fields), the environments' own states that the step led to; None
+            where nobody asked for them.
     """
 
     transitions: Transitions
     observations: Array
     ended: Array
     true_returns: Array
+    states: Array | None = None
+
+
+class Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Keeps the state that a step led to, before a new episode begins there."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], capture: Capture) -> None:
+        super().__init__(env)
+        self._capture = capture
+        self.state: Array = np.zeros(0)
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        result = self.env.reset(**options)
+        if not len(self.state):
+            self.state = self._capture(self.env)
+        return result
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        result = self.env.step(action)
+        self.state = self._capture(self.env)
+        return result
 
 
 class Rollout:
-    """`envs` copies of an environment side by side."""
+    """`envs` copies of an environment side by side.
 
-    def __init__(self, environment: EnvironmentSection, envs: int) -> None:
+    Args:
+        environment: Which.
+        envs: How many.
+        capture: Tells the state of an environment, float64 (fields,); by default none is told.
+    """
+
+    def __init__(
+        self, environment: EnvironmentSection, envs: int, capture: Capture | None = None
+    ) -> None:
         def make() -> gymnasium.Env[Any, Any]:
             made: gymnasium.Env[Any, Any] = make_env(
                 environment.id, environment.kwargs, disable_env_checker=True
             )
-            return made
+            return Watched(made, capture) if capture else made
 
         self._env: Any = SyncVectorEnv([make] * envs, autoreset_mode=AutoresetMode.SAME_STEP)
         self._observations: Array = np.zeros(0)
         self._returns: Array = np.zeros(envs)
+        self._watched = capture is not None
         self.envs = envs
 
     @property
@@ -69,6 +103,11 @@ class Rollout:
         """The number of steps after which the environment cuts an episode, if it does."""
         spec = self._env.envs[0].spec
         return spec.max_episode_steps if spec else None
+
+    @property
+    def fields(self) -> int:
+        """How many numbers the state of an environment has; 0 where nobody is told."""
+        return len(self._env.envs[0].state) if self._watched else 0
 
     def reset(self, seed: int) -> Array:
         """Starts every environment anew; returns what is observed: float32 (envs, obs_dim)."""
@@ -91,7 +130,8 @@ class Rollout:
         transitions = Transitions(self._observations, actions, reached, terminated.copy())
         self._observations = observations
         self._returns = np.where(ended, 0.0, returns)
-        return Step(transitions, observations, ended, returns)
+        states = np.stack([env.state for env in self._env.envs]) if self._watched else None
+        return Step(transitions, observations, ended, returns, states)
 
     def close(self) -> None:
         self._env.close()

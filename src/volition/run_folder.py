@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import tomli_w
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ from volition.store import Store
 from volition.task import Task
 
 CONFIG = "config.toml"
+Querying = Literal["information", "disagreement", "uniform"]
 VERSIONED = ("jax", "equinox", "optax", "gymnasium", "numpy")
 
 
@@ -40,6 +41,9 @@ class LiveSettings:
         samples: Votes for each comparison where the judge gives no probabilities.
         concurrency: Requests under way at once.
         explain: Whether the judge says why.
+        first: Comparisons that are judged before the policy begins to learn; the others are chosen
+            while it learns.
+        querying: How those are chosen: `information`, `disagreement` or `uniform`.
         judge_id: Of the judge that was found able; None before it was tried.
         probe_usd: US dollars that trying it did cost.
     """
@@ -54,6 +58,8 @@ class LiveSettings:
     samples: int = 1
     concurrency: int = 32
     explain: bool = False
+    first: int = 30
+    querying: Querying = "information"
     judge_id: str | None = None
     probe_usd: float = 0.0
 

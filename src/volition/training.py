@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,24 +22,35 @@ import jax.numpy as jnp
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from volition.errors import Interrupted
+from volition.envs.scene import open_scene
+from volition.errors import EnvironmentUnsupported, Interrupted
+from volition.inquiry import Inquiry
 from volition.learners.base import RewardFunction, Transitions
-from volition.learners.sac import SAC, Policy, SACSettings, SACState
+from volition.learners.sac import SAC, Policy, SACSettings
 from volition.progress import Listener, Progress
 from volition.reward import RewardModel, check_inputs
 from volition.rollout import Rollout, Step
 from volition.run_folder import RunFolder, Settings
 from volition.task import Task
 from volition.tensors import load_tree, read_description, save_tree
+from volition.visited import Visited
 
 MIN_SESSION_STEPS = 200  # of every environment
 LONGEST_EPISODE = 1000  # a session holds whole episodes, unless they are longer than this
 TICK = 50  # steps between two signs of life
+SAVING_SHARE = 20  # times as long as writing a checkpoint took, until the next one is written
 
 POLICY_FILE = "policy.safetensors"
 
-Position = tuple[SACState, jax.Array]  # the learner's state, and the actions to take next
 Measured = dict[str, float]
+
+
+class Position(NamedTuple):
+    """Where learning is, as arrays only: a checkpoint is the leaves of this tree."""
+
+    state: Any  # the learner's
+    actions: jax.Array  # to take next
+    visited: Visited
 
 
 class StateReward(eqx.Module):
@@ -67,8 +78,9 @@ def make_learner(rollout: Rollout, task: Task, settings: Settings) -> SAC:
 
 
 def learn_policy(
-    folder: RunFolder, model: RewardModel, told: Progress, listener: Listener
-) -> list[Measured]:
+    folder: RunFolder, model: RewardModel, told: Progress, listener: Listener,
+    inquiry: Inquiry | None = None,
+) -> list[Measured]:  # fmt: skip
     """Learns from the last checkpoint on; the checkpoint of the last session is left in the run.
 
     Args:
@@ -76,56 +88,106 @@ def learn_policy(
         model: The reward model, the only signal.
         told: What the listener knows already.
         listener: Is told how far this is.
+        inquiry: What goes on being asked meanwhile; it may bring a new reward model at any time.
 
     Returns:
         What each session measured: env_steps, updates_per_s, learned_return, true_return (for
-        evaluation only), and the learner's own metrics.
+        evaluation only), judgments, and the learner's own metrics.
 
     Raises:
-        Interrupted: Ctrl-C was pressed; the session's checkpoint has been written.
+        Interrupted: Ctrl-C was pressed; a checkpoint has been written.
+        JudgeUnavailable: The judge cannot be asked any more.
     """
-    settings = folder.settings
-    with closing(Rollout(folder.task.environment, settings.envs)) as rollout:
-        learner = make_learner(rollout, folder.task, settings)
-        position: Position = learner.start(settings.seed, settings.steps)
-        history: list[Measured] = []
-        if folder.checkpoint.is_file():
-            position = load_tree(folder.checkpoint, position)
-            history = read_description(folder.checkpoint)["history"]
-        steps = session_steps(rollout.episode_limit)
-        sessions = -(-settings.steps // (steps * settings.envs))
-        with _ctrl_c() as pressed, _curves(folder.tensorboard, len(history)) as curves:
-            for number in range(len(history), sessions):
-                done = number * steps * settings.envs
-
-                def tick(taken: int, done: int = done, told: Progress = told) -> None:
-                    listener(replace(told, env_steps=done + taken * settings.envs))
-
-                reward = StateReward(_over_replay(model, position[0]))
-                seeds = session_seed(settings.seed, number), session_seed(settings.seed, number + 1)
-                position, steps_taken, measured = run_session(
-                    rollout, learner, reward, position, seeds, steps, tick
-                )
-                measured |= _returns(model, steps_taken)
-                measured["env_steps"] = done + steps * settings.envs
-                history.append(measured)
-                save_tree(folder.checkpoint, position, {"history": history})
+    with closing(open_rollout(folder)) as rollout:
+        sessions = Sessions(folder, rollout, model, inquiry)
+        with _ctrl_c() as pressed, _curves(folder.tensorboard, sessions.done) as curves:
+            while not sessions.finished():
+                measured = sessions.run_one(told, listener)
+                sessions.save(at_once=sessions.finished() or pressed.is_set())
                 for name, value in measured.items():
                     curves.add_scalar(name, value, int(measured["env_steps"]))
                 told = replace(
-                    told,
+                    inquiry.told(told) if inquiry else told,
                     env_steps=int(measured["env_steps"]),
                     updates_per_s=measured["updates_per_s"],
                     learned_return=measured["learned_return"],
                     true_return=measured["true_return"],
                 )
                 listener(told)
-                if pressed.is_set() and number + 1 < sessions:
+                if pressed.is_set() and not sessions.finished():
                     raise Interrupted(
                         f"stopped after {told.env_steps} steps; nothing is lost: "
                         f"go on with `volition resume {folder.path}`"
                     )
-    return history
+    return sessions.history
+
+
+class Sessions:
+    """The sessions of a run, from its last checkpoint on."""
+
+    def __init__(
+        self, folder: RunFolder, rollout: Rollout, model: RewardModel, inquiry: Inquiry | None
+    ) -> None:
+        self._folder, self._rollout, self._inquiry = folder, rollout, inquiry
+        self._model = self._judged = model
+        self._learner = make_learner(rollout, folder.task, folder.settings)
+        self.history: list[Measured] = []
+        if folder.checkpoint.is_file():
+            self._position = checkpointed(folder)
+            self.history = read_description(folder.checkpoint)["history"]
+        else:
+            self._position = start(folder, rollout, self._learner)
+        self._steps = session_steps(rollout.episode_limit)
+        self._total = -(-folder.settings.steps // (self._steps * rollout.envs))
+        self._saved_at, self._saving_s = time.perf_counter(), 0.0
+
+    @property
+    def done(self) -> int:
+        return len(self.history)
+
+    def finished(self) -> bool:
+        return self.done >= self._total
+
+    def run_one(self, told: Progress, listener: Listener) -> Measured:
+        """The next session; returns what it measured."""
+        envs, seed, inquiry = self._rollout.envs, self._folder.settings.seed, self._inquiry
+        before = self.done * self._steps * envs
+
+        def tick(taken: int) -> RewardFunction | None:
+            steps = before + taken * envs
+            model = inquiry.turn(steps, self._position.visited) if inquiry else None
+            listener(replace(inquiry.told(told) if inquiry else told, env_steps=steps))
+            if model is None:
+                return None
+            self._model = model
+            return self._reward()
+
+        seeds = session_seed(seed, self.done), session_seed(seed, self.done + 1)
+        self._position, taken, measured = run_session(
+            self._rollout, self._learner, self._reward(), self._position, seeds, self._steps, tick
+        )
+        measured |= _returns(self._judged, taken)
+        measured["env_steps"] = before + self._steps * envs
+        if inquiry:
+            measured["judgments"] = inquiry.told(told).judgments
+        self.history.append(measured)
+        return measured
+
+    def save(self, at_once: bool) -> None:
+        """Writes a checkpoint, unless the last one is so recent that writing would take up the run.
+
+        Sessions that are lost with a killed process are done again, in the same way.
+        """
+        now = time.perf_counter()
+        if at_once or now - self._saved_at >= SAVING_SHARE * self._saving_s:
+            save_tree(self._folder.checkpoint, self._position, {"history": self.history})
+            self._saved_at = time.perf_counter()
+            self._saving_s = self._saved_at - now
+
+    def _reward(self) -> StateReward:
+        """The model normalised over what was visited; before that, over the judged states."""
+        seen = self._position.visited.flat()
+        return StateReward(self._model.normalised(seen) if len(seen) else self._model)
 
 
 def practise(folder: RunFolder) -> None:
@@ -134,22 +196,60 @@ def practise(folder: RunFolder) -> None:
     They depend on shapes alone, so a reward model that knows nothing will do.
     """
     settings, task = folder.settings, folder.task
-    with closing(Rollout(task.environment, settings.envs)) as rollout:
+    with closing(open_rollout(folder)) as rollout:
         learner = make_learner(rollout, task, settings)
-        model = RewardModel.unfitted(check_inputs(task.reward, learner.observation_dim))
-        position = learner.start(settings.seed, settings.steps)
-        (state, _), _, _ = run_session(rollout, learner, StateReward(model), position, (0, 0), 2)
-    learner.policy(state)(np.zeros((settings.episodes, learner.observation_dim), np.float32))
+        reward = StateReward(
+            RewardModel.unfitted(check_inputs(task.reward, learner.observation_dim))
+        )
+        position = start(folder, rollout, learner)
+        position, _, _ = run_session(rollout, learner, reward, position, (0, 0), 2)
+    observations = np.zeros((settings.episodes, learner.observation_dim), np.float32)
+    learner.policy(position.state)(observations)
+
+
+def open_rollout(folder: RunFolder) -> Rollout:
+    """The run's environments, whose states are told where they can be."""
+    environment = folder.task.environment
+    try:
+        capture = open_scene(environment.id, environment.kwargs).capture
+    except EnvironmentUnsupported:
+        capture = None
+    return Rollout(environment, folder.settings.envs, capture)
+
+
+def start(folder: RunFolder, rollout: Rollout, learner: SAC) -> Position:
+    """Where a run begins."""
+    state, actions = learner.start(folder.settings.seed, folder.settings.steps)
+    observed = rollout.reset(0)
+    visited = Visited.empty(observed, rollout.fields, folder.settings.steps)
+    return Position(state, actions, visited)
+
+
+def checkpointed(folder: RunFolder) -> Position:
+    """Where a run was when its last checkpoint was written.
+
+    Raises:
+        RunError: There is none, or it is damaged.
+    """
+    with closing(open_rollout(folder)) as rollout:
+        learner = make_learner(rollout, folder.task, folder.settings)
+        begin = start(folder, rollout, learner)
+    position = load_tree(folder.checkpoint, begin)
+    like = begin.visited
+    visited = Visited(
+        *(np.array(new, old.dtype) for new, old in zip(position.visited, like, strict=True))
+    )
+    return position._replace(visited=visited)
 
 
 def save_policy(folder: RunFolder) -> None:
     """Writes the policy of the last checkpoint as safetensors."""
     with closing(Rollout(folder.task.environment, folder.settings.envs)) as rollout:
         learner = make_learner(rollout, folder.task, folder.settings)
-    position = load_tree(folder.checkpoint, learner.start(0, 1))
     folder.policy.mkdir(exist_ok=True)
     description = {"environment": folder.task.environment.id, "hidden": learner.settings.hidden}
-    save_tree(folder.policy / POLICY_FILE, learner.policy(position[0]), description)
+    policy = learner.policy(checkpointed(folder).state)
+    save_tree(folder.policy / POLICY_FILE, policy, description)
 
 
 def load_policy(folder: RunFolder) -> Policy:
@@ -170,7 +270,7 @@ def run_session(
     position: Position,
     seeds: tuple[int, int],
     steps: int,
-    tick: Callable[[int], None] = lambda _: None,
+    tick: Callable[[int], RewardFunction | None] = lambda _: None,
 ) -> tuple[Position, list[Step], Measured]:
     """Steps the environments `steps` times, learning after each.
 
@@ -178,16 +278,16 @@ def run_session(
         rollout: The environments.
         learner: Updates the policy after every vector step.
         reward: The learner's only signal.
-        position: Where the last session ended.
+        position: Where the last session ended. What is visited is added to it.
         seeds: The resets of this session and of the next, for whose first observations the last
             actions are chosen.
         steps: Of every environment.
-        tick: Is told how many have been taken, now and then.
+        tick: Is told how many have been taken, now and then; may give a new reward function.
 
     Returns:
         Where this session ended, its steps, and the learner's speed and last metrics.
     """
-    state, actions = position
+    state, actions, visited = position
     rollout.reset(seeds[0])
     taken: list[Step] = []
     started = time.perf_counter()
@@ -195,14 +295,16 @@ def run_session(
         step = rollout.step(np.asarray(actions))
         following = step.observations if number < steps else rollout.reset(seeds[1])
         state, actions, metrics = learner.iterate(state, step.transitions, following, reward)
+        visited.add(step)
         taken.append(step)
         if number % TICK == 0:
-            tick(number)
+            later = tick(number)
+            reward = reward if later is None else later
     actions.block_until_ready()
     seconds = time.perf_counter() - started
     measured = {name: float(value) for name, value in metrics.items()}
     measured["updates_per_s"] = steps * learner.settings.updates_per_iteration / seconds
-    return (state, actions), taken, measured
+    return Position(state, actions, visited), taken, measured
 
 
 def session_steps(episode_limit: int | None) -> int:
@@ -215,13 +317,6 @@ def session_steps(episode_limit: int | None) -> int:
 def session_seed(seed: int, number: int) -> int:
     """The seed from which the environments of a session are reset."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
-def _over_replay(model: RewardModel, state: SACState) -> RewardModel:
-    """The model normalised over what the policy has seen; before that, over the judged states."""
-    stored = min(int(state.replay.added), state.replay.capacity)
-    seen = np.asarray(state.replay.transitions.next_observation)[:stored]
-    return model.normalised(seen) if stored else model
 
 
 def _returns(model: RewardModel, steps: list[Step]) -> Measured:

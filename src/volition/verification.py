@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from volition.errors import VolitionError
+from volition.fitting import digest
 from volition.judgment import derive_preferences
-from volition.loop import digest
 from volition.reward import FILE, RewardModel
 from volition.run_folder import RunFolder
 from volition.tensors import read_description

@@ -11,9 +11,10 @@ from volition.envs.scene import open_scene
 from volition.errors import InputError
 from volition.querying import (
     CONSIDERED,
+    chosen_pairs,
     coverage_pairs,
+    disagreement,
     distinguishable,
-    doubtful_pairs,
     information,
 )
 from volition.segment import Frame, Pixels, State
@@ -115,7 +116,7 @@ def test_what_the_ensemble_doubts_is_asked() -> None:
     rng = np.random.default_rng(0)
     values = np.tile(np.linspace(0, 5, 400), (5, 1))  # all members agree ...
     values[:, 300:] += rng.normal(0, 5, (5, 100))  # ... but on a quarter of the states
-    pairs = doubtful_pairs(values, 30, rng, lambda one, other: True)
+    pairs = chosen_pairs(values, values.mean(0), 30, rng, lambda one, other: True, peaks=0)
     assert len(pairs) == 30
     asked = [place for pair in pairs for place in pair]
     assert len(set(asked)) == len(asked), "a state is asked about twice"
@@ -133,8 +134,34 @@ def test_only_pairs_worth_asking_are_asked() -> None:
         called.append((one, other))
         return one % 2 == 0 and other % 2 == 0
 
-    pairs = doubtful_pairs(values, 10, np.random.default_rng(0), even)
+    reward = values.mean(0)
+    pairs = chosen_pairs(values, reward, 10, np.random.default_rng(0), even)
     assert len(pairs) == 10
     assert all(one % 2 == other % 2 == 0 for one, other in pairs)
-    assert len(called) <= 10 * CONSIDERED * 3
-    assert doubtful_pairs(values, 10, np.random.default_rng(0), lambda *_: False) == []
+    assert len(called) <= 2 * 10 * CONSIDERED * 3
+    assert chosen_pairs(values, reward, 10, np.random.default_rng(0), lambda *_: False) == []
+
+
+def test_a_share_of_the_questions_checks_the_states_with_the_highest_reward() -> None:
+    rng = np.random.default_rng(0)
+    values = np.tile(np.linspace(0, 5, 1000), (5, 1))
+    pairs = chosen_pairs(values, values[0], 40, rng, lambda *_: True, "uniform", peaks=0.25)
+    checks = [pair for pair in pairs if max(pair) >= 980]
+    assert len(checks) >= 10
+    assert all(min(pair) >= 500 for pair in pairs[:10])
+    uniform = chosen_pairs(values, values[0], 40, rng, lambda *_: True, "uniform", peaks=0)
+    assert np.mean(uniform) == pytest.approx(500, abs=150)
+
+
+def test_disagreement_is_the_variance_of_the_members_answers() -> None:
+    logits = np.array([[20.0, 0.0, 1.0], [-20.0, 0.0, 1.0]])
+    assert disagreement(logits) == pytest.approx([0.25, 0.0, 0.0], abs=1e-6)
+
+
+def test_choosing_from_a_hundred_thousand_states_stays_quick() -> None:
+    values = np.random.default_rng(0).normal(size=(5, 100_000)).astype(np.float32)
+    considered: list[int] = []
+    pairs = chosen_pairs(values, values.mean(0), 32, np.random.default_rng(0),
+                         lambda one, other: considered.append(one) is None)  # fmt: skip
+    assert len(pairs) == 32
+    assert len(considered) <= 64, "work is by the number of questions, not of states"

@@ -55,6 +55,7 @@ class ClassicControlScene:
         self._env = env.unwrapped
         self._kind = CLASSIC_CONTROL[type(self._env).__name__]
         self.fields = tuple(self._kind.ranges)
+        self._turning = [self.fields.index(angle) for angle in self._kind.angles]
         self._env.reset(seed=0)
 
     @property
@@ -69,7 +70,9 @@ class ClassicControlScene:
         return np.asarray(observed, np.float32)
 
     def capture(self, env: Any) -> npt.NDArray[np.float64]:
-        return np.array(env.unwrapped.state, np.float64)
+        state = np.array(env.unwrapped.state, np.float64)
+        state[self._turning] = (state[self._turning] + pi) % (2 * pi) - pi
+        return state
 
     def state_of(self, observation: Observations) -> dict[str, float]:
         """The state that is observed as float32 (obs_dim,); its angles are in [-pi, pi]."""

@@ -110,6 +110,7 @@ class SimulatedJudge:
     task: str
 
     per_request = PER_REQUEST
+    immediate = True  # waiting for an answer takes no time
 
     @property
     def identity(self) -> JudgeIdentity:
