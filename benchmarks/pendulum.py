@@ -32,7 +32,7 @@ from volition.rollout import Rollout
 from volition.run_folder import Settings
 from volition.scoring import score_run
 from volition.task import Task
-from volition.training import make_learner, run_session, session_seed, session_steps
+from volition.training import make_learner, run_session, session_seed, session_steps, start
 
 TASK = Task.find("pendulum")
 
@@ -52,12 +52,12 @@ def true_reward_return(seed: int, steps: int) -> float:
     settings = Settings("none", False, steps, seed)
     with closing(Rollout(TASK.environment, settings.envs)) as rollout:
         learner = make_learner(rollout, TASK, settings)
-        position = learner.start(seed, steps)
+        position = start(settings, rollout, learner)
         session = session_steps(rollout.episode_limit)
         for number in range(-(-steps // (session * settings.envs))):
             seeds = session_seed(seed, number), session_seed(seed, number + 1)
             position, _, _ = run_session(rollout, learner, TrueReward(), position, seeds, session)
-    policy = learner.policy(position[0])
+    policy = learner.policy(position.state)
     return evaluate(policy, lambda observations: 0 * observations[..., 0], TASK.environment).mean
 
 

@@ -136,7 +136,7 @@ class Sessions:
             self._position = checkpointed(folder)
             self.history = read_description(folder.checkpoint)["history"]
         else:
-            self._position = start(folder, rollout, self._learner)
+            self._position = start(folder.settings, rollout, self._learner)
         self._steps = session_steps(rollout.episode_limit)
         self._total = -(-folder.settings.steps // (self._steps * rollout.envs))
         self._saved_at, self._saving_s = time.perf_counter(), 0.0
@@ -201,7 +201,7 @@ def practise(folder: RunFolder) -> None:
         reward = StateReward(
             RewardModel.unfitted(check_inputs(task.reward, learner.observation_dim))
         )
-        position = start(folder, rollout, learner)
+        position = start(folder.settings, rollout, learner)
         position, _, _ = run_session(rollout, learner, reward, position, (0, 0), 2)
     observations = np.zeros((settings.episodes, learner.observation_dim), np.float32)
     learner.policy(position.state)(observations)
@@ -217,11 +217,11 @@ def open_rollout(folder: RunFolder) -> Rollout:
     return Rollout(environment, folder.settings.envs, capture)
 
 
-def start(folder: RunFolder, rollout: Rollout, learner: SAC) -> Position:
+def start(settings: Settings, rollout: Rollout, learner: SAC) -> Position:
     """Where a run begins."""
-    state, actions = learner.start(folder.settings.seed, folder.settings.steps)
+    state, actions = learner.start(settings.seed, settings.steps)
     observed = rollout.reset(0)
-    visited = Visited.empty(observed, rollout.fields, folder.settings.steps)
+    visited = Visited.empty(observed, rollout.fields, settings.steps)
     return Position(state, actions, visited)
 
 
@@ -233,7 +233,7 @@ def checkpointed(folder: RunFolder) -> Position:
     """
     with closing(open_rollout(folder)) as rollout:
         learner = make_learner(rollout, folder.task, folder.settings)
-        begin = start(folder, rollout, learner)
+        begin = start(folder.settings, rollout, learner)
     position = load_tree(folder.checkpoint, begin)
     like = begin.visited
     visited = Visited(

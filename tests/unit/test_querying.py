@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,9 @@ class Plane:
         picture = np.zeros((self.steps, self.steps, 3), np.uint8)
         picture[: int((state["shown"] + 1) / 2 * self.steps)] = 255
         return picture
+
+    def capture(self, env: Any) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return np.array([env.shown, env.hidden])
 
 
 def test_states_cover_every_range_evenly() -> None:
@@ -161,7 +165,11 @@ def test_disagreement_is_the_variance_of_the_members_answers() -> None:
 def test_choosing_from_a_hundred_thousand_states_stays_quick() -> None:
     values = np.random.default_rng(0).normal(size=(5, 100_000)).astype(np.float32)
     considered: list[int] = []
-    pairs = chosen_pairs(values, values.mean(0), 32, np.random.default_rng(0),
-                         lambda one, other: considered.append(one) is None)  # fmt: skip
+
+    def worth(one: int, other: int) -> bool:
+        considered.append(one)
+        return True
+
+    pairs = chosen_pairs(values, values.mean(0), 32, np.random.default_rng(0), worth)
     assert len(pairs) == 32
     assert len(considered) <= 64, "work is by the number of questions, not of states"

@@ -1,0 +1,109 @@
+"""Judge, reward model and policy side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from servers import Server, serving
+from volition.compilation import enable_cache
+from volition.errors import JudgeUnavailable
+from volition.live_judging import make_judge
+from volition.loop import Run, train
+from volition.progress import Progress
+from volition.reward import RewardModel
+from volition.run_folder import LiveSettings
+from volition.store import Store
+from volition.task import Task
+from volition.tensors import read_description
+from volition.verification import verify
+
+STEPS = 1600
+
+
+@pytest.fixture(autouse=True)
+def _own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(enable_cache()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
+
+
+def online(judgments: int = 40, judge: str = "simulated:exact") -> LiveSettings:
+    return LiveSettings(judge, judgments, first=16, concurrency=4)
+
+
+def probed(server: Server, live: LiveSettings) -> None:
+    """Lets the judge be probed, and forgets what that took at the server."""
+    make_judge(Task.find("pendulum"), live)
+    server.asked.clear()
+
+
+def test_what_the_policy_reaches_is_asked_and_learned_from(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    run = train("pendulum", judge=online(), out=tmp_path / "run", steps=STEPS, listener=told.append)
+    result = run.folder.read(run.folder.result)
+    assert result["simulated"]
+    assert 34 <= result["judgments"] <= 40
+    assert verify(run.folder) == []
+    asked = sorted({p.judgments for p in told if p.stage == "policy"})
+    assert asked[0] == 16
+    assert len(asked) > 3, "questions are asked one wave after the other"
+    history = read_description(run.folder.checkpoint)["history"]
+    assert history[-1]["judgments"] == result["judgments"]
+    with run.folder.open_store() as store:
+        later = list(store.comparisons().values())[16:]
+    velocities = [abs(s.states[0]["theta_dot"]) for c in later for s in (c.first, c.second)]
+    assert np.mean(velocities) > 0, "states are those that the policy reached"
+
+
+def test_a_run_on_a_judge_that_answers_at_once_can_be_repeated(tmp_path: Path) -> None:
+    one, other = (
+        train("pendulum", judge=online(), out=tmp_path / name, steps=STEPS).folder
+        for name in ("one", "other")
+    )
+    assert one.read(one.evaluation) == other.read(other.evaluation)
+    with one.open_store() as store, other.open_store() as again:
+        assert store.comparison_ids() == again.comparison_ids()
+
+
+def test_a_slow_judge_makes_fewer_questions_and_no_fewer_steps(tmp_path: Path) -> None:
+    with serving(latency_s=0.4, strict=False) as server:
+        live = LiveSettings("openai:test", 400, base_url=server.openai, price_in=0.1,
+                            price_out=0.4, first=8, concurrency=2)  # fmt: skip
+        probed(server, live)
+        run = train("pendulum", judge=live, out=tmp_path / "run", steps=STEPS)
+        result = run.folder.read(run.folder.result)
+        assert result["env_steps"] == STEPS
+        assert result["judgments"] < 400
+        assert max(server.asked.values()) == 1
+    assert verify(run.folder) == []
+
+
+def test_a_judge_that_fails_meanwhile_stops_the_run_which_goes_on_where_it_was(
+    tmp_path: Path,
+) -> None:
+    with serving(strict=False) as server:
+        live = LiveSettings("openai:test", 40, base_url=server.openai, price_in=0.1,
+                            price_out=0.4, first=16, concurrency=4)  # fmt: skip
+        probed(server, live)
+        run = Run.create(Task.find("pendulum"), out=tmp_path / "run", live=live, steps=STEPS)
+        server.faults += [""] * 18 + ["unauthorized"] * 200
+        with pytest.raises(JudgeUnavailable, match="go on with `volition resume"):
+            run.advance()
+        server.faults.clear()
+        with Store.open(run.folder.path) as store:
+            kept = len(store.preferences())
+        assert kept >= 16
+        result = Run.open(tmp_path / "run").advance()
+        assert result["judgments"] > kept
+        assert max(server.asked.values()) == 1, "what was answered is not asked again"
+    assert verify(run.folder) == []
+
+
+def test_the_reward_model_that_is_kept_knows_every_answer(tmp_path: Path) -> None:
+    run = train("pendulum", judge=online(30), out=tmp_path / "run", steps=STEPS)
+    known = read_description(run.folder.reward_model / "model.safetensors")
+    with run.folder.open_store() as store:
+        assert known["judgments"] == len(store.preferences()) > 16
+    assert isinstance(run.reward_model, RewardModel)
