@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import atan2, pi
+from math import pi
 from typing import Any
 
 import numpy as np
@@ -73,18 +73,6 @@ class ClassicControlScene:
         state = np.array(env.unwrapped.state, np.float64)
         state[self._turning] = (state[self._turning] + pi) % (2 * pi) - pi
         return state
-
-    def state_of(self, observation: Observations) -> dict[str, float]:
-        """The state that is observed as float32 (obs_dim,); its angles are in [-pi, pi]."""
-        values = observation.astype(float).tolist()
-        angles = self._kind.angles
-        state = {
-            angle: atan2(values[2 * place + 1], values[2 * place])
-            for place, angle in enumerate(angles)
-        }
-        others = [field for field in self.fields if field not in angles]
-        state |= zip(others, values[2 * len(angles) :], strict=True)
-        return {field: state[field] for field in self.fields}
 
     def draw(self, state: State) -> Pixels:
         self._set(state)
