@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from volition.querying import DECIMALS, chosen_pairs, distinguishable
+from volition.querying import DECIMALS, chosen_pairs, look_different
 from volition.reward import RewardModel
 from volition.run_folder import Querying
 from volition.seeing import see
@@ -69,8 +69,7 @@ def choose(
         return see(scene, view, np.round(candidates.states[place], DECIMALS))
 
     def worth(one: int, other: int) -> bool:
-        frames = zip(at(one).frames, at(other).frames, strict=True)
-        if not any(distinguishable(*pair) for pair in frames):
+        if not look_different(at(one).frames, at(other).frames):
             return False
         return Comparison.between(goal_id, at(one), at(other)).id not in asked
 
