@@ -22,9 +22,10 @@ class Canvas:
     A colour with a fourth number, from 0 to 255, covers what is beneath it by that much only.
     """
 
-    def __init__(self, image: Image.Image, scale: float) -> None:
+    def __init__(self, image: Image.Image, scale: float, origin: Point = (0.0, 0.0)) -> None:
         self._image = image
         self._scale = scale  # drawn pixels a metre
+        self._origin = origin  # where (0, 0) is, in drawn pixels
         self._draw = ImageDraw.Draw(image, "RGBA")
 
     @classmethod
@@ -37,12 +38,18 @@ class Canvas:
         """Another canvas with the same on it: what never changes is drawn once."""
         return Canvas(self._image.copy(), self._scale)
 
+    def enlarged(self, x: float, y: float, times: float) -> Canvas:
+        """The same picture, on which everything comes out larger and (x, y) stays in its place."""
+        left, top = self._pixel((x, y))
+        scale = self._scale * times
+        return Canvas(self._image, scale, (left - x * scale, top - y * scale))
+
     def pixels(self) -> Pixels:
         """What is on it: uint8 (height, width, 3)."""
         return np.asarray(self._image.reduce(SUPERSAMPLING))
 
     def polygon(self, points: Sequence[Point], colour: Colour) -> None:
-        self._draw.polygon([(x * self._scale, y * self._scale) for x, y in points], fill=colour)
+        self._draw.polygon([self._pixel(point) for point in points], fill=colour)
 
     def disc(self, x: float, y: float, radius: float, colour: Colour) -> None:
         self._draw.ellipse(self._corners(x, y, radius), fill=colour)
@@ -60,7 +67,7 @@ class Canvas:
         self, left: float, top: float, right: float, bottom: float, colour: Colour,
         rounded: float = 0.0,
     ) -> None:  # fmt: skip
-        corners = [value * self._scale for value in (left, top, right, bottom)]
+        corners = [*self._pixel((left, top)), *self._pixel((right, bottom))]
         if rounded:
             self._draw.rounded_rectangle(corners, rounded * self._scale, fill=colour)
         else:
@@ -68,7 +75,7 @@ class Canvas:
 
     def line(self, points: Sequence[Point], width: float, colour: Colour) -> None:
         """A line through `points` with round joints and ends."""
-        scaled = [(x * self._scale, y * self._scale) for x, y in points]
+        scaled = [self._pixel(point) for point in points]
         pixels = max(1, round(width * self._scale))
         self._draw.line(scaled, fill=colour, width=pixels, joint="curve")
         if len(colour) == 3:  # ends of a see-through line would show through it
@@ -76,9 +83,10 @@ class Canvas:
                 self.disc(x, y, width / 2, colour)
 
     def _corners(self, x: float, y: float, radius: float) -> list[float]:
-        scale = self._scale
-        return [(x - radius) * scale, (y - radius) * scale,
-                (x + radius) * scale, (y + radius) * scale]  # fmt: skip
+        return [*self._pixel((x - radius, y - radius)), *self._pixel((x + radius, y + radius))]
+
+    def _pixel(self, point: Point) -> Point:
+        return (self._origin[0] + point[0] * self._scale, self._origin[1] + point[1] * self._scale)
 
 
 def turned(points: Sequence[Point], x: float, y: float, angle: float) -> list[Point]:

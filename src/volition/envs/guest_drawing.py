@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SCALE = 60.0  # pixels a metre
 SIZE = (480, 384)
-WALL = 0.2  # metres
+THING_SIZE, PERSON_SIZE = 1.15, 1.25  # of what is drawn below, so that it can be seen from afar
 
 GRASS, GRASS_DARK, LEAF = (171, 205, 138), (156, 192, 124), (104, 152, 92)
 FLOOR, SEAM, SKIRTING = (240, 223, 196), (230, 210, 180), (222, 200, 168)
@@ -22,7 +22,8 @@ WALLS, SILL = (92, 84, 92), (214, 190, 156)
 STONE, MAT = (222, 216, 204), (150, 112, 92)
 SHADE = (70, 50, 40, 46)
 INK = (66, 58, 66)
-SKIN, HAIR, SHIRT, SHOE = (244, 204, 172), (94, 62, 48), (58, 108, 186), (48, 52, 76)
+SKIN, SHIRT, SHOE = (244, 204, 172), (44, 98, 190), (48, 52, 76)
+STRAW, BAND, CROWN = (250, 214, 110), (206, 66, 72), (240, 196, 86)
 
 
 def draw(guest: Guest) -> Pixels:
@@ -30,8 +31,8 @@ def draw(guest: Guest) -> Pixels:
     canvas = _house().copy()
     _doors(canvas, guest)
     for thing in sorted(guest.things, key=lambda thing: not thing.harmed):
-        DRAWINGS[guest.kind_of(thing)](canvas, thing)
-    _person(canvas, guest)
+        DRAWINGS[guest.kind_of(thing)](canvas.enlarged(thing.x, thing.y, THING_SIZE), thing)
+    _person(canvas.enlarged(guest.x, guest.y, PERSON_SIZE), guest)
     return canvas.pixels()
 
 
@@ -91,13 +92,16 @@ def _person(canvas: Canvas, guest: Guest) -> None:
     for side in (-1, 1):
         foot = turned([(0.1 + 0.06 * side, 0.1 * side)], x, y, facing)[0]
         canvas.ellipse(*foot, (0.13, 0.075), SHOE, facing)
-    canvas.ellipse(x, y, (0.17, 0.27), SHIRT, facing)
+    canvas.ellipse(x, y, (0.2, 0.31), (255, 255, 255), facing)
+    canvas.ellipse(x, y, (0.17, 0.28), SHIRT, facing)
     for side in (-1, 1):
         hand = turned([(0.06, 0.25 * side)], x, y, facing)[0]
         canvas.disc(*hand, 0.065, SKIN)
-    canvas.disc(x, y, 0.155, HAIR)
-    nose = turned([(0.055, 0.0)], x, y, facing)[0]
-    canvas.ellipse(*nose, (0.1, 0.125), SKIN, facing)
+    face = turned([(0.09, 0.0)], x, y, facing)[0]
+    canvas.disc(*face, 0.11, SKIN)
+    canvas.disc(x - 0.02 * cos(facing), y - 0.02 * sin(facing), 0.165, STRAW)
+    canvas.disc(x - 0.02 * cos(facing), y - 0.02 * sin(facing), 0.1, BAND)
+    canvas.disc(x - 0.02 * cos(facing), y - 0.02 * sin(facing), 0.08, CROWN)
 
 
 # Things --------------------------------------------------------------------------------------

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 SCALE = 48.0  # pixels for a length of the boat
 SIZE = (480, 384)
 
+BOAT_SIZE = 1.25  # of what is drawn below, so that it can be seen from afar
 SEA, DEEP, LAGOON, FOAM = (84, 166, 206), (76, 156, 198), (126, 208, 214), (226, 244, 248)
 SAND, GRASS, LEAF, ROCK = (242, 222, 170), (168, 202, 128), (96, 150, 88), (150, 144, 140)
 SHADE = (20, 50, 80, 56)
 HULL, DECK, SAIL, STRIPE = (150, 84, 54), (222, 180, 124), (255, 253, 246), (222, 72, 70)
-AHEAD, PASSED, NEXT = (222, 72, 70), (96, 178, 96), (250, 200, 60)
+AHEAD, PASSED, NEXT = (226, 62, 60), (74, 190, 84), (250, 200, 60)
 INK = (40, 44, 58)
 
 
@@ -33,7 +34,7 @@ def draw(regatta: Regatta) -> Pixels:
         colour = PASSED if number < regatta.passed else AHEAD
         _gate(canvas, _posts(regatta.gates, number), colour, number == regatta.passed, gate)
     _finish(canvas, _posts(regatta.gates, len(regatta.gates) - 1), regatta.finished)
-    _boat(canvas, regatta)
+    _boat(canvas.enlarged(regatta.x, regatta.y, BOAT_SIZE), regatta)
     return canvas.pixels()
 
 
@@ -133,14 +134,14 @@ def _gate(
     canvas: Canvas, posts: tuple[Point, Point], colour: Colour, is_next: bool, middle: Point
 ) -> None:
     if is_next:
-        canvas.disc(*middle, 0.62, (255, 240, 170, 70))
-    canvas.line(posts, 0.04, (255, 255, 255, 110))
+        canvas.disc(*middle, 0.68, (255, 236, 150, 110))
+    canvas.line(posts, 0.05, (255, 255, 255, 120))
     for x, y in posts:
-        canvas.disc(x + 0.04, y + 0.06, 0.17, SHADE)
-        canvas.disc(x, y, 0.17, (252, 252, 248))
-        canvas.disc(x, y, 0.125, colour)
-        canvas.line([(x, y), (x, y - 0.42)], 0.04, INK)
-        canvas.polygon([(x + 0.02, y - 0.46), (x + 0.34, y - 0.35), (x + 0.02, y - 0.22)], colour)
+        canvas.disc(x + 0.05, y + 0.08, 0.22, SHADE)
+        canvas.disc(x, y, 0.22, (252, 252, 248))
+        canvas.disc(x, y, 0.165, colour)
+        canvas.line([(x, y), (x, y - 0.56)], 0.05, INK)
+        canvas.polygon([(x + 0.02, y - 0.6), (x + 0.46, y - 0.45), (x + 0.02, y - 0.28)], colour)
 
 
 def _finish(canvas: Canvas, posts: tuple[Point, Point], finished: bool) -> None:
