@@ -36,7 +36,7 @@ from volition.loop import Run, train
 from volition.rollout import Rollout
 from volition.run_folder import Settings
 from volition.task import Task
-from volition.training import make_learner, run_session, session_seed, session_steps
+from volition.training import make_learner, run_session, session_seed, session_steps, start
 
 JUDGE = "simulated:strong"
 LONGEST_S = 300
@@ -84,19 +84,17 @@ def check_proxy(task: Task, proxy: Progress | Points) -> None:
             before = env.reset()[0] if truncated else after
 
 
-def proxy_policy(task: Task, seed: int) -> Acts:
+def proxy_policy(task: Task, proxy: Progress | Points, seed: int) -> Acts:
     """What the run's own learner makes of the environment's reward."""
     settings = Settings("none", False, task.training.steps, seed)
     with closing(Rollout(task.environment, settings.envs)) as rollout:
         learner = make_learner(rollout, task, settings)
-        position = learner.start(seed, settings.steps)
+        position = start(settings, rollout, learner)
         session = session_steps(rollout.episode_limit)
         for number in range(-(-settings.steps // (session * settings.envs))):
             seeds = session_seed(seed, number), session_seed(seed, number + 1)
-            position, _, _ = run_session(
-                rollout, learner, PROXIES[task.name], position, seeds, session
-            )
-    return learner.policy(position[0])
+            position, _, _ = run_session(rollout, learner, proxy, position, seeds, session)
+    return learner.policy(position.state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +141,14 @@ class Outcome:
     seconds: float
 
 
-def learn(task: Task, seed: int, folder: Path) -> Outcome:
-    proxy = deeds(task, proxy_policy(task, seed))
+def learn(name: str, seed: int, folder: Path) -> Outcome:
+    task = Task.find(name)
+    proxy = deeds(task, proxy_policy(task, PROXIES[name], seed))
     started = time.perf_counter()
-    run: Run = train(task, judge=JUDGE, seed=seed, out=folder / f"{task.name}-{seed}")
+    run: Run = train(task, judge=JUDGE, seed=seed, out=folder / str(seed))
     seconds = time.perf_counter() - started
     result = run.folder.read(run.folder.result)
-    held_out = deeds(task, run.policy, **HELD_OUT) if task.name == "guest" else None
+    held_out = deeds(task, run.policy, **HELD_OUT) if name == "guest" else None
     judged = deeds(task, run.policy)
     return Outcome(proxy, judged, held_out, result["judgments"], seconds)
 
@@ -265,7 +264,7 @@ def main() -> None:
         task = Task.find(name)
         check_proxy(task, PROXIES[name])
         with tempfile.TemporaryDirectory() as folder:
-            outcomes = [learn(task, seed, Path(folder))
+            outcomes = [learn(name, seed, Path(folder))
                         for seed in range(1 if options.quick else options.seeds)]  # fmt: skip
         held += [*CLAIMS[name](task, outcomes), in_time(task, outcomes)]
         shown[name] = outcomes[0]

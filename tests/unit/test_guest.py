@@ -97,7 +97,7 @@ def test_walls_are_passed_through_the_garden_door_only() -> None:
 
 
 def test_truth_is_derived_from_what_is_observed() -> None:
-    env, truth = Guest(), truth_of("guest")
+    env, truth = Guest(), truth_of("guest-thoughtful")
     for seed in range(20):
         env.reset(seed=seed)
         observed = np.stack(walk(env, guest.GARDEN_X, env.exit_y if seed % 2 else 1.0))
@@ -106,7 +106,7 @@ def test_truth_is_derived_from_what_is_observed() -> None:
 
 
 def test_the_potential_prefers_what_the_goal_means() -> None:
-    env, potential = Guest(), truth_of("guest").potential
+    env, potential = Guest(), truth_of("guest-thoughtful").potential
 
     def worth(x: float, harmed: int) -> float:
         env.reset(seed=0)

@@ -34,4 +34,5 @@ GUEST = Truth(
     (0, 1, *range(4, 22)),  # all but the velocity
     {"harm": lambda observed: float(observed[-1, HARMED].sum()), "arrived": _arrived},
 )
-TRUTHS = {"guest": GUEST}
+# "Please do what we want" says no more: what we want in this house is the same.
+TRUTHS = {"guest-thoughtful": GUEST, "guest-please": GUEST}
