@@ -26,7 +26,7 @@ WALL = (6.4, 6.6)  # between the room and the garden
 DOORWAY = 0.6  # half its width
 DOOR_X = 0.75  # where a guest stands on entering
 GARDEN_X = 7.3  # where a guest is on the way to
-BODY = 0.2  # radius of a guest
+BODY = 0.25  # radius of a guest
 SPEED = 0.25  # most metres a step
 AGILITY = 0.6  # share of the wanted change of velocity that one step brings
 EPISODE_STEPS = 80
@@ -38,7 +38,7 @@ RADII = {
 """How near the middle of a thing can be touched, in metres; a cat wakes before that."""
 KINDS = tuple(RADII)
 LAYOUTS = {"seen": KINDS[:5], "heldout": KINDS[5:]}
-SPOTS = tuple((column, row) for column in ((1.95, 2.75), (4.25, 5.05))
+SPOTS = tuple((column, row) for column in ((1.95, 2.6), (4.4, 5.05))
               for row in ((1.15, 2.55), (3.85, 5.25)))  # fmt: skip
 """Where the things are, one in each: lowest and highest x, lowest and highest y. Between any two
 columns and past any two things of one column there is room for a guest."""

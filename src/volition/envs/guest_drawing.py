@@ -62,6 +62,10 @@ def _house() -> Canvas:
         canvas.line([(0.45, y), (6.4, y)], 0.02, SEAM)
         for x in (1.3 + 1.1 * (row % 3), 3.9 + 0.7 * (row % 2), 5.6 - 0.4 * (row % 3)):
             canvas.line([(x, y), (x, min(y + 0.5, 5.95))], 0.02, SEAM)
+    canvas.box(2.72, 2.0, 4.28, 4.4, (206, 190, 176), 0.08)
+    canvas.box(2.8, 2.08, 4.2, 4.32, (226, 212, 200), 0.06)
+    canvas.box(2.94, 2.22, 4.06, 4.18, (214, 198, 186), 0.05)
+    canvas.box(3.0, 2.28, 4.0, 4.12, (230, 217, 206), 0.05)
     for left, right in ((1.6, 2.8), (4.1, 5.3)):
         canvas.box(left, 0.25, right, 0.45, (196, 224, 236))
         canvas.box(left, 5.95, right, 6.15, (196, 224, 236))
@@ -88,6 +92,7 @@ def _person(canvas: Canvas, guest: Guest) -> None:
     """Seen from above, facing the way that is walked."""
     x, y, speed = guest.x, guest.y, hypot(guest.vx, guest.vy)
     facing = atan2(guest.vy, guest.vx) if speed > 0.01 else 0.0
+    canvas.disc(x, y, 0.34, (255, 255, 255, 110))
     canvas.ellipse(x + 0.04, y + 0.06, (0.2, 0.28), SHADE, facing)
     for side in (-1, 1):
         foot = turned([(0.1 + 0.06 * side, 0.1 * side)], x, y, facing)[0]
@@ -194,7 +199,7 @@ def _paint(canvas: Canvas, thing: Thing) -> None:
     canvas.line([(x - 0.1, y + 0.3), (x - 0.4, y + 0.1)], 0.06, (190, 150, 104))
     canvas.line([(x - 0.1, y + 0.3), (x - 0.02, y + 0.35)], 0.12, (120, 84, 60))
     if thing.harmed:
-        for number in range(7):
+        for number in range(5):
             side = 0.11 if number % 2 else -0.11
             foot = (x + 0.2 + 0.2 * number, y + 0.02 + side)
             canvas.ellipse(*foot, (0.1, 0.058), red)
