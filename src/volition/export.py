@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from volition.errors import RunError
 from volition.judgment import Failure, Judgment, derive_preferences
+from volition.pictures import write_frame
 from volition.run_folder import RunFolder
 from volition.segment import Segment
+from volition.sheets import storyboard
+from volition.store import FRAMES, Store
 
 JSONL = "comparisons.jsonl"
 PARQUET = "comparisons.parquet"
-IMAGES = {"first_image": {"_type": "Image"}, "second_image": {"_type": "Image"}}
+STORYBOARDS = "storyboards"
+IMAGE = {"_type": "Image"}
+IMAGES = {"first_image": IMAGE, "second_image": IMAGE}
+CLIPS = {name: {"_type": "List", "feature": IMAGE} for name in ("first_frames", "second_frames")}
 
 
 def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     """Writes `comparisons.jsonl` with its `frames/`, and `comparisons.parquet` with them inside.
 
     The Parquet file says which columns are pictures in the way that Hugging Face datasets reads.
+    Where clips were judged, a side's image is its storyboard, and its frames are pictures, too.
 
     Returns:
         The number of comparisons, and the files.
@@ -32,10 +40,12 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     """
     if out.exists():
         raise RunError(f"{out} is there already: choose another folder with --out")
-    rows = _rows(run)
+    with run.open_store() as store:
+        rows, segments = _rows(store), store.segments()
     try:
         out.mkdir(parents=True)
-        shutil.copytree(run.path / "frames", out / "frames")
+        _write_storyboards(segments.values(), out)
+        shutil.copytree(run.path / FRAMES, out / FRAMES)
         with (out / JSONL).open("w", encoding="utf-8") as file:
             for row in rows:
                 file.write(json.dumps(row) + "\n")
@@ -45,10 +55,9 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     return len(rows), [out / JSONL, out / PARQUET]
 
 
-def _rows(run: RunFolder) -> list[dict[str, Any]]:
-    with run.open_store() as store:
-        comparisons, judgments = store.comparisons(), store.judgments()
-        goals, judges = store.goal_texts(), store.judges()
+def _rows(store: Store) -> list[dict[str, Any]]:
+    comparisons, judgments = store.comparisons(), store.judgments()
+    goals, judges = store.goal_texts(), store.judges()
     asked: defaultdict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:
         asked[judgment.comparison_id].append(judgment)
@@ -86,36 +95,44 @@ def _rows(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def _side(side: str, segment: Segment) -> dict[str, Any]:
+    frames = [f"{FRAMES}/{frame.id}.png" for frame in segment.frames]
     return {
-        f"{side}_image": f"frames/{segment.frames[0].id}.png",
-        f"{side}_frames": [f"frames/{frame.id}.png" for frame in segment.frames],
+        f"{side}_image": frames[0] if len(frames) == 1 else f"{STORYBOARDS}/{segment.id}.png",
+        f"{side}_frames": frames,
         f"{side}_observations": segment.observations.tolist(),
-        f"{side}_state": json.dumps(dict(segment.state)),
+        f"{side}_states": json.dumps([dict(state) for state in segment.states]),
     }
+
+
+def _write_storyboards(segments: Iterable[Segment], out: Path) -> None:
+    """What the judge saw of each clip as one picture."""
+    for clip in (segment for segment in segments if len(segment.frames) > 1):
+        (out / STORYBOARDS).mkdir(exist_ok=True)
+        height, width = clip.frames[0].pixels.shape[:2]
+        board = storyboard(clip.frames, clip.shown, (width, height))
+        write_frame(board, out / STORYBOARDS / f"{clip.id}.png")
 
 
 def _write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with_pictures = [
-        {
-            **row,
-            **{
-                column: {"path": row[column], "bytes": (out / row[column]).read_bytes()}
-                for column in IMAGES
-            },
-        }
-        for row in rows
-    ]
-    table = pa.Table.from_pylist(with_pictures)
-    described = json.dumps({"info": {"features": _features(table.schema)}})
+    def pictures(path: str | list[str]) -> Any:
+        if isinstance(path, str):
+            return {"path": path, "bytes": (out / path).read_bytes()}
+        return [pictures(each) for each in path]
+
+    shown = {**IMAGES, **(CLIPS if (out / STORYBOARDS).is_dir() else {})}
+    table = pa.Table.from_pylist(
+        [{**row, **{column: pictures(row[column]) for column in shown}} for row in rows]
+    )
+    described = json.dumps({"info": {"features": _features(table.schema, shown)}})
     pq.write_table(table.replace_schema_metadata({"huggingface": described}), out / PARQUET)
 
 
-def _features(schema: Any) -> dict[str, Any]:
+def _features(schema: Any, shown: Mapping[str, Any]) -> dict[str, Any]:
     """The schema as Hugging Face datasets describes it, the picture columns as pictures."""
-    return {field.name: IMAGES.get(field.name) or _feature(field.type) for field in schema}
+    return {field.name: shown.get(field.name) or _feature(field.type) for field in schema}
 
 
 def _feature(kind: Any) -> Any:

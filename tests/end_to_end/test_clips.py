@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -17,6 +20,7 @@ from volition.judges.recorded import read_recording
 from volition.loop import Run, train
 from volition.pictures import read_frame
 from volition.questions import Asked
+from volition.report import write_report
 from volition.sheets import STEP, choose_layout
 from volition.task import Task
 
@@ -136,3 +140,56 @@ def test_a_run_learns_from_clips_what_no_frame_shows(run: Run, task: Path) -> No
         assert store.verify() == []
         assert {len(segment.states) for segment in store.segments().values()} == {STEPS}
     assert cli.main(["verify", str(run.folder.path)]) == 0
+
+
+def test_an_export_holds_the_storyboards_and_their_frames(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "export"
+    assert cli.main(["export", str(run.folder.path), "--out", str(out)]) == 0
+    table = pq.read_table(out / "comparisons.parquet")
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["first_image"] == {"_type": "Image"}
+    assert features["second_frames"] == {"_type": "List", "feature": {"_type": "Image"}}
+    for row, columns in zip(rows(out / "comparisons.jsonl"), table.to_pylist(), strict=True):
+        frames = [read_frame(out / path) for path in row["first_frames"]]
+        assert len(frames) == FRAMES
+        board = read_frame(out / row["first_image"]).pixels
+        width = SIZE[0]
+        for place, frame in enumerate(frames):
+            start = place * (width + STEP)
+            np.testing.assert_array_equal(board[-SIZE[1] :, start : start + width], frame.pixels)
+        assert columns["first_image"]["bytes"] == (out / row["first_image"]).read_bytes()
+        assert [each["path"] for each in columns["first_frames"]] == row["first_frames"]
+        assert len(json.loads(row["first_states"])) == len(row["first_observations"]) == STEPS
+
+
+def test_a_score_on_clips_that_the_run_never_saw(
+    run: Run, task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ask(str(task), tmp_path / "asked", pairs=20, seed=1)
+    lines = [
+        {"first": row["first"], "second": row["second"],
+         "verdict": "first" if speed(row["first"]) > speed(row["second"]) else "second"}
+        for row in rows(asked.folder / "pairs.jsonl")
+    ]  # fmt: skip
+    for line in lines[::2]:  # drawn again where the frames are left out
+        del line["first"]["frames"]
+    file = asked.folder / "judgments.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert cli.main(["score", str(run.folder.path), "--judgments", str(file), "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert scored["comparisons"] + scored["seen"] == 20
+    assert scored["accuracy"] >= 0.8
+
+
+def test_the_report_shows_every_storyboard_and_the_film(run: Run) -> None:
+    page = write_report(run.folder).read_text()
+    assert page.count('class="board"') == 2 * 40
+    boards = re.findall(r'<div class="board">(.*?)</div>', page, flags=re.DOTALL)
+    with run.folder.open_store() as store:
+        stored = {tuple(frame.id for frame in s.frames) for s in store.segments().values()}
+    for board in boards:
+        assert tuple(re.findall(r'data-frame="(\w+)" alt="Step', board)) in stored
+        assert re.findall(r'alt="Step (\d+)"', board) == ["1", "5", "10"]
+    assert "compared 40 pairs of clips" in page
+    with av.open(str(run.folder.film)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 200

@@ -141,12 +141,12 @@ def _filters(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 
 
 def _ladder(evidence: Evidence) -> list[dict[str, Any]]:
-    """Judged states from the lowest to the highest predicted reward, evenly spread by rank."""
+    """Judged segments from the lowest to the highest predicted reward, evenly spread by rank."""
     segments = evidence.segments
     ranked = sorted(segments, key=lambda name: float(evidence.values[name].mean()))
     chosen = np.linspace(0, len(ranked) - 1, min(LADDER, len(ranked))).round().astype(int)
     return [
-        {"frame": segments[ranked[place]].frames[-1],
+        {"segment": segments[ranked[place]],
          "value": float(evidence.values[ranked[place]].mean())}
         for place in chosen
     ]  # fmt: skip
