@@ -10,8 +10,8 @@ import pytest
 
 from volition.envs.scene import open_scene
 from volition.segment import Observations, State
-from volition.task import Task, bundled_names
-from volition.truth import TRUTHS, truth_of
+from volition.task import BUNDLED, Task, bundled_names
+from volition.truth import truth_of
 
 STATES: dict[str, list[State]] = {  # of each task, from worst to best
     "pendulum": [{"theta": theta, "theta_dot": 1.0} for theta in (pi, 2.0, -1.0, 0.0)],
@@ -26,22 +26,41 @@ STATES: dict[str, list[State]] = {  # of each task, from worst to best
     "mountain-car": [
         {"position": position, "velocity": 0.01} for position in (-pi / 6, 0.0, -1.2, 0.3, 0.45)
     ],
-}
+    "lunar-lander": [
+        {"x": x, "y": y, "angle": angle, "y_dot": fall, "leg1_contact": foot, "leg2_contact": foot}
+        for x, y, angle, fall, foot in (
+            (0.0, 13.0, 1.5, -6.0, 0), (1.0, 13.0, 0.2, -3.0, 0), (10.0, 12.0, 0.0, -2.0, 0),
+            (10.0, 3.94, 0.0, -2.0, 0), (10.0, 3.94, 0.0, 0.0, 0), (10.0, 3.94, 0.0, 0.0, 1),
+        )
+    ],
+    "reacher": [
+        {"joint0": joint, "target_x": -0.2, "target_y": 0.0} for joint in (0.0, 1.0, 2.0, -3.0, pi)
+    ],
+    "hopper-hop": [
+        {"rootz": height, "rooty": lean, "rootx_dot": speed}
+        for height, lean, speed in (
+            (0.5, 0.4, 3.0), (1.2, 0.2, 1.0), (1.25, 0.0, 0.0), (1.25, 0.0, 1.5), (1.3, 0.0, 3.0)
+        )
+    ],
+    "half-cheetah-run": [{"rootx_dot": speed} for speed in (-2.0, 0.0, 1.0, 5.0, 9.8)],
+}  # fmt: skip
 
 
 def observed(task: str, states: Sequence[State]) -> list[Observations]:
     environment = Task.find(task).environment
     scene = open_scene(environment.id, environment.kwargs)
-    return [scene.observe(state)[None] for state in states]
+    return [scene.observe({**dict.fromkeys(scene.fields, 0.0), **state})[None] for state in states]
 
 
 @pytest.mark.parametrize("name", bundled_names())
 def test_something_is_true_of_every_bundled_task(name: str) -> None:
-    truth, task = truth_of(name), Task.find(name)
-    assert truth.seen == task.reward.observations, "the judge sees what the reward model is given"
+    for task in Task.read_all(BUNDLED / name).values():
+        truth = truth_of(task.name)
+        given = task.reward.observations or tuple(range(len(truth.seen)))
+        assert truth.seen == given, "the judge sees what the reward model is given"
 
 
-@pytest.mark.parametrize("name", TRUTHS)
+@pytest.mark.parametrize("name", STATES)
 def test_the_better_a_state_the_higher_its_potential(name: str) -> None:
     potentials = [truth_of(name).potential(segment) for segment in observed(name, STATES[name])]
     assert potentials == sorted(set(potentials))
@@ -72,3 +91,14 @@ def test_measures_of_an_episode() -> None:
     below, at = ({"position": place, "velocity": 0.0} for place in (0.44, 0.451))
     assert measured("mountain-car", [below, at]) == [1, 2]
     assert measured("mountain-car", [below]) == [0, 1]
+    low = {"x": 10.3, "y": 3.94, "leg1_contact": 1.0, "leg2_contact": 1.0}
+    assert measured("lunar-lander", [{**low, "y_dot": -3.0}, low]) == [1, pytest.approx(0.03, 0.1)]
+    assert measured("lunar-lander", [low, {**low, "y_dot": -3.0}])[0] == 0
+    assert measured("lunar-lander", [{**low, "x": 13.0}])[0] == 0
+    assert measured("lunar-lander", [{**low, "leg2_contact": 0.0}])[0] == 0
+    beside = {"joint0": 0.0, "target_x": 0.205, "target_y": 0.0}
+    assert measured("reacher", [beside]) == [pytest.approx(0.005, abs=1e-4), 1]
+    assert measured("reacher", [beside, {**beside, "joint0": 0.5}])[1] == 0
+    fast, slow = {"rootx_dot": 4.0}, {"rootx_dot": 1.0}
+    assert measured("half-cheetah-run", [fast, slow]) == [pytest.approx(2.5)]
+    assert measured("hopper-hop", [fast, slow, slow]) == [pytest.approx(2.0), 3]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from gymnasium.spaces import Box
 
 from volition.envs.scene import make_env
 from volition.errors import InputError
@@ -28,6 +29,7 @@ LEAST_STEPS = 1000
 LONGEST = 200  # steps of an episode: the start of many is seen, and not the end of one
 CLIPS_PER_CLIP = 6  # that are cut for each that is chosen
 SHIFTED = 3  # clips begin in the time of one: more would be variations on one
+STRONG = 0.5  # of the episodes are acted with all strength, the others with a random part of it
 LONGEST_HOLD = 24  # steps for which one action is held
 STILL = 1e-6  # an entry that deviates by less from its mean is constant
 
@@ -152,17 +154,28 @@ def _episodes(
     env: Any, steps: int, rng: np.random.Generator, longest: int
 ) -> Iterator[tuple[Any, bool]]:
     """What is observed after each of so many steps, and whether an episode began with it."""
-    ended, length, hold = True, 0, 0
+    ended, length, hold, strength = True, 0, 0, 1.0
     for _ in range(steps):
         started = ended or length == longest
         if started:
             env.reset(seed=int(rng.integers(2**31)))
             length, hold = 0, 0
+            strength = 1.0 if rng.random() < STRONG else rng.random() ** 2
         if hold == 0:
-            action, hold = env.action_space.sample(), int(rng.integers(1, LONGEST_HOLD + 1))
+            action = _weakened(env.action_space, env.action_space.sample(), strength)
+            hold = int(rng.integers(1, LONGEST_HOLD + 1))
         observation, _, terminated, truncated, _ = env.step(action)
         ended, length, hold = terminated or truncated, length + 1, hold - 1
         yield observation, started
+
+
+def _weakened(space: Any, action: Any, strength: float) -> Any:
+    """The action nearer to the middle of its space, where it has one: a hopper that acts with all
+    its strength has fallen over at once."""
+    if not isinstance(space, Box):
+        return action
+    middle = (space.low + space.high) / 2
+    return (middle + strength * (action - middle)).astype(space.dtype)
 
 
 def farthest(

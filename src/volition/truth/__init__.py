@@ -7,12 +7,18 @@ where no judge is reachable. Whatever a simulated judge touched says so.
 from __future__ import annotations
 
 from volition.errors import InputError
-from volition.truth import classic_control, guest, regatta
+from volition.truth import classic_control, guest, lander, mujoco, regatta
 from volition.truth.base import Truth, of_state
 
 __all__ = ["TRUTHS", "Truth", "of_state", "truth_of"]
 
-TRUTHS = {**classic_control.TRUTHS, **guest.TRUTHS, **regatta.TRUTHS}
+TRUTHS = {
+    **classic_control.TRUTHS,
+    **guest.TRUTHS,
+    **lander.TRUTHS,
+    **mujoco.TRUTHS,
+    **regatta.TRUTHS,
+}
 
 
 def truth_of(task: str) -> Truth:

@@ -1,0 +1,107 @@
+"""Environments are made here, with errors that say what to do, and also where no display is."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import gymnasium
+
+from volition.errors import EnvironmentUnsupported
+
+EXTRAS = ("box2d", "mujoco")  # of this package, by the names of Gymnasium's
+# MuJoCo's names for what draws without a display, and the library that each needs
+HEADLESS = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}
+GL_PACKAGES = "libegl1 libgl1-mesa-dri"  # of Debian
+
+
+def make_env(env_id: str, kwargs: dict[str, Any] | None = None, **more: Any) -> Any:
+    """`gymnasium.make`, with errors that say what to do.
+
+    Raises:
+        EnvironmentUnsupported: No environment has that id, or something it needs is missing.
+    """
+    if more.get("render_mode") == "rgb_array":
+        # Pygame opens a screen and a sound card even to draw into memory, and says so if it cannot.
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+    choose_gl()
+    try:
+        with _loaded_quietly(env_id):
+            return gymnasium.make(env_id, **(kwargs or {}), **more)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise EnvironmentUnsupported(f"{env_id} needs a package more: {_named(error)}") from error
+    except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
+        raise EnvironmentUnsupported(f"gymnasium cannot make {env_id!r}: {error}") from error
+
+
+def choose_gl() -> None:
+    """Lets MuJoCo draw without a display, where there is none and the user has not chosen.
+
+    MuJoCo looks at the environment variable when it is first imported, so this comes before.
+    """
+    display = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    if sys.platform == "linux" and "MUJOCO_GL" not in os.environ and not display:
+        found = [name for name, library in HEADLESS.items() if _loads(library)]
+        if found:
+            os.environ["MUJOCO_GL"] = found[0]
+
+
+@contextmanager
+def _loaded_quietly(env_id: str) -> Iterator[None]:
+    """Makes an environment without what its libraries say of themselves at every start."""
+    spec = gymnasium.registry.get(env_id)
+    entry_point = str(getattr(spec, "entry_point", ""))
+    if ".box2d." in entry_point and find_spec("Box2D") is not None:
+        with warnings.catch_warnings():
+            # Its bindings warn of their own types, and crash where that warning is an error.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import_module("Box2D")
+    with ExitStack() as stack:
+        if ".mujoco." in entry_point and find_spec("mujoco") is not None:
+            stack.enter_context(_models_loaded_quietly())
+        yield
+
+
+@contextmanager
+def _models_loaded_quietly() -> Iterator[None]:
+    """MuJoCo warns about Gymnasium's own models whenever one is loaded, and writes that into a file
+    in the current folder, too. What it says later, of a simulation, is still shown."""
+    mujoco: Any = import_module("mujoco")
+    if not hasattr(mujoco, "MjLogConfig"):  # of versions before 4
+        yield
+        return
+    config = mujoco.MjLogConfig.get()
+    config.logto_file, shown = False, config.logto_console
+    config.logto_console = False
+    mujoco.MjLogConfig.set(config)
+    try:
+        yield
+    finally:
+        config.logto_console = shown
+        mujoco.MjLogConfig.set(config)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def _named(error: Exception) -> str:
+    """What Gymnasium says is missing, and how it is installed: with an extra of this package."""
+    extra = re.search(rf"gymnasium\[({'|'.join(EXTRAS)})\]", str(error))
+    if extra is None:
+        return str(error)
+    missing = str(error).split(",")[0]
+    return f'{missing}: pip install "volition[{extra.group(1)}]"'

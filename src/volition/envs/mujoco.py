@@ -1,0 +1,154 @@
+"""Gymnasium's MuJoCo environments as scenes, drawn fast.
+
+Shadows, reflections and multisampling are off: they are most of the time that a drawing takes on a
+processor. Where the environment moves along a track, the camera goes with it, and coloured posts
+stand beside the track at every metre: without them nobody could see in a storyboard how far
+something has come.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+
+from volition.envs.making import GL_PACKAGES
+from volition.errors import EnvironmentUnsupported
+from volition.segment import Observations, Pixels, State
+
+TRACKING = "track"  # the name of the camera that follows, in Gymnasium's models
+POSTS = 8  # on either side of the camera
+POST_COLOURS = ((0.85, 0.1, 0.1), (0.95, 0.6, 0.1), (0.95, 0.9, 0.2), (0.1, 0.6, 0.2),
+                (0.15, 0.3, 0.85))  # fmt: skip
+POST_RADIUS, POST_HEIGHT, POST_DISTANCE = 0.04, 1.2, 1.0  # metres; behind what is watched
+
+
+class MujocoScene:
+    """A MuJoCo environment that can be set to any positions and velocities. Implements
+    `task.Scene`.
+
+    What else MuJoCo keeps is left out: activations, and the forces of the last step. What is
+    observed of them (the contact forces of Ant and Humanoid) is that of the state at rest from
+    control.
+    """
+
+    ranges = None  # a random half-cheetah has its feet in the ground
+
+    def __init__(self, env: Any) -> None:
+        self._env = env.unwrapped
+        self._env.reset(seed=0)
+        self.fields = (*_names(self._env.model, ""), *_names(self._env.model, "_dot"))
+        self._positions = self._env.model.nq
+        self._painter: Painter | None = None
+
+    def observe(self, state: State) -> Observations:
+        self._set(state)
+        return np.asarray(self._env._get_obs(), np.float32)
+
+    def capture(self, env: Any) -> npt.NDArray[np.float64]:
+        data = env.unwrapped.data
+        return np.concatenate((data.qpos, data.qvel))
+
+    def draw(self, state: State) -> Pixels:
+        self._set(state)
+        if self._painter is None:
+            self._painter = Painter(self._env)
+        return self._painter.draw()
+
+    def _set(self, state: State) -> None:
+        vector = np.array([state[field] for field in self.fields])
+        model, data = self._env.model, self._env.data
+        mujoco.mj_resetData(model, data)  # else the last solution's forces would start this one
+        self._env.set_state(vector[: self._positions], vector[self._positions :])
+        mujoco.mj_rnePostConstraint(model, data)
+
+
+class Painter:
+    """Draws what an environment's data are in.
+
+    Raises:
+        EnvironmentUnsupported: There is no OpenGL.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self._model, self._data = env.model, env.data
+        self._model.vis.quality.offsamples = 0
+        try:
+            self._renderer = mujoco.Renderer(self._model, env.height, env.width)
+        except Exception as error:  # each way of drawing has errors of its own
+            raise EnvironmentUnsupported(
+                "MuJoCo needs OpenGL to draw without a display: on Debian, apt-get install "
+                f"{GL_PACKAGES} ({error})"
+            ) from error
+        for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
+            self._renderer.scene.flags[flag] = False
+        self._camera = _camera(env)
+        self._tracks = self._camera.type != mujoco.mjtCamera.mjCAMERA_FREE
+
+    def draw(self) -> Pixels:
+        """uint8 (height, width, 3)."""
+        self._renderer.update_scene(self._data, self._camera)
+        if self._tracks:
+            self._plant_posts()
+        return np.asarray(self._renderer.render(), np.uint8)
+
+    def _plant_posts(self) -> None:
+        scene = self._renderer.scene
+        middle, depth = self._data.subtree_com[0][:2]
+        size = np.array([POST_RADIUS, POST_HEIGHT / 2, 0.0])
+        for metre in range(round(middle) - POSTS, round(middle) + POSTS + 1):
+            colour = np.array([*POST_COLOURS[metre % len(POST_COLOURS)], 1.0], np.float32)
+            place = np.array([metre, depth + POST_DISTANCE, POST_HEIGHT / 2])
+            mujoco.mjv_initGeom(
+                scene.geoms[scene.ngeom], mujoco.mjtGeom.mjGEOM_CYLINDER, size, place,
+                np.eye(3).ravel(), colour,
+            )  # fmt: skip
+            scene.ngeom += 1
+
+
+def draw_mujoco(env: Any) -> Pixels:
+    """What a live environment looks like now: uint8 (height, width, 3)."""
+    if env not in _PAINTERS:
+        _PAINTERS[env] = Painter(env)
+    return _PAINTERS[env].draw()
+
+
+_PAINTERS: WeakKeyDictionary[Any, Painter] = WeakKeyDictionary()
+
+
+def _camera(env: Any) -> Any:
+    """The camera that follows, if the model has one or the environment names a body to follow."""
+    camera, config = mujoco.MjvCamera(), env.mujoco_renderer.default_cam_config or {}
+    chosen = env.camera_name or TRACKING
+    fixed = mujoco.mj_name2id(env.model, mujoco.mjtObj.mjOBJ_CAMERA, chosen)
+    if env.camera_id is not None:
+        fixed = env.camera_id
+    if fixed >= 0:
+        camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, fixed
+        return camera
+    mujoco.mjv_defaultFreeCamera(env.model, camera)
+    for key, value in config.items():
+        if np.ndim(value):
+            getattr(camera, key)[:] = value
+        else:
+            setattr(camera, key, value)
+    if config.get("trackbodyid", 0) > 0:
+        camera.type = mujoco.mjtCamera.mjCAMERA_TRACKING
+    return camera
+
+
+def _names(model: Any, suffix: str) -> list[str]:
+    """A name for every entry of qpos, or of qvel: its joint's, numbered where it has several."""
+    starts, total = (model.jnt_dofadr, model.nv) if suffix else (model.jnt_qposadr, model.nq)
+    ends = [*starts[1:], total]
+    names = []
+    for joint, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        name = mujoco.mj_id2name(model, mujoco.mjtObj.mjOBJ_JOINT, joint) or f"joint{joint}"
+        names += [
+            f"{name}{suffix}" if end - start == 1 else f"{name}{suffix}_{entry}"
+            for entry in range(end - start)
+        ]
+    return names

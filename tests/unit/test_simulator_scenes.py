@@ -1,0 +1,160 @@
+"""Scenes of Box2D and MuJoCo: drawn as they were lived, and with what moves in the picture."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from volition.envs.scene import draw, make_env, open_scene
+from volition.errors import EnvironmentUnsupported
+from volition.segment import Pixels, State
+from volition.task import Scene
+
+SMALL = {"width": 128, "height": 128}
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@pytest.fixture
+def cheetah() -> Scene:
+    scene = open_scene("HalfCheetah-v5", SMALL)
+    try:
+        scene.draw(dict.fromkeys(scene.fields, 0.0))
+    except EnvironmentUnsupported as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+    return scene
+
+
+def state_of(scene: Scene, env: Any) -> State:
+    return dict(zip(scene.fields, scene.capture(env).tolist(), strict=True))
+
+
+def test_a_lander_is_drawn_as_gymnasium_draws_it() -> None:
+    kwargs = {"continuous": True}
+    scene = open_scene("LunarLander-v3", kwargs)
+    env = make_env("LunarLander-v3", kwargs, render_mode="rgb_array")
+    drawings = []
+    for seed in (1, 2):
+        env.reset(seed=seed)
+        ended, steps = False, 0
+        while not ended:
+            *_, ended, _, _ = env.step(np.zeros(2, np.float32))  # no engine, so no flame
+            steps += 1
+            if steps % 20 == 0 or ended:
+                drawings.append(scene.draw(state_of(scene, env)))
+                np.testing.assert_array_equal(drawings[-1], env.render())
+    assert len({drawing.tobytes() for drawing in drawings}) == len(drawings) > 5
+
+
+def test_a_lander_that_is_set_down_falls_nearly_as_it_would_have() -> None:
+    """Not exactly: what the bodies push against each other with is not part of the state."""
+    scene = open_scene("LunarLander-v3")
+    env = make_env("LunarLander-v3")
+    env.reset(seed=5)
+    states = []
+    for _ in range(30):
+        env.step(0)
+        states.append(state_of(scene, env))
+    scene.draw(states[19])
+    other: Any = scene._env  # type: ignore[attr-defined]
+    other.lander.linearVelocity = states[19]["x_dot"], states[19]["y_dot"]
+    other.lander.angularVelocity = states[19]["angle_dot"]
+    for leg in other.legs:
+        leg.linearVelocity = other.lander.linearVelocity
+    for _ in range(10):
+        other.step(0)
+    again = state_of(scene, other)
+    for field in ("x", "y", "angle", "leg1_x", "leg2_y"):
+        assert again[field] == pytest.approx(states[29][field], abs=0.05)
+
+
+def body(drawing: Pixels) -> Mask:
+    """Where the half-cheetah's colours are."""
+    red, green, blue = drawing.astype(int).transpose(2, 0, 1)
+    return (red > green) & (green > blue) & (red - blue > 30) & (red - blue < 110)
+
+
+def test_a_running_cheetah_stays_in_the_picture(cheetah: Scene) -> None:
+    standing = dict.fromkeys(cheetah.fields, 0.0)
+    here, far = (body(cheetah.draw({**standing, "rootx": metres})) for metres in (0.0, 50.0))
+    assert here.sum() > 300
+    np.testing.assert_array_equal(here, far)
+
+
+def test_how_far_something_has_come_shows(cheetah: Scene) -> None:
+    standing = dict.fromkeys(cheetah.fields, 0.0)
+    drawings = [cheetah.draw({**standing, "rootx": 0.25 * place}) for place in range(20)]
+    assert len({drawing.tobytes() for drawing in drawings}) == 20
+    changed = [
+        (one != other).any(2).mean() for one, other in zip(drawings[:-4], drawings[4:], strict=True)
+    ]
+    assert min(changed) > 0.01, "a metre on, everything looks the same"
+
+
+def test_a_live_environment_is_drawn_as_its_scene_is(cheetah: Scene) -> None:
+    env = make_env("HalfCheetah-v5", SMALL, render_mode="rgb_array")
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    for _ in range(5):
+        env.step(env.action_space.sample())
+        lived = draw(env).astype(int)
+        again = cheetah.draw(state_of(cheetah, env)).astype(int)
+        # The camera of a live environment is where it was at the start of MuJoCo's last step.
+        assert (np.abs(lived - again).max(2) > 48).mean() < 0.05
+        assert (body(lived.astype(np.uint8)) & body(again.astype(np.uint8))).sum() > 200
+
+
+def test_gl_is_chosen_where_there_is_no_display() -> None:
+    program = (
+        "import os; from volition.envs.making import choose_gl, HEADLESS, _loads; choose_gl(); "
+        "print(os.environ.get('MUJOCO_GL'), *[n for n, l in HEADLESS.items() if _loads(l)])"
+    )
+
+    def chosen(**given: str) -> list[str]:
+        hidden = {"DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"}
+        env = {k: v for k, v in os.environ.items() if k not in hidden} | given
+        told = subprocess.run([sys.executable, "-c", program], env=env, text=True, check=True,
+                              capture_output=True).stdout  # fmt: skip
+        return told.split()
+
+    name, *there = chosen()
+    assert name == (there[0] if there else "None")
+    assert chosen(DISPLAY=":0")[0] == "None"
+    assert chosen(MUJOCO_GL="glfw")[0] == "glfw"
+
+
+@pytest.mark.parametrize(
+    ("env_id", "package", "extra"),
+    [("HalfCheetah-v5", "mujoco", "mujoco"), ("LunarLander-v3", "Box2D", "box2d")],
+)
+def test_a_missing_package_is_told_with_the_extra_that_brings_it(
+    env_id: str, package: str, extra: str, tmp_path: Path
+) -> None:
+    program = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "import importlib.util as u; find = u.find_spec\n"
+        f"u.find_spec = lambda name, *more: None if name == {package!r} else find(name, *more)\n"
+        "from volition.envs.scene import open_scene\n"
+        f"open_scene({env_id!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, text=True,
+                          capture_output=True)  # fmt: skip
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("volition.errors.EnvironmentUnsupported: ")
+    assert told.endswith(f'pip install "volition[{extra}]"')
+
+
+def test_a_loaded_model_leaves_no_log_behind(tmp_path: Path) -> None:
+    program = "from volition.envs.scene import make_env; make_env('HalfCheetah-v5').reset()"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, text=True, check=True,
+                          capture_output=True)  # fmt: skip
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
