@@ -5,7 +5,8 @@
 The accuracy of `simulated:strong` on the pendulum, by how far apart the two heights are, against
 that of 19,200 published judgments of a real 12B model; and for each kind, over random pairs, how
 often it is right, and how often it changes its choice when the same pair is put the other way
-round. Everything here is simulated. Several judges of each kind are asked.
+round, and when it is put again the same way, against what was measured of real ones. Everything
+here is simulated. Several judges of each kind are asked.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from volition.task import JudgeView
 MEASURED = {0.01: 0.50, 0.025: 0.54, 0.05: 0.63, 0.10: 0.76, 0.15: 0.88, 0.25: 0.92, 0.375: 0.98,
             1.0: 0.998}  # fmt: skip
 TOLERANCE = 0.06
+AGAIN = {"strong": 0.03, "mid": 0.136, "weak": 0.20}  # of real judges: changed when asked again
 OPTIONS = JudgeOptions(Goal("upright"), JudgeView(), task="pendulum")
 BLANK = Frame(np.zeros((1, 1, 3), np.uint8))  # a simulated judge does not look
 
@@ -54,6 +56,12 @@ def choices(name: str, comparisons: list[Comparison], order: Order) -> np.ndarra
     return shown if order is Order.FORWARD else 1 - shown
 
 
+def changed(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:
+    """Share of the choices that differ, of those that are there both times."""
+    answered = ~np.isnan(one) & ~np.isnan(other)
+    return float(np.average((one != other)[answered], weights=weights[answered]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer pairs and judges")
@@ -67,22 +75,36 @@ def main() -> None:
     kinds: dict[str, dict[str, float]] = {}
     bins: list[float] = []
     for kind in ("strong", "mid", "weak"):
-        right, changed = [], []
+        right, swapped, again = [], [], []
         for number in range(judges):
-            forward, backward = (
-                choices(f"simulated:{kind}:{number}", comparisons, order) for order in Order
-            )
-            answered = ~np.isnan(forward) & ~np.isnan(backward)
+            name = f"simulated:{kind}:{number}"
+            forward = choices(name, comparisons, Order.FORWARD)
             right.append(np.where(np.isnan(forward), np.nan, forward == truth))
-            changed.append(np.average((forward != backward)[answered], weights=weights[answered]))
+            swapped.append(changed(forward, choices(name, comparisons, Order.SWAPPED), weights))
+            later = choices(f"{name}?run=1", comparisons, Order.FORWARD)
+            again.append(changed(forward, later, weights))
         accuracy = np.nanmean(right, axis=0)
         kinds[kind] = {
             "accuracy": round(float(accuracy @ weights), 3),
-            "changed_when_swapped": round(float(np.mean(changed)), 3),
+            "changed_when_swapped": round(float(np.mean(swapped)), 3),
+            "changed_when_asked_again": round(float(np.mean(again)), 3),
             "failures": round(float(np.isnan(right).mean()), 4),
         }
         if kind == "strong":
             bins = [round(float(accuracy[ranges == r].mean()), 3) for r in range(len(MEASURED))]
+    again_off = max(
+        abs(kinds[kind]["changed_when_asked_again"] / AGAIN[kind] - 1) for kind in AGAIN
+    )
+    claim(
+        "simulated judges against real ones: choices changed when asked again",
+        round(again_off, 2),
+        "at most off, of the measured share",
+        "<= 0.2",
+        again_off <= 0.2,
+        simulated=True,
+        real=AGAIN,
+        kinds=kinds,
+    )
     off = np.abs(np.array(bins) - list(MEASURED.values()))
     claim(
         "simulated:strong against 19,200 judgments of a real model: accuracy by gap in height",

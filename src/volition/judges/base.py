@@ -49,6 +49,8 @@ class JudgeOptions:
         known_id: The id of the judge that was found able when a run began: the run goes on with
             that very one, and does not try it again.
         max_usd: What trying it may cost at most; None is no limit.
+        asked: How many questions it was asked before, in a run that goes on; only a simulated judge
+            that drifts looks at it.
     """
 
     goal: Goal
@@ -63,6 +65,7 @@ class JudgeOptions:
     probe: bool = True
     known_id: str | None = None
     max_usd: float | None = None
+    asked: int = 0
 
     def __post_init__(self) -> None:
         for name in ("per_request", "samples"):

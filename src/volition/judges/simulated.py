@@ -1,134 +1,167 @@
-"""Judges that know what is true: an error model in place of a judge. They cost and wait nothing.
+"""Judges that know what is true: an error model in place of a judge. Nothing leaves this process.
 
     simulated:exact           always right
     simulated:noisy:0.2       wrong with that probability, chosen anew for each way of asking
     simulated:refusing:0.2    refuses with that probability, and is right otherwise
     simulated:strong          errs as a strong multimodal LLM does; mid and weak likewise
     simulated:strong:7        another judge of the same kind: another eye, another bias
+    simulated:drifting        like mid, until it has been asked 100 questions: then its bias and a
+                              fifth of its eye are drawn anew
     simulated:useless         chooses what is shown first
+    simulated:bpref           the teacher of B-Pref: with beta, gamma, mistake, skip, equal
 
-A number that is left out is 0.2, or the judge number 0. Whatever is measured with one of them says
-so. An answer depends on the judge and the question alone, so that it can be repeated.
+A number that is left out is 0.2, or the judge number 0. After a question mark come further
+settings, as in `simulated:strong?seed=3&latency=1.5&rate=20`:
+
+    run             0, 1, 2 ...: draws anew what does not belong to the pair
+    latency         seconds from request to reply
+    jitter          of the latency: standard deviation of its logarithm
+    rate            requests a second, beyond which it asks to wait
+    price           US dollars a judgment
+    per_request     questions in one request at most
+    seed, soft      of strong, mid, weak and drifting: the judge's number; 1 for probabilities
+    bias            of the same: to what is shown first, in logits, in place of one that is drawn
+    after           of drifting: questions before it drifts
+
+Whatever is measured with one of them says so. An answer depends on the judge, the run and the
+question alone, so that it can be repeated; of `drifting` also on how many questions it was asked
+before, counted from `JudgeOptions.asked`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from volition.errors import InputError
-from volition.judges.base import Estimate, JudgeOptions, Question
-from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
-from volition.segment import Segment, content_id
+from volition.judges.base import AskError, Estimate, JudgeOptions, Question
+from volition.judges.error_models import (
+    FIRST,
+    REFUSED,
+    SECOND,
+    TIE,
+    Asking,
+    Chance,
+    ErrorModel,
+    Fallible,
+    OneSide,
+    Teacher,
+    Truthful,
+)
+from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
+from volition.segment import content_id
 from volition.truth import truth_of
 
 PER_REQUEST = 12
 DEFAULT_SHARE = 0.2
+DRIFTS_AFTER = 100
 WITH_SHARE = ("noisy", "refusing")
-WITH_NUMBER = ("strong", "mid", "weak")
-VARIANTS = ("exact", *WITH_SHARE, *WITH_NUMBER, "useless")
+WITH_NUMBER = ("strong", "mid", "weak", "drifting")
+VARIANTS = ("exact", *WITH_SHARE, *WITH_NUMBER, "useless", "bpref")
 OUTCOMES: dict[str, Verdict | Failure] = {
-    "first": Verdict(1.0),
-    "second": Verdict(0.0),
-    "tie": Verdict(0.5),
-    "refused": Failure("refused", "I would rather not say."),
+    FIRST: Verdict(1.0),
+    SECOND: Verdict(0.0),
+    TIE: Verdict(0.5),
+    REFUSED: Failure("refused", "I would rather not say."),
+}
+# of each kind: kappa, warp, order_bias, fixed, failures
+PRESETS = {
+    "strong": (22.0, 0.067, 0.3, 0.9, 0.002),
+    "mid": (4.8, 0.08, 1.1, 0.8, 0.005),
+    "weak": (2.0, 0.12, 2.4, 0.6, 0.02),
+    "drifting": (4.8, 0.08, 1.1, 0.8, 0.005),
+}
+# of each setting: lowest and highest value, and whether it is a whole number
+KNOBS = {
+    "seed": (0, math.inf, True), "soft": (0, 1, True), "bias": (-30, 30, False),
+    "after": (0, math.inf, True),
+    "beta": (0, math.inf, False), "gamma": (0, 1, False), "mistake": (0, 1, False),
+    "skip": (0, 1, False), "equal": (0, 1, False),
+    "run": (0, math.inf, True), "latency": (0, 3600, False), "jitter": (0, 3, False),
+    "rate": (1e-3, math.inf, False), "price": (0, 1e6, False), "per_request": (1, 1000, True),
+}  # fmt: skip
+SERVICE = ("latency", "jitter", "rate", "price", "per_request")  # no answer depends on them
+KNOBS_OF = {
+    **dict.fromkeys(VARIANTS, ("run", *SERVICE)),
+    **dict.fromkeys(WITH_NUMBER, ("seed", "soft", "bias", "run", *SERVICE)),
+    "drifting": ("seed", "soft", "bias", "after", "run", *SERVICE),
+    "bpref": ("beta", "gamma", "mistake", "skip", "equal", "run", *SERVICE),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorModel:
-    """How real judges err. The logit of choosing what is shown first is
-
-        kappa (phi_1 + w(s_1) - phi_2 - w(s_2)) + beta + noise,
-
-    phi being the potential, w a smooth random field over states (the judge's eye is warped, which
-    asking again does not change), beta a bias to what is shown first, and noise of the logistic
-    distribution, of which a part belongs to the pair, however often and whichever way round it
-    is put.
+class Service:
+    """How a simulated provider serves.
 
     Attributes:
-        kappa: Slope.
-        warp: Standard deviation of w over states.
-        order_bias: Standard deviation of beta over judges.
-        fixed: Share of the noise's variance that belongs to the pair.
-        failures: Share of the answers that are refusals.
+        latency: Seconds from request to reply: the median.
+        jitter: Standard deviation of the latency's logarithm; 0 is always the same.
+        rate: Requests a second; a second's worth of them may come at once.
+        price: US dollars a judgment.
+        per_request: Questions in one request at most.
     """
 
-    kappa: float
-    warp: float
-    order_bias: float
-    fixed: float
-    failures: float
+    latency: float = 0.0
+    jitter: float = 0.0
+    rate: float = math.inf
+    price: float = 0.0
+    per_request: int = PER_REQUEST
 
 
-PRESETS = {
-    "strong": ErrorModel(22.0, 0.067, 0.3, 0.9, 0.002),
-    "mid": ErrorModel(4.8, 0.08, 1.1, 0.8, 0.005),
-    "weak": ErrorModel(2.0, 0.12, 2.4, 0.6, 0.02),
-}
-WAVES = 64  # of which a warp is the sum
-WAVE_LENGTH = 0.5  # in units of observations: features of about this size are misjudged alike
-
-
-@dataclass(frozen=True, slots=True)
-class Warp:
-    """A smooth random field over states: random Fourier features of a Gaussian process with a
-    squared-exponential kernel (Rahimi and Recht, 2007), of zero mean and unit variance."""
-
-    frequencies: npt.NDArray[np.float64]  # (waves, entries)
-    phases: npt.NDArray[np.float64]  # (waves,)
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, entries: int) -> Warp:
-        frequencies = rng.normal(scale=1 / WAVE_LENGTH, size=(WAVES, entries))
-        return cls(frequencies, rng.uniform(0, 2 * math.pi, WAVES))
-
-    def __call__(self, seen: npt.NDArray[np.floating]) -> float:
-        waves = np.cos(self.frequencies @ seen.astype(np.float64) + self.phases)
-        return math.sqrt(2 / WAVES) * float(waves.sum())
-
-
-@dataclass(frozen=True)
 class SimulatedJudge:
     """Answers from what is true.
 
-    Attributes:
-        variant: One of `VARIANTS`.
-        number: How often it is wrong, or refuses; of a judge by an error model, which one it is.
-        task: The bundled task whose truth it knows.
+    Args:
+        identity: Who it is.
+        errors: How it comes to its answers.
+        service: How it serves.
+        run: Of the noise that does not belong to the pair.
+        asked: How many questions it was asked before.
     """
 
-    variant: str
-    number: float
-    task: str
-
-    per_request = PER_REQUEST
-    immediate = True  # waiting for an answer takes no time
-
-    @property
-    def identity(self) -> JudgeIdentity:
-        named = "share" if self.variant in ("exact", *WITH_SHARE) else "number"
-        settings = {"task": self.task, named: str(self.number)}
-        return JudgeIdentity(f"simulated:{self.variant}", simulated=True, settings=settings)
+    def __init__(
+        self, identity: JudgeIdentity, errors: ErrorModel, service: Service = Service(),
+        run: int = 0, asked: int = 0,
+    ) -> None:  # fmt: skip
+        self.identity, self.per_request = identity, service.per_request
+        self.immediate = service.latency == 0 and math.isinf(service.rate)
+        self._errors, self._service, self._run, self._asked = errors, service, run, asked
+        self._allowed, self._counted_at = max(1.0, service.rate), time.monotonic()
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:
-        return Estimate(0, 0, 0.0)
+        return Estimate(0, 0, self._service.price * len(questions))
 
     async def ask(self, questions: Sequence[Question]) -> Reply:
-        raw = json.dumps([self._answer(question) for question in questions])
-        asked = [f"{q.comparison.id} {q.order} {q.principle}" for q in questions]
-        return Reply(content_id(self.identity.id.encode(), *map(str.encode, asked)), raw)
+        self._keep_to_the_rate()
+        asked = " ".join(f"{q.comparison.id} {q.order} {q.principle}" for q in questions)
+        answers = []
+        for question in questions:
+            answers.append(self._errors.answer(Asking(question, self._run, self._asked)))
+            self._asked += 1
+        latency = self._service.latency
+        if self._service.jitter:
+            latency *= math.exp(random.Random(asked).gauss(0, self._service.jitter))
+        if latency:
+            await asyncio.sleep(latency)
+        return Reply(
+            content_id(self.identity.id.encode(), asked.encode()),
+            json.dumps(answers),
+            cost_usd=self._service.price * len(questions),
+            latency_s=latency,
+        )
 
     def read(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
         try:
-            outcomes = [OUTCOMES[answer] for answer in json.loads(reply.raw)]
+            outcomes = [
+                Verdict(answer) if isinstance(answer, float) else OUTCOMES[answer]
+                for answer in json.loads(reply.raw)
+            ]
         except (ValueError, TypeError, LookupError, RecursionError):
             outcomes = []
         if len(outcomes) != len(questions):
@@ -138,74 +171,68 @@ class SimulatedJudge:
     async def close(self) -> None:
         pass
 
-    def _answer(self, question: Question) -> str:
-        if self.variant == "useless":
-            return "first"
-        if self.variant in PRESETS:
-            return self._fallible(PRESETS[self.variant], question)
-        errs = self.variant != "exact" and self._random(question, question.order) < self.number
-        if errs and self.variant == "refusing":
-            return "refused"
-        first, second = (self._potential(segment) for segment in question.shown)
-        if first == second:
-            return "tie"
-        return "first" if (first > second) is not errs else "second"
-
-    def _fallible(self, model: ErrorModel, question: Question) -> str:
-        order = question.order
-        if self._random(question, order, "failure") < model.failures:
-            return "refused"
-        first, second = (
-            self._potential(segment) + model.warp * self._warped(segment)
-            for segment in question.shown
-        )
-        of_pair = _logistic(self._random(question))
-        if order is not Order.FORWARD:
-            of_pair = -of_pair
-        anew = _logistic(self._random(question, order, "noise"))
-        noise = math.sqrt(model.fixed) * of_pair + math.sqrt(1 - model.fixed) * anew
-        beta = model.order_bias * self._eye[1]
-        return "first" if model.kappa * (first - second) + beta + noise > 0 else "second"
-
-    @cached_property
-    def _eye(self) -> tuple[Warp, float]:
-        """How this judge sees, and how many standard deviations it is biased to the first."""
-        seed = int.from_bytes(f"{self.variant} {self.number}".encode(), "little")
-        rng = np.random.default_rng(seed)
-        return Warp.draw(rng, len(truth_of(self.task).seen)), float(rng.normal())
-
-    def _random(self, question: Question, *about: object) -> float:
-        """A number in [0, 1) that belongs to this judge, the comparison and what else is given."""
-        key = [self.identity.id, question.comparison.id, *map(str, about)]
-        return random.Random(" ".join(key)).random()
-
-    def _potential(self, segment: Segment) -> float:
-        return truth_of(self.task).potential(segment.observations)
-
-    def _warped(self, segment: Segment) -> float:
-        warp, seen = self._eye[0], list(truth_of(self.task).seen)
-        return float(np.mean([warp(observed[seen]) for observed in segment.observations]))
-
-
-def _logistic(uniform: float) -> float:
-    """A number of the standard logistic distribution of one in [0, 1)."""
-    inside = min(max(uniform, 1e-12), 1 - 1e-12)
-    return math.log(inside / (1 - inside))
+    def _keep_to_the_rate(self) -> None:
+        """A bucket that fills with `rate` requests a second, up to a second's worth."""
+        rate, now = self._service.rate, time.monotonic()
+        if math.isinf(rate):
+            return
+        gained = (now - self._counted_at) * rate
+        self._allowed, self._counted_at = min(max(1.0, rate), self._allowed + gained), now
+        if self._allowed < 1:
+            wait = (1 - self._allowed) / rate
+            said = f"a simulated limit of {rate:g} requests a second"
+            raise AskError("rate_limited", said, again=True, retry_after_s=wait)
+        self._allowed -= 1
 
 
 def make(model: str, options: JudgeOptions) -> SimulatedJudge:
-    """The simulated judge of this variant for an environment.
+    """The simulated judge of this variant for a task.
 
     Raises:
-        InputError: There is no such variant, or nobody knows what is true in the environment.
+        InputError: There is no such variant or setting, or nobody knows what is true of the task.
     """
-    variant, _, said = model.partition(":")
+    named, _, further = model.partition("?")
+    variant, _, said = named.partition(":")
+    number = _number(variant, said, model)
+    knobs = _knobs(variant, further, model)
+    if said and "seed" in knobs:
+        raise InputError(f"'simulated:{model}' names its number twice: leave seed or {said} out")
+    number = knobs.pop("seed", number)
+    truth_of(options.task)
+    service = Service(**{name: knobs.pop(name) for name in SERVICE if name in knobs})
+    run = knobs.get("run", 0)
+    share = "share" if variant in ("exact", *WITH_SHARE) else "number"
+    settings = {"task": options.task, share: str(float(number))}
+    errors = _error_model(variant, number, options.task, knobs)
+    settings |= {name: f"{value:g}" for name, value in sorted(knobs.items()) if value}
+    identity = JudgeIdentity(f"simulated:{variant}", simulated=True, settings=settings)
+    return SimulatedJudge(identity, errors, service, run, options.asked)
+
+
+def _error_model(variant: str, number: float, task: str, knobs: Mapping[str, Any]) -> ErrorModel:
+    chance = Chance(f"simulated:{variant} {number:g} {task}")
+    if variant == "useless":
+        return OneSide()
+    if variant == "bpref":
+        settings = {name: value for name, value in knobs.items() if name != "run"}
+        return Teacher(task, chance, **settings)
+    if variant in PRESETS:
+        after = knobs.get("after", DRIFTS_AFTER) if variant == "drifting" else math.inf
+        return Fallible(
+            task, chance, *PRESETS[variant], soft=bool(knobs.get("soft")),
+            bias=knobs.get("bias"), drifts_after=after,
+        )  # fmt: skip
+    wrong, refused = (number if variant == kind else 0.0 for kind in WITH_SHARE)
+    return Truthful(task, chance, wrong, refused)
+
+
+def _number(variant: str, said: str, model: str) -> float:
     try:
         number = float(said) if said else DEFAULT_SHARE if variant in WITH_SHARE else 0.0
     except ValueError:
         number = -1.0
     possible = {
-        **dict.fromkeys(("exact", "useless"), not said),
+        **dict.fromkeys(("exact", "useless", "bpref"), not said),
         **dict.fromkeys(WITH_SHARE, 0 <= number <= 1),
         **dict.fromkeys(WITH_NUMBER, number >= 0 and number.is_integer()),
     }
@@ -215,5 +242,27 @@ def make(model: str, options: JudgeOptions) -> SimulatedJudge:
             "like with a probability after it, such as simulated:noisy:0.3, or with a number, such "
             "as simulated:strong:7"
         )
-    truth_of(options.task)
-    return SimulatedJudge(variant, number, options.task)
+    return number
+
+
+def _knobs(variant: str, further: str, model: str) -> dict[str, Any]:
+    """The settings after the question mark, each checked."""
+    knobs: dict[str, Any] = {}
+    for setting in further.split("&") if further else []:
+        name, _, said = setting.partition("=")
+        if name not in KNOBS_OF[variant]:
+            raise InputError(
+                f"'simulated:{model}' sets {name!r}: simulated:{variant} has the settings "
+                f"{', '.join(KNOBS_OF[variant])}"
+            )
+        low, high, whole = KNOBS[name]
+        try:
+            value = int(said) if whole else float(said)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            kind = "a whole number" if whole else "a number"
+            within = f"from {low:g} on" if math.isinf(high) else f"from {low:g} to {high:g}"
+            raise InputError(f"'simulated:{model}' sets {name} to {said!r}: it is {kind} {within}")
+        knobs[name] = value
+    return knobs

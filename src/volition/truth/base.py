@@ -23,11 +23,14 @@ class Truth:
         seen: The observation entries that a frame shows.
         measures: Numbers of one episode, from what was observed after each of its steps (steps,
             obs_dim), each with its unit in its name where it has one.
+        scale: Of each entry in `seen`, how far it ranges from its middle; left out, 1 for all. A
+            simulated judge's eye errs alike over about half of that.
     """
 
     potential: Callable[[Observations], float]
     seen: tuple[int, ...]
     measures: Mapping[str, Callable[[Observations], float]] = field(default_factory=dict)
+    scale: tuple[float, ...] = ()
 
 
 def of_state(potential: Callable[[Observations], Array]) -> Callable[[Observations], float]:

@@ -52,6 +52,7 @@ TRUTHS = {
                 (abs(observed[:, 0]) <= IN_THE_MIDDLE).mean()
             ),
         },
+        scale=(OFF_TRACK, 0.3),
     ),
     "acrobot": Truth(
         of_state(lambda observed: (_free_end(observed) + 2) / 4),
@@ -70,5 +71,6 @@ TRUTHS = {
             "flag reached": lambda observed: float((observed[:, 0] >= FLAG).any()),
             "steps": lambda observed: float(len(observed)),
         },
+        scale=(0.9,),
     ),
 }
