@@ -29,7 +29,7 @@ from volition.inquiry import Inquiry
 from volition.judges.recorded import read_recording
 from volition.judging import import_recording
 from volition.judgment import Preference
-from volition.learners.sac import Policy
+from volition.learners.base import Policy
 from volition.live_judging import (
     choose_comparisons,
     judging_live,
@@ -156,7 +156,7 @@ class Run:
 
     @property
     def policy(self) -> Policy:
-        """The learned policy: float32 (batch, obs_dim) to actions (batch, action_dim)."""
+        """The learned policy: float32 (batch, obs_dim) to actions (batch, ...)."""
         return load_policy(self.folder)
 
     def advance(self, listener: Listener = lambda _: None) -> dict[str, Any]:
@@ -293,4 +293,4 @@ def check_environment(task: Task, settings: Settings) -> None:
     """
     with closing(Rollout(task.environment, 1)) as rollout:
         learner = make_learner(rollout, task, settings)
-        check_inputs(task.reward, learner.observation_dim)
+        check_inputs(task.reward, learner.observation_shape[0])

@@ -165,13 +165,13 @@ class TrainingSection(Section):
     """How long to train, how far ahead the policy looks, and how many judgments that takes.
 
     Attributes:
-        algorithm: The learner.
+        algorithm: The learner; `auto` is PPO for discrete actions and SAC for continuous ones.
         steps: Environment steps in all.
         gamma: Discount factor of one environment step.
         max_judgments: Comparisons that are put to a live judge.
     """
 
-    algorithm: Literal["sac"] = "sac"
+    algorithm: Literal["auto", "sac", "ppo"] = "auto"
     steps: Annotated[int, Field(ge=100)] = 20_000
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.99
     max_judgments: Annotated[int, Field(ge=1)] = 100

@@ -22,11 +22,11 @@ import jax.numpy as jnp
 import numpy as np
 from tensorboardX import SummaryWriter
 
+from volition import learners
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported, Interrupted
 from volition.inquiry import Inquiry
-from volition.learners.base import RewardFunction, Transitions
-from volition.learners.sac import SAC, Policy, SACSettings
+from volition.learners.base import Learner, Policy, RewardFunction, Transitions
 from volition.progress import Listener, Progress
 from volition.reward import RewardModel, check_inputs
 from volition.rollout import Rollout, Step
@@ -62,18 +62,19 @@ class StateReward(eqx.Module):
         return self.model(jnp.asarray(transitions.next_observation))
 
 
-def make_learner(rollout: Rollout, task: Task, settings: Settings) -> SAC:
+def make_learner(rollout: Rollout, task: Task, settings: Settings) -> Learner[Any]:
     """The learner for an environment's spaces.
 
     Raises:
         EnvironmentUnsupported: It cannot act there.
     """
-    capacity = 1 << (settings.steps - 1).bit_length()  # all of the run: nothing is forgotten
-    return SAC.for_spaces(
+    return learners.make(
+        task.training.algorithm,
         rollout.observation_space,
         rollout.action_space,
         settings.envs,
-        SACSettings(gamma=task.training.gamma, replay_capacity=capacity),
+        gamma=task.training.gamma,
+        steps=settings.steps,
     )
 
 
@@ -199,11 +200,11 @@ def practise(folder: RunFolder) -> None:
     with closing(open_rollout(folder)) as rollout:
         learner = make_learner(rollout, task, settings)
         reward = StateReward(
-            RewardModel.unfitted(check_inputs(task.reward, learner.observation_dim))
+            RewardModel.unfitted(check_inputs(task.reward, learner.observation_shape[0]))
         )
         position = start(folder.settings, rollout, learner)
         position, _, _ = run_session(rollout, learner, reward, position, (0, 0), 2)
-    observations = np.zeros((settings.episodes, learner.observation_dim), np.float32)
+    observations = np.zeros((settings.episodes, *learner.observation_shape), np.float32)
     learner.policy(position.state)(observations)
 
 
@@ -217,7 +218,7 @@ def open_rollout(folder: RunFolder) -> Rollout:
     return Rollout(environment, folder.settings.envs, capture)
 
 
-def start(settings: Settings, rollout: Rollout, learner: SAC) -> Position:
+def start(settings: Settings, rollout: Rollout, learner: Learner[Any]) -> Position:
     """Where a run begins."""
     state, actions = learner.start(settings.seed, settings.steps)
     observed = rollout.reset(0)
@@ -247,13 +248,13 @@ def save_policy(folder: RunFolder) -> None:
     with closing(Rollout(folder.task.environment, folder.settings.envs)) as rollout:
         learner = make_learner(rollout, folder.task, folder.settings)
     folder.policy.mkdir(exist_ok=True)
-    description = {"environment": folder.task.environment.id, "hidden": learner.settings.hidden}
+    description = {"environment": folder.task.environment.id}
     policy = learner.policy(checkpointed(folder).state)
     save_tree(folder.policy / POLICY_FILE, policy, description)
 
 
 def load_policy(folder: RunFolder) -> Policy:
-    """The policy in a run folder: float32 (batch, obs_dim) to actions (batch, action_dim).
+    """The policy in a run folder: float32 (batch, obs_dim) to actions (batch, ...).
 
     Raises:
         RunError: There is none yet, or it is damaged.
@@ -265,7 +266,7 @@ def load_policy(folder: RunFolder) -> Policy:
 
 def run_session(
     rollout: Rollout,
-    learner: SAC,
+    learner: Learner[Any],
     reward: RewardFunction,
     position: Position,
     seeds: tuple[int, int],
@@ -303,7 +304,7 @@ def run_session(
     actions.block_until_ready()
     seconds = time.perf_counter() - started
     measured = {name: float(value) for name, value in metrics.items()}
-    measured["updates_per_s"] = steps * learner.settings.updates_per_iteration / seconds
+    measured["updates_per_s"] = steps * learner.updates_per_iteration / seconds
     return Position(state, actions, visited), taken, measured
 
 

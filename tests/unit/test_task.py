@@ -57,7 +57,7 @@ def test_the_least_that_a_task_needs(tmp_path: Path) -> None:
         (GOOD + "[view]\nclip = { steps = 30, frames = 1 }\n", ":9: view.clip.frames: Input "),
         (GOOD + "[view]\nclip = { steps = 30 }\n", "view.clip.frames: Field required"),
         (GOOD + "[training]\ngamma = 1.5\n", ":9: training.gamma: Input should be less than 1"),
-        (GOOD + '[training]\nalgorithm = "dqn"\n', "training.algorithm: Input should be 'sac'"),
+        (GOOD + '[training]\nalgorithm = "dqn"\n', "Input should be 'auto', 'sac' or 'ppo'"),
         (GOOD + "[reward]\nobservations = []\n", "the reward model would see nothing"),
         (GOOD + "[reward]\nobservations = [1, 1]\n", "names an entry twice"),
         (GOOD + '[judgments]\ndefault = "a"\nsets = { b = "." }\n', "default is 'a'"),

@@ -1,0 +1,45 @@
+"""Learners: transitions and a reward function in, behaviour out. One readable file each."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import gymnasium
+
+from volition.learners.base import Learner
+from volition.learners.ppo import PPO, PPOSettings
+from volition.learners.sac import SAC, SACSettings
+
+Algorithm = Literal["auto", "sac", "ppo"]
+
+
+def make(
+    algorithm: Algorithm,
+    observation_space: gymnasium.Space[Any],
+    action_space: gymnasium.Space[Any],
+    envs: int,
+    *,
+    gamma: float,
+    steps: int,
+) -> Learner[Any]:
+    """The learner for the spaces of a single environment.
+
+    Args:
+        algorithm: `auto` is PPO for discrete actions, and SAC for continuous ones, where it needs
+            far fewer steps.
+        observation_space: Of one environment.
+        action_space: Of one environment.
+        envs: Environments side by side.
+        gamma: Discount factor of one environment step.
+        steps: Of the environments, all together, in the whole run: SAC forgets none of them.
+
+    Raises:
+        EnvironmentUnsupported: The learner cannot act there.
+        InputError: A setting is out of range.
+    """
+    discrete = isinstance(action_space, gymnasium.spaces.Discrete)
+    if algorithm == "ppo" or (algorithm == "auto" and discrete):
+        return PPO.for_spaces(observation_space, action_space, envs, PPOSettings(gamma=gamma))
+    capacity = max(envs, 1 << (steps - 1).bit_length())  # a power of two: few sizes to compile
+    settings = SACSettings(gamma=gamma, replay_capacity=capacity)
+    return SAC.for_spaces(observation_space, action_space, envs, settings)

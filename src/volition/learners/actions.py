@@ -20,6 +20,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from volition.errors import EnvironmentUnsupported
+from volition.learners.base import AnyArray
 
 EDGE = 1.0 - 1e-6  # squashed actions are taken to be no nearer to their bounds
 
@@ -62,7 +63,10 @@ class Choice:
         return self.first + jax.random.categorical(key, outputs).astype(jnp.int32)
 
     def log_likelihood(
-        self, outputs: Float[Array, "batch count"], _log_std: Array, actions: Int[Array, " batch"]
+        self,
+        outputs: Float[Array, "batch count"],
+        _log_std: Array,
+        actions: Int[AnyArray, " batch"],
     ) -> Float[Array, " batch"]:
         chosen = (actions - self.first)[:, None]
         return jnp.take_along_axis(jax.nn.log_softmax(outputs), chosen, axis=-1)[:, 0]
@@ -120,7 +124,7 @@ class Bounds:
         self,
         outputs: Float[Array, "batch dim"],
         log_std: Float[Array, " dim"],
-        actions: Float[Array, "batch dim"],
+        actions: Float[AnyArray, "batch dim"],
     ) -> Float[Array, " batch"]:
         """Of the squashed action in [-1, 1]: arXiv:1812.05905, appendix C."""
         low, high = self._bounds()

@@ -12,10 +12,11 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 AnyArray = Array | np.ndarray  # from the host, or on the device
 Metrics = dict[str, Float[Array, ""]]
+Policy = Callable[[AnyArray], Array]  # observations (batch, ...) to actions (batch, ...)
 State = TypeVar("State")
 
 
@@ -23,15 +24,25 @@ class Transitions(NamedTuple):
     """A batch of steps of an environment. There is no reward here, on purpose.
 
     `next_observation` is what the step really led to: at the end of an episode the final
-    observation, never the first one of the next episode. `terminated` says that the task itself
-    ended there, so that nothing follows; an episode cut by a time limit is not terminated, and the
-    value of its `next_observation` still counts.
+    observation, never the first one of the next episode. `terminated` says that the environment
+    itself ended the episode there. For a learner that is as though the last state were held for
+    ever: `held_value` of its reward is what follows. An episode cut by a time limit is not
+    terminated, and what its `next_observation` is worth is learned as anywhere.
     """
 
     observation: Float[AnyArray, "batch obs_dim"]  # float32
-    action: Float[AnyArray, "batch action_dim"]  # float32, in the environment's units
+    action: Shaped[AnyArray, "batch ..."]  # float32 (batch, action_dim), or int32 (batch,)
     next_observation: Float[AnyArray, "batch obs_dim"]  # float32
     terminated: Bool[AnyArray, " batch"]
+
+
+def held_value(reward: Float[Array, "*batch"], gamma: float) -> Float[Array, "*batch"]:
+    """What a state is worth in which an episode ended by itself: its reward at every later step.
+
+    So ending early leaks nothing that the reward does not say, and neither dying nor living is good
+    by itself (docs/decisions/0007-endings.md). `reward` is that of the state.
+    """
+    return reward / (1.0 - gamma)
 
 
 class RewardFunction(Protocol):
@@ -49,10 +60,21 @@ class Learner(Protocol[State]):
     """Turns transitions and a reward function into behaviour, one vector step at a time.
 
     A vector step is one step of every environment. `State` is a pytree of arrays, so that a
-    checkpoint of it is its leaves.
+    checkpoint of it is its leaves. Actions are float32 (envs, action_dim) in the environment's
+    units where they are continuous, and int32 (envs,) where they are discrete.
     """
 
-    def start(self, seed: int, total_steps: int) -> tuple[State, Float[Array, "envs action_dim"]]:
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """Of one environment's observation."""
+        ...
+
+    @property
+    def updates_per_iteration(self) -> float:
+        """Gradient steps for a vector step, on average."""
+        ...
+
+    def start(self, seed: int, total_steps: int) -> tuple[State, Shaped[Array, "envs ..."]]:
         """A new state, and the actions for the first vector step."""
         ...
 
@@ -62,7 +84,7 @@ class Learner(Protocol[State]):
         transitions: Transitions,
         next_observations: Float[AnyArray, "envs obs_dim"],
         reward: RewardFunction,
-    ) -> tuple[State, Float[Array, "envs action_dim"], Metrics]:
+    ) -> tuple[State, Shaped[Array, "envs ..."], Metrics]:
         """Learn from one vector step and choose the actions for `next_observations`.
 
         `next_observations` are what the environments show now: those of `transitions`, except
@@ -71,6 +93,6 @@ class Learner(Protocol[State]):
         """
         ...
 
-    def policy(self, state: State) -> Callable[[AnyArray], Array]:
+    def policy(self, state: State) -> Policy:
         """What is learned so far, observations to actions: a copy that outlives `state`."""
         ...

@@ -27,7 +27,13 @@ from jaxtyping import Bool, Float, Int, UInt32
 
 from volition.errors import EnvironmentUnsupported, InputError
 from volition.learners.actions import ActionKind, action_kind
-from volition.learners.base import AnyArray, Metrics, RewardFunction, Transitions
+from volition.learners.base import (
+    AnyArray,
+    Metrics,
+    RewardFunction,
+    Transitions,
+    held_value,
+)
 from volition.networks import Layers, apply_layers, init_layers
 
 Tree = TypeVar("Tree")
@@ -40,10 +46,10 @@ class PPOSettings:
     """What PPO can be tuned by. The defaults suit small control tasks on a CPU."""
 
     hidden: tuple[int, ...] = (64, 64)
-    rollout_steps: int = 64  # vector steps that are learned from at once
+    rollout_steps: int = 128  # vector steps that are learned from at once
     epochs: int = 10
-    minibatches: int = 4  # of an epoch
-    learning_rate: float = 1e-3
+    minibatch_size: int = 64  # transitions
+    learning_rate: float = 5e-4
     final_learning_rate: float = 1e-5  # reached on a straight line at the end of the run
     gamma: float = 0.99
     trace: float = 0.95  # lambda of generalised advantage estimation
@@ -52,7 +58,7 @@ class PPOSettings:
     max_gradient_norm: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("rollout_steps", "epochs", "minibatches"):
+        for name in ("rollout_steps", "epochs", "minibatch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"PPO: {name} is {getattr(self, name)}, and must be at least 1")
         for name in ("learning_rate", "clip", "max_gradient_norm"):
@@ -78,7 +84,7 @@ class Moments(NamedTuple):
     Merged by Chan et al. (1979).
     """
 
-    count: Float[Array, ""]
+    rows: Float[Array, ""]  # so many have been learned from
     mean: Float[Array, " obs_dim"]
     variance: Float[Array, " obs_dim"]
 
@@ -160,14 +166,8 @@ class PPO:
     settings: PPOSettings = PPOSettings()
 
     def __post_init__(self) -> None:
-        rows = self.envs * self.settings.rollout_steps
         if self.envs < 1:
             raise InputError(f"PPO: envs is {self.envs}, and must be at least 1")
-        if rows % self.settings.minibatches:
-            raise InputError(
-                f"PPO: the rollout's {rows} transitions do not go into "
-                f"{self.settings.minibatches} minibatches of the same size"
-            )
 
     @classmethod
     def for_spaces(
@@ -190,8 +190,12 @@ class PPO:
     @property
     def updates_per_iteration(self) -> float:
         """Gradient steps for a vector step, on average."""
-        settings = self.settings
-        return settings.epochs * settings.minibatches / settings.rollout_steps
+        return self.settings.epochs * self._minibatches / self.settings.rollout_steps
+
+    @property
+    def _minibatches(self) -> int:
+        """Of an epoch; what does not fill the last one is left out of the epoch."""
+        return max(1, self.envs * self.settings.rollout_steps // self.settings.minibatch_size)
 
     def start(self, seed: int, total_steps: int) -> tuple[PPOState, Array]:
         """A new state, and the actions for the first vector step.
@@ -200,36 +204,42 @@ class PPO:
         learning rate comes down over it. Made by NumPy, so that nothing is compiled here.
         """
         rng = np.random.default_rng(seed)
-        settings, (inputs,) = self.settings, self.observation_shape
-        actor = init_layers(rng, (inputs, *settings.hidden, self.actions.outputs))
-        small = actor[-1]._replace(weight=0.01 * actor[-1].weight, bias=0.0 * actor[-1].bias)
-        networks = Networks(
-            actor=(*actor[:-1], small),  # at first all actions are alike, wherever
-            critic=init_layers(rng, (inputs, *settings.hidden, 1)),
-            log_std=jnp.asarray(self.actions.first_log_std),
-        )
+        networks = self._networks(rng)
         zeros = jax.tree.map(np.zeros_like, networks)
-        zero, nothing = np.float32(0), np.zeros(inputs, np.float32)
-        shape = (settings.rollout_steps, self.envs)
-        observations = np.zeros((*shape, inputs), np.float32)
-        actions = np.zeros((*shape, *self.actions.shape), self.actions.dtype)
-        ended = np.zeros(shape, np.bool_)
+        zero, one, none = jax.device_put((np.float32(0), np.float32(1), np.int32(0)))
+        nothing = jax.device_put(np.zeros(self.observation_shape, np.float32))
         state = PPOState(
             learned=Learned(
                 networks,
-                optax.ScaleByAdamState(np.int32(0), mu=zeros, nu=zeros),
-                Moments(zero, nothing, nothing + 1),
-                Scale(np.int32(0), zero, zero + 1),
+                optax.ScaleByAdamState(none, mu=zeros, nu=zeros),
+                Moments(zero, mean=nothing, variance=nothing),
+                Scale(none, mean=zero, variance=one),
                 dict.fromkeys(_METRICS, zero),
             ),
-            rollout=Trajectories(
-                Transitions(observations, actions, observations, ended), ended, np.int32(0)
-            ),
-            key=rng.integers(2**32, size=2, dtype=np.uint32),
-            steps=np.int32(0),
-            total_steps=np.int32(total_steps),
+            rollout=self._empty_rollout(),
+            key=jax.device_put(rng.integers(2**32, size=2, dtype=np.uint32)),
+            steps=none,
+            total_steps=jax.device_put(np.int32(total_steps)),
         )
         return _copy(state), jax.device_put(self.actions.draw(rng, self.envs))
+
+    def _networks(self, rng: np.random.Generator) -> Networks:
+        hidden, (inputs,) = self.settings.hidden, self.observation_shape
+        *layers, last = init_layers(rng, (inputs, *hidden, self.actions.outputs))
+        # At first all actions are alike, wherever.
+        last = last._replace(weight=0.01 * last.weight, bias=0.0 * last.bias)
+        return Networks(
+            actor=(*layers, last),
+            critic=init_layers(rng, (inputs, *hidden, 1)),
+            log_std=jax.device_put(self.actions.first_log_std),
+        )
+
+    def _empty_rollout(self) -> Trajectories:
+        shape = (self.settings.rollout_steps, self.envs)
+        observations = np.zeros((*shape, *self.observation_shape), np.float32)
+        actions = np.zeros((*shape, *self.actions.shape), self.actions.dtype)
+        transitions = Transitions(observations, actions, observations, np.zeros(shape, np.bool_))
+        return Trajectories(transitions, *jax.device_put((np.zeros(shape, np.bool_), np.int32(0))))
 
     def iterate(
         self,
@@ -248,11 +258,11 @@ class PPO:
             raise ValueError(f"{transitions.terminated.shape} transitions for {self.envs} envs")
         if int(state.rollout.filled) + 1 < self.settings.rollout_steps:
             learned = state.learned
-            rollout, moving, actions = self._collect(
+            rollout, (key, steps), actions = self._collect(
                 learned.networks, learned.inputs, state.rollout, (state.key, state.steps),
                 transitions, next_observations,
             )  # fmt: skip
-            state = PPOState(learned, rollout, *moving, state.total_steps)
+            state = PPOState(learned, rollout, key, steps, state.total_steps)
         else:
             state, actions = self._learn(state, transitions, next_observations, reward)
         return state, actions, state.learned.metrics
@@ -295,12 +305,12 @@ class PPO:
 
         own, shuffled = jax.random.split(_typed(state.key))
         learned, batch = _prepare(settings, self.actions, state.learned, rollout, reward)
-        rows = _minibatch_rows(settings, shuffled, self.envs * settings.rollout_steps)
+        rows = _orders(shuffled, settings.epochs, self._minibatches, len(batch.target))
         update = partial(_update, settings, self.actions, rate, learned.inputs, batch)
         carried, losses = jax.lax.scan(update, (learned.networks, learned.optimiser), rows)
         learned = Learned(
             *carried,
-            _merge(learned.inputs, rollout.transitions.observation),
+            _merge(learned.inputs, batch.observation),
             learned.values,
             learned.metrics | {name: loss.mean() for name, loss in losses.items()},
         )
@@ -347,19 +357,18 @@ def _prepare(
 ) -> tuple[Learned, Batch]:
     """The rollout's rewards, values and advantages; the scale of values moved to the new ones."""
     networks, inputs = learned.networks, learned.inputs
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout.transitions)
+    flat: Transitions = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout.transitions)
     rewards = reward(flat)
     # A new critic knows nothing: it starts at the value of going on as in the first rollout.
-    level = rewards.mean() / (1.0 - settings.gamma)
+    level = held_value(rewards.mean(), settings.gamma)
     scale = learned.values
     scale = scale._replace(mean=jnp.where(scale.rollouts > 0, scale.mean, level))
 
-    def values(observations: Array) -> Array:
+    def values(observations: AnyArray) -> Array:
         return scale.mean + scale.deviation * _apply(networks.critic, inputs, observations)[:, 0]
 
-    value, following = values(flat.observation), values(flat.next_observation)
-    # An episode that ends by itself is worth as though its last state were held for ever.
-    following = jnp.where(flat.terminated, rewards / (1.0 - settings.gamma), following)
+    value, following = (values(seen) for seen in (flat.observation, flat.next_observation))
+    following = jnp.where(flat.terminated, held_value(rewards, settings.gamma), following)
     surprise = rewards + settings.gamma * following - value
     decay = settings.gamma * settings.trace * ~rollout.ended
 
@@ -376,8 +385,8 @@ def _prepare(
     critic, scale = _rescale(networks.critic, scale, target)
     outputs = _apply(networks.actor, inputs, flat.observation)
     batch = Batch(
-        flat.observation,
-        flat.action,
+        jnp.asarray(flat.observation),
+        jnp.asarray(flat.action),
         kind.log_likelihood(outputs, networks.log_std, flat.action),
         (advantage - advantage.mean()) / (advantage.std() + 1e-8),
         (target - scale.mean) / scale.deviation,
@@ -402,12 +411,13 @@ def _rescale(critic: Layers, scale: Scale, targets: Float[Array, " batch"]) -> t
     return (*critic[:-1], last._replace(weight=weight, bias=bias)), moved
 
 
-def _minibatch_rows(settings: PPOSettings, key: Array, rows: int) -> Int[Array, "updates batch"]:
-    """In every epoch every row once, in an order of its own."""
-    orders = jax.vmap(lambda k: jax.random.permutation(k, rows))(
-        jax.random.split(key, settings.epochs)
-    )
-    return orders.reshape(settings.epochs * settings.minibatches, -1)
+def _orders(
+    key: Array, epochs: int, minibatches: int, rows: int
+) -> Int[Array, "updates minibatch"]:
+    """The rows of every minibatch: in every epoch each once, in an order of the epoch's own."""
+    orders = jax.vmap(lambda own: jax.random.permutation(own, rows))(jax.random.split(key, epochs))
+    size = rows // minibatches
+    return orders[:, : minibatches * size].reshape(epochs * minibatches, size)
 
 
 def _update(
@@ -475,20 +485,21 @@ def _store(
     return Trajectories(stored, ended, rollout.filled + 1)
 
 
-def _merge(old: Moments, observations: Float[Array, "steps envs obs_dim"]) -> Moments:
+def _merge(old: Moments, observations: Float[Array, "batch obs_dim"]) -> Moments:
     """The moments with more observations in them."""
-    rows = observations.reshape(-1, observations.shape[-1])
-    count = old.count + len(rows)
-    share = len(rows) / count
-    moved = rows.mean(0) - old.mean
-    variance = (1.0 - share) * old.variance + share * rows.var(0)
+    rows = old.rows + len(observations)
+    share = len(observations) / rows
+    moved = observations.mean(0) - old.mean
+    variance = (1.0 - share) * old.variance + share * observations.var(0)
     variance += share * (1.0 - share) * jnp.square(moved)
-    return Moments(count, old.mean + share * moved, variance)
+    return Moments(rows, old.mean + share * moved, variance)
 
 
 def _apply(layers: Layers, inputs: Moments, observations: Float[AnyArray, "batch dim"]) -> Array:
     """A network's outputs, (batch, outputs), for observations in the environment's units."""
-    scaled = (observations - inputs.mean) * jax.lax.rsqrt(inputs.variance + 1e-8)
+    # Before the first rollout nothing is known of them, and they are taken as they are.
+    deviation = jnp.where(inputs.rows > 0, jnp.sqrt(inputs.variance + 1e-8), 1.0)
+    scaled = (observations - inputs.mean) / deviation
     return apply_layers(layers, jnp.clip(scaled, -10.0, 10.0), jnp.tanh)
 
 

@@ -27,10 +27,15 @@ class Replay(NamedTuple):
         return int(self.transitions.terminated.shape[0])
 
 
-def empty(capacity: int, observation_dim: int, action_dim: int) -> Replay:
+def empty(
+    capacity: int,
+    observation_shape: tuple[int, ...],
+    action_shape: tuple[int, ...],
+    action_dtype: type[np.float32] | type[np.int32] = np.float32,
+) -> Replay:
     """A replay with room for `capacity` transitions."""
-    observation = np.zeros((capacity, observation_dim), np.float32)
-    action = np.zeros((capacity, action_dim), np.float32)
+    observation = np.zeros((capacity, *observation_shape), np.float32)
+    action = np.zeros((capacity, *action_shape), action_dtype)
     rows = Transitions(observation, action, observation, np.zeros(capacity, np.bool_))
     return Replay(*jax.device_put((jax.tree.map(np.array, rows), np.int32(0))))
 

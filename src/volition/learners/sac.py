@@ -23,7 +23,14 @@ from jaxtyping import Float, Int, UInt32
 
 from volition.errors import EnvironmentUnsupported, InputError
 from volition.learners import replay as ring
-from volition.learners.base import AnyArray, Metrics, RewardFunction, Transitions
+from volition.learners.actions import bounds_of
+from volition.learners.base import (
+    AnyArray,
+    Metrics,
+    RewardFunction,
+    Transitions,
+    held_value,
+)
 from volition.networks import Layers, apply_layers, init_layers
 
 Tree = TypeVar("Tree")
@@ -114,7 +121,7 @@ class SAC:
     Instances with equal fields share their compiled programs.
     """
 
-    observation_dim: int
+    observation_shape: tuple[int, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
     envs: int
@@ -143,12 +150,13 @@ class SAC:
         box = gymnasium.spaces.Box
         if not isinstance(observation_space, box) or len(observation_space.shape) != 1:
             raise EnvironmentUnsupported(f"SAC needs flat observations, not {observation_space}")
-        if not isinstance(action_space, box) or len(action_space.shape) != 1:
-            raise EnvironmentUnsupported(f"SAC needs continuous actions, not {action_space}")
-        if not action_space.is_bounded():
-            raise EnvironmentUnsupported(f"SAC needs bounded actions, not {action_space}")
-        low, high = (tuple(map(float, bound)) for bound in (action_space.low, action_space.high))
-        return cls(observation_space.shape[0], low, high, envs, settings)
+        bounds = bounds_of("SAC", action_space)
+        return cls(observation_space.shape, bounds.low, bounds.high, envs, settings)
+
+    @property
+    def updates_per_iteration(self) -> float:
+        """Gradient steps for a vector step."""
+        return self.settings.updates_per_iteration
 
     def start(
         self, seed: int, total_steps: int
@@ -159,9 +167,9 @@ class SAC:
         learning rate comes down over it. Made by NumPy, so that nothing is compiled here.
         """
         rng = np.random.default_rng(seed)
-        settings, actions = self.settings, len(self.low)
-        actor_sizes = (self.observation_dim, *settings.hidden, 2 * actions)
-        critic_sizes = (self.observation_dim + actions, *settings.hidden, 1)
+        settings, actions, (inputs,) = self.settings, len(self.low), self.observation_shape
+        actor_sizes = (inputs, *settings.hidden, 2 * actions)
+        critic_sizes = (inputs + actions, *settings.hidden, 1)
         networks = Networks(
             actor=init_layers(rng, actor_sizes),
             critics=(init_layers(rng, critic_sizes), init_layers(rng, critic_sizes)),
@@ -175,7 +183,7 @@ class SAC:
                 average_actor=networks.actor,
                 optimiser=optax.ScaleByAdamState(np.int32(0), mu=zeros, nu=zeros),
             ),
-            replay=ring.empty(settings.replay_capacity, self.observation_dim, actions),
+            replay=ring.empty(settings.replay_capacity, (inputs,), (actions,)),
             key=jax.device_put(rng.integers(2**32, size=2, dtype=np.uint32)),
             steps=jax.device_put(np.int32(0)),
             total_steps=jax.device_put(np.int32(total_steps)),
@@ -322,8 +330,10 @@ def _loss(
     next_action, next_log_prob = _sample_action(constant.actor, batch.next_observation, noise[:, 0])
     next_value = _values(target_critics, batch.next_observation, next_action).min(0)
     soft_value = next_value - temperature * next_log_prob  # (batch,)
-    # A time limit is no termination: the value beyond it counts.
-    target = rewards + gamma * jnp.where(batch.terminated, 0.0, soft_value)
+    # Where the last state is held for ever, so is the bonus for entropy: else an entropy below
+    # zero, which is usual, would make ending a way out of it.
+    held = held_value(rewards - temperature * next_log_prob.mean(), gamma)
+    target = rewards + gamma * jnp.where(batch.terminated, held, soft_value)
     values = _values(networks.critics, batch.observation, batch.action)  # (2, batch)
     critic_loss = 0.5 * jnp.square(values - target).mean(1).sum()
 
