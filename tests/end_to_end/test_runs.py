@@ -180,7 +180,7 @@ def test_judgments_no_better_than_chance_are_warned_of(
     ("environment", "told"),
     [
         ("Pendulums-v1", "gymnasium cannot make 'Pendulums-v1'"),
-        ("CartPole-v1", "SAC needs continuous actions, not Discrete(2)"),
+        ("Blackjack-v1", "PPO needs flat observations, not Tuple("),
     ],
 )
 def test_an_environment_that_will_not_do(
