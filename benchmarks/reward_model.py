@@ -45,7 +45,7 @@ def read(judgments: str) -> PreferenceData:
     folder = TASK.judgments_folder(judgments)
     recording = read_recording(folder, judgments, "goal", scene, TASK.view)
     return PreferenceData.gather(
-        {comparison.id: comparison for comparison in recording.comparisons},
+        {comparison.id: comparison.observations for comparison in recording.comparisons},
         derive_preferences(recording.judgments),
     )
 

@@ -32,7 +32,7 @@ def learn_reward(folder: RunFolder, store: Store) -> dict[str, Any]:
     name = digest(preferences)
     if file.is_file() and (known := read_description(file))["preferences"] == name:
         return known
-    data = PreferenceData.gather(store.comparisons(), preferences)
+    data = PreferenceData.gather(store.observed(), preferences)
     fitted = fit(data, folder.task.reward, settings.symmetric, settings.seed)
     check_judges(store, judgments, preferences, fitted)
     correct, total = fitted.heldout
@@ -71,7 +71,7 @@ def preference_data(store: Store) -> PreferenceData:
     Raises:
         InputError: They say nothing.
     """
-    return PreferenceData.gather(store.comparisons(), store.preferences())
+    return PreferenceData.gather(store.observed(), store.preferences())
 
 
 def digest(preferences: Sequence[Preference]) -> str:

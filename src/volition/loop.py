@@ -280,7 +280,7 @@ def _with_judge(
 def warm_up(folder: RunFolder, store: Store) -> None:
     """Compiles what comes next. Programs depend on shapes, not on what a judge will answer."""
     guesses = [Preference(name, float(n % 2), 1.0) for n, name in enumerate(store.comparison_ids())]
-    data = PreferenceData.gather(store.comparisons(), guesses)
+    data = PreferenceData.gather(store.observed(), guesses)
     fit(data, folder.task.reward, folder.settings.symmetric, folder.settings.seed)
     practise(folder)
 

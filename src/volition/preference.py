@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from volition.errors import InputError
 from volition.judgment import Order, Preference
-from volition.segment import Comparison
+from volition.segment import ObservedPair
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
@@ -57,22 +57,22 @@ class PreferenceData(NamedTuple):
 
     @classmethod
     def gather(
-        cls, comparisons: Mapping[str, Comparison], preferences: Sequence[Preference]
+        cls, observed: Mapping[str, ObservedPair], preferences: Sequence[Preference]
     ) -> PreferenceData:
-        """The arrays of `preferences`, in their order.
+        """The arrays of `preferences`, in their order; `observed` is by comparison.
 
         Raises:
             InputError: There are none, or the segments differ in length.
         """
         if not preferences:
             raise InputError("there is no judgment with a verdict: there is nothing to learn from")
-        pairs = [comparisons[preference.comparison_id] for preference in preferences]
-        shapes = {segment.observations.shape for c in pairs for segment in (c.first, c.second)}
+        pairs = [observed[preference.comparison_id] for preference in preferences]
+        shapes = {segment.shape for pair in pairs for segment in pair}
         if len(shapes) > 1:
             raise InputError(f"the judged segments differ in shape: {sorted(shapes)}")
         answers, judges = _gather_answers(preferences)
         return cls(
-            np.stack([np.stack([c.first.observations, c.second.observations]) for c in pairs]),
+            np.stack([np.stack(pair) for pair in pairs]),
             np.array([preference.p_first for preference in preferences], np.float32),
             np.array([preference.weight for preference in preferences], np.float32),
             answers,

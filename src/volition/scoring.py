@@ -34,7 +34,7 @@ def score_run(run: RunFolder, judgments: Path) -> dict[str, Any]:
     unseen = [p for p in preferences if p.comparison_id not in seen]
     if not unseen:
         raise InputError(f"the run was trained on every comparison in {judgments}")
-    data = PreferenceData.gather({c.id: c for c in recording.comparisons}, unseen)
+    data = PreferenceData.gather({c.id: c.observations for c in recording.comparisons}, unseen)
     result = score(RewardModel.load(run.reward_model), data)
     return {
         "run": str(run.path),

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
 Observations = npt.NDArray[np.float32]
+ObservedPair = tuple[Observations, Observations]
 State = Mapping[str, float]
 
 ID_LENGTH = 16
@@ -174,3 +175,8 @@ class Comparison:
     @property
     def id(self) -> str:
         return content_id(self.goal_id.encode(), self.first.id.encode(), self.second.id.encode())
+
+    @property
+    def observations(self) -> ObservedPair:
+        """What the reward model sees of both."""
+        return self.first.observations, self.second.observations

@@ -32,7 +32,7 @@ from volition.judgment import (
     derive_preferences,
 )
 from volition.pictures import read_frame, write_frame
-from volition.segment import Comparison, Frame, Segment, content_id
+from volition.segment import Comparison, Frame, ObservedPair, Segment, content_id
 from volition.store_schema import migrate
 
 DATABASE = "judgments.sqlite"
@@ -300,6 +300,21 @@ class Store:
         return {
             comparison_id: Comparison(goal_id, segments[first_id], segments[second_id])
             for comparison_id, goal_id, first_id, second_id in rows
+        }
+
+    def observed(self) -> dict[str, ObservedPair]:
+        """What the reward model sees of every comparison, without reading a picture."""
+        segments = {
+            segment_id: np.frombuffer(blob, np.float32).reshape(json.loads(shape))
+            for segment_id, shape, blob in self._read(
+                "SELECT id, shape, observations FROM segments"
+            )
+        }
+        return {
+            comparison_id: (segments[first_id], segments[second_id])
+            for comparison_id, first_id, second_id in self._read(
+                "SELECT id, first_id, second_id FROM comparisons ORDER BY rowid"
+            )
         }
 
     def comparison_ids(self) -> list[str]:

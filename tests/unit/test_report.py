@@ -288,7 +288,8 @@ def test_pairs_are_as_they_were_shown(evidence: Evidence) -> None:
 
 def test_probabilities_are_the_reward_models(evidence: Evidence) -> None:
     preferences = list(evidence.preferences.values())
-    data = PreferenceData.gather(evidence.comparisons, preferences)
+    observed = {name: c.observations for name, c in evidence.comparisons.items()}
+    data = PreferenceData.gather(observed, preferences)
     logits = preferred_logits(evidence.model, data.observations)
     said = [evidence.p_first(evidence.comparisons[p.comparison_id]) for p in preferences]
     np.testing.assert_allclose(said, 1 / (1 + np.exp(-logits)), atol=1e-5)
