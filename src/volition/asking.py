@@ -165,9 +165,10 @@ def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair
     scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
     with run.open_store() as store:
         (goal_id, *_), asked = store.goal_texts(), set(store.comparison_ids())
-    candidates = Candidates.of(checkpointed(run).visited, run.task.view.steps, rng)
+    passages = checkpointed(run).visited.passages(rng, run.task.view.steps)
+    candidates = Candidates.drawn(passages, scene, run.task.view)
     model = RewardModel.load(run.reward_model)
-    chosen = choose(candidates, model, scene, run.task.view, goal_id, asked, count, rng)
+    chosen = choose(candidates, model, goal_id, asked, count, rng)
     if not chosen:
         raise RunError(
             f"{run.path}: no two states that its policy visits look different to the judge; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -17,9 +17,7 @@ from volition.run_folder import Querying
 from volition.seeing import see
 from volition.segment import Comparison, Segment
 from volition.task import JudgeView, Scene
-from volition.visited import Visited
-
-POOL = 2048  # segments considered for one wave of questions
+from volition.visited import Passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +26,40 @@ class Candidates:
 
     Attributes:
         observations: (segments, T, *obs_shape).
-        states: float64 (segments, T, fields), the environment's own.
+        segment: The segment at a place, with its frames.
     """
 
     observations: npt.NDArray[Any]
-    states: npt.NDArray[np.float64]
+    segment: Callable[[int], Segment]
 
     @classmethod
-    def of(
-        cls, visited: Visited, steps: int, rng: np.random.Generator, count: int = POOL
-    ) -> Candidates:
-        """At most `count` segments of `steps` steps of what was visited, half of it recently."""
-        rows, envs = visited.draw(rng, count, steps)
-        return cls(visited.observations[rows, envs[:, None]], visited.states[rows, envs[:, None]])
+    def drawn(cls, passages: Passages, scene: Scene, view: JudgeView) -> Candidates:
+        """What was visited, of which a segment is drawn when it is looked at."""
+
+        @cache
+        def segment(place: int) -> Segment:
+            return see(scene, view, np.round(passages.states[place], DECIMALS))
+
+        return cls(passages.observations, segment)
+
+    @classmethod
+    def filmed(cls, segments: Sequence[Segment]) -> Candidates:
+        """What was filmed on the way."""
+        observations = [segment.observations for segment in segments]
+        return cls(
+            np.stack(observations) if segments else np.zeros((0, 1, 1)), segments.__getitem__
+        )
 
 
 def choose(
-    candidates: Candidates, model: RewardModel, scene: Scene, view: JudgeView,
-    goal_id: str, asked: Container[str], count: int, rng: np.random.Generator,
-    querying: Querying = "information",
+    candidates: Candidates, model: RewardModel, goal_id: str, asked: Container[str], count: int,
+    rng: np.random.Generator, querying: Querying = "information",
 ) -> list[Comparison]:  # fmt: skip
     """The comparisons most worth paying for; fewer than `count` where no more look different.
 
     Args:
         candidates: What may be compared.
         model: The reward model whose doubt is asked about.
-        scene: Draws what is chosen.
-        view: What the judge is shown of a drawing.
         goal_id: Under which goal.
         asked: Ids of comparisons that are not to be asked again.
         count: How many.
@@ -64,17 +69,15 @@ def choose(
     if len(candidates.observations) < 2:
         return []
 
-    @cache
-    def at(place: int) -> Segment:
-        return see(scene, view, np.round(candidates.states[place], DECIMALS))
+    def between(one: int, other: int) -> Comparison:
+        return Comparison.between(goal_id, candidates.segment(one), candidates.segment(other))
 
     def worth(one: int, other: int) -> bool:
-        if not look_different(at(one).frames, at(other).frames):
-            return False
-        return Comparison.between(goal_id, at(one), at(other)).id not in asked
+        frames = candidates.segment(one).frames, candidates.segment(other).frames
+        return look_different(*frames) and between(one, other).id not in asked
 
     observations = jnp.asarray(candidates.observations)
     values = np.asarray(model.members(observations).mean(-1))  # (members, segments)
     reward = np.asarray(model(observations).mean(-1))
     pairs = chosen_pairs(values, reward, count, rng, worth, querying)
-    return [Comparison.between(goal_id, at(one), at(other)) for one, other in pairs]
+    return [between(one, other) for one, other in pairs]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional, arg
@@ -64,6 +64,14 @@ class Live:
     ] = 1
     concurrency: Annotated[int, arg(metavar="N", help="Requests under way at once, at most.")] = 32
     explain: Annotated[bool, arg(help="Let the judge say why.", help_behavior_hint="")] = False
+    first: Annotated[
+        int,
+        arg(metavar="N", help="Judge so many before learning begins, the others meanwhile."),
+    ] = 30
+    querying: Annotated[
+        Literal["information", "disagreement", "uniform"],
+        arg(help="How the others are chosen from what the policy reaches."),
+    ] = "information"
     reuse: Annotated[
         Path | None, option("RUN", "Take over what the same judge answered in another run.")
     ] = None
@@ -149,7 +157,7 @@ def _live_settings(live: Live, task: Any) -> Any:
         live.judge,
         task.training.max_judgments if live.max_judgments is None else live.max_judgments,
         live.max_usd, live.base_url, live.price_in, live.price_out, live.per_request,
-        live.samples, live.concurrency, live.explain,
+        live.samples, live.concurrency, live.explain, live.first, live.querying,
     )  # fmt: skip
 
 

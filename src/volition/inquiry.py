@@ -9,9 +9,9 @@ may, is waited for, so that such a run can be repeated exactly.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -22,8 +22,9 @@ from volition.fitting import learn_reward
 from volition.live_judging import Asking
 from volition.progress import Progress
 from volition.reward import RewardModel
+from volition.segment import Segment
 from volition.task import Scene
-from volition.visited import Visited
+from volition.visited import Passages, Visited
 
 BEGIN, END = 0.05, 0.7  # of the steps, between which questions are asked: answers must have time
 WAVES = 8  # of questions at least, so that answers to the earlier ones guide the later
@@ -67,12 +68,15 @@ class Inquiry:
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown()
 
-    def turn(self, env_steps: int, visited: Visited) -> RewardModel | None:
+    def turn(
+        self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None = None
+    ) -> RewardModel | None:
         """Looks at what has come back, and asks or fits if it is time to.
 
         Args:
             env_steps: Taken so far.
             visited: What the policy has visited.
+            filmed: What was filmed of it, where states cannot be drawn later.
 
         Returns:
             A new reward model, if there is one.
@@ -82,7 +86,7 @@ class Inquiry:
         """
         found = self._finished()
         if self._work is None:
-            self._begin(env_steps, visited)
+            self._begin(env_steps, visited, filmed)
         if self._patient and self._work is not None:
             self._work.result()
             self._judging.wait()
@@ -114,7 +118,7 @@ class Inquiry:
             self.learned = found
         return found
 
-    def _begin(self, env_steps: int, visited: Visited) -> None:
+    def _begin(self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None) -> None:
         """Starts what is due: fitting to new answers, or a wave of questions."""
         standing = self._judging.standing()
         if not standing.waiting:
@@ -127,8 +131,9 @@ class Inquiry:
         room = AHEAD * self._live.concurrency * self._live.per_request - standing.waiting
         count = min(self._due(env_steps), room)
         if count >= min(wave, self._left()) > 0:
-            candidates = Candidates.of(visited, self._folder.task.view.steps, self._rng)
-            self._work = self._thread.submit(partial(self._ask, candidates, count))
+            steps = self._folder.task.view.steps
+            reached = list(filmed) if filmed is not None else visited.passages(self._rng, steps)
+            self._work = self._thread.submit(self._ask, reached, count)
 
     def _wave(self) -> int:
         """How many questions are asked together: whole requests."""
@@ -147,16 +152,22 @@ class Inquiry:
         left = max(0, self._live.max_judgments - self._first)
         return self._first + round(reached * left) - len(self._asked)
 
-    def _ask(self, candidates: Candidates, count: int) -> None:
+    def _ask(self, reached: Passages | list[Segment], count: int) -> None:
         task = self._folder.task
-        if self._scene is None:  # a drawing surface belongs to the thread that opened it
-            self._scene = open_scene(task.environment.id, task.environment.kwargs)
         chosen = choose(
-            candidates, self.learned.model, self._scene, task.view, self._goal_id, self._asked,
-            count, self._rng, self._live.querying,
+            self._candidates(reached), self.learned.model, self._goal_id, self._asked, count,
+            self._rng, self._live.querying,
         )  # fmt: skip
         self._asked |= {comparison.id for comparison in chosen}
         self._judging.ask(self._judge, chosen, task.goal.principles)
+
+    def _candidates(self, reached: Passages | list[Segment]) -> Candidates:
+        if isinstance(reached, list):
+            return Candidates.filmed(reached)
+        task = self._folder.task
+        if self._scene is None:  # a drawing surface belongs to the thread that opened it
+            self._scene = open_scene(task.environment.id, task.environment.kwargs)
+        return Candidates.drawn(reached, self._scene, task.view)
 
     def _refit(self) -> Learned:
         with self._folder.open_store() as store:

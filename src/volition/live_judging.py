@@ -12,8 +12,10 @@ import numpy as np
 
 from volition.engine import check_price
 from volition.envs.exploring import covering_segments
+from volition.envs.filming import filmed_pairs
 from volition.envs.scene import open_scene
-from volition.errors import InputError, Interrupted, JudgeUnavailable
+from volition.errors import EnvironmentUnsupported, InputError, Interrupted, JudgeUnavailable
+from volition.interrupting import noted
 from volition.judges import judge as judge_named
 from volition.judges.base import Judge, JudgeOptions, Price
 from volition.judging import Judging, Prediction, predict, reuse
@@ -23,7 +25,7 @@ from volition.progress import Listener, Progress
 from volition.run_folder import LiveSettings, RunFolder
 from volition.segment import Comparison
 from volition.store import Store
-from volition.task import Scene, Task
+from volition.task import Task
 
 TICK_S = 0.2  # between two signs of life
 
@@ -64,6 +66,8 @@ def limits_of(live: LiveSettings) -> Limits:
     Raises:
         InputError: A limit is not possible.
     """
+    if live.first < 1:
+        raise InputError(f"--first is a number from 1 on, not {live.first}")
     try:
         limits = Limits(live.max_usd, live.max_judgments, live.concurrency)
     except ValueError as error:
@@ -73,10 +77,15 @@ def limits_of(live: LiveSettings) -> Limits:
     return replace(limits, max_usd=max(0.0, limits.max_usd - live.probe_usd))
 
 
-def covering(task: Task, scene: Scene, goal_id: str, count: int, seed: int) -> list[Comparison]:
+def covering(task: Task, goal_id: str, count: int, seed: int) -> list[Comparison]:
     """Comparisons that cover what the environment can show, seen as the judge sees it."""
-    rng = np.random.default_rng(seed)
-    pairs = covering_segments(task.environment, scene, task.view, count, rng)
+    rng, environment = np.random.default_rng(seed), task.environment
+    try:
+        scene = open_scene(environment.id, environment.kwargs)
+    except EnvironmentUnsupported:
+        pairs = filmed_pairs(environment, task.view, count, rng)
+    else:
+        pairs = covering_segments(environment, scene, task.view, count, rng)
     return [Comparison.between(goal_id, *pair) for pair in pairs]
 
 
@@ -93,8 +102,7 @@ def choose_comparisons(
     whole_requests = -(-live.first // live.per_request) * live.per_request
     first = min(whole_requests, live.max_judgments) - known
     if first > 0:
-        scene = open_scene(task.environment.id, task.environment.kwargs)
-        comparisons = covering(task, scene, goal_id, first, seed)
+        comparisons = covering(task, goal_id, first, seed)
         check_price(judge, limits_of(live), comparisons[:1])
         store.add_comparisons(comparisons)
 
@@ -102,8 +110,7 @@ def choose_comparisons(
 def predict_judging(task: Task, live: LiveSettings, seed: int) -> Prediction:
     """What judging will use at most; nothing is asked, and nothing written."""
     judge, limits = make_judge(task, live, probe=False), limits_of(live)
-    scene = open_scene(task.environment.id, task.environment.kwargs)
-    comparisons = covering(task, scene, "prediction", live.max_judgments, seed)
+    comparisons = covering(task, "prediction", live.max_judgments, seed)
     check_price(judge, limits, comparisons[:1])
     return predict(judge, comparisons, limits)
 
@@ -162,11 +169,14 @@ class Asking:
             listener(Progress("judgments", judgments=judged, comparisons=len(comparisons),
                               cost_usd=standing.spent_usd))  # fmt: skip
 
-        self.judging.ask(self.judge, pending, self.folder.task.goal.principles)
-        tell()
-        meanwhile()
-        while not self.judging.wait(TICK_S):
+        with noted() as pressed:
+            self.judging.ask(self.judge, pending, self.folder.task.goal.principles)
             tell()
+            meanwhile()
+            while not self.judging.wait(TICK_S):
+                if pressed.is_set():
+                    raise KeyboardInterrupt
+                tell()
         tell()
         if not store.preferences():
             raise InputError(f"{self.live.judge} gave no verdict on any of {len(comparisons)} "

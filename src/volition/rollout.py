@@ -20,7 +20,7 @@ from volition.learners.base import Transitions
 from volition.task import EnvironmentSection
 
 Array = npt.NDArray[Any]
-Capture = Callable[[gymnasium.Env[Any, Any]], Array]
+Watch = Callable[[gymnasium.Env[Any, Any], Any, bool], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +45,23 @@ class Step:
 
 
 class Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Keeps the state that a step led to, before a new episode begins there."""
+    """Looks at what a step led to, before a new episode begins there."""
 
-    def __init__(self, env: gymnasium.Env[Any, Any], capture: Capture) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], watch: Watch) -> None:
         super().__init__(env)
-        self._capture = capture
+        self._watch = watch
         self.state: Array = np.zeros(0)
 
     def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
         result = self.env.reset(**options)
         if not len(self.state):
-            self.state = self._capture(self.env)
+            self.state = self._watch(self.env, result[0], True)
         return result
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         result = self.env.step(action)
-        self.state = self._capture(self.env)
+        observation, _, terminated, truncated, _ = result
+        self.state = self._watch(self.env, observation, terminated or truncated)
         return result
 
 
@@ -70,22 +71,27 @@ class Rollout:
     Args:
         environment: Which.
         envs: How many.
-        capture: Tells the state of an environment, float64 (fields,); by default none is told.
+        watch: Looks at an environment after each step, at what is observed there and whether the
+            episode ended, and tells its state, float64 (fields,).
+        drawn: Whether the environments can be drawn.
     """
 
     def __init__(
-        self, environment: EnvironmentSection, envs: int, capture: Capture | None = None
-    ) -> None:
+        self, environment: EnvironmentSection, envs: int, watch: Watch | None = None,
+        drawn: bool = False,
+    ) -> None:  # fmt: skip
+        more = {"render_mode": "rgb_array"} if drawn else {}
+
         def make() -> gymnasium.Env[Any, Any]:
             made: gymnasium.Env[Any, Any] = make_env(
-                environment.id, environment.kwargs, disable_env_checker=True
+                environment.id, environment.kwargs, disable_env_checker=True, **more
             )
-            return Watched(made, capture) if capture else made
+            return Watched(made, watch) if watch else made
 
         self._env: Any = SyncVectorEnv([make] * envs, autoreset_mode=AutoresetMode.SAME_STEP)
         self._observations: Array = np.zeros(0)
         self._returns: Array = np.zeros(envs)
-        self._watched = capture is not None
+        self._watched = watch is not None
         self.envs = envs
 
     @property

@@ -6,14 +6,11 @@ through the same states as one that was never interrupted, whatever the environm
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -23,9 +20,11 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from volition import learners
+from volition.envs.filming import FILMED, Filming
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported, Interrupted
 from volition.inquiry import Inquiry
+from volition.interrupting import noted
 from volition.learners.base import Learner, Policy, RewardFunction, Transitions
 from volition.progress import Listener, Progress
 from volition.reward import RewardModel, check_inputs
@@ -99,9 +98,10 @@ def learn_policy(
         Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         JudgeUnavailable: The judge cannot be asked any more.
     """
-    with closing(open_rollout(folder)) as rollout:
-        sessions = Sessions(folder, rollout, model, inquiry)
-        with _ctrl_c() as pressed, _curves(folder.tensorboard, sessions.done) as curves:
+    filming = filming_of(folder) if inquiry else None
+    with closing(open_rollout(folder, filming)) as rollout:
+        sessions = Sessions(folder, rollout, model, inquiry, filming)
+        with noted() as pressed, _curves(folder.tensorboard, sessions.done) as curves:
             while not sessions.finished():
                 measured = sessions.run_one(told, listener)
                 sessions.save(at_once=sessions.finished() or pressed.is_set())
@@ -127,8 +127,9 @@ class Sessions:
     """The sessions of a run, from its last checkpoint on."""
 
     def __init__(
-        self, folder: RunFolder, rollout: Rollout, model: RewardModel, inquiry: Inquiry | None
-    ) -> None:
+        self, folder: RunFolder, rollout: Rollout, model: RewardModel, inquiry: Inquiry | None,
+        filming: Filming | None,
+    ) -> None:  # fmt: skip
         self._folder, self._rollout, self._inquiry = folder, rollout, inquiry
         self._model = self._judged = model
         self._learner = make_learner(rollout, folder.task, folder.settings)
@@ -138,6 +139,8 @@ class Sessions:
             self.history = read_description(folder.checkpoint)["history"]
         else:
             self._position = start(folder.settings, rollout, self._learner)
+        told = self._position.visited.states.shape[-1]
+        self._filmed = filming.kept if filming and not told else None
         self._steps = session_steps(rollout.episode_limit)
         self._total = -(-folder.settings.steps // (self._steps * rollout.envs))
         self._saved_at, self._saving_s = time.perf_counter(), 0.0
@@ -156,7 +159,8 @@ class Sessions:
 
         def tick(taken: int) -> RewardFunction | None:
             steps = before + taken * envs
-            model = inquiry.turn(steps, self._position.visited) if inquiry else None
+            visited = self._position.visited
+            model = inquiry.turn(steps, visited, self._filmed) if inquiry else None
             listener(replace(inquiry.told(told) if inquiry else told, env_steps=steps))
             if model is None:
                 return None
@@ -208,14 +212,23 @@ def practise(folder: RunFolder) -> None:
     learner.policy(position.state)(observations)
 
 
-def open_rollout(folder: RunFolder) -> Rollout:
-    """The run's environments, whose states are told where they can be."""
-    environment = folder.task.environment
+def filming_of(folder: RunFolder) -> Filming:
+    """Films so much of the run that questions find something everywhere in it."""
+    settings = folder.settings
+    chance = min(1.0, FILMED / settings.steps)
+    return Filming(folder.task.view, chance, np.random.default_rng(settings.seed))
+
+
+def open_rollout(folder: RunFolder, filming: Filming | None = None) -> Rollout:
+    """The run's environments, whose states are told where they can be, and filmed elsewhere."""
+    environment, settings = folder.task.environment, folder.settings
     try:
-        capture = open_scene(environment.id, environment.kwargs).capture
+        scene = open_scene(environment.id, environment.kwargs)
     except EnvironmentUnsupported:
-        capture = None
-    return Rollout(environment, folder.settings.envs, capture)
+        if filming is None:
+            return Rollout(environment, settings.envs)
+        return Rollout(environment, settings.envs, filming, drawn=True)
+    return Rollout(environment, settings.envs, lambda env, *_: scene.capture(env))
 
 
 def start(settings: Settings, rollout: Rollout, learner: Learner[Any]) -> Position:
@@ -345,23 +358,3 @@ def _curves(folder: Path, sessions_done: int) -> Iterator[Any]:
         yield writer
     finally:
         writer.close()
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[threading.Event]:
-    """Within the block the first Ctrl-C only sets the event; the second one stops at once."""
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed
-        return
-
-    def note(_signal: int, _frame: FrameType | None) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -11,9 +11,17 @@ from volition.rollout import Step
 
 ROWS = 1 << 14  # states kept, of all environments together
 BYTES = 1 << 26  # of observations at most: fewer states where they are pictures
+POOL = 2048  # passages considered for one wave of questions
 RECENT = 0.25  # the share of them that shows what the policy does now
 
 Integers = npt.NDArray[np.int64]
+
+
+class Passages(NamedTuple):
+    """Steps in a row, as they were visited."""
+
+    observations: npt.NDArray[Any]  # (places, steps, *obs_shape)
+    states: npt.NDArray[np.float64]  # (places, steps, fields)
 
 
 class Visited(NamedTuple):
@@ -67,13 +75,16 @@ class Visited(NamedTuple):
         kept = self.observations[: self.stored]
         return kept.reshape(-1, *kept.shape[2:])
 
-    def draw(self, rng: np.random.Generator, count: int, length: int) -> tuple[Integers, Integers]:
-        """Places from which `length` steps in a row are there: half of them recent ones.
+    def passages(self, rng: np.random.Generator, steps: int, count: int = POOL) -> Passages:
+        """At most `count` times `steps` steps in a row, copied; half of them recent."""
+        rows, envs = self._places(rng, count, steps)
+        at = rows, envs[:, None]
+        return Passages(self.observations[at], self.states[at])
 
-        Returns:
-            Rows (places, length) and environments (places,), no place twice; empty where there is
-            none.
-        """
+    def _places(
+        self, rng: np.random.Generator, count: int, length: int
+    ) -> tuple[Integers, Integers]:
+        """Rows (places, length) and environments (places,), no place twice."""
         capacity, stored = len(self.ended), self.stored
         ages = np.concatenate([
             rng.integers(max(1, round(share * stored)), size=count // 2) for share in (RECENT, 1.0)

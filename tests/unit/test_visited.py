@@ -40,12 +40,11 @@ def test_a_segment_is_whole_and_its_states_are_those_of_its_observations(
     steps: int, capacity: int, length: int, ends: frozenset[int]
 ) -> None:
     ring = visited(steps, capacity, ends)
-    rows, envs = ring.draw(np.random.default_rng(0), 64, length)
-    assert rows.shape == (len(envs), length)
-    observations = ring.observations[rows, envs[:, None]]  # (places, length, 2)
-    np.testing.assert_array_equal(ring.states[rows, envs[:, None]], observations * 10)
+    observations, states = ring.passages(np.random.default_rng(0), length, 64)
+    assert observations.shape == (len(observations), length, 2)
+    np.testing.assert_array_equal(states, observations * 10)
     numbers = observations[..., 0].astype(int)
-    assert (observations[..., 1] == envs[:, None]).all()
+    assert (observations[..., 1] == observations[:, :1, 1]).all(), "of one environment"
     assert (np.diff(numbers) == 1).all(), "steps follow each other"
     assert (numbers >= steps - capacity).all()
     assert (numbers < steps).all()
@@ -53,8 +52,8 @@ def test_a_segment_is_whole_and_its_states_are_those_of_its_observations(
 
 
 def test_half_of_what_is_drawn_is_recent() -> None:
-    rows, _ = visited(4000, 4000).draw(np.random.default_rng(0), 2000, 1)
-    recent = (rows >= 3000).mean()
+    passages = visited(4000, 4000).passages(np.random.default_rng(0), 1, 2000)
+    recent = (passages.observations[:, 0, 0] >= 3000).mean()
     assert recent == pytest.approx(0.5 + 0.5 * 0.25, abs=0.1)
 
 

@@ -143,17 +143,18 @@ def explore(
     states, observations, started_at = [], [], []
     with closing(make_env(environment.id, environment.kwargs, disable_env_checker=True)) as env:
         env.action_space.seed(int(rng.integers(2**31)))
-        for observation, started in _episodes(env, steps, rng, longest):
+        for observation, started in acting(env, steps, rng, longest):
             started_at.append(started)
             observations.append(np.array(observation, np.float32))
             states.append(scene.capture(env))
     return Explored(np.stack(states), np.stack(observations), np.cumsum(started_at) - 1)
 
 
-def _episodes(
+def acting(
     env: Any, steps: int, rng: np.random.Generator, longest: int
 ) -> Iterator[tuple[Any, bool]]:
-    """What is observed after each of so many steps, and whether an episode began with it."""
+    """What random acting observes after each of so many steps, and whether an episode began with
+    it."""
     ended, length, hold, strength = True, 0, 0, 1.0
     for _ in range(steps):
         started = ended or length == longest
