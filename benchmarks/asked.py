@@ -8,7 +8,6 @@ from functools import cache
 
 import numpy as np
 
-from volition.envs.scene import open_scene
 from volition.judges import judge as judge_named
 from volition.judges.base import JudgeOptions, Question
 from volition.judgment import Judgment, Order, Reply, derive_preferences
@@ -22,8 +21,7 @@ from volition.task import Task
 def comparisons(task_name: str, count: int, seed: int) -> tuple[Comparison, ...]:
     """The comparisons that a run would put to a judge to begin with."""
     task = Task.find(task_name)
-    scene = open_scene(task.environment.id, task.environment.kwargs)
-    return tuple(covering(task, scene, "goal", count, seed))
+    return tuple(covering(task, "goal", count, seed))
 
 
 def judged(task: Task, judge_name: str, asked: Sequence[Comparison], seed: int) -> list[Judgment]:
@@ -40,4 +38,6 @@ def judged(task: Task, judge_name: str, asked: Sequence[Comparison], seed: int) 
 
 def data(asked: Sequence[Comparison], judgments: Sequence[Judgment]) -> PreferenceData:
     """What a reward model is fitted to."""
-    return PreferenceData.gather({c.id: c for c in asked}, derive_preferences(judgments))
+    return PreferenceData.gather(
+        {c.id: c.observations for c in asked}, derive_preferences(judgments)
+    )
