@@ -439,6 +439,8 @@ def _advance(run: Any, as_json: bool) -> int:
         f"over {result['episodes']} episodes (evaluation only), learned from "
         f"{result['judgments']} judgments of {result['judge']}, ${result['cost_usd']:.2f}"
     )
+    for name, mean in result.get("measures", {}).items():
+        print(f"{name}: {mean:.4g} on average (evaluation only)")
     print(f"report: {page}")
     if as_json:
         _print_json(result | {"wall_s": time.perf_counter() - STARTED})

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from volition.rollout import Rollout
-from volition.task import EnvironmentSection
+from volition.rollout import Array, Rollout
+from volition.task import BUNDLED, EnvironmentSection, Task, bundled_names
+from volition.truth import TRUTHS, Measure
 
 FIRST_SEED = 10_000
 EPISODES = 100
+CUT_AFTER = 1000  # steps of an episode, where the environment ends none by itself
 
 
 class Acts(Protocol):
@@ -33,10 +36,14 @@ class Evaluation:
     Attributes:
         true_returns: The environment's own return of each episode, by which nothing was trained.
         learned_returns: The sum of the learned reward over the same episodes.
+        measures: Numbers of each episode that say what was reached, by their names.
+        cut: How many of the episodes the environment had not ended after `CUT_AFTER` steps.
     """
 
     true_returns: tuple[float, ...]
     learned_returns: tuple[float, ...]
+    measures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    cut: int = 0
 
     @property
     def mean(self) -> float:
@@ -46,28 +53,57 @@ class Evaluation:
     def std(self) -> float:
         return float(np.std(self.true_returns))
 
+    @property
+    def measured(self) -> dict[str, float]:
+        """The mean of every measure over the episodes."""
+        return {name: float(np.mean(values)) for name, values in self.measures.items()}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know before reading the numbers."""
+        if not self.cut:
+            return []
+        return [f"{self.cut} of {len(self.true_returns)} evaluation episodes were cut after "
+                f"{CUT_AFTER} steps, since the environment has no limit of its own"]  # fmt: skip
+
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "true_return_mean": self.mean, "true_return_std": self.std}
 
 
+def measures_of(task: Task) -> Mapping[str, Measure]:
+    """What is measured of a bundled task; nothing of a task that only shares its name."""
+    known = [some for name in bundled_names() for some in Task.read_all(BUNDLED / name).values()]
+    if (task.name, task.environment.id) not in [(some.name, some.environment.id) for some in known]:
+        return {}
+    return TRUTHS[task.name].measures if task.name in TRUTHS else {}
+
+
 def evaluate(
-    policy: Acts, reward: Scores, environment: EnvironmentSection, episodes: int = EPISODES
-) -> Evaluation:
+    policy: Acts, reward: Scores, environment: EnvironmentSection, episodes: int = EPISODES,
+    measures: Mapping[str, Measure] | None = None,
+) -> Evaluation:  # fmt: skip
     """The first episode of each of `episodes` environments, seeded one after the other."""
     rollout = Rollout(environment, episodes)
+    longest = rollout.episode_limit or CUT_AFTER
     observations = rollout.reset(FIRST_SEED)
-    running = np.ones(episodes, np.bool_)
+    running: Array = np.ones(episodes, np.bool_)
     true_returns = np.zeros(episodes)
-    reached, counted = [], []
-    while running.any():
+    reached: list[Array] = []  # (episodes, obs_dim) each
+    counted: list[Array] = []  # which of them were still running: (episodes,)
+    while running.any() and len(reached) < longest:
         step = rollout.step(np.asarray(policy(observations)))
-        reached.append(step.transitions.next_observation)
+        reached.append(np.asarray(step.transitions.next_observation))
         counted.append(running)
-        done = running & step.ended
-        true_returns[done] = step.true_returns[done]
+        true_returns[running] = step.true_returns[running]
         running = running & ~step.ended
         observations = step.observations
-    rewards = np.asarray(reward(np.stack(reached)))  # (steps, episodes)
-    learned_returns = (rewards * np.stack(counted)).sum(0)
     rollout.close()
-    return Evaluation(tuple(true_returns.tolist()), tuple(learned_returns.tolist()))
+    lived, during = np.stack(reached), np.stack(counted)  # (steps, episodes, ...)
+    learned_returns = (np.asarray(reward(lived)) * during).sum(0)
+    measured = {
+        name: tuple(measure(lived[during[:, each], each]) for each in range(episodes))
+        for name, measure in (measures or {}).items()
+    }
+    return Evaluation(
+        tuple(true_returns.tolist()), tuple(learned_returns.tolist()), measured, int(running.sum())
+    )

@@ -22,7 +22,7 @@ import numpy as np
 from volition.compilation import enable_cache
 from volition.envs.scene import open_scene
 from volition.errors import InputError
-from volition.evaluation import evaluate
+from volition.evaluation import evaluate, measures_of
 from volition.fitting import digest, learn_reward, preference_data, warnings
 from volition.goal import Goal
 from volition.inquiry import Inquiry
@@ -182,7 +182,8 @@ class Run:
                           env_steps=int(history[-1]["env_steps"]),
                           heldout_accuracy=learned["heldout"]["share"]))  # fmt: skip
         settings, task = self.folder.settings, self.folder.task
-        evaluation = evaluate(self.policy, self.reward_model, task.environment, settings.episodes)
+        evaluation = evaluate(self.policy, self.reward_model, task.environment, settings.episodes,
+                              measures_of(task))  # fmt: skip
         write_whole(self.folder.evaluation, json.dumps(evaluation.as_dict()))
         result = {
             "run": str(self.folder.path),
@@ -193,13 +194,14 @@ class Run:
             "cost_usd": round(cost, 9),
             "return_mean": evaluation.mean,
             "return_std": evaluation.std,
+            "measures": evaluation.measured,
             "episodes": settings.episodes,
             "heldout_accuracy": learned["heldout"]["share"],
             "env_steps": int(history[-1]["env_steps"]),
             "updates_per_s": float(np.median([session["updates_per_s"] for session in history])),
             "wall_s": time.perf_counter() - started,
             "seed": settings.seed,
-            "warnings": [*missing, *warnings(learned["heldout"])],
+            "warnings": [*missing, *warnings(learned["heldout"]), *evaluation.warnings],
         }
         write_whole(self.folder.result, json.dumps(result, indent=2))
         return result

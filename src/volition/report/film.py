@@ -16,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from volition.envs.scene import draw, make_env
-from volition.evaluation import FIRST_SEED, Acts
+from volition.evaluation import CUT_AFTER, FIRST_SEED, Acts
 from volition.run_folder import RunFolder
 from volition.segment import Pixels
 from volition.task import EnvironmentSection, JudgeView
@@ -93,14 +93,14 @@ def record(
     """
     envs = [make_env(environment.id, environment.kwargs, render_mode="rgb_array",
                      disable_env_checker=True) for _ in episodes]  # fmt: skip
-    limit = envs[0].spec.max_episode_steps or LONGEST
+    limit = envs[0].spec.max_episode_steps or CUT_AFTER
     every = -(-limit // LONGEST)
     pens = [_Pen(env, view, episode) for env, episode in zip(envs, episodes, strict=True)]
     for env, episode, pen in zip(envs, episodes, pens, strict=True):
         pen.draw(env.reset(seed=episode.seed)[0])
     acting, step = list(range(len(envs))), 0
     observations = np.zeros((batch, len(episodes[0].observations[0])), np.float32)
-    while acting:
+    while acting and step < limit:
         step += 1
         for index in acting:
             observations[index] = episodes[index].observations[-1]

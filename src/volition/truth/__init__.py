@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from volition.errors import InputError
 from volition.truth import classic_control, guest, lander, mujoco, regatta
-from volition.truth.base import Truth, of_state
+from volition.truth.base import Measure, Truth, of_state
 
-__all__ = ["TRUTHS", "Truth", "of_state", "truth_of"]
+__all__ = ["TRUTHS", "Measure", "Truth", "of_state", "truth_of"]
 
 TRUTHS = {
     **classic_control.TRUTHS,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from volition.segment import Observations
 
 Array = npt.NDArray[Any]
+Measure = Callable[[Observations], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Truth:
 
     potential: Callable[[Observations], float]
     seen: tuple[int, ...]
-    measures: Mapping[str, Callable[[Observations], float]] = field(default_factory=dict)
+    measures: Mapping[str, Measure] = field(default_factory=dict)
     scale: tuple[float, ...] = ()
 
 

@@ -52,10 +52,12 @@ TRUTHS = {
             "speed forward, in m/s": lambda observed: float(observed[:, HOPPER_SPEED].mean()),
             "steps without falling": lambda observed: float(len(observed)),
         },
+        scale=(0.4, 0.2, 1.3, 1.3, 0.8, 3, 3, 3, 10, 10, 10),
     ),
     "half-cheetah-run": Truth(
         of_state(_running),
         tuple(range(17)),
         {"speed forward, in m/s": lambda observed: float(observed[:, CHEETAH_SPEED].mean())},
+        scale=(0.3, 1.5, *(0.6,) * 6, 5, 3, 5, *(15,) * 6),
     ),
 }

@@ -1,0 +1,89 @@
+"""An evaluation counts each episode's own steps, measures what was reached, and always ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from volition.evaluation import CUT_AFTER, evaluate, measures_of
+from volition.task import BUNDLED, EnvironmentSection, Task, bundled_names
+from volition.truth import truth_of
+
+
+class Countdown(gymnasium.Env[Any, Any]):
+    """Observes what is left of a number that its seed chooses; may end there, or never."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def __init__(self, ends: bool, render_mode: str | None = None) -> None:
+        self.ends, self.left = ends, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.left = 3 if seed is None else 3 + seed % 4
+        return self._observed(), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.left -= 1
+        return self._observed(), 1.0, self.ends and self.left == 0, False, {}
+
+    def _observed(self) -> Any:
+        return np.array([self.left], np.float32)
+
+
+gymnasium.register("volition-tests/Countdown-v0", lambda **kwargs: Countdown(**kwargs))
+
+
+def still(observations: Any) -> Any:
+    return np.zeros((len(observations), 1), np.float32)
+
+
+def own_value(observations: Any) -> Any:
+    return observations[..., 0]
+
+
+def test_every_episode_is_measured_over_its_own_steps() -> None:
+    """Seeds 10,000 and on: the numbers 3, 4, 5, 6, 3; environments go on while others run."""
+    measures = {"steps": lambda seen: float(len(seen)), "first": lambda seen: float(seen[0, 0])}
+    environment = EnvironmentSection(id="volition-tests/Countdown-v0", kwargs={"ends": True})
+    told = evaluate(still, own_value, environment, 5, measures)
+    assert told.true_returns == (3, 4, 5, 6, 3)
+    assert told.learned_returns == (3, 6, 10, 15, 3)  # 2 + 1 + 0 and so on
+    assert told.measures == {"steps": (3, 4, 5, 6, 3), "first": (2, 3, 4, 5, 2)}
+    assert told.measured == {"steps": 4.2, "first": 3.2}
+    assert (told.cut, told.warnings) == (0, [])
+    assert told.as_dict()["measures"]["steps"] == (3, 4, 5, 6, 3)
+
+
+def test_an_environment_without_end_is_cut_and_that_is_said() -> None:
+    environment = EnvironmentSection(id="volition-tests/Countdown-v0", kwargs={"ends": False})
+    told = evaluate(still, own_value, environment, 2)
+    assert told.true_returns == (CUT_AFTER, CUT_AFTER)
+    assert told.cut == 2
+    assert "2 of 2 evaluation episodes were cut after 1000 steps" in told.warnings[0]
+
+
+def test_a_limit_of_the_environments_own_is_kept() -> None:
+    kwargs = {"ends": False, "max_episode_steps": CUT_AFTER + 5}
+    environment = EnvironmentSection(id="volition-tests/Countdown-v0", kwargs=kwargs)
+    told = evaluate(still, own_value, environment, 1)
+    assert told.true_returns == (CUT_AFTER + 5,)
+    assert told.cut == 0
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_bundled_tasks_are_measured(name: str) -> None:
+    for task in Task.read_all(BUNDLED / name).values():
+        assert measures_of(task) == truth_of(task.name).measures
+
+
+def test_a_task_of_ones_own_with_a_bundled_name_is_not_measured() -> None:
+    task = Task.find("cartpole")
+    assert measures_of(task)
+    environment = EnvironmentSection(id="Pendulum-v1")
+    assert not measures_of(task.model_copy(update={"environment": environment}))
+    assert not measures_of(task.model_copy(update={"name": "mine"}))
