@@ -65,9 +65,10 @@ class Live:
     concurrency: Annotated[int, arg(metavar="N", help="Requests under way at once, at most.")] = 32
     explain: Annotated[bool, arg(help="Let the judge say why.", help_behavior_hint="")] = False
     first: Annotated[
-        int,
-        arg(metavar="N", help="Judge so many before learning begins, the others meanwhile."),
-    ] = 30
+        int | None,
+        option("N", "Judge so many before learning begins, the others meanwhile; by default the "
+               "task's own number."),
+    ] = None  # fmt: skip
     querying: Annotated[
         Literal["information", "disagreement", "uniform"],
         arg(help="How the others are chosen from what the policy reaches."),
@@ -153,11 +154,13 @@ def _live_settings(live: Live, task: Any) -> Any:
                      if getattr(live, field.name) != field.default]:  # fmt: skip
             raise InputError(f"--{given[0].replace('_', '-')} needs a judge: name it with --judge")
         return None
+    training = task.training
+    first = training.first_judgments if live.first is None else live.first
     return LiveSettings(
         live.judge,
-        task.training.max_judgments if live.max_judgments is None else live.max_judgments,
+        training.max_judgments if live.max_judgments is None else live.max_judgments,
         live.max_usd, live.base_url, live.price_in, live.price_out, live.per_request,
-        live.samples, live.concurrency, live.explain, live.first, live.querying,
+        live.samples, live.concurrency, live.explain, first, live.querying,
     )  # fmt: skip
 
 

@@ -91,7 +91,8 @@ def train(
     elif not isinstance(task, Task):
         task = Task.find(str(task), goal)
     if isinstance(judge, str):
-        judge = LiveSettings(judge, task.training.max_judgments)
+        training = task.training
+        judge = LiveSettings(judge, training.max_judgments, first=training.first_judgments)
     run = Run.create(
         task, judgments, out, live=judge, reuse=reuse, steps=steps, seed=seed, symmetric=symmetric
     )

@@ -169,12 +169,15 @@ class TrainingSection(Section):
         steps: Environment steps in all.
         gamma: Discount factor of one environment step.
         max_judgments: Comparisons that are put to a live judge.
+        first_judgments: Those of them that cover the environment's states, before the policy begins
+            to learn; the others are about what it does then.
     """
 
     algorithm: Literal["auto", "sac", "ppo"] = "auto"
     steps: Annotated[int, Field(ge=100)] = 20_000
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.99
     max_judgments: Annotated[int, Field(ge=1)] = 100
+    first_judgments: Annotated[int, Field(ge=1)] = 30
 
 
 class Task(Section):

@@ -11,6 +11,7 @@ import pytest
 
 from volition.envs import guest
 from volition.envs.guest import KINDS, LAYOUTS, REACH, SPOTS, Guest, Thing
+from volition.task import Task
 from volition.truth import truth_of
 
 STEP = 0.1  # metres, of the grid on which a way is looked for
@@ -122,3 +123,20 @@ def test_the_potential_prefers_what_the_goal_means() -> None:
 def test_unknown_layouts_are_refused() -> None:
     with pytest.raises(ValueError, match="seen, heldout"):
         Guest(layouts="new")
+
+
+def test_the_declared_mirror_is_one() -> None:
+    """A house turned over, with everything in it, is observed as the symmetry says."""
+    env, task = Guest(), Task.find("guest")
+    (mirror,) = task.reward.symmetries
+    sign = np.ones(env.observation_space.shape[0], np.float32)
+    sign[list(mirror.negate)] = -1
+    for seed in range(10):
+        env.reset(seed=seed)
+        observed = np.stack(walk(env, guest.GARDEN_X, env.exit_y))
+        env.reset(seed=seed)
+        env.y, env.door_y, env.exit_y = (guest.HEIGHT - y for y in (env.y, env.door_y, env.exit_y))
+        for thing in env.things:
+            thing.y = guest.HEIGHT - thing.y
+        mirrored = np.stack(walk(env, guest.GARDEN_X, env.exit_y))
+        np.testing.assert_allclose(mirrored, observed * sign, atol=1e-4)

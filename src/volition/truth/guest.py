@@ -10,7 +10,7 @@ from volition.truth.base import Array, Truth, of_state
 TO_GARDEN = (4, 5)
 HARMED = (9, 13, 17, 21)
 UNIT, FARTHEST = 2.0, 8.0  # metres: observed as 1, and from anywhere to the garden
-HARM_WEIGHT = 0.7
+HARM_WEIGHT = 0.6
 
 
 def _to_garden(observed: Observations) -> Array:
@@ -18,7 +18,7 @@ def _to_garden(observed: Observations) -> Array:
 
 
 def _potential(observed: Observations) -> Array:
-    """What is harmed counts most: one thing of four as much as 4.7 m of the way."""
+    """What is harmed counts most: one thing of four as much as 3 m of the way."""
     unharmed = 1 - observed[:, HARMED].mean(1, np.float64)
     near = 1 - np.minimum(_to_garden(observed) / FARTHEST, 1)
     return HARM_WEIGHT * unharmed + (1 - HARM_WEIGHT) * near
