@@ -42,6 +42,8 @@ STRENGTHS = (0.1, 0.3, 1.0, 3.0, 6.0)  # of decoupled weight decay, before the l
 JUDGE_LEARNING_RATE = 0.1
 BIAS_SD = 2.0  # of the prior on a judge's bias to what is shown first, in logits
 LOG_SLOPE_SD = 1.0  # of the prior on the logarithm of its slope
+CLIP_STEPS = 6  # of each clip in one batch
+BLOCK = 1 << 13  # observations that all members look at together: of more, memory would run out
 SPREAD_PENALTY = 0.5
 NORMALISED_OVER = 1024
 FILE = "model.safetensors"
@@ -320,8 +322,9 @@ def _fit_all(
         jnp.asarray(_pad(np.ones(len(data.judges), np.float32), _power_of_two(len(data.judges)))),
     )
     strengths = jnp.asarray(STRENGTHS, jnp.float32)
-    fitted, traits = _train(layers, padded, jnp.asarray(batches, jnp.int32), strengths)
-    centre = _centres(fitted, jnp.asarray(standardised.reshape(-1, len(inputs))))
+    moments = _moments_of_clips(rng, standardised.shape[2])
+    fitted, traits = _train(layers, padded, jnp.asarray(batches, jnp.int32), moments, strengths)
+    centre = _centres(fitted, jnp.asarray(_at_most(BLOCK, standardised.reshape(-1, len(inputs)))))
 
     def every(array: npt.ArrayLike) -> Array:
         return jnp.asarray(
@@ -335,6 +338,24 @@ def _fit_all(
 def _kept(folds: npt.NDArray[np.int64], member: int) -> npt.NDArray[np.bool_]:
     kept = folds != member
     return kept if kept.any() else np.ones_like(kept)
+
+
+def _moments_of_clips(
+    rng: np.random.Generator, length: int
+) -> Int[Array, "steps clip_steps"] | None:
+    """The steps of clips that each batch holds: one out of each of `CLIP_STEPS` parts of a clip,
+    another one in every batch, so that their mean is right on average. None where all are held."""
+    if length <= CLIP_STEPS:
+        return None
+    places = (np.arange(CLIP_STEPS) + rng.random((STEPS, CLIP_STEPS))) * length / CLIP_STEPS
+    return jnp.asarray(places, jnp.int32)
+
+
+def _at_most(count: int, rows: Floats) -> Floats:
+    """The rows, or so many of them, evenly spread."""
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
 def _power_of_two(rows: int) -> int:
@@ -369,16 +390,20 @@ def _relative(log_slope: Float[Array, "members judges"], data: _Padded) -> Array
 @jax.jit
 def _train(
     layers: Layers, data: _Padded, batches: Int[Array, "steps members batch"],
-    strengths: Float[Array, " strengths"],
+    moments: Int[Array, "steps clip_steps"] | None, strengths: Float[Array, " strengths"],
 ) -> tuple[Layers, Traits]:  # fmt: skip
     """AdamW on the weighted Bradley-Terry loss; leaves come back as (strengths, members, ...)."""
     optimiser = optax.scale_by_adam()
     schedule = optax.cosine_decay_schedule(1.0, STEPS)
 
-    def loss(fitted: tuple[Layers, Traits], rows: Int[Array, "members batch"]) -> Array:
+    def loss(
+        fitted: tuple[Layers, Traits], rows: Int[Array, "members batch"],
+        moments: Int[Array, " clip_steps"] | None,
+    ) -> Array:  # fmt: skip
         layers, traits = fitted
         said = AnswerData(*(column[rows] for column in data.said))
         pairs = data.observations[said.comparison]  # (members, batch, 2, T, inputs)
+        pairs = pairs if moments is None else pairs[:, :, :, moments]
         rewards = apply_layers(
             layers, pairs.reshape(*pairs.shape[:1], -1, pairs.shape[-1]), jnp.tanh
         )
@@ -391,10 +416,10 @@ def _train(
         return (said.weight * losses).sum() / said.weight.sum() * len(rows) + prior / data.judgments
 
     def fit_one(strength: Float[Array, ""]) -> tuple[Layers, Traits]:
-        def step(carry: Any, inputs: tuple[Array, Array]) -> tuple[Any, None]:
+        def step(carry: Any, inputs: tuple[Array, Array, Array | None]) -> tuple[Any, None]:
             (layers, traits), state = carry
-            rows, count = inputs
-            gradient = jax.grad(loss)((layers, traits), rows)
+            rows, count, moments = inputs
+            gradient = jax.grad(loss)((layers, traits), rows, moments)
             (down, across), state = optimiser.update(gradient, state)
             rate = schedule(count) * LEARNING_RATE
             layers = jax.tree.map(lambda p, u: p - rate * (u + strength * p), layers, down)
@@ -405,7 +430,7 @@ def _train(
         nothing = jnp.zeros((batches.shape[1], len(data.judges)))
         start = layers, Traits(nothing, nothing)
         carry = start, optimiser.init(start)
-        ((fitted, traits), _), _ = jax.lax.scan(step, carry, (batches, jnp.arange(STEPS)))
+        ((fitted, traits), _), _ = jax.lax.scan(step, carry, (batches, jnp.arange(STEPS), moments))
         return fitted, Traits(traits.bias, _relative(traits.log_slope, data))
 
     return jax.vmap(fit_one)(strengths)
@@ -418,7 +443,13 @@ def _centres(layers: Layers, standardised: Float[Array, "rows inputs"]) -> Array
 
 def _comparison_logits(models: RewardModel, observations: Floats) -> Floats:
     """(models, members, rows): logit of P(first preferred) by every member of every model."""
-    return np.asarray(_logits(models, jnp.asarray(observations)))
+    rows = max(1, BLOCK // (2 * observations.shape[2]))
+    if len(observations) <= rows:
+        return np.asarray(_logits(models, jnp.asarray(observations)))
+    padded = _pad(observations, -(-len(observations) // rows) * rows)
+    blocks = [padded[start : start + rows] for start in range(0, len(padded), rows)]
+    logits = [np.asarray(_logits(models, jnp.asarray(block))) for block in blocks]
+    return np.concatenate(logits, -1)[..., : len(observations)]
 
 
 @eqx.filter_jit

@@ -8,9 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from conftest import clip, segment
 from volition.errors import InputError, RunError
+from volition.judgment import Preference
 from volition.preference import AnswerData, PreferenceData, Proportion
-from volition.reward import RewardModel, fit, preferred_logits, score
+from volition.reward import BLOCK, CLIP_STEPS, RewardModel, fit, preferred_logits, score
+from volition.segment import Comparison
 from volition.task import RewardSection, Symmetry
 
 BOTH = RewardSection(observations=(0, 1))
@@ -228,3 +231,55 @@ def test_the_temperature_changes_no_order() -> None:
     np.testing.assert_allclose(
         surer.members(observations), 3 * model.members(observations), rtol=1e-4
     )
+
+
+def swings(count: int, steps: int, seed: int = 0) -> PreferenceData:
+    """A judge that prefers the clip whose cosine is larger on average, of a rod that turns."""
+    rng = np.random.default_rng(seed)
+    start, speed = rng.uniform(-np.pi, np.pi, (count, 2, 1)), rng.normal(0, 0.08, (count, 2, 1))
+    angles = start + speed * np.arange(steps)
+    observations = np.stack([np.cos(angles), np.sin(angles), np.repeat(speed, steps, -1)], -1)
+    higher = observations[..., 0].mean(-1)
+    return PreferenceData(
+        observations.astype(np.float32),
+        (higher[:, 0] > higher[:, 1]).astype(np.float32),
+        np.ones(count, np.float32),
+    )
+
+
+@pytest.mark.parametrize("steps", [2, CLIP_STEPS, 30])
+def test_what_clips_say_of_single_states_is_learned(steps: int) -> None:
+    fitted = fit(swings(150, steps), BOTH, symmetric=False, seed=0)
+    assert fitted.heldout.share > 0.9
+    assert score(fitted.model, swings(300, steps, seed=1)).share > 0.93
+    angles, observations = circle()
+    assert abs(np.degrees(angles[np.asarray(fitted.model(observations)).argmax()])) <= 15
+    assert np.corrcoef(np.cos(angles), fitted.model(observations))[0, 1] > 0.95
+
+
+def test_a_symmetry_reflects_every_step_of_a_clip() -> None:
+    section = RewardSection(symmetries=(Symmetry(name="mirror", negate=(1, 2)),))
+    model = fit(swings(60, 20), section, symmetric=True, seed=0).model
+    data = swings(40, 20, seed=2)
+    mirrored = data.observations * np.array([1, -1, -1], np.float32)
+    said, turned = (preferred_logits(model, each) for each in (data.observations, mirrored))
+    assert np.abs(said - turned).mean() < 0.3 * np.abs(said).mean()
+
+
+def test_many_clips_are_looked_at_in_blocks_and_say_the_same() -> None:
+    model = fit(swings(60, 30), BOTH, symmetric=False, seed=0).model
+    data = swings(BLOCK // 30 + 7, 30, seed=3)
+    whole = preferred_logits(model, data.observations)
+    alone = [preferred_logits(model, data.observations[row : row + 40]) for row in (0, 100, 220)]
+    for row, logits in zip((0, 100, 220), alone, strict=True):
+        np.testing.assert_allclose(whole[row : row + 40], logits, atol=1e-4)
+
+
+def test_clips_and_states_are_not_compared_together() -> None:
+    pairs = [
+        Comparison.between("goal", clip(1), clip(2)),
+        Comparison.between("goal", segment(1), segment(2)),
+    ]
+    preferences = [Preference(pair.id, 1.0, 1.0) for pair in pairs]
+    with pytest.raises(InputError, match=r"differ in shape: \[\(1, 1\), \(5, 1\)\]"):
+        PreferenceData.gather({pair.id: pair for pair in pairs}, preferences)
