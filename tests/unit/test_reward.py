@@ -13,7 +13,6 @@ from volition.errors import InputError, RunError
 from volition.judgment import Preference
 from volition.preference import AnswerData, PreferenceData, Proportion
 from volition.reward import BLOCK, CLIP_STEPS, RewardModel, fit, preferred_logits, score
-from volition.segment import Comparison
 from volition.task import RewardSection, Symmetry
 
 BOTH = RewardSection(observations=(0, 1))
@@ -276,10 +275,10 @@ def test_many_clips_are_looked_at_in_blocks_and_say_the_same() -> None:
 
 
 def test_clips_and_states_are_not_compared_together() -> None:
-    pairs = [
-        Comparison.between("goal", clip(1), clip(2)),
-        Comparison.between("goal", segment(1), segment(2)),
-    ]
-    preferences = [Preference(pair.id, 1.0, 1.0) for pair in pairs]
+    observed = {
+        "clips": (clip(1).observations, clip(2).observations),
+        "states": (segment(1).observations, segment(2).observations),
+    }
+    preferences = [Preference(name, 1.0, 1.0) for name in observed]
     with pytest.raises(InputError, match=r"differ in shape: \[\(1, 1\), \(5, 1\)\]"):
-        PreferenceData.gather({pair.id: pair for pair in pairs}, preferences)
+        PreferenceData.gather(observed, preferences)
