@@ -39,7 +39,7 @@ STATES: dict[str, list[State]] = {  # of each task, from worst to best
     "hopper-hop": [
         {"rootz": height, "rooty": lean, "rootx_dot": speed}
         for height, lean, speed in (
-            (0.5, 0.4, 3.0), (1.2, 0.2, 1.0), (1.25, 0.0, 0.0), (1.25, 0.0, 1.5), (1.3, 0.0, 3.0)
+            (0.5, 0.4, 0.0), (0.7, 0.25, 3.0), (1.25, 0.0, 0.0), (1.25, 0.0, 1.5), (1.3, 0.0, 3.0)
         )
     ],
     "half-cheetah-run": [{"rootx_dot": speed} for speed in (-2.0, 0.0, 1.0, 5.0, 9.8)],

@@ -8,7 +8,7 @@ from volition.segment import Observations
 from volition.truth.base import Array, Truth, of_state
 
 TO_TARGET = (8, 9)  # from the reacher's target to its tip, in metres
-REACH = 0.42  # the longest that this can be
+FAR = 0.57  # the diagonal of a square as wide as the longest that this can be, 0.4
 REACHED = 0.02  # of which the ball and the tip take up half each
 HEIGHT, LEAN, HOPPER_SPEED = 0, 1, 5
 LOWEST, MOST_LEAN = 0.7, 0.2  # below, and beyond, which Gymnasium ends the hopper's episode
@@ -25,10 +25,10 @@ def _running(observed: Observations) -> Array:
 
 
 def _hopping(observed: Observations) -> Array:
-    """Standing is worth two fifths, speed up to 3 m/s the rest, and nothing of it when fallen."""
+    """Standing is worth three fifths, so that no fall is worth it; speed up to 3 m/s the rest."""
     height, lean, speed = observed[:, (HEIGHT, LEAN, HOPPER_SPEED)].T.astype(np.float64)
     standing = _step((height - LOWEST) / 0.1) * _step((MOST_LEAN - abs(lean)) / 0.05)
-    return standing * (0.4 + 0.6 * np.clip(speed / 3, 0, 1))
+    return 0.6 * standing + 0.4 * np.clip((speed + 1) / 4, 0, 1)
 
 
 def _step(values: Array) -> Array:
@@ -38,12 +38,13 @@ def _step(values: Array) -> Array:
 
 TRUTHS = {
     "reacher": Truth(
-        of_state(lambda observed: 1 - np.minimum(_distance(observed) / REACH, 1)),
+        of_state(lambda observed: 1 - np.minimum(_distance(observed) / FAR, 1)),
         (0, 1, 2, 3, 4, 5, 8, 9),
         {
             "distance at the end, in metres": lambda observed: float(_distance(observed)[-1]),
             "target reached at the end": lambda observed: float(_distance(observed)[-1] <= REACHED),
         },
+        scale=(1, 1, 1, 1, 0.2, 0.2, 0.4, 0.4),
     ),
     "hopper-hop": Truth(
         of_state(_hopping),
