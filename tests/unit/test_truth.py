@@ -57,7 +57,7 @@ def test_something_is_true_of_every_bundled_task(name: str) -> None:
     for task in Task.read_all(BUNDLED / name).values():
         truth = truth_of(task.name)
         given = task.reward.observations or tuple(range(len(truth.seen)))
-        assert truth.seen == given, "the judge sees what the reward model is given"
+        assert set(given) <= set(truth.seen), "the reward model is given what no judge sees"
 
 
 @pytest.mark.parametrize("name", STATES)
