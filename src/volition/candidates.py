@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from volition.querying import DECIMALS, chosen_pairs, look_different
-from volition.reward import RewardModel
+from volition.querying import DECIMALS, Floats, chosen_pairs, look_different
+from volition.reward import RewardModel, room
 from volition.run_folder import Querying
 from volition.seeing import see
 from volition.segment import Comparison, Segment
@@ -76,8 +77,18 @@ def choose(
         frames = candidates.segment(one).frames, candidates.segment(other).frames
         return look_different(*frames) and between(one, other).id not in asked
 
-    observations = jnp.asarray(candidates.observations)
-    values = np.asarray(model.members(observations).mean(-1))  # (members, segments)
-    reward = np.asarray(model(observations).mean(-1))
+    values, reward = _opinions(model, candidates.observations)
     pairs = chosen_pairs(values, reward, count, rng, worth, querying)
     return [between(one, other) for one, other in pairs]
+
+
+def _opinions(model: RewardModel, observations: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """What each member says of each segment, in logits (members, segments), and its reward."""
+    places = np.arange(room(len(observations))) % len(observations)
+    values, reward = _said(model, jnp.asarray(observations[places]))
+    return np.asarray(values)[:, : len(observations)], np.asarray(reward)[: len(observations)]
+
+
+@jax.jit
+def _said(model: RewardModel, observations: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return model.members(observations).mean(-1), model(observations).mean(-1)

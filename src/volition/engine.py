@@ -105,16 +105,17 @@ class Engine:
         if self.error is not None:
             raise self.error
 
-    async def standing(self) -> Standing:
-        lanes = [lane.standing for lane in self._lanes.values()]
+    def standing(self) -> Standing:
+        """May be asked from any thread: what is read here changes in one piece."""
+        lanes = list(self._lanes.values())
         counted = {
-            name: sum(getattr(lane, name) for lane in lanes)
+            name: sum(getattr(lane.standing, name) for lane in lanes)
             for name in Standing.__dataclass_fields__
             if name not in ("waiting", "under_way", "spent_usd")
         }
         return Standing(
-            waiting=sum(len(lane.open_ids) for lane in self._lanes.values()),
-            under_way=sum(lane.under_way for lane in self._lanes.values()),
+            waiting=sum(len(lane.open_ids) for lane in lanes),
+            under_way=sum(lane.under_way for lane in lanes),
             spent_usd=self.budget.spent_usd,
             **counted,
         )

@@ -28,6 +28,7 @@ from volition.visited import Passages, Visited
 
 BEGIN, END = 0.05, 0.7  # of the steps, between which questions are asked: answers must have time
 WAVES = 8  # of questions at least, so that answers to the earlier ones guide the later
+GROWTH = 0.1  # of the judgments, at least, before the reward model is fitted to them anew
 AHEAD = 2  # times as many questions as can be under way may be, before no more is asked
 
 
@@ -120,12 +121,12 @@ class Inquiry:
 
     def _begin(self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None) -> None:
         """Starts what is due: fitting to new answers, or a wave of questions."""
+        self._judging.check()
         standing = self._judging.standing()
-        if not standing.waiting:
-            self._judging.wait()  # raises what stopped it, if anything did
         new = self._verdicts_before + standing.verdicts - self.learned.verdicts
         wave = self._wave()
-        if new and (new >= wave or not standing.waiting):
+        enough = max(wave, round(GROWTH * self.learned.verdicts))
+        if new and (new >= enough or (not standing.waiting and not self._left())):
             self._work = self._thread.submit(self._refit)
             return
         room = AHEAD * self._live.concurrency * self._live.per_request - standing.waiting

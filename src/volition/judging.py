@@ -83,7 +83,12 @@ class Judging:
 
     def standing(self) -> Standing:
         """Where judging is at this moment."""
-        return self._run(self._engine.standing()).result()
+        return self._engine.standing()
+
+    def check(self) -> None:
+        """Raises what has stopped judging, if anything has, as `wait` would."""
+        if self._engine.error is not None:
+            raise self._engine.error
 
     def close(self) -> None:
         """Sends nothing more, waits for the replies to what was sent, and stores them."""

@@ -46,6 +46,7 @@ CLIP_STEPS = 6  # of each clip in one batch
 BLOCK = 1 << 13  # observations that all members look at together: of more, memory would run out
 SPREAD_PENALTY = 0.5
 NORMALISED_OVER = 1024
+LEAST_ROOM = 256  # rows for which programs are compiled, though there be fewer
 FILE = "model.safetensors"
 
 
@@ -82,11 +83,9 @@ class RewardModel(eqx.Module):
     def normalised(self, observations: Floats) -> RewardModel:
         """The same model with zero mean and unit scale over `observations` (rows, obs_dim).
 
-        `NORMALISED_OVER` rows of them are taken, evenly spread, so that any number of observations
-        runs the same compiled program.
+        `NORMALISED_OVER` of them are taken.
         """
-        rows = np.linspace(0, len(observations) - 1, NORMALISED_OVER).astype(np.int64)
-        shift, scale = _moments(self, jnp.asarray(observations[rows]))
+        shift, scale = _moments(self, jnp.asarray(_evenly_spread(observations)))
         return eqx.tree_at(lambda m: (m.shift, m.scale), self, (shift, scale))
 
     def scaled(self, factor: float) -> RewardModel:
@@ -316,15 +315,15 @@ def _fit_all(
         1,
     )  # (steps, members, batch)
     padded = _Padded(
-        jnp.asarray(_pad(standardised, _power_of_two(len(standardised)))),
-        AnswerData(*(_pad(column, _power_of_two(len(of_answer))) for column in said)),
+        jnp.asarray(_pad(standardised, room(len(standardised)))),
+        AnswerData(*(_pad(column, room(len(of_answer))) for column in said)),
         jnp.asarray(said.weight.sum() * len(folds) / len(data.weight)),
-        jnp.asarray(_pad(np.ones(len(data.judges), np.float32), _power_of_two(len(data.judges)))),
+        jnp.asarray(_pad(np.ones(len(data.judges), np.float32), room(len(data.judges), 1))),
     )
     strengths = jnp.asarray(STRENGTHS, jnp.float32)
     moments = _moments_of_clips(rng, standardised.shape[2])
     fitted, traits = _train(layers, padded, jnp.asarray(batches, jnp.int32), moments, strengths)
-    centre = _centres(fitted, jnp.asarray(_at_most(BLOCK, standardised.reshape(-1, len(inputs)))))
+    centre = _centres(fitted, jnp.asarray(_evenly_spread(standardised.reshape(-1, len(inputs)))))
 
     def every(array: npt.ArrayLike) -> Array:
         return jnp.asarray(
@@ -351,16 +350,17 @@ def _moments_of_clips(
     return jnp.asarray(places, jnp.int32)
 
 
-def _at_most(count: int, rows: Floats) -> Floats:
-    """The rows, or so many of them, evenly spread."""
-    if len(rows) <= count:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+def _evenly_spread(rows: Floats) -> Floats:
+    """`NORMALISED_OVER` of the rows, evenly spread, so that any number of them runs one program."""
+    return rows[np.linspace(0, len(rows) - 1, NORMALISED_OVER).astype(np.int64)]
 
 
-def _power_of_two(rows: int) -> int:
-    """At least as many rows, so that more data recompiles rarely."""
-    return 1 << (rows - 1).bit_length()
+def room(rows: int, least: int = LEAST_ROOM) -> int:
+    """For at least so many rows: four times as many each time, so that more data recompiles
+    rarely."""
+    while least < rows:
+        least *= 4
+    return least
 
 
 def _pad(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
@@ -443,9 +443,7 @@ def _centres(layers: Layers, standardised: Float[Array, "rows inputs"]) -> Array
 
 def _comparison_logits(models: RewardModel, observations: Floats) -> Floats:
     """(models, members, rows): logit of P(first preferred) by every member of every model."""
-    rows = max(1, BLOCK // (2 * observations.shape[2]))
-    if len(observations) <= rows:
-        return np.asarray(_logits(models, jnp.asarray(observations)))
+    rows = min(room(len(observations)), max(1, BLOCK // (2 * observations.shape[2])))
     padded = _pad(observations, -(-len(observations) // rows) * rows)
     blocks = [padded[start : start + rows] for start in range(0, len(padded), rows)]
     logits = [np.asarray(_logits(models, jnp.asarray(block))) for block in blocks]
