@@ -7,7 +7,7 @@ where no judge is reachable. Whatever a simulated judge touched says so.
 from __future__ import annotations
 
 from volition.errors import InputError
-from volition.truth import classic_control, guest, lander, mujoco, regatta
+from volition.truth import classic_control, guest, lamp, lander, mujoco, regatta
 from volition.truth.base import Measure, Truth, of_state
 
 __all__ = ["TRUTHS", "Measure", "Truth", "of_state", "truth_of"]
@@ -15,6 +15,7 @@ __all__ = ["TRUTHS", "Measure", "Truth", "of_state", "truth_of"]
 TRUTHS = {
     **classic_control.TRUTHS,
     **guest.TRUTHS,
+    **lamp.TRUTHS,
     **lander.TRUTHS,
     **mujoco.TRUTHS,
     **regatta.TRUTHS,
