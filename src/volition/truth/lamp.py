@@ -15,7 +15,7 @@ from volition.segment import Observations
 from volition.truth.base import Array, Truth, of_state
 
 LENGTHS, SHOULDER_HEIGHT = (0.28, 0.26), 0.10  # metres
-LIMITS = np.radians([(48, 112), (-10, 190), (-140, 45)])  # of the links' angles with the table
+LIMITS = np.radians([(48, 112), (-10, 190), (-130, 45)])  # of the links' angles with the table
 TOP_RATE = 5.0  # radians a second: observed as 1
 BALL, BALL_RADIUS = (0.36, 0.62), 0.065  # metres
 HELD = 0.9  # of the best: a posture that is as good is held
@@ -45,20 +45,21 @@ def _curious(observed: Observations) -> Array:
     head, x, y, ball = _posture(observed)
     aside = head - np.arctan2(BALL_RADIUS - y, ball - x)
     distance = np.hypot(BALL_RADIUS - y, ball - x)
-    return _peak(aside, np.radians(40)) * (0.3 + 0.7 * (1 - _rise(distance, 0.30, 0.62)))
+    return _peak(aside, np.radians(50)) * (0.3 + 0.7 * (1 - _rise(distance, 0.28, 0.80)))
 
 
 def _ashamed(observed: Observations) -> Array:
     """The head looks down and away from the ball, and is tucked in low over the foot."""
     head, x, y, _ = _posture(observed)
-    away = _peak(head + np.radians(112), np.radians(45))
-    return away * (0.15 + _peak(x + 0.08, 0.2) * (0.4 + 0.45 * (1 - _rise(y, 0.38, 0.62))))
+    away = 1 - _rise(head, np.radians(-105), np.radians(10))
+    over_foot = _peak(np.maximum(0, abs(x + 0.1) - 0.1), 0.25)
+    return away * (0.2 + 0.8 * over_foot * (0.4 + 0.6 * (1 - _rise(y, 0.36, 0.66))))
 
 
 def _proud(observed: Observations) -> Array:
     """Tall, and the chin is up."""
     head, _, y, _ = _posture(observed)
-    return _peak(head - np.radians(28), np.radians(45)) * (0.2 + 0.8 * _rise(y, 0.36, 0.62))
+    return _rise(head, np.radians(-95), np.radians(30)) * (0.2 + 0.8 * _rise(y, 0.32, 0.62))
 
 
 def _hello(observed: Observations) -> float:
