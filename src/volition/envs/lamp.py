@@ -26,7 +26,7 @@ SCATTER = (0.15, 0.4, 0.4)  # radians to either side, at the start of an episode
 BALL = (0.36, 0.62)  # metres from the foot: where the ball may lie
 FASTEST_BALL = 0.25  # metres per second
 ROLLING_RESISTANCE = 0.02  # metres per second squared
-TOP_RATE = 5.0  # radians per second; faster than the motors can turn a link for long
+TOP_RATE = 3.0  # radians a second; about the most that the motors give for long
 BEYOND = 1.5  # of the ranges: what is observed never lies outside
 
 

@@ -43,7 +43,7 @@ SHOULDER_HEIGHT = 0.10  # metres above the table
 LIMITS = tuple(
     (low * pi / 180, high * pi / 180) for low, high in ((48, 112), (-10, 190), (-130, 45))
 )
-TORQUES = (1.5, 0.9, 0.16)  # newton metres: the most that the motors give
+TORQUES = (0.8, 0.5, 0.10)  # newton metres: the most that the motors give
 
 Triple = tuple[float, float, float]
 Motion = tuple[float, float, float, float, float, float]  # three angles, three rates
@@ -61,9 +61,9 @@ class Surroundings:
     """
 
     balance: float = 0.9
-    damping: Triple = (0.6, 0.35, 0.05)
+    damping: Triple = (0.5, 0.32, 0.04)
     stop_stiffness: Triple = (60.0, 36.0, 6.0)
-    stop_damping: Triple = (1.5, 0.9, 0.1)
+    stop_damping: Triple = (1.0, 0.6, 0.06)
 
 
 FREE = Surroundings(0.0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))

@@ -16,7 +16,7 @@ from volition.truth.base import Array, Truth, of_state
 
 LENGTHS, SHOULDER_HEIGHT = (0.28, 0.26), 0.10  # metres
 LIMITS = np.radians([(48, 112), (-10, 190), (-130, 45)])  # of the links' angles with the table
-TOP_RATE = 5.0  # radians a second: observed as 1
+TOP_RATE = 3.0  # radians a second: observed as 1
 BALL, BALL_RADIUS = (0.36, 0.62), 0.065  # metres
 HELD = 0.9  # of the best: a posture that is as good is held
 STEP = 0.05  # seconds
