@@ -21,8 +21,8 @@ from volition.segment import Observations, Pixels
 
 STEP = 0.05  # seconds of one action
 PARTS = 3  # of a step, for the Runge-Kutta method
-AT_REST = (105 * pi / 180, 40 * pi / 180, -60 * pi / 180)  # how a lamp stands that nobody moves
-SCATTER = (0.15, 0.4, 0.4)  # radians to either side, at the start of an episode
+AT_REST = (94 * pi / 180, 40 * pi / 180, -60 * pi / 180)  # how a lamp stands that nobody moves
+SCATTER = (0.1, 0.4, 0.4)  # radians to either side, at the start of an episode
 BALL = (0.36, 0.62)  # metres from the foot: where the ball may lie
 FASTEST_BALL = 0.25  # metres per second
 ROLLING_RESISTANCE = 0.02  # metres per second squared

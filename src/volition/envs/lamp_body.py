@@ -41,7 +41,7 @@ SHOULDER_HEIGHT = 0.10  # metres above the table
 # Lowest and highest angle of each link with the table, in radians: 0 points to the ball's side, and
 # pi/2 straight up. Whatever the others do, the head stays above the table and in the picture.
 LIMITS = tuple(
-    (low * pi / 180, high * pi / 180) for low, high in ((48, 112), (-10, 190), (-130, 45))
+    (low * pi / 180, high * pi / 180) for low, high in ((48, 100), (-10, 190), (-130, 45))
 )
 TORQUES = (0.8, 0.5, 0.10)  # newton metres: the most that the motors give
 

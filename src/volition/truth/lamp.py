@@ -15,7 +15,7 @@ from volition.segment import Observations
 from volition.truth.base import Array, Truth, of_state
 
 LENGTHS, SHOULDER_HEIGHT = (0.28, 0.26), 0.10  # metres
-LIMITS = np.radians([(48, 112), (-10, 190), (-130, 45)])  # of the links' angles with the table
+LIMITS = np.radians([(48, 100), (-10, 190), (-130, 45)])  # of the links' angles with the table
 TOP_RATE = 3.0  # radians a second: observed as 1
 BALL, BALL_RADIUS = (0.36, 0.62), 0.065  # metres
 HELD = 0.9  # of the best: a posture that is as good is held
@@ -45,14 +45,14 @@ def _curious(observed: Observations) -> Array:
     head, x, y, ball = _posture(observed)
     aside = head - np.arctan2(BALL_RADIUS - y, ball - x)
     distance = np.hypot(BALL_RADIUS - y, ball - x)
-    return _peak(aside, np.radians(50)) * (0.3 + 0.7 * (1 - _rise(distance, 0.28, 0.80)))
+    return _peak(aside, np.radians(50)) * (0.3 + 0.7 * (1 - _rise(distance, 0.34, 0.80)))
 
 
 def _ashamed(observed: Observations) -> Array:
     """The head looks down and away from the ball, and is tucked in low over the foot."""
     head, x, y, _ = _posture(observed)
     away = 1 - _rise(head, np.radians(-105), np.radians(10))
-    over_foot = _peak(np.maximum(0, abs(x + 0.1) - 0.1), 0.25)
+    over_foot = _peak(np.maximum(0, abs(x + 0.15) - 0.15), 0.25)
     return away * (0.2 + 0.8 * over_foot * (0.4 + 0.6 * (1 - _rise(y, 0.36, 0.66))))
 
 
