@@ -32,12 +32,17 @@ class Posture(NamedTuple):
 
 
 def _posture(observed: Observations) -> Posture:
-    seen = observed.astype(np.float64)
-    angles = LIMITS.mean(1) + seen[:, :3] * (LIMITS[:, 1] - LIMITS[:, 0]) / 2
+    angles = _angles(observed)
     arms = angles[:, :2]
     neck_x, neck_y = np.cos(arms) @ LENGTHS, SHOULDER_HEIGHT + np.sin(arms) @ LENGTHS
-    ball = sum(BALL) / 2 + seen[:, 6] * (BALL[1] - BALL[0]) / 2
+    ball = sum(BALL) / 2 + observed[:, 6].astype(np.float64) * (BALL[1] - BALL[0]) / 2
     return Posture(angles[:, 2], neck_x, neck_y, ball)
+
+
+def _angles(observed: Observations) -> Array:
+    """Of the three links with the table, in radians: (T, 3)."""
+    seen = observed[:, :3].astype(np.float64)
+    return LIMITS.mean(1) + seen * (LIMITS[:, 1] - LIMITS[:, 0]) / 2
 
 
 def _curious(observed: Observations) -> Array:
@@ -64,14 +69,14 @@ def _proud(observed: Observations) -> Array:
 
 def _hello(observed: Observations) -> float:
     """The head goes down and up again once or twice, and nothing else moves. Of a clip."""
-    head = _posture(observed).head
+    head = _angles(observed)[:, 2]
     depth = float(np.ptp(head))
     swings = float(np.abs(np.diff(head)).sum()) / max(depth, 1e-6)
     nods = _band(np.degrees(depth), (8, 28), (60, 100)) * _band(swings, (1.1, 2.2), (5, 8))
     facing = float(_peak(head + np.radians(20), np.radians(45)).mean())
     arms = np.abs(observed[:, 3:5].astype(np.float64)).sum(1) * TOP_RATE
-    calm = float(_peak(arms, 1.0).mean())
-    return facing * calm * (0.25 + 0.75 * float(nods))
+    calm = float(_peak(arms, 1.5).mean())
+    return 0.2 * facing + 0.2 * calm + 0.6 * facing * calm * float(nods)
 
 
 def _peak(value: Array, width: float) -> Array:
