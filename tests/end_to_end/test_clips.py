@@ -21,6 +21,8 @@ from volition.loop import Run, train
 from volition.pictures import read_frame
 from volition.questions import Asked
 from volition.report import write_report
+from volition.run_folder import LiveSettings
+from volition.seeing import see
 from volition.sheets import STEP, choose_layout
 from volition.task import Task
 
@@ -193,3 +195,22 @@ def test_the_report_shows_every_storyboard_and_the_film(run: Run) -> None:
     assert "compared 40 pairs of clips" in page
     with av.open(str(run.folder.film)) as container:
         assert sum(1 for _ in container.decode(video=0)) >= 200
+
+
+def test_a_live_judge_is_asked_about_clips_of_the_policy(task: Path, tmp_path: Path) -> None:
+    """Under the name of a task of which a simulated judge knows what is true."""
+    folder = tmp_path / "pendulum"
+    folder.mkdir()
+    (folder / "task.toml").write_text(TASK.replace('"spinning"', '"pendulum"'))
+    live = train(folder, judge=LiveSettings("simulated:exact", 40), out=tmp_path / "run", steps=800)
+    assert live.folder.read(live.folder.result)["judgments"] == 40
+    scene, view = open_scene("Pendulum-v1"), live.folder.task.view
+    with live.folder.open_store() as store:
+        assert store.verify() == []
+        for clip in store.segments().values():
+            states = np.array([list(state.values()) for state in clip.states])
+            assert see(scene, view, states).id == clip.id, "it is drawn and observed the same again"
+            ahead = np.diff(states[:, 0]) - 0.05 * states[1:, 1]  # whole turns, and nothing else
+            np.testing.assert_allclose(np.cos(ahead), 1, atol=1e-6)
+    asked = ask(str(live.folder.path), tmp_path / "asked", pairs=4)
+    assert len(rows(asked.folder / "pairs.jsonl")[0]["first"]["states"]) == STEPS
