@@ -197,6 +197,7 @@ def test_the_report_shows_every_storyboard_and_the_film(run: Run) -> None:
         assert sum(1 for _ in container.decode(video=0)) >= 200
 
 
+@pytest.mark.slow
 def test_a_live_judge_is_asked_about_clips_of_the_policy(task: Path, tmp_path: Path) -> None:
     """Under the name of a task of which a simulated judge knows what is true."""
     folder = tmp_path / "pendulum"
