@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.querying import DECIMALS, Floats, chosen_pairs, look_different
-from volition.reward import RewardModel, room
+from volition.reward import RewardModel
 from volition.run_folder import Querying
 from volition.seeing import see
 from volition.segment import Comparison, Segment
 from volition.task import JudgeView, Scene
-from volition.visited import Passages
+from volition.visited import POOL, Passages
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,15 @@ def choose(
 
 def _opinions(model: RewardModel, observations: npt.NDArray[Any]) -> tuple[Floats, Floats]:
     """What each member says of each segment, in logits (members, segments), and its reward."""
-    places = np.arange(room(len(observations))) % len(observations)
-    values, reward = _said(model, jnp.asarray(observations[places]))
-    return np.asarray(values)[:, : len(observations)], np.asarray(reward)[: len(observations)]
+    count = len(observations)
+    places = np.arange(-(-count // POOL) * POOL) % count
+    said = [
+        _said(model, jnp.asarray(observations[places[start : start + POOL]]))
+        for start in range(0, len(places), POOL)
+    ]
+    values, reward = (np.concatenate([np.asarray(each) for each in part], -1)
+                      for part in zip(*said, strict=True))  # fmt: skip
+    return values[:, :count], reward[:count]
 
 
 @jax.jit

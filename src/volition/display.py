@@ -63,7 +63,8 @@ def _table(progress: Progress) -> Table:
         grid.add_row("judgments", f"{judged}, ${progress.cost_usd or 0:.4f}")
         grid.add_row("", ProgressBar(progress.comparisons, progress.judgments, width=48))
     elif progress.judgments:
-        grid.add_row("judgments used", f"{progress.judgments:,}")
+        cost = "" if progress.cost_usd is None else f", ${progress.cost_usd:.4f}"
+        grid.add_row("judgments used", f"{progress.judgments:,}{cost}")
     if progress.heldout_accuracy is not None:
         grid.add_row("held-out accuracy", f"{progress.heldout_accuracy:.1%} of the reward model")
     if progress.total_steps:
