@@ -114,7 +114,8 @@ def test_a_live_environment_is_drawn_as_its_scene_is(cheetah: Scene) -> None:
 def test_gl_is_chosen_where_there_is_no_display() -> None:
     program = (
         "import os; from volition.envs.making import choose_gl, HEADLESS, _loads; choose_gl(); "
-        "print(os.environ.get('MUJOCO_GL'), *[n for n, l in HEADLESS.items() if _loads(l)])"
+        "there = [name for name, needed in HEADLESS.items() if all(map(_loads, needed))]; "
+        "print(os.environ.get('MUJOCO_GL'), *there)"
     )
 
     def chosen(**given: str) -> list[str]:
@@ -150,6 +151,27 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it(
     told = done.stderr.splitlines()[-1]
     assert told.startswith("volition.errors.EnvironmentUnsupported: ")
     assert told.endswith(f'pip install "volition[{extra}]"')
+
+
+def test_libraries_that_are_not_there_are_told(tmp_path: Path) -> None:
+    """As though the user had chosen OSMesa where there is none."""
+    program = (
+        "import sys, ctypes, ctypes.util; ctypes.util.find_library = lambda name: None\n"
+        "load = ctypes.CDLL.__init__\n"
+        "def refuse(self, name, *more, **kwargs):\n"
+        "    if 'OSMesa' in str(name): raise OSError(name)\n"
+        "    load(self, name, *more, **kwargs)\n"
+        "ctypes.CDLL.__init__ = refuse\n"
+        "from volition.envs.scene import open_scene\n"
+        "scene = open_scene('Reacher-v5')\n"
+        "scene.draw(dict.fromkeys(scene.fields, 0.0))"
+    )
+    env = os.environ | {"MUJOCO_GL": "osmesa"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=env, text=True,
+                          capture_output=True)  # fmt: skip
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("volition.errors.EnvironmentUnsupported: MuJoCo")
+    assert "apt-get install libegl1" in told
 
 
 def test_a_loaded_model_leaves_no_log_behind(tmp_path: Path) -> None:

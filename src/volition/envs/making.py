@@ -18,9 +18,9 @@ import gymnasium
 from volition.errors import EnvironmentUnsupported
 
 EXTRAS = ("box2d", "mujoco")  # of this package, by the names of Gymnasium's
-# MuJoCo's names for what draws without a display, and the library that each needs
-HEADLESS = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}
-GL_PACKAGES = "libegl1 libgl1-mesa-dri"  # of Debian
+# MuJoCo's names for what draws without a display, and the libraries that each needs
+HEADLESS = {"egl": ("libEGL.so.1", "libOpenGL.so.0"), "osmesa": ("libOSMesa.so.8",)}
+GL_PACKAGES = "libegl1 libopengl0 libgl1-mesa-dri"  # of Debian
 
 
 def make_env(env_id: str, kwargs: dict[str, Any] | None = None, **more: Any) -> Any:
@@ -50,7 +50,7 @@ def choose_gl() -> None:
     """
     display = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
     if sys.platform == "linux" and "MUJOCO_GL" not in os.environ and not display:
-        found = [name for name, library in HEADLESS.items() if _loads(library)]
+        found = [name for name, needed in HEADLESS.items() if all(map(_loads, needed))]
         if found:
             os.environ["MUJOCO_GL"] = found[0]
 
@@ -75,7 +75,15 @@ def _loaded_quietly(env_id: str) -> Iterator[None]:
 def _models_loaded_quietly() -> Iterator[None]:
     """MuJoCo warns about Gymnasium's own models whenever one is loaded, and writes that into a file
     in the current folder, too. What it says later, of a simulation, is still shown."""
-    mujoco: Any = import_module("mujoco")
+    try:
+        mujoco: Any = import_module("mujoco")
+    except ImportError:
+        raise
+    except Exception as error:  # whatever the libraries that MUJOCO_GL names do
+        raise EnvironmentUnsupported(
+            f"MuJoCo cannot draw as MUJOCO_GL={os.environ.get('MUJOCO_GL')} says: unset it, or on "
+            f"Debian apt-get install {GL_PACKAGES} ({error})"
+        ) from error
     if not hasattr(mujoco, "MjLogConfig"):  # of versions before 4
         yield
         return

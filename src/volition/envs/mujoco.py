@@ -9,7 +9,7 @@ something has come.
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 import mujoco
 import numpy as np
@@ -83,6 +83,7 @@ class Painter:
                 "MuJoCo needs OpenGL to draw without a display: on Debian, apt-get install "
                 f"{GL_PACKAGES} ({error})"
             ) from error
+        finalize(self, self._renderer.close)  # at the latest when Python ends, and in its order
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._renderer.scene.flags[flag] = False
         self._camera = _camera(env)
