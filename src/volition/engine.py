@@ -20,10 +20,19 @@ from typing import Any
 
 from volition.errors import InputError, JudgeUnavailable, VolitionError
 from volition.judges.base import AskError, Judge, Question
-from volition.judgment import Failure, Judgment, Order, Reply, Verdict
+from volition.judgment import (
+    Failure,
+    Judgment,
+    Order,
+    Reply,
+    Request,
+    Tries,
+    Verdict,
+    live_reply_id,
+)
 from volition.limits import Budget, Limits, Pace, Reservation
 from volition.segment import Comparison
-from volition.store import Request, Store, Tries, live_reply_id
+from volition.store import Store
 from volition.writer import Writer
 
 PATIENCE_S = 300.0  # without any answer, before a judge that keeps putting us off is given up

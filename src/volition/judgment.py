@@ -88,6 +88,42 @@ class Reply:
     request_id: str | None = None
 
 
+def live_reply_id(request_id: str, raw: str) -> str:
+    """Names a reply to a stored request: two requests never share a reply."""
+    return content_id(request_id.encode(), raw.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is about to be put to a judge, stored before it is sent.
+
+    So a request that was under way when the program was killed is known to have been, and what it
+    may have cost is counted.
+
+    Attributes:
+        questions: Comparison ids, each with the order in which it is shown and the principle
+            under which it is put, if any.
+        reserved_usd: What it may cost at most, in US dollars.
+    """
+
+    id: str
+    judge_id: str
+    questions: tuple[tuple[str, Order, str | None], ...]
+    reserved_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often a judge was asked about a comparison, and what came of it.
+
+    Attributes:
+        failures: Without those where the question did not come before the judge at all.
+    """
+
+    verdicts: int = 0
+    failures: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Judgment:
     """One answer to one comparison. Append-only: never changed, never deleted.

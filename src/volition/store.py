@@ -12,7 +12,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -28,8 +27,11 @@ from volition.judgment import (
     Order,
     Preference,
     Reply,
+    Request,
+    Tries,
     Verdict,
     derive_preferences,
+    live_reply_id,
 )
 from volition.pictures import read_frame, write_frame
 from volition.segment import Comparison, Frame, ObservedPair, Segment, content_id
@@ -37,37 +39,6 @@ from volition.store_schema import migrate
 
 DATABASE = "judgments.sqlite"
 FRAMES = "frames"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is about to be put to a judge, stored before it is sent.
-
-    So a request that was under way when the program was killed is known to have been, and what it
-    may have cost is counted.
-
-    Attributes:
-        questions: Comparison ids, each with the order in which it is shown and the principle
-            under which it is put, if any.
-        reserved_usd: What it may cost at most, in US dollars.
-    """
-
-    id: str
-    judge_id: str
-    questions: tuple[tuple[str, Order, str | None], ...]
-    reserved_usd: float
-
-
-@dataclass(frozen=True, slots=True)
-class Tries:
-    """How often a judge was asked about a comparison, and what came of it.
-
-    Attributes:
-        failures: Without those where the question did not come before the judge at all.
-    """
-
-    verdicts: int = 0
-    failures: int = 0
 
 
 class Store:
@@ -491,11 +462,6 @@ class Store:
             if isinstance(error, sqlite3.Error):
                 raise StoreError(f"{self.folder / DATABASE} refused a row: {error}") from error
             raise
-
-
-def live_reply_id(request_id: str, raw: str) -> str:
-    """Names a reply to a stored request: two requests never share a reply."""
-    return content_id(request_id.encode(), raw.encode())
 
 
 def _goal_id(text: str, principles: Iterable[str], pictures: Iterable[tuple[str, int]]) -> str:

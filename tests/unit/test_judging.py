@@ -21,10 +21,19 @@ from volition.goal import Goal
 from volition.judges import judge as judge_named
 from volition.judges.base import AskError, Estimate, JudgeOptions, Question
 from volition.judging import Judging, predict, reuse
-from volition.judgment import Failure, JudgeIdentity, Judgment, Order, Reply, Verdict
+from volition.judgment import (
+    Failure,
+    JudgeIdentity,
+    Judgment,
+    Order,
+    Reply,
+    Request,
+    Verdict,
+    live_reply_id,
+)
 from volition.limits import Limits
 from volition.segment import Comparison
-from volition.store import DATABASE, Request, Store, live_reply_id
+from volition.store import DATABASE, Store
 from volition.task import JudgeView
 from volition.writer import Writer
 
