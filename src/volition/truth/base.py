@@ -34,9 +34,14 @@ class Truth:
     scale: tuple[float, ...] = ()
 
 
-def of_state(potential: Callable[[Observations], Array]) -> Callable[[Observations], float]:
+@dataclass(frozen=True, slots=True)
+class of_state:  # noqa: N801 (it is used as a function)
     """The potential of a segment by its states' (T, obs_dim) to (T,): their mean."""
-    return lambda observations: float(np.mean(potential(observations)))
+
+    of_each: Callable[[Observations], Array]
+
+    def __call__(self, observations: Observations) -> float:
+        return float(np.mean(self.of_each(observations)))
 
 
 def magnitude(values: Array, rounded: float = 0.05) -> Array:

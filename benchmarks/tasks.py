@@ -1,0 +1,145 @@
+"""Every bundled task: what is learned from a fallible judge, beside the same learner on the truth.
+
+    python benchmarks/tasks.py [--tasks NAME ...] [--seeds N] [--judgments N]
+
+For each task and goal: a run with `simulated:strong` (a judge of its own for each seed) and the
+task's own number of judgments, at most 1,000; the same learner, as many steps, with the task's
+potential itself as its reward; and random actions. Compared is the mean potential of the states of
+100 fixed-seed episodes: how much of the way from random acting to the learner on the truth the
+judged one comes. Judges and potentials are simulated; clips whose potential is not that of their
+states are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from claims import claim
+from volition.compilation import enable_cache
+from volition.evaluation import FIRST_SEED, evaluate
+from volition.learners.base import Policy, RewardFunction, Transitions
+from volition.loop import train
+from volition.rollout import Rollout
+from volition.run_folder import LiveSettings, Settings
+from volition.task import BUNDLED, Task, bundled_names
+from volition.training import make_learner, run_session, session_seed, session_steps, start
+from volition.truth import TRUTHS, of_state
+
+EPISODES = 100
+ALREADY = ("guest", "regatta")  # are examined by understanding.py
+
+
+class TrueReward(eqx.Module):
+    """The potential of the state that a step leads to, to about zero mean and unit scale."""
+
+    potential: of_state = eqx.field(static=True)
+    shift: jax.Array
+    scale: jax.Array
+
+    def __call__(self, transitions: Transitions) -> jax.Array:
+        reached = jnp.asarray(transitions.next_observation)
+        shape = jax.eval_shape(lambda: jnp.zeros(reached.shape[:1], jnp.float32))
+
+        def of_each(observed: Any) -> Any:
+            return np.asarray(self.potential.of_each(np.asarray(observed)), np.float32)
+
+        values = jax.pure_callback(of_each, shape, reached)
+        return (values - self.shift) / self.scale
+
+
+def on_the_truth(task: Task, potential: of_state, seed: int) -> Policy:
+    """The policy of the same learner, sessions and steps, on the potential."""
+    settings = Settings("none", False, task.training.steps, seed)
+    with closing(Rollout(task.environment, settings.envs)) as rollout:
+        learner = make_learner(rollout, task, settings)
+        position = start(settings, rollout, learner)
+        session = session_steps(rollout.episode_limit)
+        reward: RewardFunction = TrueReward(potential, jnp.zeros(()), jnp.ones(()))
+        for number in range(-(-settings.steps // (session * settings.envs))):
+            seeds = session_seed(seed, number), session_seed(seed, number + 1)
+            position, _, _ = run_session(rollout, learner, reward, position, seeds, session)
+            values = potential.of_each(position.visited.flat())
+            reward = TrueReward(potential, jnp.float32(values.mean()), jnp.float32(values.std()))
+    return learner.policy(position.state)
+
+
+class AtRandom:
+    """Acts at random."""
+
+    def __init__(self, task: Task) -> None:
+        with closing(Rollout(task.environment, 1)) as rollout:
+            self._space = rollout.action_space
+        self._space.seed(FIRST_SEED)
+
+    def __call__(self, observations: Any) -> Any:
+        return np.stack([self._space.sample() for _ in observations])
+
+
+def mean_potential(policy: Any, task: Task, potential: of_state) -> float:
+    """Over the states of the evaluation's episodes, each episode counting alike."""
+    measured = evaluate(policy, lambda observations: 0 * observations[..., 0], task.environment,
+                        EPISODES, {"potential": potential})  # fmt: skip
+    return measured.measured["potential"]
+
+
+def judged(task: Task, seed: int, judgments: int, folder: Path) -> tuple[Policy, dict[str, Any]]:
+    most = min(1000, judgments or task.training.max_judgments)
+    live = LiveSettings(f"simulated:strong:{seed}", most,
+                        first=min(most, task.training.first_judgments))  # fmt: skip
+    run = train(task, judge=live, out=folder, seed=seed)
+    return run.policy, run.folder.read(run.folder.result)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="*", help="by default all but the guest and the race")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--judgments", type=int, default=0, help="in place of each task's own")
+    arguments = parser.parse_args()
+    enable_cache()
+    held = []
+    for name in arguments.tasks or [n for n in bundled_names() if n not in ALREADY]:
+        for task in Task.read_all(BUNDLED / name).values():
+            truth = TRUTHS.get(task.name)
+            if truth is None or not isinstance(truth.potential, of_state):
+                continue
+            held.append(_one(task, truth.potential, arguments.seeds, arguments.judgments))
+    claim("Tasks learned from a fallible judge", sum(held), f"of {len(held)} claims hold", "all",
+          all(held), simulated=True)  # fmt: skip
+
+
+def _one(task: Task, potential: of_state, seeds: int, judgments: int) -> bool:
+    shares, rows = [], []
+    at_random = mean_potential(AtRandom(task), task, potential)
+    for seed in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            policy, result = judged(task, seed, judgments, Path(folder) / "run")
+            seconds = time.perf_counter() - started
+            reached = mean_potential(policy, task, potential)
+        best = mean_potential(on_the_truth(task, potential, seed), task, potential)
+        shares.append((reached - at_random) / (best - at_random))
+        rows.append({
+            "judged": round(reached, 3), "on_the_truth": round(best, 3),
+            "judgments": result["judgments"], "run_s": round(seconds, 1),
+            "measures": result.get("measures"),
+        })  # fmt: skip
+    share = round(statistics.median(shares), 3)
+    return claim(f"{task.name}: of the way from random acting to the learner on the truth", share,
+                 "share, median of seeds", ">= 0.9", share >= 0.9, simulated=True,
+                 at_random=round(at_random, 3), seeds=rows)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
