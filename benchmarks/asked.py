@@ -1,20 +1,34 @@
-"""What simulated judges say of comparisons that cover a task's states: shared by benchmarks."""
+"""What simulated judges say of a task, and the policy that comes of it: shared by benchmarks."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cache
 
 import numpy as np
 
+from volition.evaluation import evaluate
 from volition.judges import judge as judge_named
 from volition.judges.base import JudgeOptions, Question
 from volition.judgment import Judgment, Order, Reply, derive_preferences
+from volition.learners.base import RewardFunction
 from volition.live_judging import covering
 from volition.preference import PreferenceData
+from volition.reward import RewardModel
+from volition.rollout import Rollout
+from volition.run_folder import Settings
 from volition.segment import Comparison
 from volition.task import Task
+from volition.training import (
+    StateReward,
+    make_learner,
+    run_session,
+    session_seed,
+    session_steps,
+    start,
+)
 
 
 @cache
@@ -41,3 +55,28 @@ def data(asked: Sequence[Comparison], judgments: Sequence[Judgment]) -> Preferen
     return PreferenceData.gather(
         {c.id: c.observations for c in asked}, derive_preferences(judgments)
     )
+
+
+def learned_return(task: Task, reward: RewardModel | RewardFunction, seed: int) -> float:
+    """Mean true return of 100 episodes, after learning with the task's settings.
+
+    Args:
+        task: The task.
+        reward: A reward model, which is normalised over what was visited as a run does; or any
+            other reward.
+        seed: Of the learner and the environments.
+    """
+    settings = Settings("none", False, task.training.steps, seed)
+    with closing(Rollout(task.environment, settings.envs)) as rollout:
+        learner = make_learner(rollout, task, settings)
+        position = start(settings, rollout, learner)
+        session = session_steps(rollout.episode_limit)
+        for number in range(-(-settings.steps // (session * settings.envs))):
+            signal = reward
+            if isinstance(reward, RewardModel):
+                seen = position.visited.flat()
+                signal = StateReward(reward.normalised(seen) if len(seen) else reward)
+            seeds = session_seed(seed, number), session_seed(seed, number + 1)
+            position, _, _ = run_session(rollout, learner, signal, position, seeds, session)
+    policy = learner.policy(position.state)
+    return evaluate(policy, lambda observations: 0 * observations[..., 0], task.environment).mean
