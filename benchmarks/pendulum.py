@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from contextlib import closing
 from pathlib import Path
 
 import equinox as eqx
@@ -20,19 +19,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from asked import learned_return
 from claims import claim
 from volition.compilation import enable_cache
-from volition.evaluation import evaluate
 from volition.fitting import learn_reward
 from volition.learners.base import Transitions
 from volition.loop import Run, train
 from volition.report.landscapes import landscape as report_landscape
 from volition.reward import RewardModel
-from volition.rollout import Rollout
-from volition.run_folder import Settings
 from volition.scoring import score_run
 from volition.task import Task
-from volition.training import make_learner, run_session, session_seed, session_steps, start
 
 TASK = Task.find("pendulum")
 
@@ -45,20 +41,6 @@ class TrueReward(eqx.Module):
         angle = jnp.arctan2(observation[:, 1], observation[:, 0])
         torque = jnp.clip(jnp.asarray(transitions.action)[:, 0], -2.0, 2.0)
         return -(angle**2 + 0.1 * observation[:, 2] ** 2 + 0.001 * torque**2)
-
-
-def true_reward_return(seed: int, steps: int) -> float:
-    """Mean return of the same learner, sessions and evaluation, on the true reward."""
-    settings = Settings("none", False, steps, seed)
-    with closing(Rollout(TASK.environment, settings.envs)) as rollout:
-        learner = make_learner(rollout, TASK, settings)
-        position = start(settings, rollout, learner)
-        session = session_steps(rollout.episode_limit)
-        for number in range(-(-steps // (session * settings.envs))):
-            seeds = session_seed(seed, number), session_seed(seed, number + 1)
-            position, _, _ = run_session(rollout, learner, TrueReward(), position, seeds, session)
-    policy = learner.policy(position.state)
-    return evaluate(policy, lambda observations: 0 * observations[..., 0], TASK.environment).mean
 
 
 def landscape(model: RewardModel) -> tuple[float, float]:
@@ -79,7 +61,7 @@ def fitted(judgments: str, symmetric: bool, seed: int, folder: Path) -> Run:
 
 def policies(seeds: int, folder: Path) -> list[bool]:
     steps = TASK.training.steps
-    ceiling = [true_reward_return(seed, steps) for seed in range(seeds)]
+    ceiling = [learned_return(TASK, TrueReward(), seed) for seed in range(seeds)]
     held = []
     for judgments in ("one-look", "full"):
         runs = [train(TASK, judgments=judgments, out=folder / f"{judgments}-{seed}", seed=seed)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating[Any]]
 
 EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)  # of the confidences that are counted together
-TRIED = np.exp(np.linspace(-2.5, 2.5, 201))
+TRIED = np.exp(np.linspace(-2.5, 2.5, 51))
 LOG_TEMPERATURE_SD = 1.0  # of the prior, so that answers which all agree do not ask for infinity
 
 
@@ -64,12 +64,15 @@ def calibrate(logits: Floats, of_order: Floats, p_first: Floats, count: Floats) 
         p_first: What the judge said: (answers,).
         count: Of judgments: (answers,).
     """
-    scaled = TRIED[:, None] * logits + of_order
-    losses = (count * (np.logaddexp(0, scaled) - p_first * scaled)).sum(1)
-    best = int((losses + (np.log(TRIED) / LOG_TEMPERATURE_SD) ** 2 / 2).argmin())
+    losses = []
+    for factor in TRIED:
+        scaled = factor * logits + of_order
+        loss = float((count * (np.logaddexp(0, scaled) - p_first * scaled)).sum())
+        losses.append(loss + (np.log(factor) / LOG_TEMPERATURE_SD) ** 2 / 2)
+    temperature = float(TRIED[np.argmin(losses)])
     before, _ = _expected_error(logits + of_order, p_first, count)
-    error, bins = _expected_error(scaled[best], p_first, count)
-    return Calibration(float(TRIED[best]), error, before, bins)
+    error, bins = _expected_error(temperature * logits + of_order, p_first, count)
+    return Calibration(temperature, error, before, bins)
 
 
 def _expected_error(
