@@ -47,12 +47,12 @@ class Case:
 
 
 CASES = (
-    Case("exact", "exact", 25, (10, 15, 25), colour="#1b9e77"),
-    Case("strong, mirror declared", "strong:{seed}", 60, (20, 40, 60), True, "#7570b3"),
-    Case("strong", "strong:{seed}", 100, (25, 50, 100), colour="#d95f02"),
-    Case("mid", "mid:{seed}", 300, (50, 100, 300), colour="#e7298a"),
+    Case("exact", "exact", 25, (3, 5, 10, 25), colour="#1b9e77"),
+    Case("strong, mirror declared", "strong:{seed}", 60, (5, 10, 60), True, "#7570b3"),
+    Case("strong", "strong:{seed}", 100, (5, 10, 25, 100), colour="#d95f02"),
+    Case("mid", "mid:{seed}", 300, (10, 25, 100, 300), colour="#e7298a"),
 )
-FLIPPED = Case("30% flipped", "noisy:0.3", 200, (100, 200), colour="#666666")
+FLIPPED = Case("30% flipped", "noisy:0.3", 200, (10, 25, 50, 200), colour="#666666")
 
 
 def returns(case: Case, count: int, seeds: int) -> tuple[list[float], list[float]]:
@@ -99,7 +99,7 @@ def measure(case: Case, counts: tuple[int, ...], seeds: int) -> dict[int, dict[s
 def plot(tables: dict[str, dict[int, dict[str, Any]]], seeds: int) -> str:
     """An SVG of the interquartile means and their intervals, readable on light and on dark."""
     left, right, top, bottom = 70, 600, 50, 380
-    worst, best, fewest, most = -500.0, -120.0, 9.0, 350.0
+    worst, best, fewest, most = -500.0, -120.0, 2.7, 350.0
 
     def x(count: float) -> float:
         return left + (right - left) * math.log(count / fewest) / math.log(most / fewest)
@@ -120,7 +120,7 @@ def plot(tables: dict[str, dict[int, dict[str, Any]]], seeds: int) -> str:
              for v in (-500, -400, -300, -200)]  # fmt: skip
     parts.append(line((left, y(GOAL), right, y(GOAL)), 'stroke="#888" stroke-dasharray="5 4"'))
     parts.append(text((left - 8, y(GOAL) + 4), f"{GOAL:g}", "end"))
-    parts += [text((x(n), bottom + 22), str(n)) for n in (10, 25, 50, 100, 200, 300)]
+    parts += [text((x(n), bottom + 22), str(n)) for n in (3, 5, 10, 25, 50, 100, 200, 300)]
     for number, case in enumerate((*CASES, FLIPPED)):
         table = tables[case.label]
         points = [(x(count), y(row["iqm"])) for count, row in table.items()]
