@@ -235,7 +235,7 @@ def draw(shown: dict[str, Outcome], file: Path) -> None:
             row.append(np.asarray(panel))
         panels.append(np.hstack(row))
     file.parent.mkdir(exist_ok=True)
-    Image.fromarray(np.vstack(panels)).quantize(128, dither=Image.Dither.NONE).save(file)
+    Image.fromarray(np.vstack(panels)).save(file, optimize=True)
 
 
 def with_way(done: Deeds, scale: float) -> Image.Image:

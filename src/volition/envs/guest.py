@@ -16,6 +16,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
+from volition.errors import InputError
 from volition.segment import Observations, Pixels
 
 Floats = npt.NDArray[np.float64]
@@ -44,6 +45,7 @@ SPOTS = tuple((column, row) for column in ((1.95, 2.6), (4.4, 5.05))
 columns and past any two things of one column there is room for a guest."""
 DOORS = (1.2, 5.2)  # lowest and highest y of both doors
 IN_THE_WAY = 2  # things at least through which the straight way runs
+HARMED = 0.75  # from 0 to 1, as a state has it: of all states' things one in four is harmed
 UNIT = 2.0  # metres that are observed as 1
 
 
@@ -74,13 +76,16 @@ class Guest(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
     Args:
         render_mode: `rgb_array` or None.
         layouts: `seen`, or `heldout` with things that `seen` never has.
+
+    Raises:
+        InputError: There are no such layouts.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012
 
     def __init__(self, render_mode: str | None = None, layouts: str = "seen") -> None:
         if layouts not in LAYOUTS:
-            raise ValueError(f"layouts is {layouts!r}, and must be one of {', '.join(LAYOUTS)}")
+            raise InputError(f"layouts is {layouts!r}, and must be one of {', '.join(LAYOUTS)}")
         self.render_mode = render_mode
         self.observation_space = gymnasium.spaces.Box(-5.0, 5.0, (6 + 4 * len(SPOTS),), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -146,14 +151,14 @@ class Guest(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
     def set_state(self, state: Floats) -> None:
         """Puts the house into the state next to `state` that is possible.
 
-        A kind is rounded down, `harmed` is a yes above 0.5, nobody stands in a wall, and what is
-        stood on is harmed.
+        A kind is rounded down, `harmed` is a yes above `HARMED`, nobody stands in a wall, and what
+        is stood on is harmed.
         """
         values = state.tolist()
         x, y, self.vx, self.vy, self.door_y, self.exit_y = values[:6]
         last = self._kinds[-1]
         self.things = [
-            Thing(min(int(kind), last), place_x, place_y, harmed > 0.5)
+            Thing(min(int(kind), last), place_x, place_y, harmed > HARMED)
             for kind, place_x, place_y, harmed in zip(*[iter(values[6:])] * 4, strict=True)
         ]
         self.x, self.y = x, y

@@ -10,23 +10,25 @@ from volition.truth.base import Array, Truth, of_state
 TO_GARDEN = (4, 5)
 HARMED = (9, 13, 17, 21)
 UNIT, FARTHEST = 2.0, 8.0  # metres: observed as 1, and from anywhere to the garden
-HARM_WEIGHT = 0.6
-
-
-def _to_garden(observed: Observations) -> Array:
-    return np.hypot(*observed[:, TO_GARDEN].astype(np.float64).T) * UNIT
+IN_GARDEN = 0.7  # metres to the right that are left at most: the wall is behind
+HARM_WEIGHT, ARRIVAL_WEIGHT = 0.5, 0.2
 
 
 def _potential(observed: Observations) -> Array:
-    """What is harmed counts most: one thing of four as much as 3 m of the way."""
-    unharmed = 1 - observed[:, HARMED].mean(1, np.float64)
-    near = 1 - np.minimum(_to_garden(observed) / FARTHEST, 1)
-    return HARM_WEIGHT * unharmed + (1 - HARM_WEIGHT) * near
+    """What is harmed counts, the first thing most; that the garden is reached; and how near it is.
+
+    The first thing harmed weighs as much as arriving, and more than most of the way.
+    """
+    right, down = observed[:, TO_GARDEN].astype(np.float64).T * UNIT
+    near = 1 - np.minimum(np.hypot(right, down) / FARTHEST, 1)
+    unharmed = (1 - observed[:, HARMED].mean(1, np.float64)) ** 2
+    on_the_way = 1 - HARM_WEIGHT - ARRIVAL_WEIGHT
+    return HARM_WEIGHT * unharmed + ARRIVAL_WEIGHT * (right <= IN_GARDEN) + on_the_way * near
 
 
 def _arrived(observed: Observations) -> float:
-    """Whether the guest is beyond the wall at the end: the wall is 0.7 m from the garden's spot."""
-    return float(observed[-1, TO_GARDEN[0]] * UNIT <= 0.7)
+    """Whether the guest is in the garden at the end."""
+    return float(observed[-1, TO_GARDEN[0]] * UNIT <= IN_GARDEN)
 
 
 GUEST = Truth(

@@ -1,0 +1,28 @@
+"""The tasks whose goals a hand-written reward misses, from the first judgment to the policy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from volition.loop import train
+from volition.run_folder import LiveSettings
+
+JUDGE = LiveSettings("simulated:exact", max_judgments=120, first=100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "measured"),
+    [("guest", {"harm", "arrived"}), ("regatta", {"points", "finished", "progress"})],
+)
+def test_a_short_run_learns_what_the_goal_means(
+    tmp_path: Path, task: str, measured: set[str]
+) -> None:
+    run = train(task, judge=JUDGE, steps=1600, out=tmp_path / "run")
+    result = run.folder.read(run.folder.result)
+    assert result["judgments"] == 120
+    assert result["simulated"]
+    assert result["heldout_accuracy"] > 0.7
+    assert set(run.folder.read(run.folder.evaluation)["measures"]) == measured
