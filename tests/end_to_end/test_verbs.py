@@ -98,3 +98,29 @@ def test_help_and_import_load_no_jax() -> None:
     for program in ("import volition", "import volition.cli as c; c.main(['tasks'])"):
         code = f"import sys; {program}; sys.exit('jax' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_one_of_several_goals_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = [line.strip() for line in lines_of(capsys, "tasks")]
+    assert "--goal curious (default): The lamp looks curious about the ball." in listed
+    assert "--goal ashamed: The lamp looks ashamed." in listed
+    assert cli.main(["train", "lamp", "--goal", "shy"]) == 1
+    told = "there is no goal 'shy': its goals are curious, ashamed, proud, hello"
+    assert told in capsys.readouterr().err
+    assert cli.main(["train", "pendulum", "--goal", "shy"]) == 1
+    assert "its one goal has no name" in capsys.readouterr().err
+    assert cli.main(["train", "--env", "Pendulum-v1"]) == 1
+    assert "--env needs --goal TEXT" in capsys.readouterr().err
+    asked = tmp_path / "asked"
+    lines_of(capsys, "ask", "lamp", "--goal", "ashamed", "--pairs", "2", "--out", asked)
+    assert "The lamp looks ashamed." in (asked / "README.md").read_text()
+    (tmp_path / "answers.csv").write_text("pair,choice\n1,A\n2,B\n")
+    answers = tmp_path / "answers.csv"
+    said = lines_of(capsys, "answer", asked, answers, "--judge", "somebody")
+    assert said[-1] == f"train on them: volition train lamp --goal ashamed --judgments {asked}"
+    run = tmp_path / "run"
+    lines_of(capsys, "train", "lamp", "--goal", "ashamed", "--judgments", asked, "--steps", "400",
+             "--out", run)  # fmt: skip
+    assert Run.open(run).folder.task.name == "lamp-ashamed"
+    assert cli.main(["ask", str(run), "--goal", "proud", "--out", str(tmp_path / "more")]) == 1
+    assert "is a run, which has its goal" in capsys.readouterr().err
