@@ -17,7 +17,7 @@ from volition.truth.base import Array, Truth, of_state
 LENGTHS, SHOULDER_HEIGHT = (0.28, 0.26), 0.10  # metres
 LIMITS = np.radians([(48, 100), (-10, 190), (-130, 45)])  # of the links' angles with the table
 TOP_RATE = 3.0  # radians a second: observed as 1
-BALL, BALL_RADIUS = (0.36, 0.62), 0.065  # metres
+BALL, BALL_RADIUS = (0.42, 0.62), 0.065  # metres
 HELD = 0.9  # of the best: a posture that is as good is held
 STEP = 0.05  # seconds
 
@@ -50,7 +50,7 @@ def _curious(observed: Observations) -> Array:
     head, x, y, ball = _posture(observed)
     aside = head - np.arctan2(BALL_RADIUS - y, ball - x)
     distance = np.hypot(BALL_RADIUS - y, ball - x)
-    return _peak(aside, np.radians(50)) * (0.3 + 0.7 * (1 - _rise(distance, 0.34, 0.80)))
+    return _peak(aside, np.radians(55)) * (0.3 + 0.7 * (1 - _rise(distance, 0.34, 0.66)))
 
 
 def _ashamed(observed: Observations) -> Array:
@@ -104,7 +104,7 @@ def _of_posture(potential: Callable[[Observations], Array]) -> Truth:
     )
 
 
-CLIP = 24  # steps, as task.toml has them
+CLIP = 32  # steps, as task.toml has them
 
 
 def _greeting(observed: Observations) -> float:
