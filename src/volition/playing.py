@@ -6,13 +6,13 @@ import os
 import sys
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
 from volition.envs.scene import make_env
 from volition.errors import RunError
 from volition.report.film import Episode, record, write_mp4
 from volition.run_folder import RunFolder
+from volition.segment import observed
 from volition.training import load_policy
 
 
@@ -34,7 +34,7 @@ def show_episodes(run: RunFolder, episodes: int, seed: int) -> list[float]:
         observation, _ = env.reset(seed=seed + number)
         total, ended = 0.0, False
         while not ended:
-            action = np.asarray(policy(jnp.asarray(observation, jnp.float32)[None]))[0]
+            action = np.asarray(policy(observed(observation)[None]))[0]
             observation, reward, terminated, truncated, _ = env.step(action)
             total, ended = total + float(reward), terminated or truncated
         returns.append(total)

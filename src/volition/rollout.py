@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from volition.envs.scene import make_env
 from volition.learners.base import Transitions
+from volition.segment import observed
 from volition.task import EnvironmentSection
 
 Array = npt.NDArray[Any]
@@ -118,15 +119,15 @@ class Rollout:
     def reset(self, seed: int) -> Array:
         """Starts every environment anew; returns what is observed: float32 (envs, obs_dim)."""
         observations, _ = self._env.reset(seed=seed)
-        self._observations = np.asarray(observations, np.float32)
+        self._observations = observed(observations)
         self._returns = np.zeros(self.envs)
         return self._observations
 
     def step(self, actions: Array) -> Step:
         """Takes one step in every environment."""
-        observed, rewards, terminated, truncated, info = self._env.step(actions)
+        seen, rewards, terminated, truncated, info = self._env.step(actions)
         ended = terminated | truncated
-        observations = np.asarray(observed, np.float32).copy()
+        observations = observed(seen).copy()
         reached = observations
         if ended.any():
             reached = observations.copy()

@@ -8,12 +8,13 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
-Observations = npt.NDArray[np.float32]
+Observations = npt.NDArray[Any]  # float32; uint8 where a picture is observed
 ObservedPair = tuple[Observations, Observations]
 State = Mapping[str, float]
 
@@ -38,6 +39,12 @@ def spaced(steps: int, count: int) -> tuple[int, ...]:
     if count == 1:
         return (steps - 1,)
     return tuple(round(place * (steps - 1) / (count - 1)) for place in range(count))
+
+
+def observed(observation: npt.ArrayLike) -> Observations:
+    """What an environment says is observed, as all of Volition has it: pictures stay uint8."""
+    array = np.asarray(observation)
+    return array if array.dtype == np.uint8 else array.astype(np.float32, copy=False)
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -96,7 +103,8 @@ class Segment:
     """One state, or a clip of several, with the frames that show it.
 
     Attributes:
-        observations: float32 (T, ...), what the reward model and the policy see. T = 1 is a state.
+        observations: float32 (T, obs_dim), or uint8 (T, height, width, channels): what the reward
+            model and the policy see. T = 1 is a state.
         frames: What the judge sees: one frame for a state, a storyboard for a clip. They are spaced
             evenly over the steps, the first and the last among them.
         states: The environment's own state at every step, where it is known (radians, metres and so
@@ -108,9 +116,9 @@ class Segment:
     states: tuple[State, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.observations.dtype != np.float32 or self.observations.ndim < 2:
+        if self.observations.dtype not in (np.float32, np.uint8) or self.observations.ndim < 2:
             raise ValueError(
-                "a segment's observations are float32 (T, ...), "
+                "a segment's observations are float32 or uint8 (T, ...), "
                 f"not {self.observations.dtype} {self.observations.shape}"
             )
         if not np.isfinite(self.observations).all():

@@ -18,10 +18,10 @@ import pytest
 
 from volition import learners
 from volition.errors import EnvironmentUnsupported
-from volition.learners.actions import Bounds, Choice
 from volition.learners.base import AnyArray, Learner, Transitions
 from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.sac import SAC, SACSettings
+from volition.learners.spaces import Bounds, Choice
 from volition.tensors import load_tree, save_tree
 
 ENVS = 8

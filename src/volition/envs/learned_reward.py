@@ -6,9 +6,9 @@ from typing import Any, SupportsFloat
 
 import gymnasium
 import jax.numpy as jnp
-import numpy as np
 
 from volition.reward import RewardModel
+from volition.segment import observed
 
 
 class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -23,7 +23,7 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, true_reward, terminated, truncated, info = self.env.step(action)
-        reward = self._reward(jnp.asarray(np.asarray(observation, np.float32)))
+        reward = self._reward(jnp.asarray(observed(observation)))
         return observation, float(reward), terminated, truncated, {
             **info,
             "true_reward": true_reward,

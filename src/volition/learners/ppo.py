@@ -25,8 +25,7 @@ import optax
 from jax import Array
 from jaxtyping import Bool, Float, Int, UInt32
 
-from volition.errors import EnvironmentUnsupported, InputError
-from volition.learners.actions import ActionKind, action_kind
+from volition.errors import InputError
 from volition.learners.base import (
     AnyArray,
     Metrics,
@@ -34,7 +33,8 @@ from volition.learners.base import (
     Transitions,
     held_value,
 )
-from volition.networks import Layers, apply_layers, init_layers
+from volition.learners.spaces import ActionKind, action_kind, observed_shape
+from volition.networks import Layers, apply_network, init_network
 
 Tree = TypeVar("Tree")
 
@@ -179,18 +179,20 @@ class PPO:
     ) -> PPO:
         """PPO for the spaces of a single environment.
 
-        Raises EnvironmentUnsupported unless observations are a flat Box, and actions Discrete or a
-        flat Box with finite bounds.
+        Raises EnvironmentUnsupported unless observations are a flat Box or pictures, and actions
+        Discrete or a flat Box with finite bounds.
         """
-        box = gymnasium.spaces.Box
-        if not isinstance(observation_space, box) or len(observation_space.shape) != 1:
-            raise EnvironmentUnsupported(f"PPO needs flat observations, not {observation_space}")
-        return cls(observation_space.shape, action_kind("PPO", action_space), envs, settings)
+        shape = observed_shape("PPO", observation_space)
+        return cls(shape, action_kind("PPO", action_space), envs, settings)
 
     @property
     def updates_per_iteration(self) -> float:
         """Gradient steps for a vector step, on average."""
         return self.settings.epochs * self._minibatches / self.settings.rollout_steps
+
+    @property
+    def _pictures(self) -> bool:
+        return len(self.observation_shape) == 3
 
     @property
     def _minibatches(self) -> int:
@@ -207,7 +209,8 @@ class PPO:
         networks = self._networks(rng)
         zeros = jax.tree.map(np.zeros_like, networks)
         zero, one, none = jax.device_put((np.float32(0), np.float32(1), np.int32(0)))
-        nothing = jax.device_put(np.zeros(self.observation_shape, np.float32))
+        scaled = () if self._pictures else self.observation_shape
+        nothing = jax.device_put(np.zeros(scaled, np.float32))
         state = PPOState(
             learned=Learned(
                 networks,
@@ -224,19 +227,20 @@ class PPO:
         return _copy(state), jax.device_put(self.actions.draw(rng, self.envs))
 
     def _networks(self, rng: np.random.Generator) -> Networks:
-        hidden, (inputs,) = self.settings.hidden, self.observation_shape
-        *layers, last = init_layers(rng, (inputs, *hidden, self.actions.outputs))
+        hidden, shape = self.settings.hidden, self.observation_shape
+        *layers, last = init_network(rng, shape, (*hidden, self.actions.outputs))
         # At first all actions are alike, wherever.
         last = last._replace(weight=0.01 * last.weight, bias=0.0 * last.bias)
         return Networks(
             actor=(*layers, last),
-            critic=init_layers(rng, (inputs, *hidden, 1)),
+            critic=init_network(rng, shape, (*hidden, 1)),
             log_std=jax.device_put(self.actions.first_log_std),
         )
 
     def _empty_rollout(self) -> Trajectories:
         shape = (self.settings.rollout_steps, self.envs)
-        observations = np.zeros((*shape, *self.observation_shape), np.float32)
+        dtype = np.uint8 if self._pictures else np.float32
+        observations = np.zeros((*shape, *self.observation_shape), dtype)
         actions = np.zeros((*shape, *self.actions.shape), self.actions.dtype)
         transitions = Transitions(observations, actions, observations, np.zeros(shape, np.bool_))
         return Trajectories(transitions, *jax.device_put((np.zeros(shape, np.bool_), np.int32(0))))
@@ -486,7 +490,9 @@ def _store(
 
 
 def _merge(old: Moments, observations: Float[Array, "batch obs_dim"]) -> Moments:
-    """The moments with more observations in them."""
+    """The moments with more observations in them; pictures are scaled by their range alone."""
+    if observations.dtype == jnp.uint8:
+        return old._replace(rows=old.rows + len(observations))
     rows = old.rows + len(observations)
     share = len(observations) / rows
     moved = observations.mean(0) - old.mean
@@ -497,10 +503,12 @@ def _merge(old: Moments, observations: Float[Array, "batch obs_dim"]) -> Moments
 
 def _apply(layers: Layers, inputs: Moments, observations: Float[AnyArray, "batch dim"]) -> Array:
     """A network's outputs, (batch, outputs), for observations in the environment's units."""
+    if observations.dtype == jnp.uint8:
+        return apply_network(layers, jnp.asarray(observations), jnp.tanh)
     # Before the first rollout nothing is known of them, and they are taken as they are.
     deviation = jnp.where(inputs.rows > 0, jnp.sqrt(inputs.variance + 1e-8), 1.0)
     scaled = (observations - inputs.mean) / deviation
-    return apply_layers(layers, jnp.clip(scaled, -10.0, 10.0), jnp.tanh)
+    return apply_network(layers, jnp.clip(scaled, -10.0, 10.0), jnp.tanh)
 
 
 def _typed(key: UInt32[Array, " 2"]) -> Array:

@@ -23,7 +23,6 @@ from jaxtyping import Float, Int, UInt32
 
 from volition.errors import EnvironmentUnsupported, InputError
 from volition.learners import replay as ring
-from volition.learners.actions import bounds_of
 from volition.learners.base import (
     AnyArray,
     Metrics,
@@ -31,6 +30,7 @@ from volition.learners.base import (
     Transitions,
     held_value,
 )
+from volition.learners.spaces import bounds_of
 from volition.networks import Layers, apply_layers, init_layers
 
 Tree = TypeVar("Tree")

@@ -11,14 +11,13 @@ from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from volition.envs.scene import draw, make_env
 from volition.evaluation import CUT_AFTER, FIRST_SEED, Acts
 from volition.run_folder import RunFolder
-from volition.segment import Pixels
+from volition.segment import Observations, Pixels, observed
 from volition.task import EnvironmentSection, JudgeView
 from volition.tensors import write_whole
 from volition.training import load_policy
@@ -29,8 +28,6 @@ GAP = 12  # pixels between two panels
 MARGIN = 0.04  # of the drawing, shown around what the judge sees
 LONGEST = 250  # drawings of one episode at most; of a longer one every second, third ... is drawn
 STILL = 2e-3  # observations that differ by less look the same: the last drawing stands for them
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(slots=True)
@@ -49,7 +46,7 @@ class Episode:
     place: str
     seed: int
     true_return: float
-    observations: list[Floats] = field(default_factory=list)
+    observations: list[Observations] = field(default_factory=list)
     drawings: list[Pixels] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
 
@@ -99,7 +96,8 @@ def record(
     for env, episode, pen in zip(envs, episodes, pens, strict=True):
         pen.draw(env.reset(seed=episode.seed)[0])
     acting, step = list(range(len(envs))), 0
-    observations = np.zeros((batch, len(episodes[0].observations[0])), np.float32)
+    first = episodes[0].observations[0]
+    observations = np.zeros((batch, *first.shape), first.dtype)
     while acting and step < limit:
         step += 1
         for index in acting:
@@ -120,19 +118,25 @@ class _Pen:
 
     def __init__(self, env: Any, view: JudgeView, episode: Episode) -> None:
         self._env, self._episode, self._view = env, episode, _with_margin(view)
-        self._drawn: Floats | None = None
+        self._drawn: Observations | None = None
 
-    def draw(self, observed: Any, skip: bool = False) -> None:
-        observation, episode = np.array(observed, np.float32), self._episode
+    def draw(self, seen: Any, skip: bool = False) -> None:
+        observation, episode = observed(seen).copy(), self._episode
         episode.observations.append(observation)
         if skip:
             return
         episode.steps.append(len(episode.observations) - 1)
-        if self._drawn is not None and np.abs(observation - self._drawn).max() < STILL:
+        if self._drawn is not None and _alike(observation, self._drawn):
             episode.drawings.append(episode.drawings[-1])
             return
         self._drawn = observation
         episode.drawings.append(_panel(self._view.frame(draw(self._env)).pixels))
+
+
+def _alike(one: Observations, other: Observations) -> bool:
+    if one.dtype == np.uint8:
+        return bool((one == other).all())
+    return bool(np.abs(one - other).max() < STILL)
 
 
 def _with_margin(view: JudgeView) -> JudgeView:

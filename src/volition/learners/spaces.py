@@ -149,6 +149,26 @@ class Bounds:
 
 
 ActionKind = Choice | Bounds
+SMALLEST = 16  # pixels, of a picture's shorter side
+
+
+def observed_shape(learner: str, space: gymnasium.Space[Any]) -> tuple[int, ...]:
+    """The shape of a single environment's observations: (obs_dim,), or (height, width, channels).
+
+    Raises:
+        EnvironmentUnsupported: They are neither numbers in a row nor pictures in uint8; the message
+            names `learner`.
+    """
+    if isinstance(space, gymnasium.spaces.Box):
+        shape = space.shape
+        if len(shape) == 1:
+            return shape
+        if len(shape) == 3 and space.dtype == np.uint8 and min(shape[:2]) >= SMALLEST:
+            return shape
+    raise EnvironmentUnsupported(
+        f"{learner} needs flat observations, or pictures in uint8 (height, width, channels) of at "
+        f"least {SMALLEST} pixels, not {space}"
+    )
 
 
 def action_kind(learner: str, space: gymnasium.Space[Any]) -> ActionKind:
