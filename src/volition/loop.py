@@ -296,4 +296,4 @@ def check_environment(task: Task, settings: Settings) -> None:
     """
     with closing(Rollout(task.environment, 1)) as rollout:
         learner = make_learner(rollout, task, settings)
-        check_inputs(task.reward, learner.observation_shape[0])
+        check_inputs(task.reward, learner.observation_shape)

@@ -64,48 +64,55 @@ def init_network(
     """A network for flat observations, or for pictures (height, width, channels).
 
     `sizes` are those of the dense layers, the outputs last. Before them a network for pictures has
-    `encoder_depth()` layers which tell features: it is convolutional with strides as wide as its
-    kernels, hence a matrix product over patches. On a CPU that is several times as fast as
-    overlapping kernels.
+    `encoder_depth` layers that find features. It is convolutional with strides as wide as its
+    kernels, which is a matrix product over patches: on a CPU several times as fast as overlapping
+    kernels. Its weights begin as He et al. (arXiv:1502.01852) have them, or little would be left of
+    a small thing in a large picture.
     """
     if len(observation_shape) == 1:
         return init_layers(rng, (*observation_shape, *sizes), *stack)
     height, width, channels = observation_shape
-    encoder: Layers = ()
-    for patch, outputs in zip(PATCHES, CHANNELS, strict=True):
-        encoder += init_layers(rng, (patch * patch * channels, outputs), *stack)
-        height, width, channels = height // patch, width // patch, outputs
-    encoder += init_layers(rng, (height * width * channels, FEATURES), *stack)
+    inputs, outputs = [], (*CHANNELS, FEATURES)
+    for patch, found in zip(PATCHES, CHANNELS, strict=True):
+        inputs.append(patch * patch * channels)
+        height, width, channels = -(-height // patch), -(-width // patch), found
+    inputs.append(height * width * channels)
+    layers = [init_layers(rng, form, *stack)[0] for form in zip(inputs, outputs, strict=True)]
+    encoder = tuple(Linear(np.sqrt(6.0) * layer.weight, 0.0 * layer.bias) for layer in layers)
     return encoder + init_layers(rng, (FEATURES, *sizes), *stack)
 
 
-def encoder_depth() -> int:
-    """How many layers of a network for pictures come before the dense ones."""
-    return len(PATCHES) + 1
+def encoder_depth(observation_shape: tuple[int, ...]) -> int:
+    """How many layers of a network come before the dense ones: none for flat observations."""
+    return len(PATCHES) + 1 if len(observation_shape) == 3 else 0
 
 
 def apply_network(
-    layers: Layers, observations: Array, activation: Callable[[Array], Array]
+    layers: Layers,
+    observations: Float[Array, "*stack batch ..."],
+    encoding: int,
+    activation: Callable[[Array], Array],
 ) -> Float[Array, "*stack batch outputs"]:
-    """The outputs for flat observations (batch, inputs), or for pictures, which are uint8.
+    """The outputs for observations that are scaled already, of whose shape `encoding` is the depth.
 
-    Pictures (batch, height, width, channels) are scaled here. A stack of networks shares them.
+    A stack of networks may share its observations.
     """
-    if observations.dtype != jnp.uint8:
-        return apply_layers(layers, observations, activation)
-    depth = encoder_depth()
-    return apply_layers(layers[depth:], _encode(layers[:depth], observations), activation)
+    if encoding:
+        observations = _encode(layers[:encoding], observations)
+    return apply_layers(layers[encoding:], observations, activation)
 
 
-def _encode(encoder: Layers, pictures: Array) -> Float[Array, "*stack batch features"]:
-    x = pictures.astype(jnp.float32) / 255.0 - 0.5
+def _encode(
+    encoder: Layers, x: Float[Array, "*stack batch height width channels"]
+) -> Float[Array, "*stack batch features"]:
     for (weight, bias), patch in zip(encoder[:-1], PATCHES, strict=True):
-        *stack, height, width, channels = x.shape
-        rows, columns = height // patch, width // patch
-        x = x[..., : rows * patch, : columns * patch, :]
-        x = x.reshape(*stack, rows, patch, columns, patch, channels)
-        x = jnp.moveaxis(x, -3, -4).reshape(*stack[:-1], -1, patch * patch * channels)
+        *stack, batch, height, width, channels = x.shape
+        rows, columns = -(-height // patch), -(-width // patch)
+        missing = [(0, rows * patch - height), (0, columns * patch - width), (0, 0)]
+        x = jnp.pad(x, [(0, 0)] * (x.ndim - 3) + missing)
+        x = x.reshape(*stack, batch, rows, patch, columns, patch, channels)
+        x = jnp.moveaxis(x, -3, -4).reshape(*stack, -1, patch * patch * channels)
         x = jax.nn.relu(x @ weight + bias)
-        x = x.reshape(*x.shape[:-2], stack[-1], rows, columns, x.shape[-1])
+        x = x.reshape(*x.shape[:-2], batch, rows, columns, x.shape[-1])
     weight, bias = encoder[-1]
     return jax.nn.relu(x.reshape(*x.shape[:-3], -1) @ weight + bias)

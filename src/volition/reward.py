@@ -28,7 +28,7 @@ from jaxtyping import Array, Float, Int
 
 from volition.calibration import Calibration, calibrate
 from volition.errors import InputError
-from volition.networks import Layers, Linear, apply_layers, init_layers
+from volition.networks import Layers, Linear, apply_network, encoder_depth, init_network
 from volition.preference import AnswerData, Floats, PreferenceData, Proportion
 from volition.task import RewardSection, Symmetry
 from volition.tensors import load_tree, read_description, save_tree
@@ -37,6 +37,7 @@ MEMBERS = 5
 HIDDEN = (128,)
 STEPS = 200
 BATCH = 64
+PICTURE_BATCH = 16  # where observations are pictures, each of which takes as long as many states
 LEARNING_RATE = 2e-2
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 6.0)  # of decoupled weight decay, before the learning rate
 JUDGE_LEARNING_RATE = 0.1
@@ -59,16 +60,18 @@ class RewardModel(eqx.Module):
     centre: Float[Array, " members"]  # each member's mean over the judged states: no meaning in it
     shift: Float[Array, ""]
     scale: Float[Array, ""]
-    inputs: tuple[int, ...] = eqx.field(static=True)
+    inputs: tuple[int, ...] = eqx.field(static=True)  # none of pictures, which are seen whole
+    picture: tuple[int, ...] = eqx.field(static=True, default=())  # height, width, channels
 
     def members(
         self, observations: Float[Array, "*batch obs_dim"]
     ) -> Float[Array, "members *batch"]:
         """What every member says, in logits: (members, *batch)."""
-        seen = observations[..., self.inputs]
-        flat = ((seen - self.input_mean) / self.input_scale).reshape(-1, len(self.inputs))
-        values = apply_layers(self.layers, flat, jnp.tanh)[..., 0] - self.centre[:, None]
-        return values.reshape(len(values), *observations.shape[:-1])
+        seen = observations if self.picture else observations[..., self.inputs]
+        shape = self.input_mean.shape
+        flat = ((seen - self.input_mean) / self.input_scale).reshape(-1, *shape)
+        values = apply_network(self.layers, flat, encoder_depth(shape), jnp.tanh)[..., 0]
+        return (values - self.centre[:, None]).reshape(len(values), *seen.shape[: -len(shape)])
 
     def cautious(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
         """Ensemble mean minus `SPREAD_PENALTY` standard deviations, in logits: (*batch,)."""
@@ -97,8 +100,9 @@ class RewardModel(eqx.Module):
     def save(self, folder: Path, **description: object) -> None:
         """Writes the model as safetensors with JSON in its header."""
         folder.mkdir(exist_ok=True)
-        sizes = [int(layer.weight.shape[-1]) for layer in self.layers]
-        form = {"inputs": self.inputs, "members": len(self.centre), "sizes": sizes}
+        dense = self.layers[encoder_depth(self.picture) :]
+        form = {"inputs": self.inputs, "members": len(self.centre), "picture": self.picture,
+                "sizes": [int(layer.weight.shape[-1]) for layer in dense]}  # fmt: skip
         save_tree(folder / FILE, self, {"form": form, **description})
 
     @classmethod
@@ -109,17 +113,25 @@ class RewardModel(eqx.Module):
             RunError: There is none, or it is damaged.
         """
         form = read_description(folder / FILE)["form"]
-        like = cls.unfitted(tuple(form["inputs"]), form["members"], tuple(form["sizes"]))
+        like = cls.unfitted(
+            tuple(form["inputs"]), tuple(form.get("picture", ())), form["members"],
+            tuple(form["sizes"]),
+        )  # fmt: skip
         return load_tree(folder / FILE, like)
 
     @classmethod
     def unfitted(
-        cls, inputs: tuple[int, ...], members: int = MEMBERS, sizes: tuple[int, ...] = (*HIDDEN, 1)
+        cls,
+        inputs: tuple[int, ...],
+        picture: tuple[int, ...] = (),
+        members: int = MEMBERS,
+        sizes: tuple[int, ...] = (*HIDDEN, 1),
     ) -> RewardModel:
         """A model that knows nothing, of the shape that `fit` gives: programs are the same."""
-        mean, centre, zero = jnp.zeros(len(inputs)), jnp.zeros(members), jnp.zeros(())
-        layers = init_layers(np.random.default_rng(0), (len(inputs), *sizes), members)
-        return cls(layers, mean, mean, centre, zero, zero, inputs)
+        seen = picture or (len(inputs),)
+        mean, centre, zero = jnp.zeros(seen), jnp.zeros(members), jnp.zeros(())
+        layers = init_network(np.random.default_rng(0), seen, sizes, members)
+        return cls(layers, mean, mean, centre, zero, zero, inputs, picture)
 
 
 @eqx.filter_jit
@@ -181,7 +193,8 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
         InputError: No comparison is decided, or an observation entry does not exist.
     """
     rng = np.random.default_rng(seed)
-    inputs = check_inputs(section, data.observations.shape[-1])
+    observation_shape = data.observations.shape[3:]
+    inputs = check_inputs(section, observation_shape)
     data.check_decided()
     folds = rng.permutation(len(data.weight)) % MEMBERS
     symmetries = section.symmetries if symmetric else ()
@@ -199,7 +212,7 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     calibration = calibrate(biased[chosen] - of_order, of_order, said.p_first, said.weight)
     model = model.scaled(calibration.temperature)
     return Fit(
-        model.normalised(data.observations.reshape(-1, data.observations.shape[-1])),
+        model.normalised(data.observations.reshape(-1, *observation_shape)),
         Proportion(int(agrees.sum()), int(decided.sum())),
         dict(zip(STRENGTHS, _per_comparison(losses, said).mean(1).tolist(), strict=True)),
         STRENGTHS[chosen],
@@ -222,14 +235,22 @@ def preferred_logits(model: RewardModel, observations: Floats) -> Floats:
     return _comparison_logits(stacked, observations)[0].mean(0)
 
 
-def check_inputs(section: RewardSection, observation_dim: int) -> tuple[int, ...]:
-    """The observation entries that the reward model sees.
+def check_inputs(section: RewardSection, observation_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The observation entries that the reward model sees; none of a picture, which it sees whole.
 
     Raises:
         InputError: The task names an entry that the environment does not have.
     """
-    inputs = section.observations or tuple(range(observation_dim))
     negated = [entry for symmetry in section.symmetries for entry in symmetry.negate]
+    if len(observation_shape) == 3:
+        if section.observations or negated:
+            raise InputError(
+                "reward.observations and reward.symmetries name entries of a vector, and what is "
+                f"observed here is a picture, {observation_shape}: leave them out"
+            )
+        return ()
+    (observation_dim,) = observation_shape
+    inputs = section.observations or tuple(range(observation_dim))
     for key, entries in (("observations", inputs), ("symmetries", negated)):
         for entry in entries:
             if entry >= observation_dim:
@@ -303,15 +324,20 @@ def _fit_all(
         data: The preferences, and copies of them by symmetries: `folds` for each.
         folds: Of the comparisons before they were copied.
     """
-    flat = data.observations[..., inputs].reshape(-1, len(inputs))
+    seen = data.observations[..., inputs] if inputs else data.observations
+    shape = seen.shape[3:]
+    flat = seen.reshape(-1, *shape)
     mean, scale = flat.mean(0), np.maximum(flat.std(0), 1e-6)
-    standardised = ((data.observations[..., inputs] - mean) / scale).astype(np.float32)
+    if picture := () if inputs else shape:
+        scale = np.full(shape, np.sqrt(np.square(scale).mean()))  # one for all pixels
+    standardised = ((seen - mean) / scale).astype(np.float32)
+    batch = PICTURE_BATCH if picture else BATCH
 
-    layers = init_layers(rng, (len(inputs), *HIDDEN, 1), MEMBERS)
+    layers = init_network(rng, shape, (*HIDDEN, 1), MEMBERS)
     said = data.said()
     of_answer = folds[said.comparison % len(folds)]
     batches = np.stack(
-        [rng.choice(np.flatnonzero(_kept(of_answer, m)), (STEPS, BATCH)) for m in range(MEMBERS)],
+        [rng.choice(np.flatnonzero(_kept(of_answer, m)), (STEPS, batch)) for m in range(MEMBERS)],
         1,
     )  # (steps, members, batch)
     padded = _Padded(
@@ -323,14 +349,16 @@ def _fit_all(
     strengths = jnp.asarray(STRENGTHS, jnp.float32)
     moments = _moments_of_clips(rng, standardised.shape[2])
     fitted, traits = _train(layers, padded, jnp.asarray(batches, jnp.int32), moments, strengths)
-    centre = _centres(fitted, jnp.asarray(_evenly_spread(standardised.reshape(-1, len(inputs)))))
+    centre = _centres(fitted, jnp.asarray(_evenly_spread(standardised.reshape(-1, *shape))))
 
     def every(array: npt.ArrayLike) -> Array:
         return jnp.asarray(
             np.broadcast_to(np.asarray(array, np.float32), (len(STRENGTHS), *np.shape(array)))
         )
 
-    model = RewardModel(fitted, every(mean), every(scale), centre, every(0), every(1), inputs)
+    model = RewardModel(
+        fitted, every(mean), every(scale), centre, every(0), every(1), inputs, picture
+    )
     return model, traits
 
 
@@ -402,12 +430,11 @@ def _train(
     ) -> Array:  # fmt: skip
         layers, traits = fitted
         said = AnswerData(*(column[rows] for column in data.said))
-        pairs = data.observations[said.comparison]  # (members, batch, 2, T, inputs)
+        pairs = data.observations[said.comparison]  # (members, batch, 2, T, ...)
         pairs = pairs if moments is None else pairs[:, :, :, moments]
-        rewards = apply_layers(
-            layers, pairs.reshape(*pairs.shape[:1], -1, pairs.shape[-1]), jnp.tanh
-        )
-        returns = rewards.reshape(pairs.shape[:-1]).mean(-1)  # (members, batch, 2)
+        seen = pairs.reshape(len(pairs), -1, *pairs.shape[4:])
+        rewards = apply_network(layers, seen, encoder_depth(pairs.shape[4:]), jnp.tanh)
+        returns = rewards.reshape(pairs.shape[:4]).mean(-1)  # (members, batch, 2)
         slope = jnp.exp(jnp.take_along_axis(_relative(traits.log_slope, data), said.judge, 1))
         bias = jnp.take_along_axis(traits.bias, said.judge, 1)
         logits = slope * (returns[..., 0] - returns[..., 1]) + bias * said.sign
@@ -438,7 +465,8 @@ def _train(
 
 @jax.jit
 def _centres(layers: Layers, standardised: Float[Array, "rows inputs"]) -> Array:
-    return apply_layers(layers, standardised, jnp.tanh)[..., 0].mean(-1)
+    depth = encoder_depth(standardised.shape[1:])
+    return apply_network(layers, standardised, depth, jnp.tanh)[..., 0].mean(-1)
 
 
 def _comparison_logits(models: RewardModel, observations: Floats) -> Floats:

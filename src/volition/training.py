@@ -203,13 +203,15 @@ def practise(folder: RunFolder) -> None:
     settings, task = folder.settings, folder.task
     with closing(open_rollout(folder)) as rollout:
         learner = make_learner(rollout, task, settings)
+        shape = learner.observation_shape
         reward = StateReward(
-            RewardModel.unfitted(check_inputs(task.reward, learner.observation_shape[0]))
+            RewardModel.unfitted(check_inputs(task.reward, shape), shape if len(shape) == 3 else ())
         )
         position = start(folder.settings, rollout, learner)
-        position, _, _ = run_session(rollout, learner, reward, position, (0, 0), 2)
-    observations = np.zeros((settings.episodes, *learner.observation_shape), np.float32)
-    learner.policy(position.state)(observations)
+        steps = learner.learns_every + 1
+        position, _, _ = run_session(rollout, learner, reward, position, (0, 0), steps)
+    dtype = position.visited.observations.dtype
+    learner.policy(position.state)(np.zeros((settings.episodes, *shape), dtype))
 
 
 def filming_of(folder: RunFolder) -> Filming:

@@ -70,6 +70,11 @@ class Learner(Protocol[State]):
         ...
 
     @property
+    def learns_every(self) -> int:
+        """Iterations from one learning to the next: the state between them only grows."""
+        ...
+
+    @property
     def updates_per_iteration(self) -> float:
         """Gradient steps for a vector step, on average."""
         ...

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jaxtyping import Bool, Float, Int, UInt32
+from jaxtyping import Bool, Float, Int, Shaped, UInt32
 
 from volition.errors import InputError
 from volition.learners.base import (
@@ -34,11 +34,12 @@ from volition.learners.base import (
     held_value,
 )
 from volition.learners.spaces import ActionKind, action_kind, observed_shape
-from volition.networks import Layers, apply_network, init_network
+from volition.networks import Layers, apply_network, encoder_depth, init_network
 
 Tree = TypeVar("Tree")
 
 SCALE_RATE = 0.2  # of the running scale of values, for one rollout
+PIXEL_DEVIATION = 64.0  # of 255, until it is known
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ class Moments(NamedTuple):
     """
 
     rows: Float[Array, ""]  # so many have been learned from
-    mean: Float[Array, " obs_dim"]
-    variance: Float[Array, " obs_dim"]
+    mean: Float[Array, "..."]  # of every entry, or of every pixel
+    variance: Float[Array, "..."]
 
 
 class Scale(NamedTuple):
@@ -186,13 +187,14 @@ class PPO:
         return cls(shape, action_kind("PPO", action_space), envs, settings)
 
     @property
+    def learns_every(self) -> int:
+        """Iterations from one learning to the next."""
+        return self.settings.rollout_steps
+
+    @property
     def updates_per_iteration(self) -> float:
         """Gradient steps for a vector step, on average."""
         return self.settings.epochs * self._minibatches / self.settings.rollout_steps
-
-    @property
-    def _pictures(self) -> bool:
-        return len(self.observation_shape) == 3
 
     @property
     def _minibatches(self) -> int:
@@ -209,8 +211,7 @@ class PPO:
         networks = self._networks(rng)
         zeros = jax.tree.map(np.zeros_like, networks)
         zero, one, none = jax.device_put((np.float32(0), np.float32(1), np.int32(0)))
-        scaled = () if self._pictures else self.observation_shape
-        nothing = jax.device_put(np.zeros(scaled, np.float32))
+        nothing = jax.device_put(np.zeros(self.observation_shape, np.float32))
         state = PPOState(
             learned=Learned(
                 networks,
@@ -239,7 +240,7 @@ class PPO:
 
     def _empty_rollout(self) -> Trajectories:
         shape = (self.settings.rollout_steps, self.envs)
-        dtype = np.uint8 if self._pictures else np.float32
+        dtype = np.uint8 if len(self.observation_shape) == 3 else np.float32
         observations = np.zeros((*shape, *self.observation_shape), dtype)
         actions = np.zeros((*shape, *self.actions.shape), self.actions.dtype)
         transitions = Transitions(observations, actions, observations, np.zeros(shape, np.bool_))
@@ -489,26 +490,29 @@ def _store(
     return Trajectories(stored, ended, rollout.filled + 1)
 
 
-def _merge(old: Moments, observations: Float[Array, "batch obs_dim"]) -> Moments:
-    """The moments with more observations in them; pictures are scaled by their range alone."""
-    if observations.dtype == jnp.uint8:
-        return old._replace(rows=old.rows + len(observations))
+def _merge(old: Moments, observations: Shaped[Array, "batch ..."]) -> Moments:
+    """The moments with more observations in them."""
     rows = old.rows + len(observations)
     share = len(observations) / rows
-    moved = observations.mean(0) - old.mean
-    variance = (1.0 - share) * old.variance + share * observations.var(0)
+    new = observations.astype(jnp.float32)
+    moved = new.mean(0) - old.mean
+    variance = (1.0 - share) * old.variance + share * new.var(0)
     variance += share * (1.0 - share) * jnp.square(moved)
     return Moments(rows, old.mean + share * moved, variance)
 
 
-def _apply(layers: Layers, inputs: Moments, observations: Float[AnyArray, "batch dim"]) -> Array:
-    """A network's outputs, (batch, outputs), for observations in the environment's units."""
-    if observations.dtype == jnp.uint8:
-        return apply_network(layers, jnp.asarray(observations), jnp.tanh)
-    # Before the first rollout nothing is known of them, and they are taken as they are.
-    deviation = jnp.where(inputs.rows > 0, jnp.sqrt(inputs.variance + 1e-8), 1.0)
-    scaled = (observations - inputs.mean) / deviation
-    return apply_network(layers, jnp.clip(scaled, -10.0, 10.0), jnp.tanh)
+def _apply(layers: Layers, inputs: Moments, observations: Shaped[AnyArray, "batch ..."]) -> Array:
+    """A network's outputs, (batch, outputs), for observations in the environment's units.
+
+    A picture has the mean picture taken away, and one scale for all of its pixels.
+    """
+    shape = inputs.mean.shape
+    variance = inputs.variance.mean() if len(shape) == 3 else inputs.variance
+    # Before the first rollout nothing is known of them.
+    unknown = PIXEL_DEVIATION if len(shape) == 3 else 1.0
+    deviation = jnp.where(inputs.rows > 0, jnp.sqrt(variance + 1e-8), unknown)
+    scaled = jnp.clip((observations - inputs.mean) / deviation, -10.0, 10.0)
+    return apply_network(layers, scaled, encoder_depth(shape), jnp.tanh)
 
 
 def _typed(key: UInt32[Array, " 2"]) -> Array:

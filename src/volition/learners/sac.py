@@ -154,6 +154,11 @@ class SAC:
         return cls(observation_space.shape, bounds.low, bounds.high, envs, settings)
 
     @property
+    def learns_every(self) -> int:
+        """It learns at every iteration."""
+        return 1
+
+    @property
     def updates_per_iteration(self) -> float:
         """Gradient steps for a vector step."""
         return self.settings.updates_per_iteration

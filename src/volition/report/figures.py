@@ -127,7 +127,7 @@ def entries_figure(evidence: Evidence) -> Figure:
     means = np.stack([segment.observations.mean(0) for segment in segments.values()])
     values = np.stack([evidence.values[name] for name in segments])  # (segments, members)
     shares = [won.get(name, 0.5) for name in segments]
-    entries = check_inputs(evidence.folder.task.reward, means.shape[-1])
+    entries = check_inputs(evidence.folder.task.reward, means.shape[-1:])
     data, layout = [], {}
     for number, entry in enumerate(entries, start=1):
         suffix = "" if number == 1 else str(number)

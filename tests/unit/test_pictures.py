@@ -1,0 +1,152 @@
+"""Pictures as observations: a reward model is fitted to them, and a policy acts on them.
+
+The environment is a dot on a grey wall, which can be moved left and right; what is wanted is that
+it is far to the right. Nothing but its pictures is told.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import equinox as eqx
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from volition import learners
+from volition.errors import EnvironmentUnsupported, InputError
+from volition.judgment import Preference
+from volition.learners.base import Transitions
+from volition.learners.ppo import PPO, PPOSettings
+from volition.networks import apply_network, encoder_depth, init_network
+from volition.preference import PreferenceData
+from volition.reward import RewardModel, check_inputs, fit
+from volition.segment import Comparison, Frame, Segment, observed
+from volition.store import Store
+from volition.task import RewardSection, Symmetry
+
+SIDE, LAST, ENVS = 24, 5, 8
+SHAPE = (SIDE, SIDE, 3)
+Places = npt.NDArray[np.int64]
+
+
+def pictures(columns: Places, rows: Places) -> npt.NDArray[np.uint8]:
+    """(places, 24, 24, 3): a white dot of 4 by 4 pixels, in one of six columns and rows."""
+    drawn = np.full((len(columns), *SHAPE), 90, np.uint8)
+    for picture, column, row in zip(drawn, columns, rows, strict=True):
+        picture[4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 255
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def model() -> RewardModel:
+    """Fitted to 100 pairs of pictures of which the one with the dot further right is preferred."""
+    columns, rows = np.random.default_rng(0).integers(LAST + 1, size=(2, 200))
+    seen = pictures(columns, rows).reshape(100, 2, 1, *SHAPE)
+    first, second = columns.reshape(100, 2).T
+    p_first = np.where(first == second, 0.5, first > second)
+    comparisons, preferences = {}, []
+    for (one, other), preferred in zip(seen, p_first, strict=True):
+        sides = [Segment(x, (Frame(x[0]),)) for x in (one, other)]
+        if sides[0].id == sides[1].id:
+            continue
+        comparison = Comparison.between("goal", *sides)
+        said = float(preferred) if comparison.first is sides[0] else 1.0 - float(preferred)
+        comparisons[comparison.id] = comparison
+        preferences.append(Preference(comparison.id, said, 1.0))
+    data = PreferenceData.gather(comparisons, preferences)
+    assert data.observations.dtype == np.uint8
+    fitted = fit(data, RewardSection(), False, 0)
+    assert fitted.heldout.share > 0.85
+    return fitted.model
+
+
+def test_the_reward_model_finds_the_dot(model: RewardModel) -> None:
+    columns, rows = (grid.reshape(-1) for grid in np.indices((LAST + 1, LAST + 1)))
+    reward = np.asarray(model(pictures(columns, rows)))
+    assert np.corrcoef(reward, columns)[0, 1] > 0.9
+    stacked = np.asarray(model(pictures(columns, rows).reshape(6, 6, *SHAPE)))
+    np.testing.assert_allclose(stacked.reshape(-1), reward, atol=1e-4)
+
+
+def test_a_reward_model_of_pictures_survives_the_disk(model: RewardModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
+    seen = pictures(np.array([0, 3]), np.array([1, 4]))
+    np.testing.assert_array_equal(RewardModel.load(tmp_path / "model")(seen), model(seen))
+
+
+class StateReward(eqx.Module):
+    model: RewardModel
+
+    def __call__(self, transitions: Transitions) -> jax.Array:
+        return self.model(jnp.asarray(transitions.next_observation))
+
+
+def test_a_policy_learns_from_pictures_alone(model: RewardModel) -> None:
+    """It goes right from anywhere, and stays there."""
+    settings = PPOSettings(rollout_steps=16, epochs=4, learning_rate=2e-3, gamma=0.9)
+    space = gymnasium.spaces.Box(0, 255, SHAPE, np.uint8)
+    learner = PPO.for_spaces(space, gymnasium.spaces.Discrete(3), ENVS, settings)
+    iterations, rng = 40 * 16, np.random.default_rng(1)
+    state, actions = learner.start(0, iterations * ENVS)
+    assert state.rollout.transitions.observation.dtype == np.uint8
+    columns, rows = rng.integers(LAST + 1, size=(2, ENVS))
+    here = pictures(columns, rows)
+    for number in range(iterations):
+        columns = np.clip(columns + np.asarray(actions) - 1, 0, LAST)
+        reached = following = pictures(columns, rows)
+        if number % 16 == 9:  # a time limit
+            columns, rows = rng.integers(LAST + 1, size=(2, ENVS))
+            following = pictures(columns, rows)
+        transitions = Transitions(here, np.asarray(actions), reached, np.zeros(ENVS, np.bool_))
+        state, actions, _ = learner.iterate(state, transitions, following, StateReward(model))
+        here = following
+    columns, rows = (grid.reshape(-1) for grid in np.indices((LAST, LAST + 1)))
+    chosen = np.asarray(learner.policy(state)(pictures(columns, rows)))
+    assert (chosen == 2).mean() > 0.9
+
+
+def test_a_stack_of_networks_is_the_networks_one_by_one() -> None:
+    rng, shape = np.random.default_rng(0), (37, 26, 2)
+    stack = init_network(rng, shape, (8, 3), 4)
+    seen = jnp.asarray(rng.normal(size=(5, *shape)).astype(np.float32))
+    together = apply_network(stack, seen, encoder_depth(shape), jnp.tanh)
+    assert together.shape == (4, 5, 3)
+    for number in range(4):
+        one = jax.tree.map(lambda leaf, n=number: leaf[n], stack)
+        alone = apply_network(one, seen, encoder_depth(shape), jnp.tanh)
+        np.testing.assert_allclose(together[number], alone, atol=1e-5)
+
+
+def test_a_picture_is_kept_as_it_is_in_the_store(tmp_path: Path) -> None:
+    seen = pictures(np.array([1, 4]), np.array([2, 2]))
+    comparison = Comparison.between("goal", *(Segment(x[None], (Frame(x),)) for x in seen))
+    with Store.create(tmp_path) as store:
+        store.add_comparisons([comparison])
+        kept = store.comparisons()[comparison.id]
+    assert kept == comparison
+    assert kept.first.observations.dtype == np.uint8
+
+
+def test_what_is_observed_is_float32_or_a_picture() -> None:
+    assert observed(np.zeros((2, 3))).dtype == np.float32
+    assert observed(np.zeros(SHAPE, np.uint8)).dtype == np.uint8
+
+
+def test_entries_of_a_picture_cannot_be_named() -> None:
+    mirror = Symmetry(name="mirror", negate=(0,))
+    for section in (RewardSection(observations=(0,)), RewardSection(symmetries=(mirror,))):
+        with pytest.raises(InputError, match="what is observed here is a picture"):
+            check_inputs(section, SHAPE)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8), gymnasium.spaces.Box(0, 1, (32, 32, 3))],
+)
+def test_pictures_too_small_or_not_in_bytes_are_refused(space: gymnasium.Space[object]) -> None:
+    with pytest.raises(EnvironmentUnsupported, match="pictures in uint8"):
+        learners.make("auto", space, gymnasium.spaces.Discrete(2), 1, gamma=0.9, steps=100)
