@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -45,6 +46,12 @@ def observed(observation: npt.ArrayLike) -> Observations:
     """What an environment says is observed, as all of Volition has it: pictures stay uint8."""
     array = np.asarray(observation)
     return array if array.dtype == np.uint8 else array.astype(np.float32, copy=False)
+
+
+def unpacked(blob: bytes, shape: Sequence[int]) -> Observations:
+    """Observations from their bytes: of pictures, which are uint8, one is an entry."""
+    dtype = np.uint8 if len(blob) == math.prod(shape) else np.float32
+    return np.frombuffer(blob, dtype).reshape(shape)
 
 
 def encode_png(pixels: Pixels) -> bytes:

@@ -9,7 +9,6 @@ uses it.
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,14 +34,7 @@ from volition.judgment import (
     live_reply_id,
 )
 from volition.pictures import read_frame, write_frame
-from volition.segment import (
-    Comparison,
-    Frame,
-    Observations,
-    ObservedPair,
-    Segment,
-    content_id,
-)
+from volition.segment import Comparison, Frame, ObservedPair, Segment, content_id, unpacked
 from volition.store_schema import migrate
 
 DATABASE = "judgments.sqlite"
@@ -261,7 +253,7 @@ class Store:
         frames = {i: self.frame(i) for i in {i for ids in frame_ids.values() for i in ids}}
         return {
             segment_id: Segment(
-                _observations(blob, json.loads(shape)),
+                unpacked(blob, json.loads(shape)),
                 tuple(frames[i] for i in frame_ids[segment_id]),
                 tuple(json.loads(states)),
             )
@@ -284,7 +276,7 @@ class Store:
     def observed(self) -> dict[str, ObservedPair]:
         """What the reward model sees of every comparison, without reading a picture."""
         segments = {
-            segment_id: np.frombuffer(blob, np.float32).reshape(json.loads(shape))
+            segment_id: unpacked(blob, json.loads(shape))
             for segment_id, shape, blob in self._read(
                 "SELECT id, shape, observations FROM segments"
             )
@@ -475,9 +467,3 @@ class Store:
 def _goal_id(text: str, principles: Iterable[str], pictures: Iterable[tuple[str, int]]) -> str:
     described = [text, list(principles), [list(picture) for picture in pictures]]
     return content_id(json.dumps(described).encode())
-
-
-def _observations(blob: bytes, shape: list[int]) -> Observations:
-    """A segment's observations as they were: of pictures, which are uint8, a byte is an entry."""
-    dtype = np.uint8 if len(blob) == math.prod(shape) else np.float32
-    return np.frombuffer(blob, dtype).reshape(shape)

@@ -18,6 +18,7 @@ import pytest
 
 from volition import learners
 from volition.errors import EnvironmentUnsupported, InputError
+from volition.goal import Goal
 from volition.judgment import Preference
 from volition.learners.base import Transitions
 from volition.learners.ppo import PPO, PPOSettings
@@ -123,8 +124,9 @@ def test_a_stack_of_networks_is_the_networks_one_by_one() -> None:
 
 def test_a_picture_is_kept_as_it_is_in_the_store(tmp_path: Path) -> None:
     seen = pictures(np.array([1, 4]), np.array([2, 2]))
-    comparison = Comparison.between("goal", *(Segment(x[None], (Frame(x),)) for x in seen))
     with Store.create(tmp_path) as store:
+        goal_id = store.add_goal(Goal("to the right"))
+        comparison = Comparison.between(goal_id, *(Segment(x[None], (Frame(x),)) for x in seen))
         store.add_comparisons([comparison])
         kept = store.comparisons()[comparison.id]
     assert kept == comparison
