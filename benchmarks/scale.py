@@ -58,7 +58,7 @@ def iterations_per_s(sizes: list[int], rounds: int) -> dict[int, float]:
     rng = np.random.default_rng(0)
     learners = {n: SAC((3,), (-2.0,), (2.0,), ENVS, SACSettings(replay_capacity=n)) for n in sizes}
     states = {size: full(learner, rng) for size, learner in learners.items()}
-    reward = StateReward(RewardModel.unfitted(check_inputs(TASK.reward, 3)))
+    reward = StateReward(RewardModel.unfitted(check_inputs(TASK.reward, (3,))))
     observed = rng.normal(size=(ENVS, 3)).astype(np.float32)
     step = Transitions(observed, np.zeros((ENVS, 1), np.float32), observed, np.zeros(ENVS, bool))
     speeds: dict[int, list[float]] = {size: [] for size in sizes}
@@ -81,7 +81,7 @@ def choosing_s(states: int) -> float:
     observed = np.stack([np.cos(theta), np.sin(theta), velocity], 1).astype(np.float32)
     passages = Passages(observed[:, None], np.stack([theta, velocity], 1)[:, None])
     scene = open_scene(TASK.environment.id)
-    model = RewardModel.unfitted(check_inputs(TASK.reward, 3))
+    model = RewardModel.unfitted(check_inputs(TASK.reward, (3,)))
     taken = []
     for _ in range(4):
         started = time.perf_counter()

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-
 from volition.errors import StoreError
 from volition.goal import Goal
 from volition.judgment import (

@@ -56,7 +56,8 @@ def model() -> RewardModel:
             continue
         comparison = Comparison.between("goal", *sides)
         said = float(preferred) if comparison.first is sides[0] else 1.0 - float(preferred)
-        comparisons[comparison.id] = comparison
+        sides_seen = comparison.first.observations, comparison.second.observations
+        comparisons[comparison.id] = sides_seen
         preferences.append(Preference(comparison.id, said, 1.0))
     data = PreferenceData.gather(comparisons, preferences)
     assert data.observations.dtype == np.uint8
