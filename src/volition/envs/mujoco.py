@@ -19,11 +19,12 @@ from volition.envs.making import GL_PACKAGES
 from volition.errors import EnvironmentUnsupported
 from volition.segment import Observations, Pixels, State
 
+LIVE = 320  # pixels at least, of the longer side of a drawing that people watch
 TRACKING = "track"  # the name of the camera that follows, in Gymnasium's models
-POSTS = 8  # on either side of the camera
+POSTS = 3  # on either side of the camera, which sees two
 POST_COLOURS = ((0.85, 0.1, 0.1), (0.95, 0.6, 0.1), (0.95, 0.9, 0.2), (0.1, 0.6, 0.2),
                 (0.15, 0.3, 0.85))  # fmt: skip
-POST_RADIUS, POST_HEIGHT, POST_DISTANCE = 0.04, 1.2, 1.0  # metres; behind what is watched
+POST_WIDTH, POST_HEIGHT, POST_DISTANCE = 0.07, 1.2, 1.0  # metres; behind what is watched
 
 
 class MujocoScene:
@@ -55,7 +56,7 @@ class MujocoScene:
     def draw(self, state: State) -> Pixels:
         self._set(state)
         if self._painter is None:
-            self._painter = Painter(self._env)
+            self._painter = Painter(self._env, self._env.width, self._env.height)
         return self._painter.draw()
 
     def _set(self, state: State) -> None:
@@ -67,21 +68,22 @@ class MujocoScene:
 
 
 class Painter:
-    """Draws what an environment's data are in.
+    """Draws the state that an environment is in, so wide and high in pixels.
 
     Raises:
         EnvironmentUnsupported: There is no OpenGL.
     """
 
-    def __init__(self, env: Any) -> None:
+    def __init__(self, env: Any, width: int, height: int) -> None:
         self._model, self._data = env.model, env.data
         self._model.vis.quality.offsamples = 0
         try:
-            self._renderer = mujoco.Renderer(self._model, env.height, env.width)
+            self._renderer = mujoco.Renderer(self._model, height, width)
         except Exception as error:  # each way of drawing has errors of its own
             raise EnvironmentUnsupported(
-                "MuJoCo needs OpenGL to draw without a display: on Debian, apt-get install "
-                f"{GL_PACKAGES} ({error})"
+                "MuJoCo needs OpenGL to draw: without a display, on Debian, apt-get install "
+                f"{GL_PACKAGES}; and if mujoco was imported before volition, set MUJOCO_GL=egl "
+                f"before that ({error})"
             ) from error
         finalize(self, self._renderer.close)  # at the latest when Python ends, and in its order
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
@@ -99,21 +101,22 @@ class Painter:
     def _plant_posts(self) -> None:
         scene = self._renderer.scene
         middle, depth = self._data.subtree_com[0][:2]
-        size = np.array([POST_RADIUS, POST_HEIGHT / 2, 0.0])
+        size = np.array([POST_WIDTH / 2, POST_WIDTH / 2, POST_HEIGHT / 2])
         for metre in range(round(middle) - POSTS, round(middle) + POSTS + 1):
             colour = np.array([*POST_COLOURS[metre % len(POST_COLOURS)], 1.0], np.float32)
             place = np.array([metre, depth + POST_DISTANCE, POST_HEIGHT / 2])
             mujoco.mjv_initGeom(
-                scene.geoms[scene.ngeom], mujoco.mjtGeom.mjGEOM_CYLINDER, size, place,
+                scene.geoms[scene.ngeom], mujoco.mjtGeom.mjGEOM_BOX, size, place,
                 np.eye(3).ravel(), colour,
             )  # fmt: skip
             scene.ngeom += 1
 
 
 def draw_mujoco(env: Any) -> Pixels:
-    """What a live environment looks like now: uint8 (height, width, 3)."""
+    """What a live environment looks like now, large enough for a film: uint8 (height, width, 3)."""
     if env not in _PAINTERS:
-        _PAINTERS[env] = Painter(env)
+        larger = max(1.0, LIVE / max(env.width, env.height))
+        _PAINTERS[env] = Painter(env, round(larger * env.width), round(larger * env.height))
     return _PAINTERS[env].draw()
 
 
