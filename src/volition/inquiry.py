@@ -18,6 +18,7 @@ import numpy as np
 
 from volition.candidates import Candidates, choose
 from volition.envs.scene import open_scene
+from volition.examining import ENOUGH
 from volition.fitting import learn_reward
 from volition.live_judging import Asking
 from volition.progress import Progress
@@ -126,10 +127,14 @@ class Inquiry:
         new = self._verdicts_before + standing.verdicts - self.learned.verdicts
         wave = self._wave()
         enough = max(wave, round(GROWTH * self.learned.verdicts))
+        room = AHEAD * self._live.concurrency * self._live.per_request - standing.waiting
+        unexamined = ENOUGH - self.learned.verdicts
+        if unexamined > 0:  # a judge that says nothing is asked no more than it takes to tell
+            missing = unexamined - new - standing.waiting
+            wave, room, enough = min(wave, missing), min(room, missing), min(enough, unexamined)
         if new and (new >= enough or (not standing.waiting and not self._left())):
             self._work = self._thread.submit(self._refit)
             return
-        room = AHEAD * self._live.concurrency * self._live.per_request - standing.waiting
         count = min(self._due(env_steps), room)
         if count >= min(wave, self._left()) > 0:
             steps = self._folder.task.view.steps

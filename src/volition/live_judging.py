@@ -30,8 +30,14 @@ from volition.task import Task
 TICK_S = 0.2  # between two signs of life
 
 
-def make_judge(task: Task, live: LiveSettings, probe: bool = True) -> Judge:
+def make_judge(task: Task, live: LiveSettings, probe: bool = True, asked: int = 0) -> Judge:
     """The judge that a person chose, for this task.
+
+    Args:
+        task: Whose goal it is to judge.
+        live: Which judge, and how.
+        probe: Whether it is tried first.
+        asked: How many questions the run has put to it already.
 
     Raises:
         InputError: What was chosen is not possible.
@@ -44,7 +50,7 @@ def make_judge(task: Task, live: LiveSettings, probe: bool = True) -> Judge:
         options = JudgeOptions(
             task.stated_goal(), task.view, task=task.name, base_url=live.base_url,
             price=price, explain=live.explain, per_request=live.per_request, samples=live.samples,
-            probe=probe, known_id=live.judge_id, max_usd=live.max_usd,
+            probe=probe, known_id=live.judge_id, max_usd=live.max_usd, asked=asked,
         )  # fmt: skip
     except ValueError as error:
         raise InputError(str(error)) from None
@@ -129,7 +135,9 @@ def judging_live(folder: RunFolder) -> Iterator[Asking | None]:
         return
     try:
         with Judging(folder.path, limits_of(live), folder.settings.seed) as judging:
-            yield Asking(folder, live, make_judge(folder.task, live), judging)
+            with folder.open_store() as store:
+                asked = store.judged_live()
+            yield Asking(folder, live, make_judge(folder.task, live, asked=asked), judging)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped while judging; {_kept(folder)}") from None
     except JudgeUnavailable as error:

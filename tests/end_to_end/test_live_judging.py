@@ -200,7 +200,7 @@ def test_a_judge_that_says_nothing_ends_the_run_with_the_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    options = ["--judge", "simulated:useless", "--max-judgments", "60", "--out", str(run)]
+    options = ["--judge", "simulated:useless", "--max-judgments", "300", "--out", str(run)]
     assert main(["train", "pendulum", "--steps", str(STEPS), *options]) == 1
     said = capsys.readouterr().err
     assert "simulated:useless is not fit to judge this goal" in said
