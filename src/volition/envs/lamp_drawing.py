@@ -17,7 +17,7 @@ Colour = tuple[int, int, int]
 
 BALL_RADIUS = 0.065  # metres
 OVERSAMPLING = 2  # in each direction, and then reduced: smooth edges
-LEFT, RIGHT, TOP = -0.56, 0.79, 1.00  # of the picture, in metres; it is square
+LEFT, RIGHT, TOP = -0.62, 0.73, 1.03  # of the picture, in metres; it is square
 TABLE_EDGE = 0.075  # height in the picture at which the table ends behind, in metres
 FLATNESS = 0.26  # of circles on the table, which is seen from slightly above
 
