@@ -72,11 +72,11 @@ def _hello(observed: Observations) -> float:
     head = _angles(observed)[:, 2]
     depth = float(np.ptp(head))
     swings = float(np.abs(np.diff(head)).sum()) / max(depth, 1e-6)
-    nods = _band(np.degrees(depth), (8, 28), (60, 100)) * _band(swings, (1.1, 2.2), (5, 8))
+    nods = _band(np.degrees(depth), (0, 28), (60, 100)) * _band(swings, (1.0, 2.0), (5, 8))
     facing = float(_peak(head + np.radians(20), np.radians(60)).mean())
     arms = np.abs(observed[:, 3:5].astype(np.float64)).sum(1) * TOP_RATE
     calm = float(_peak(arms, 2.5).mean())
-    return 0.25 * facing + 0.25 * calm + 0.5 * facing * calm * float(nods)
+    return 0.2 * facing + 0.2 * calm + 0.6 * facing * calm * float(nods)
 
 
 def _peak(value: Array, width: float) -> Array:
