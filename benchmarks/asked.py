@@ -16,7 +16,7 @@ from volition.judgment import Judgment, Order, Reply, derive_preferences
 from volition.learners.base import RewardFunction
 from volition.live_judging import covering
 from volition.preference import PreferenceData
-from volition.reward import RewardModel
+from volition.reward_model import RewardModel
 from volition.rollout import Rollout
 from volition.run_folder import Settings
 from volition.segment import Comparison

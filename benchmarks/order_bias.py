@@ -19,7 +19,8 @@ import numpy as np
 from asked import comparisons, data, judged
 from claims import claim
 from volition.compilation import enable_cache
-from volition.reward import RewardModel, fit
+from volition.reward import fit
+from volition.reward_model import RewardModel
 from volition.task import Task
 
 TASK = Task.find("pendulum")

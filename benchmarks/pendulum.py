@@ -26,7 +26,7 @@ from volition.fitting import learn_reward
 from volition.learners.base import Transitions
 from volition.loop import Run, train
 from volition.report.landscapes import landscape as report_landscape
-from volition.reward import RewardModel
+from volition.reward_model import RewardModel
 from volition.scoring import score_run
 from volition.task import Task
 

@@ -24,7 +24,8 @@ from volition.compilation import enable_cache
 from volition.envs.scene import open_scene
 from volition.judgment import Judgment
 from volition.live_judging import covering
-from volition.reward import RewardModel, fit
+from volition.reward import fit
+from volition.reward_model import RewardModel
 from volition.run_folder import Querying
 from volition.segment import Comparison
 from volition.task import Task

@@ -17,7 +17,7 @@ import numpy as np
 
 from claims import claim
 from pendulum import TASK, landscape
-from volition import reward
+from volition import reward, reward_model
 from volition.compilation import enable_cache
 from volition.envs.scene import open_scene
 from volition.judges.recorded import read_recording
@@ -25,8 +25,8 @@ from volition.judgment import derive_preferences
 from volition.preference import PreferenceData
 
 CHOSEN = {
-    "HIDDEN": reward.HIDDEN, "STEPS": reward.STEPS, "LEARNING_RATE": reward.LEARNING_RATE,
-    "MEMBERS": reward.MEMBERS, "BATCH": reward.BATCH,
+    "HIDDEN": reward_model.HIDDEN, "STEPS": reward.STEPS, "LEARNING_RATE": reward.LEARNING_RATE,
+    "MEMBERS": reward_model.MEMBERS, "BATCH": reward.BATCH,
 }  # fmt: skip
 VARIANTS: tuple[dict[str, Any], ...] = (
     {},

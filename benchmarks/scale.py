@@ -27,7 +27,8 @@ from volition.fitting import learn_reward
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.learners.base import Transitions
 from volition.learners.sac import SAC, SACSettings, SACState
-from volition.reward import RewardModel, check_inputs
+from volition.reward import check_inputs
+from volition.reward_model import RewardModel
 from volition.run_folder import RunFolder, Settings
 from volition.segment import Comparison, Frame, Segment
 from volition.store import Store

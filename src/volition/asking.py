@@ -154,7 +154,7 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
 def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair]:
     """Comparisons that the run has not asked, and that would teach its reward model most."""
     from volition.candidates import Candidates, choose
-    from volition.reward import RewardModel
+    from volition.reward_model import RewardModel
     from volition.training import checkpointed
 
     if not run.checkpoint.is_file():

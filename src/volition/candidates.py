@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.querying import DECIMALS, Floats, chosen_pairs, look_different
-from volition.reward import RewardModel
+from volition.reward_model import RewardModel
 from volition.run_folder import Querying
 from volition.seeing import see
 from volition.segment import Comparison, Segment

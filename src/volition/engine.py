@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from volition.errors import InputError, JudgeUnavailable, VolitionError
+from volition.goal import Principles
 from volition.judges.base import AskError, Judge, Question
 from volition.judgment import (
     Failure,
@@ -89,9 +90,7 @@ class Engine:
         spent, judged = await self.writer.read(lambda s: (s.spent_usd(), s.judged_live()))
         self.budget = Budget(self.limits, spent, judged)
 
-    async def take(
-        self, judge: Judge, comparisons: list[Comparison], principles: tuple[str, ...]
-    ) -> None:
+    async def take(self, judge: Judge, comparisons: list[Comparison], under: Principles) -> None:
         self._taking += 1
         try:
             async with self._one_at_a_time:
@@ -100,7 +99,7 @@ class Engine:
                     lane = Lane(judge, self)
                     await lane.open()
                     self._lanes[judge.identity.id] = lane
-                await lane.take(comparisons, principles)
+                await lane.take(comparisons, under)
         except Exception as error:
             self.fail(error)
         finally:
@@ -173,7 +172,7 @@ class _Waiting:
     """A comparison to be asked; `attempt` counts how often it was already."""
 
     comparison: Comparison
-    principles: tuple[str, ...]
+    principles: Principles
     attempt: int
 
 
@@ -218,7 +217,7 @@ class Lane:
             ]
             await self._store_outcomes(questions, reply, self._outcomes(reply, questions))
 
-    async def take(self, comparisons: list[Comparison], principles: tuple[str, ...]) -> None:
+    async def take(self, comparisons: list[Comparison], principles: Principles) -> None:
         check_price(self._judge, self._engine.limits, comparisons[:1])
         writer = self._engine.writer
         await writer.write(lambda store: store.add_comparisons(comparisons))
@@ -462,7 +461,8 @@ def _question(waiting: _Waiting, seed: int) -> Question:
     drawn = hashlib.sha256(f"{seed} {comparison.id} {waiting.attempt}".encode()).digest()
     order = Order.SWAPPED if drawn[0] % 2 else Order.FORWARD
     chosen = int.from_bytes(drawn[1:9], "little")
-    return Question(comparison, order, principles[chosen % len(principles)] if principles else None)
+    principle = principles[chosen % len(principles)] if principles else None
+    return Question.put(comparison, order, principle)
 
 
 def _as_stored(reply: Reply, sending: _Sending) -> Reply:

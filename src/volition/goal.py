@@ -1,10 +1,29 @@
-"""Goal: what a person wants, in words and pictures."""
+"""Goal: what a person wants, in words, pictures and principles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+VETO_SHARE = 3  # one question in so many is about a veto, where there is one
+VETO = "veto:"  # what a line of a constitution file begins with that is one
+
+
+@dataclass(frozen=True, slots=True)
+class Principle:
+    """One sentence to judge by.
+
+    Attributes:
+        text: The sentence.
+        veto: Whether it is judged by itself, whatever else the goal says, and caps the reward.
+    """
+
+    text: str
+    veto: bool = False
+
+
+Principles = tuple[Principle | None, ...]
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -16,12 +35,15 @@ class Goal:
         images: Pictures that show the goal reached.
         counterexamples: Pictures that show what is not meant.
         principles: A constitution; a judgment may be put under one of them.
+        vetoes: Principles that are judged by themselves: what violates one is worth little,
+            however well it represents the goal.
     """
 
     text: str
     images: tuple[Path, ...]
     counterexamples: tuple[Path, ...]
     principles: tuple[str, ...]
+    vetoes: tuple[str, ...]
 
     def __init__(
         self,
@@ -29,12 +51,51 @@ class Goal:
         images: Sequence[str | Path] = (),
         counterexamples: Sequence[str | Path] = (),
         principles: Sequence[str] = (),
+        vetoes: Sequence[str] = (),
     ) -> None:
         if not text.strip():
             raise ValueError("a goal needs words: its text is empty")
-        if any(not principle.strip() for principle in principles):
-            raise ValueError(f"a principle needs words: one of {list(principles)} is empty")
+        for kind, said in (("principle", principles), ("veto", vetoes)):
+            if any(not each.strip() for each in said):
+                raise ValueError(f"a {kind} needs words: one of {list(said)} is empty")
+        if both := set(principles) & set(vetoes):
+            raise ValueError(f"{both.pop()!r} is either a principle or a veto, not both")
         object.__setattr__(self, "text", text.strip())
         object.__setattr__(self, "images", tuple(Path(image) for image in images))
         object.__setattr__(self, "counterexamples", tuple(Path(image) for image in counterexamples))
         object.__setattr__(self, "principles", tuple(principles))
+        object.__setattr__(self, "vetoes", tuple(vetoes))
+
+    @property
+    def put_under(self) -> Principles:
+        """What one judgment is put under: one of these, each as likely as the others.
+
+        None is the goal as it is. Where there are vetoes, they are a `VETO_SHARE`-th of it.
+        """
+        ordinary: list[Principle | None] = [*map(Principle, self.principles)] or [None]
+        vetoes = [Principle(text, veto=True) for text in self.vetoes]
+        return (*ordinary * max(1, (VETO_SHARE - 1) * len(vetoes)), *vetoes * len(ordinary))
+
+
+def read_constitution(text: str) -> list[Principle]:
+    """The principles of a constitution file.
+
+    Each line is one; a line that begins with a space goes on with the one before. Dashes before a
+    principle are left out, as are empty lines and those that begin with `#`. A line that begins
+    with `veto:` is a veto.
+    """
+    lines: list[str] = []
+    for line in text.splitlines():
+        said = line.strip()
+        if not said or said.startswith("#"):
+            continue
+        if line[0].isspace() and lines and not said.startswith("- "):
+            lines[-1] += f" {said}"
+        else:
+            lines.append(said.removeprefix("- ").strip())
+    return [
+        Principle(line[len(VETO) :].strip(), veto=True)
+        if line.lower().startswith(VETO)
+        else Principle(line)
+        for line in lines
+    ]

@@ -22,7 +22,7 @@ from volition.examining import ENOUGH
 from volition.fitting import learn_reward
 from volition.live_judging import Asking
 from volition.progress import Progress
-from volition.reward import RewardModel
+from volition.reward_model import RewardModel
 from volition.segment import Segment
 from volition.task import Scene
 from volition.visited import Passages, Visited
@@ -53,7 +53,8 @@ class Inquiry:
         self._folder, self._live = asking.folder, asking.live
         self._judging, self._judge = asking.judging, asking.judge
         with self._folder.open_store() as store:
-            self._goal_id = store.add_goal(self._folder.task.stated_goal())
+            goal = self._folder.task.stated_goal()
+            self._goal_id, self._put_under = store.add_goal(goal), goal.put_under
             self._asked = set(store.comparison_ids())
         self._first = len(self._asked)
         self._patient = getattr(self._judge, "immediate", False)
@@ -159,13 +160,12 @@ class Inquiry:
         return self._first + round(reached * left) - len(self._asked)
 
     def _ask(self, reached: Passages | list[Segment], count: int) -> None:
-        task = self._folder.task
         chosen = choose(
             self._candidates(reached), self.learned.model, self._goal_id, self._asked, count,
             self._rng, self._live.querying,
         )  # fmt: skip
         self._asked |= {comparison.id for comparison in chosen}
-        self._judging.ask(self._judge, chosen, task.goal.principles)
+        self._judging.ask(self._judge, chosen, self._put_under)
 
     def _candidates(self, reached: Passages | list[Segment]) -> Candidates:
         if isinstance(reached, list):

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from volition.engine import Engine, Standing
 from volition.errors import InputError
+from volition.goal import Principle
 from volition.judges.base import Judge, Question
 from volition.judges.recorded import Recording
 from volition.judgment import JudgeIdentity, Order, Verdict
@@ -54,12 +55,16 @@ class Judging:
             raise
 
     def ask(
-        self, judge: Judge, comparisons: Iterable[Comparison], principles: Sequence[str] = ()
+        self,
+        judge: Judge,
+        comparisons: Iterable[Comparison],
+        principles: Sequence[Principle | None] = (),
     ) -> None:
         """Puts comparisons to a judge; returns at once.
 
         Those that it has answered before, or failed to answer as often as is allowed, are passed
-        over. Each is put under one of the `principles`, if there are any.
+        over. Each is put under one of the `principles`, if there are any; None is the goal as it
+        is.
         """
         self._run(self._engine.take(judge, list(comparisons), tuple(principles)))
 

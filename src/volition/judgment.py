@@ -149,19 +149,21 @@ class Judgment:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What one judge said of one comparison, put in one order, however often.
+    """What one judge said of one comparison, put in one order under one principle, however often.
 
     Attributes:
         judge_id: Who said it.
         order: Which segment was shown first: an answer may lean to that one.
         p_first: Mean probability that the comparison's first segment is preferred, in [0, 1].
         count: How many judgments that is the mean of.
+        principle: Under which principle, if any.
     """
 
     judge_id: str
     order: Order
     p_first: float
     count: int
+    principle: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +174,9 @@ class Preference:
         comparison_id: The comparison that this is about.
         p_first: Probability that the comparison's first segment is preferred, in [0, 1].
         weight: How many judgments it rests on.
-        answers: The same judgments by judge and order, so that each judge's bias to what is shown
-            first can be fitted; none where that is not known.
+        answers: The same judgments by judge, order and principle, so that each judge's bias to
+            what is shown first can be fitted, and how far a principle is heeded; none where that is
+            not known.
     """
 
     comparison_id: str
@@ -194,21 +197,22 @@ def derive_preferences(judgments: Iterable[Judgment]) -> list[Preference]:
     Repeated judgments of one comparison, shown either way round, are averaged and their number
     is the weight; contradictions therefore move the probability towards 0.5.
     """
-    said: dict[str, dict[tuple[str, Order], list[float]]] = {}
+    said: dict[str, dict[tuple[str, Order, str | None], list[float]]] = {}
     for judgment in judgments:
         if isinstance(judgment.outcome, Verdict):
             p_first = undo_order(judgment.outcome, judgment.order)
             of_comparison = said.setdefault(judgment.comparison_id, {})
-            of_comparison.setdefault((judgment.judge_id, judgment.order), []).append(p_first)
+            asked = (judgment.judge_id, judgment.order, judgment.principle)
+            of_comparison.setdefault(asked, []).append(p_first)
     return [_preference(comparison_id, answers) for comparison_id, answers in said.items()]
 
 
 def _preference(
-    comparison_id: str, said: Mapping[tuple[str, Order], Sequence[float]]
+    comparison_id: str, said: Mapping[tuple[str, Order, str | None], Sequence[float]]
 ) -> Preference:
     answers = tuple(
-        Answers(judge_id, order, sum(p_first) / len(p_first), len(p_first))
-        for (judge_id, order), p_first in said.items()
+        Answers(judge_id, order, sum(p_first) / len(p_first), len(p_first), principle)
+        for (judge_id, order, principle), p_first in said.items()
     )
     count = sum(len(p_first) for p_first in said.values())
     total = sum(sum(p_first) for p_first in said.values())

@@ -178,7 +178,7 @@ class Asking:
                               cost_usd=standing.spent_usd))  # fmt: skip
 
         with noted() as pressed:
-            self.judging.ask(self.judge, pending, self.folder.task.goal.principles)
+            self.judging.ask(self.judge, pending, self.folder.task.stated_goal().put_under)
             tell()
             meanwhile()
             while not self.judging.wait(TICK_S):

@@ -40,7 +40,8 @@ from volition.live_judging import (
 )
 from volition.preference import PreferenceData
 from volition.progress import Listener, Progress
-from volition.reward import FILE, RewardModel, check_inputs, fit
+from volition.reward import check_inputs, fit
+from volition.reward_model import FILE, RewardModel
 from volition.rollout import Rollout
 from volition.run_folder import LiveSettings, RunFolder, Settings
 from volition.store import Store
@@ -107,7 +108,7 @@ def task_for(env_id: str, goal: Goal) -> Task:
                 goal.counterexamples)]  # fmt: skip
     section = GoalSection(
         text=goal.text, images=tuple(absolute[0]), counterexamples=tuple(absolute[1]),
-        principles=goal.principles,
+        principles=goal.principles, vetoes=goal.vetoes,
     )  # fmt: skip
     return Task(name=name, environment=EnvironmentSection(id=env_id), goal=section)
 
@@ -198,11 +199,14 @@ class Run:
             "measures": evaluation.measured,
             "episodes": settings.episodes,
             "heldout_accuracy": learned["heldout"]["share"],
+            "principles": learned["principles"],
+            "vetoes": learned["vetoes"],
+            "alarms": learned["alarms"],
             "env_steps": int(history[-1]["env_steps"]),
             "updates_per_s": float(np.median([session["updates_per_s"] for session in history])),
             "wall_s": time.perf_counter() - started,
             "seed": settings.seed,
-            "warnings": [*missing, *warnings(learned["heldout"]), *evaluation.warnings],
+            "warnings": [*missing, *warnings(learned), *evaluation.warnings],
         }
         write_whole(self.folder.result, json.dumps(result, indent=2))
         return result

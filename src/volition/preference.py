@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ class AnswerData(NamedTuple):
             where nobody knows: (answers,).
         p_first: Probability that the comparison's first segment is preferred: (answers,).
         weight: How many judgments: (answers,).
+        principle: Under which of the principles: (answers,).
     """
 
     comparison: Integers
@@ -36,6 +37,7 @@ class AnswerData(NamedTuple):
     sign: Floats
     p_first: Floats
     weight: Floats
+    principle: Integers
 
 
 class PreferenceData(NamedTuple):
@@ -47,6 +49,7 @@ class PreferenceData(NamedTuple):
         weight: (rows,).
         answers: The judgments behind them; None where neither judge nor order is known.
         judges: Their ids, those with most judgments first.
+        principles: Under which the judgments were asked, likewise; None is the goal as it is.
     """
 
     observations: Floats
@@ -54,6 +57,7 @@ class PreferenceData(NamedTuple):
     weight: Floats
     answers: AnswerData | None = None
     judges: tuple[str, ...] = (UNKNOWN_JUDGE,)
+    principles: tuple[str | None, ...] = (None,)
 
     @classmethod
     def gather(
@@ -70,13 +74,14 @@ class PreferenceData(NamedTuple):
         shapes = {segment.shape for pair in pairs for segment in pair}
         if len(shapes) > 1:
             raise InputError(f"the judged segments differ in shape: {sorted(shapes)}")
-        answers, judges = _gather_answers(preferences)
+        answers, judges, principles = _gather_answers(preferences)
         return cls(
             np.stack([np.stack(pair) for pair in pairs]),
             np.array([preference.p_first for preference in preferences], np.float32),
             np.array([preference.weight for preference in preferences], np.float32),
             answers,
             judges,
+            principles,
         )
 
     def said(self) -> AnswerData:
@@ -90,6 +95,28 @@ class PreferenceData(NamedTuple):
             np.zeros(rows, np.float32),
             self.p_first,
             self.weight,
+            np.zeros(rows, np.int32),
+        )
+
+    def mirrored(self, negated: Sequence[Sequence[int]]) -> PreferenceData:
+        """The preferences and a copy of them for each symmetry.
+
+        Args:
+            negated: Of each symmetry, the observation entries whose sign it changes.
+        """
+        said, rows, copies = self.said(), len(self.weight), 1 + len(negated)
+        observations = [self.observations]
+        for entries in negated:
+            sign = np.ones(self.observations.shape[-1], np.float32)
+            sign[list(entries)] = -1
+            observations.append(self.observations * sign)
+        shifted = np.concatenate([said.comparison + rows * copy for copy in range(copies)])
+        tiled: list[Any] = [np.tile(column, copies) for column in said[1:]]
+        return self._replace(
+            observations=np.concatenate(observations),
+            p_first=np.tile(self.p_first, copies),
+            weight=np.tile(self.weight, copies),
+            answers=AnswerData(shifted, *tiled),
         )
 
     def decided(self) -> npt.NDArray[np.bool_]:
@@ -109,26 +136,38 @@ class PreferenceData(NamedTuple):
             )
 
 
-def _gather_answers(preferences: Sequence[Preference]) -> tuple[AnswerData, tuple[str, ...]]:
+def _gather_answers(
+    preferences: Sequence[Preference],
+) -> tuple[AnswerData, tuple[str, ...], tuple[str | None, ...]]:
     signs = {Order.FORWARD: 1.0, Order.SWAPPED: -1.0}
-    rows: list[tuple[int, str, float, float, float]] = []
+    rows: list[tuple[int, str, str | None, float, float, float]] = []
     for row, preference in enumerate(preferences):
         rows += [
-            (row, said.judge_id, signs[said.order], said.p_first, said.count)
+            (row, said.judge_id, said.principle, signs[said.order], said.p_first, said.count)
             for said in preference.answers
         ]
         if not preference.answers:
-            rows.append((row, UNKNOWN_JUDGE, 0.0, preference.p_first, preference.weight))
-    judgments = Counter[str]()
-    for _, judge_id, _, _, weight in rows:
-        judgments[judge_id] += int(weight)
+            unknown = UNKNOWN_JUDGE, None, 0.0
+            rows.append((row, *unknown, preference.p_first, preference.weight))
+    judgments, asked_under = Counter[str](), Counter[str | None]()
+    for _, judge_id, principle, _, _, count in rows:
+        judgments[judge_id] += int(count)
+        asked_under[principle] += int(count)
     judges = tuple(sorted(judgments, key=lambda judge_id: (-judgments[judge_id], judge_id)))
-    place = {judge_id: number for number, judge_id in enumerate(judges)}
-    return AnswerData(
-        np.array([row for row, *_ in rows], np.int32),
-        np.array([place[judge_id] for _, judge_id, *_ in rows], np.int32),
-        *np.array([numbers for _, _, *numbers in rows], np.float32).T,
-    ), judges
+    principles = tuple(sorted(asked_under, key=lambda said: (-asked_under[said], said or "")))
+    sign, p_first, weight = np.array([row[3:] for row in rows], np.float32).T
+    return (
+        AnswerData(
+            np.array([row for row, *_ in rows], np.int32),
+            np.array([judges.index(judge_id) for _, judge_id, *_ in rows], np.int32),
+            sign,
+            p_first,
+            weight,
+            np.array([principles.index(principle) for _, _, principle, *_ in rows], np.int32),
+        ),
+        judges,
+        principles,
+    )
 
 
 class Proportion(NamedTuple):

@@ -1,10 +1,12 @@
-"""The reward model: an ensemble fitted to preferences by Bradley-Terry, and its held-out metrics.
+"""The reward model fitted to preferences by Bradley-Terry, and its held-out metrics.
 
 P(first preferred) = sigmoid(slope (r(first) - r(second)) + bias s), r of a clip being the mean over
 its steps (Bradley and Terry, 1952; Christiano et al., arXiv:1706.03741, eq. 1, with a mean for the
 sum), and s = 1 where the first was shown first, -1 where the second was (Davidson and
 Beaver, 1977). Every judge has a bias of its own, and a slope: how sure it is. Both are fitted with
-the rest, and priors hold them to 0 and 1 as long as nothing speaks for more.
+the rest, and priors hold them to 0 and 1 as long as nothing speaks for more. So does every
+principle of the goal under which a judgment was asked: its slope, never below 0, says how much its
+answers have in common with the others.
 
 The comparisons are dealt into as many folds as there are members, and each member leaves out one
 fold: a cross-validation committee. So every comparison is judged by a member that never saw it,
@@ -14,8 +16,8 @@ their data. The same held-out answers choose the strength of the weight decay.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -28,13 +30,11 @@ from jaxtyping import Array, Float, Int
 
 from volition.calibration import Calibration, calibrate
 from volition.errors import InputError
-from volition.networks import Layers, Linear, apply_network, encoder_depth, init_network
+from volition.networks import Layers, apply_network, encoder_depth, init_network
 from volition.preference import AnswerData, Floats, PreferenceData, Proportion
-from volition.task import RewardSection, Symmetry
-from volition.tensors import load_tree, read_description, save_tree
+from volition.reward_model import HIDDEN, MEMBERS, RewardModel, evenly_spread
+from volition.task import RewardSection
 
-MEMBERS = 5
-HIDDEN = (128,)
 STEPS = 200
 BATCH = 64
 PICTURE_BATCH = 16  # where observations are pictures, each of which takes as long as many states
@@ -45,99 +45,7 @@ BIAS_SD = 2.0  # of the prior on a judge's bias to what is shown first, in logit
 LOG_SLOPE_SD = 1.0  # of the prior on the logarithm of its slope
 CLIP_STEPS = 6  # of each clip in one batch
 BLOCK = 1 << 13  # observations that all members look at together: of more, memory would run out
-SPREAD_PENALTY = 0.5
-NORMALISED_OVER = 1024
 LEAST_ROOM = 256  # rows for which programs are compiled, though there be fewer
-FILE = "model.safetensors"
-
-
-class RewardModel(eqx.Module):
-    """An ensemble r(observation) on the logit scale, and the normalised reward made from it."""
-
-    layers: Layers  # stacked: (members, inputs, outputs)
-    input_mean: Float[Array, " inputs"]
-    input_scale: Float[Array, " inputs"]
-    centre: Float[Array, " members"]  # each member's mean over the judged states: no meaning in it
-    shift: Float[Array, ""]
-    scale: Float[Array, ""]
-    inputs: tuple[int, ...] = eqx.field(static=True)  # none of pictures, which are seen whole
-    picture: tuple[int, ...] = eqx.field(static=True, default=())  # height, width, channels
-
-    def members(
-        self, observations: Float[Array, "*batch obs_dim"]
-    ) -> Float[Array, "members *batch"]:
-        """What every member says, in logits: (members, *batch)."""
-        seen = observations if self.picture else observations[..., self.inputs]
-        shape = self.input_mean.shape
-        flat = ((seen - self.input_mean) / self.input_scale).reshape(-1, *shape)
-        values = apply_network(self.layers, flat, encoder_depth(shape), jnp.tanh)[..., 0]
-        return (values - self.centre[:, None]).reshape(len(values), *seen.shape[: -len(shape)])
-
-    def cautious(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
-        """Ensemble mean minus `SPREAD_PENALTY` standard deviations, in logits: (*batch,)."""
-        values = self.members(observations)
-        return values.mean(0) - SPREAD_PENALTY * values.std(0)
-
-    @jax.jit
-    def __call__(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
-        """The reward that a learner gets: float32 (*batch,), zero mean and unit scale."""
-        return (self.cautious(observations) - self.shift) / self.scale
-
-    def normalised(self, observations: Floats) -> RewardModel:
-        """The same model with zero mean and unit scale over `observations` (rows, obs_dim).
-
-        `NORMALISED_OVER` of them are taken.
-        """
-        shift, scale = _moments(self, jnp.asarray(_evenly_spread(observations)))
-        return eqx.tree_at(lambda m: (m.shift, m.scale), self, (shift, scale))
-
-    def scaled(self, factor: float) -> RewardModel:
-        """The same model with every logit multiplied: surer or less sure, of the same mind."""
-        *below, last = self.layers
-        layers = (*below, Linear(last.weight * factor, last.bias * factor))
-        return eqx.tree_at(lambda m: (m.layers, m.centre), self, (layers, self.centre * factor))
-
-    def save(self, folder: Path, **description: object) -> None:
-        """Writes the model as safetensors with JSON in its header."""
-        folder.mkdir(exist_ok=True)
-        dense = self.layers[encoder_depth(self.picture) :]
-        form = {"inputs": self.inputs, "members": len(self.centre), "picture": self.picture,
-                "sizes": [int(layer.weight.shape[-1]) for layer in dense]}  # fmt: skip
-        save_tree(folder / FILE, self, {"form": form, **description})
-
-    @classmethod
-    def load(cls, folder: Path) -> RewardModel:
-        """The model in `folder`.
-
-        Raises:
-            RunError: There is none, or it is damaged.
-        """
-        form = read_description(folder / FILE)["form"]
-        like = cls.unfitted(
-            tuple(form["inputs"]), tuple(form.get("picture", ())), form["members"],
-            tuple(form["sizes"]),
-        )  # fmt: skip
-        return load_tree(folder / FILE, like)
-
-    @classmethod
-    def unfitted(
-        cls,
-        inputs: tuple[int, ...],
-        picture: tuple[int, ...] = (),
-        members: int = MEMBERS,
-        sizes: tuple[int, ...] = (*HIDDEN, 1),
-    ) -> RewardModel:
-        """A model that knows nothing, of the shape that `fit` gives: programs are the same."""
-        seen = picture or (len(inputs),)
-        mean, centre, zero = jnp.zeros(seen), jnp.zeros(members), jnp.zeros(())
-        layers = init_network(np.random.default_rng(0), seen, sizes, members)
-        return cls(layers, mean, mean, centre, zero, zero, inputs, picture)
-
-
-@eqx.filter_jit
-def _moments(model: RewardModel, observations: Array) -> tuple[Array, Array]:
-    values = model.cautious(observations)
-    return values.mean(), jnp.maximum(values.std(), 1e-6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +106,7 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     data.check_decided()
     folds = rng.permutation(len(data.weight)) % MEMBERS
     symmetries = section.symmetries if symmetric else ()
-    candidates, traits = _fit_all(rng, _augmented(data, symmetries), folds, inputs)
+    candidates, traits = _fit_all(rng, data.mirrored([s.negate for s in symmetries]), folds, inputs)
     said = data.said()
     logits = _comparison_logits(candidates, data.observations)  # (strengths, members, rows)
     unseen = logits[:, folds, np.arange(len(folds))]  # (strengths, rows)
@@ -261,33 +169,16 @@ def check_inputs(section: RewardSection, observation_shape: tuple[int, ...]) -> 
     return inputs
 
 
-def _reflect(observations: Floats, symmetry: Symmetry) -> Floats:
-    sign = np.ones(observations.shape[-1], np.float32)
-    sign[list(symmetry.negate)] = -1
-    return observations * sign
-
-
-def _augmented(data: PreferenceData, symmetries: tuple[Symmetry, ...]) -> PreferenceData:
-    """The preferences and a copy of them for each symmetry."""
-    said, rows, copies = data.said(), len(data.weight), 1 + len(symmetries)
-    shifted = [said.comparison + rows * copy for copy in range(copies)]
-    tiled: list[Any] = [np.tile(column, copies) for column in said[1:]]
-    return PreferenceData(
-        np.concatenate([data.observations, *(_reflect(data.observations, s) for s in symmetries)]),
-        np.tile(data.p_first, copies),
-        np.tile(data.weight, copies),
-        AnswerData(np.concatenate(shifted), *tiled),
-        data.judges,
-    )
-
-
 def _as_said(
     logits: Floats, said: AnswerData, traits: Traits, folds: npt.NDArray[np.int64]
 ) -> Floats:
     """(strengths, answers): the logits (strengths, rows) as the judges say them, each judge as the
     member knows it that left the comparison out."""
     member = folds[said.comparison]
-    slope = np.exp(np.asarray(traits.log_slope))[:, member, said.judge]
+    slope = np.exp(
+        np.asarray(traits.log_slope)[:, member, said.judge]
+        + np.asarray(traits.log_heed)[:, member, said.principle]
+    )
     bias = np.asarray(traits.bias)[:, member, said.judge]
     return slope * logits[:, said.comparison] + bias * said.sign
 
@@ -344,12 +235,13 @@ def _fit_all(
         jnp.asarray(_pad(standardised, room(len(standardised)))),
         AnswerData(*(_pad(column, room(len(of_answer))) for column in said)),
         jnp.asarray(said.weight.sum() * len(folds) / len(data.weight)),
-        jnp.asarray(_pad(np.ones(len(data.judges), np.float32), room(len(data.judges), 1))),
+        _present(data.judges),
+        _present(data.principles),
     )
     strengths = jnp.asarray(STRENGTHS, jnp.float32)
     moments = _moments_of_clips(rng, standardised.shape[2])
     fitted, traits = _train(layers, padded, jnp.asarray(batches, jnp.int32), moments, strengths)
-    centre = _centres(fitted, jnp.asarray(_evenly_spread(standardised.reshape(-1, *shape))))
+    centre = _centres(fitted, jnp.asarray(evenly_spread(standardised.reshape(-1, *shape))))
 
     def every(array: npt.ArrayLike) -> Array:
         return jnp.asarray(
@@ -378,11 +270,6 @@ def _moments_of_clips(
     return jnp.asarray(places, jnp.int32)
 
 
-def _evenly_spread(rows: Floats) -> Floats:
-    """`NORMALISED_OVER` of the rows, evenly spread, so that any number of them runs one program."""
-    return rows[np.linspace(0, len(rows) - 1, NORMALISED_OVER).astype(np.int64)]
-
-
 def room(rows: int, least: int = LEAST_ROOM) -> int:
     """For at least so many rows: four times as many each time, so that more data recompiles
     rarely."""
@@ -391,15 +278,21 @@ def room(rows: int, least: int = LEAST_ROOM) -> int:
     return least
 
 
+def _present(names: Sequence[object]) -> Array:
+    """1 for each of the names, padded with 0."""
+    return jnp.asarray(_pad(np.ones(len(names), np.float32), room(len(names), 1)))
+
+
 def _pad(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
     return np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1))
 
 
 class Traits(NamedTuple):
-    """How judges answer, as every member knows them: (..., members, judges)."""
+    """How judges answer and principles are heeded, as every member knows it."""
 
     bias: Float[Array, "*stack judges"]
     log_slope: Float[Array, "*stack judges"]
+    log_heed: Float[Array, "*stack principles"]
 
 
 class _Padded(NamedTuple):
@@ -407,12 +300,13 @@ class _Padded(NamedTuple):
     said: AnswerData
     judgments: Float[Array, ""]  # how many there are in all
     judges: Float[Array, " judges"]  # 1 for a judge, 0 where there is none
+    principles: Float[Array, " principles"]  # likewise
 
 
-def _relative(log_slope: Float[Array, "members judges"], data: _Padded) -> Array:
+def _relative(log_slope: Float[Array, "members names"], present: Float[Array, " names"]) -> Array:
     """Logarithms of the slopes against their mean, since the reward has a scale already."""
-    mean = (log_slope * data.judges).sum(-1, keepdims=True) / data.judges.sum()
-    return (log_slope - mean) * data.judges
+    mean = (log_slope * present).sum(-1, keepdims=True) / present.sum()
+    return (log_slope - mean) * present
 
 
 @jax.jit
@@ -435,11 +329,14 @@ def _train(
         seen = pairs.reshape(len(pairs), -1, *pairs.shape[4:])
         rewards = apply_network(layers, seen, encoder_depth(pairs.shape[4:]), jnp.tanh)
         returns = rewards.reshape(pairs.shape[:4]).mean(-1)  # (members, batch, 2)
-        slope = jnp.exp(jnp.take_along_axis(_relative(traits.log_slope, data), said.judge, 1))
+        log_slope = jnp.take_along_axis(_relative(traits.log_slope, data.judges), said.judge, 1)
+        log_heed = _relative(traits.log_heed, data.principles)
+        slope = jnp.exp(log_slope + jnp.take_along_axis(log_heed, said.principle, 1))
         bias = jnp.take_along_axis(traits.bias, said.judge, 1)
         logits = slope * (returns[..., 0] - returns[..., 1]) + bias * said.sign
         losses = optax.sigmoid_binary_cross_entropy(logits, said.p_first)
-        prior = ((traits.bias / BIAS_SD) ** 2 + (traits.log_slope / LOG_SLOPE_SD) ** 2).sum() / 2
+        scaled = traits.bias / BIAS_SD, *(each / LOG_SLOPE_SD for each in traits[1:])
+        prior = sum((each**2).sum() for each in scaled) / 2
         return (said.weight * losses).sum() / said.weight.sum() * len(rows) + prior / data.judgments
 
     def fit_one(strength: Float[Array, ""]) -> tuple[Layers, Traits]:
@@ -455,10 +352,15 @@ def _train(
             return ((layers, traits), state), None
 
         nothing = jnp.zeros((batches.shape[1], len(data.judges)))
-        start = layers, Traits(nothing, nothing)
+        heeded = jnp.zeros((batches.shape[1], len(data.principles)))
+        start = layers, Traits(nothing, nothing, heeded)
         carry = start, optimiser.init(start)
         ((fitted, traits), _), _ = jax.lax.scan(step, carry, (batches, jnp.arange(STEPS), moments))
-        return fitted, Traits(traits.bias, _relative(traits.log_slope, data))
+        return fitted, Traits(
+            traits.bias,
+            _relative(traits.log_slope, data.judges),
+            _relative(traits.log_heed, data.principles),
+        )
 
     return jax.vmap(fit_one)(strengths)
 

@@ -109,7 +109,7 @@ class RunFolder:
     @classmethod
     @contextmanager
     def create(cls, path: Path, task: Task, settings: Settings) -> Iterator[Self]:
-        """A new run folder with its configuration and the goal's pictures in it.
+        """A new run folder with its configuration and the goal's files in it.
 
         It takes its place when the block that fills it ends well: all of it, or nothing.
 
@@ -120,13 +120,12 @@ class RunFolder:
             hint = f", or go on with `volition resume {path}`" if (path / CONFIG).is_file() else ""
             raise RunError(f"{path} is there already: choose another folder with --out{hint}")
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        pictures = dict.fromkeys((*task.goal.images, *task.goal.counterexamples))
-        names = {picture: f"{n}-{Path(picture).name}" for n, picture in enumerate(pictures)}
-        run = cls(partial, task.with_pictures(names, partial / "task"), settings)
+        names = {file: f"{n}-{Path(file).name}" for n, file in enumerate(task.goal.files)}
+        run = cls(partial, task.with_files(names, partial / "task"), settings)
         try:
             run.task.folder.mkdir(parents=True)
-            for picture, name in names.items():
-                shutil.copyfile(task.folder / picture, run.task.folder / name)
+            for file, name in names.items():
+                shutil.copyfile(task.folder / file, run.task.folder / name)
             (partial / CONFIG).write_text(tomli_w.dumps(run._document()), encoding="utf-8")
             yield run
             partial.replace(path)

@@ -10,7 +10,8 @@ from volition.errors import InputError
 from volition.judges.recorded import read_recording
 from volition.judgment import derive_preferences
 from volition.preference import PreferenceData
-from volition.reward import RewardModel, score
+from volition.reward import score
+from volition.reward_model import RewardModel
 from volition.run_folder import RunFolder
 
 

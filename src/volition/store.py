@@ -96,14 +96,15 @@ class Store:
         """Stores the goal with its pictures; returns its id."""
         pictures = [(read_frame(path), 0) for path in goal.images]
         pictures += [(read_frame(path), 1) for path in goal.counterexamples]
+        principles = [*goal.principles, *({"veto": veto} for veto in goal.vetoes)]
         goal_id = _goal_id(
-            goal.text, goal.principles, [(frame.id, counter) for frame, counter in pictures]
+            goal.text, principles, [(frame.id, counter) for frame, counter in pictures]
         )
         with self._transaction() as sql:
             self._add_frames(sql, [frame for frame, _ in pictures])
             sql.execute(
                 "INSERT OR IGNORE INTO goals VALUES (?, ?, ?)",
-                (goal_id, goal.text, json.dumps(goal.principles)),
+                (goal_id, goal.text, json.dumps(principles)),
             )
             sql.executemany(
                 "INSERT OR IGNORE INTO goal_pictures VALUES (?, ?, ?, ?)",
@@ -462,6 +463,6 @@ class Store:
             raise
 
 
-def _goal_id(text: str, principles: Iterable[str], pictures: Iterable[tuple[str, int]]) -> str:
+def _goal_id(text: str, principles: Iterable[object], pictures: Iterable[tuple[str, int]]) -> str:
     described = [text, list(principles), [list(picture) for picture in pictures]]
     return content_id(json.dumps(described).encode())

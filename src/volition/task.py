@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from volition.errors import InputError
-from volition.goal import Goal
+from volition.goal import Goal, Principle, read_constitution
 from volition.segment import Frame, Observations, Pixels, State, spaced
 
 TASK_FILE = "task.toml"
@@ -41,12 +41,21 @@ class EnvironmentSection(Section):
 
 
 class GoalSection(Section):
-    """The goal in words and pictures; picture paths are relative to the task folder."""
+    """The goal in words and pictures; the paths of files are relative to the task folder."""
 
     text: str = Field(min_length=1)
     images: tuple[str, ...] = ()
     counterexamples: tuple[str, ...] = ()
     principles: tuple[str, ...] = ()
+    vetoes: tuple[str, ...] = ()
+    constitution: str | None = None
+    """A file with further principles and vetoes, likewise relative."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that belongs to the goal and stands in files of its own, each once."""
+        constitution = [self.constitution] if self.constitution else []
+        return tuple(dict.fromkeys((*self.images, *self.counterexamples, *constitution)))
 
 
 class ClipSection(Section):
@@ -262,27 +271,55 @@ class Task(Section):
                 task = cls.model_validate({**resolved, "folder": folder, "chosen": name})
             except ValidationError as error:
                 raise InputError(_explain(where, error)) from None
-            for picture in (*task.goal.images, *task.goal.counterexamples):
-                if not (folder / picture).is_file():
-                    line = _line_of(text, [*where.written(("goal",)), picture])
-                    raise InputError(f"{path}:{line}: the goal picture {picture} is missing")
+            for file in task.goal.files:
+                if not (folder / file).is_file():
+                    line = _line_of(text, [*where.written(("goal",)), file])
+                    is_text = file == task.goal.constitution
+                    kind = "constitution" if is_text else "goal picture"
+                    raise InputError(f"{path}:{line}: the {kind} {file} is missing")
+            task.stated_goal()
             tasks[name] = task
         return tasks
 
     def stated_goal(self) -> Goal:
-        """The goal, with the paths of its pictures resolved."""
-        return Goal(
-            self.goal.text,
-            [self.folder / image for image in self.goal.images],
-            [self.folder / image for image in self.goal.counterexamples],
-            self.goal.principles,
-        )
+        """The goal, with the paths of its pictures resolved and its constitution read.
 
-    def with_pictures(self, names: Mapping[str, str], folder: Path) -> Self:
-        """The same task in another folder, where its goal's pictures have other names."""
-        images = tuple(names[picture] for picture in self.goal.images)
-        counterexamples = tuple(names[picture] for picture in self.goal.counterexamples)
-        goal = self.goal.model_copy(update={"images": images, "counterexamples": counterexamples})
+        Raises:
+            InputError: The constitution cannot be read, or says nothing; or a principle is empty,
+                or a veto, too.
+        """
+        further = self._constitution()
+        try:
+            return Goal(
+                self.goal.text,
+                [self.folder / image for image in self.goal.images],
+                [self.folder / image for image in self.goal.counterexamples],
+                _each_once(self.goal.principles, [p.text for p in further if not p.veto]),
+                _each_once(self.goal.vetoes, [p.text for p in further if p.veto]),
+            )
+        except ValueError as error:
+            raise InputError(f"the goal of {self.name}: {error}") from None
+
+    def _constitution(self) -> list[Principle]:
+        if self.goal.constitution is None:
+            return []
+        path = self.folder / self.goal.constitution
+        try:
+            principles = read_constitution(path.read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+        if not principles:
+            raise InputError(f"{path} holds no principle: write one on each line")
+        return principles
+
+    def with_files(self, names: Mapping[str, str], folder: Path) -> Self:
+        """The same task in another folder, where its goal's files have other names."""
+        changed = {
+            "images": tuple(names[picture] for picture in self.goal.images),
+            "counterexamples": tuple(names[picture] for picture in self.goal.counterexamples),
+            "constitution": self.goal.constitution and names[self.goal.constitution],
+        }
+        goal = self.goal.model_copy(update=changed)
         return self.model_copy(update={"goal": goal, "folder": folder})
 
     def judgments_folder(self, chosen: str | None) -> Path:
@@ -336,6 +373,10 @@ class Scene(Protocol):
         It is called at every step of every environment, so it takes microseconds.
         """
         ...
+
+
+def _each_once(*said: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(each for some in said for each in some))
 
 
 def bundled_names() -> list[str]:

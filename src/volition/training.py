@@ -27,7 +27,8 @@ from volition.inquiry import Inquiry
 from volition.interrupting import noted
 from volition.learners.base import Learner, Policy, RewardFunction, Transitions
 from volition.progress import Listener, Progress
-from volition.reward import RewardModel, check_inputs
+from volition.reward import check_inputs
+from volition.reward_model import RewardModel
 from volition.rollout import Rollout, Step
 from volition.run_folder import RunFolder, Settings
 from volition.task import Task
@@ -204,9 +205,10 @@ def practise(folder: RunFolder) -> None:
     with closing(open_rollout(folder)) as rollout:
         learner = make_learner(rollout, task, settings)
         shape = learner.observation_shape
-        reward = StateReward(
-            RewardModel.unfitted(check_inputs(task.reward, shape), shape if len(shape) == 3 else ())
+        blank = RewardModel.unfitted(
+            check_inputs(task.reward, shape), shape if len(shape) == 3 else ()
         )
+        reward = StateReward(blank.capped_by([None] * len(task.stated_goal().vetoes)))
         position = start(folder.settings, rollout, learner)
         steps = learner.learns_every + 1
         position, _, _ = run_session(rollout, learner, reward, position, (0, 0), steps)

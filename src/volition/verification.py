@@ -5,7 +5,7 @@ from __future__ import annotations
 from volition.errors import VolitionError
 from volition.fitting import digest
 from volition.judgment import derive_preferences
-from volition.reward import FILE, RewardModel
+from volition.reward_model import FILE, RewardModel
 from volition.run_folder import RunFolder
 from volition.tensors import read_description
 

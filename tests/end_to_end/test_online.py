@@ -13,7 +13,7 @@ from volition.errors import JudgeUnavailable
 from volition.live_judging import make_judge
 from volition.loop import Run, train
 from volition.progress import Progress
-from volition.reward import RewardModel
+from volition.reward_model import RewardModel
 from volition.run_folder import LiveSettings
 from volition.store import Store
 from volition.task import Task

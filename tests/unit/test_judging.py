@@ -17,7 +17,7 @@ import pytest
 import volition.engine
 from conftest import comparison
 from volition.errors import InputError, JudgeUnavailable, StoreError
-from volition.goal import Goal
+from volition.goal import Goal, Principle
 from volition.judges import judge as judge_named
 from volition.judges.base import AskError, Estimate, JudgeOptions, Question
 from volition.judging import Judging, predict, reuse
@@ -174,7 +174,7 @@ def test_what_was_answered_is_never_asked_again(folder: Path) -> None:
 def test_each_question_is_put_under_one_of_the_principles(folder: Path) -> None:
     judge = Scripted()
     with Judging(folder) as judging:
-        judging.ask(judge, comparisons(folder, 40), ("gently", "quickly"))
+        judging.ask(judge, comparisons(folder, 40), (Principle("gently"), Principle("quickly")))
         judging.wait()
     used = Counter(judgment.principle for judgment in stored(folder))
     assert set(used) == {"gently", "quickly"}

@@ -24,7 +24,8 @@ from volition.learners.base import Transitions
 from volition.learners.ppo import PPO, PPOSettings
 from volition.networks import apply_network, encoder_depth, init_network
 from volition.preference import PreferenceData
-from volition.reward import RewardModel, check_inputs, fit
+from volition.reward import check_inputs, fit
+from volition.reward_model import RewardModel
 from volition.segment import Comparison, Frame, Segment, observed
 from volition.store import Store
 from volition.task import RewardSection, Symmetry

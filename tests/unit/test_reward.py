@@ -12,7 +12,8 @@ from conftest import clip, segment
 from volition.errors import InputError, RunError
 from volition.judgment import Preference
 from volition.preference import AnswerData, PreferenceData, Proportion
-from volition.reward import BLOCK, CLIP_STEPS, RewardModel, fit, preferred_logits, score
+from volition.reward import BLOCK, CLIP_STEPS, fit, preferred_logits, score
+from volition.reward_model import RewardModel
 from volition.task import RewardSection, Symmetry
 
 BOTH = RewardSection(observations=(0, 1))
@@ -169,7 +170,7 @@ def answered(
     first = (rng.random(len(comparison)) < 1 / (1 + np.exp(-logits))).astype(np.float32)
     said = AnswerData(
         comparison.astype(np.int32), judge.astype(np.int32), sign.astype(np.float32), first,
-        np.ones(len(comparison), np.float32),
+        np.ones(len(comparison), np.float32), np.zeros(len(comparison), np.int32),
     )  # fmt: skip
     p_first = np.bincount(comparison, first) / np.bincount(comparison)
     return PreferenceData(

@@ -131,7 +131,8 @@ def test_a_goal_that_is_not_there_is_named(tmp_path: Path) -> None:
         (SEVERAL + '[goal]\ntext = "one"\n', ":22: goal: where there are several goals"),
         (SEVERAL + '[judgments]\ndefault = "a"\n', ":22: judgments: where there are several"),
         (SEVERAL.replace('text = "hello"', 'txt = "hello"'), ":17: goals.hello.txt: there is no "
-         "such key; allowed here: text, images, counterexamples, principles, view, "),
+         "such key; allowed here: text, images, counterexamples, principles, vetoes, constitution, "
+         "view, "),
         (SEVERAL.replace('text = "hello"\n', ""), ":16: goals.hello.text: Field required"),
         (SEVERAL.replace("steps = 500", "steps = 5"), ":21: goals.hello.training.steps: Input"),
         (SEVERAL.replace("frames = 4", "frames = 1"), ":18: goals.hello.view.clip.frames: Input"),

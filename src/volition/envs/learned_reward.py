@@ -7,7 +7,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 import jax.numpy as jnp
 
-from volition.reward import RewardModel
+from volition.reward_model import RewardModel
 from volition.segment import observed
 
 

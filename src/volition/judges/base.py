@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from volition.goal import Goal
+from volition.goal import Goal, Principle
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
 from volition.segment import Comparison, Segment
 from volition.task import JudgeView
@@ -81,11 +81,20 @@ class Question:
         comparison: The two segments under a goal.
         order: Which of them is shown first.
         principle: The one principle of the goal's constitution under which it is put, if any.
+        veto: Whether that principle alone counts, whatever the goal says.
     """
 
     comparison: Comparison
     order: Order
     principle: str | None = None
+    veto: bool = False
+
+    @classmethod
+    def put(cls, comparison: Comparison, order: Order, under: Principle | None) -> Question:
+        """The question under a principle, or under the goal as it is."""
+        if under is None:
+            return cls(comparison, order)
+        return cls(comparison, order, under.text, under.veto)
 
     @property
     def shown(self) -> tuple[Segment, Segment]:

@@ -85,7 +85,8 @@ class Truthful:
         draw = self.chance(question, question.order, asking.run)
         if draw < self.refused:
             return REFUSED
-        first, second = (truth_of(self.task).potential(s.observations) for s in question.shown)
+        potential = truth_of(self.task).under(question.principle)
+        first, second = (potential(segment.observations) for segment in question.shown)
         if first == second:
             return TIE
         return FIRST if (first > second) is not (draw < self.wrong) else SECOND
@@ -163,7 +164,11 @@ class Fallible:
         if self.chance(question, order, "failure", asking.run) < self.failures:
             return REFUSED
         eye = self.later_eye if asking.before >= self.drifts_after else self.eye
-        first, second = (self._seen(segment, eye) for segment in question.shown)
+        potential = truth_of(self.task).under(question.principle)
+        first, second = (
+            potential(segment.observations) + self._misseen(segment, eye)
+            for segment in question.shown
+        )
         of_pair = _logistic(self.chance(question))
         if order is not Order.FORWARD:
             of_pair = -of_pair
@@ -195,10 +200,10 @@ class Fallible:
         rng = np.random.default_rng(seed)
         return Warp.draw(rng, len(truth_of(self.task).seen)), float(rng.normal())
 
-    def _seen(self, segment: Segment, eye: Eye) -> float:
-        truth, observed = truth_of(self.task), segment.observations
-        scaled = observed[:, list(truth.seen)] / np.array(truth.scale or 1.0)
-        return truth.potential(observed) + self.warp * eye.warped(scaled)
+    def _misseen(self, segment: Segment, eye: Eye) -> float:
+        truth = truth_of(self.task)
+        scaled = segment.observations[:, list(truth.seen)] / np.array(truth.scale or 1.0)
+        return self.warp * eye.warped(scaled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +231,7 @@ class Teacher:
 
     def answer(self, asking: Asking) -> Answer:
         question = asking.question
-        first, second = (self._return(segment) for segment in question.shown)
+        first, second = (self._return(segment, question.principle) for segment in question.shown)
         if max(first, second) < self.skip:
             return REFUSED
         if first == second or abs(first - second) < self.equal:
@@ -242,12 +247,12 @@ class Teacher:
             prefers_first = not prefers_first
         return FIRST if prefers_first else SECOND
 
-    def _return(self, segment: Segment) -> float:
-        truth, observed = truth_of(self.task), segment.observations
+    def _return(self, segment: Segment, principle: str | None) -> float:
+        potential, observed = truth_of(self.task).under(principle), segment.observations
         if self.gamma == 1:
-            return truth.potential(observed)
+            return potential(observed)
         weights = self.gamma ** np.arange(len(observed) - 1, -1, -1.0)
-        each = [truth.potential(observed[step : step + 1]) for step in range(len(observed))]
+        each = [potential(observed[step : step + 1]) for step in range(len(observed))]
         return float(np.average(each, weights=weights))
 
 

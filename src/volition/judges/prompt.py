@@ -204,10 +204,18 @@ def _asked(questions: Sequence[Question]) -> tuple[str, ...]:
         if len(questions) == 1
         else _numbers(len(questions))
     )
-    return tuple(
-        f"{line} (judge under this principle: {question.principle})" if question.principle else line
-        for line, question in zip(asked, questions, strict=True)
-    )
+    return tuple(line + _under(question) for line, question in zip(asked, questions, strict=True))
+
+
+def _under(question: Question) -> str:
+    if question.principle is None:
+        return ""
+    if question.veto:
+        return (
+            " (judge by this principle alone, whatever the goal says, and choose the one that "
+            f"keeps to it better: {question.principle})"
+        )
+    return f" (judge under this principle: {question.principle})"
 
 
 def _numbers(count: int) -> list[str]:

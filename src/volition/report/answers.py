@@ -42,6 +42,7 @@ class Pair:
         label: The pair's number in the recording, or its place among all pairs.
         p_a: The judge's probability of A, over all its answers; None where all failed.
         model_p_a: The reward model's probability of A.
+        principle: Under which it was first asked, if any.
     """
 
     label: str
@@ -51,6 +52,7 @@ class Pair:
     answers: tuple[Answer, ...]
     p_a: float | None
     model_p_a: float
+    principle: str | None = None
 
     @property
     def chosen(self) -> str:
@@ -87,7 +89,7 @@ def read_pairs(evidence: Evidence) -> list[Pair]:
             evidence.comparisons[comparison_id],
             judgments,
             evidence.preferences.get(comparison_id),
-            evidence.p_first(evidence.comparisons[comparison_id]),
+            evidence.p_first(evidence.comparisons[comparison_id], judgments[0].principle),
         )
         for number, (comparison_id, judgments) in enumerate(judged.items(), start=1)
     ]
@@ -111,6 +113,7 @@ def _pair(
         tuple(_answer(judgment, order) for judgment in judgments),
         p_first if forward or p_first is None else 1 - p_first,
         model_p_first if forward else 1 - model_p_first,
+        judgments[0].principle,
     )
 
 

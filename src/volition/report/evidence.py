@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
-from volition.reward import FILE, RewardModel
+from volition.reward_model import FILE, RewardModel
 from volition.run_folder import RunFolder
 from volition.segment import Comparison, Segment
 from volition.tensors import read_description
@@ -50,6 +50,8 @@ class Evidence:
     frames: dict[str, str]
     model: RewardModel
     values: dict[str, Floats]
+    vetoed: dict[str, dict[str, Floats]] = field(default_factory=dict)
+    """The same by the model of each veto, by its words."""
 
     @property
     def simulated(self) -> bool:
@@ -62,9 +64,11 @@ class Evidence:
         pairs = self.comparisons.values()
         return {segment.id: segment for c in pairs for segment in (c.first, c.second)}
 
-    def p_first(self, comparison: Comparison) -> float:
-        """The reward model's probability that the first segment is preferred (Bradley-Terry)."""
-        logit = float((self.values[comparison.first.id] - self.values[comparison.second.id]).mean())
+    def p_first(self, comparison: Comparison, principle: str | None = None) -> float:
+        """The reward model's probability that the first segment is preferred (Bradley-Terry); under
+        a veto that of the veto's own."""
+        values = self.vetoed.get(principle or "", self.values)
+        logit = float((values[comparison.first.id] - values[comparison.second.id]).mean())
         return float(np.exp(-np.logaddexp(0.0, -logit)))
 
 
@@ -95,6 +99,10 @@ def read_evidence(folder: RunFolder) -> Evidence:
         frames,
         model,
         _segment_values(model, segments),
+        {
+            veto: _segment_values(head, segments)
+            for veto, head in zip(folder.task.stated_goal().vetoes, model.vetoes, strict=True)
+        },
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.report.evidence import member_values
-from volition.reward import SPREAD_PENALTY, RewardModel
+from volition.reward_model import SPREAD_PENALTY, RewardModel
 
 ANGLES = 720  # around the circle: half a degree apart
 PLANE = (91, 41)  # angles and velocities of the plane

@@ -45,6 +45,7 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         recorded=all(judge.name.startswith("recorded:") for judge in evidence.judges.values()),
         interval=evidence.fit["heldout"]["interval"],
         heldout=evidence.fit["heldout"],
+        fit={"principles": [], "vetoes": [], "alarms": [], **evidence.fit},
         goal=_goal(evidence.folder),
         film=base64.b64encode(film).decode(),
         episodes=episodes,
@@ -111,6 +112,7 @@ def _goal(folder: RunFolder) -> dict[str, Any]:
     return {
         "text": goal.text,
         "principles": goal.principles,
+        "vetoes": goal.vetoes,
         "images": [_picture(path) for path in goal.images],
         "counterexamples": [_picture(path) for path in goal.counterexamples],
     }

@@ -24,6 +24,7 @@ class Truth:
         seen: The observation entries that a frame shows.
         measures: Numbers of one episode, from what was observed after each of its steps (steps,
             obs_dim), each with its unit in its name where it has one.
+        principles: The potential under a principle, by its words; under any other it is the goal's.
         scale: Of each entry in `seen`, how far it ranges from its middle; left out, 1 for all. A
             simulated judge's eye errs alike over about half of that.
     """
@@ -32,6 +33,11 @@ class Truth:
     seen: tuple[int, ...]
     measures: Mapping[str, Measure] = field(default_factory=dict)
     scale: tuple[float, ...] = ()
+    principles: Mapping[str, Callable[[Observations], float]] = field(default_factory=dict)
+
+    def under(self, principle: str | None) -> Callable[[Observations], float]:
+        """How well a segment keeps to a principle, or represents the goal where there is none."""
+        return self.principles.get(principle or "", self.potential)
 
 
 @dataclass(frozen=True, slots=True)
