@@ -141,7 +141,8 @@ def test_what_is_drawn_depends_on_posture_and_ball_alone() -> None:
 
 def test_the_ball_is_lit_where_the_light_falls() -> None:
     angles, ball = (1.3, 0.1, -0.9), 0.5
-    x, y = round((ball - lamp_drawing.LEFT) / 1.35 * 320), round((lamp_drawing.TOP - 0.02) / 1.35 * 320)
+    scale = 320 / (lamp_drawing.RIGHT - lamp_drawing.LEFT)
+    x, y = round((ball - lamp_drawing.LEFT) * scale), round((lamp_drawing.TOP - 0.02) * scale)
     red = [int(draw_lamp((*angles[:2], head), ball, 0.0, 320)[y, x, 0]) for head in (-0.9, 0.5)]
     assert red[0] > red[1] + 30
 
