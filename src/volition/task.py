@@ -174,7 +174,7 @@ class TrainingSection(Section):
     """How long to train, how far ahead the policy looks, and how many judgments that takes.
 
     Attributes:
-        algorithm: The learner; `auto` is PPO for discrete actions and SAC for continuous ones.
+        algorithm: The learner; `auto` is PPO for discrete actions and for pictures, otherwise SAC.
         steps: Environment steps in all.
         gamma: Discount factor of one environment step.
         max_judgments: Comparisons that are put to a live judge.

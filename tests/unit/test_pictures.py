@@ -147,6 +147,14 @@ def test_entries_of_a_picture_cannot_be_named() -> None:
             check_inputs(section, SHAPE)
 
 
+def test_whoever_acts_on_pictures_is_chosen_for_them() -> None:
+    space, force = gymnasium.spaces.Box(0, 255, SHAPE, np.uint8), gymnasium.spaces.Box(-1, 1, (2,))
+    learner = learners.make("auto", space, force, 1, gamma=0.9, steps=100)
+    assert isinstance(learner, PPO)
+    state, _ = learner.start(0, 100)
+    assert learner.policy(state)(np.zeros((3, *SHAPE), np.uint8)).shape == (3, 2)
+
+
 @pytest.mark.parametrize(
     "space",
     [gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8), gymnasium.spaces.Box(0, 1, (32, 32, 3))],

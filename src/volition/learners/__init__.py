@@ -25,8 +25,8 @@ def make(
     """The learner for the spaces of a single environment.
 
     Args:
-        algorithm: `auto` is PPO for discrete actions, and SAC for continuous ones, where it needs
-            far fewer steps.
+        algorithm: `auto` is PPO for discrete actions and for pictures, and otherwise SAC, which
+            needs far fewer steps.
         observation_space: Of one environment.
         action_space: Of one environment.
         envs: Environments side by side.
@@ -38,7 +38,8 @@ def make(
         InputError: A setting is out of range.
     """
     discrete = isinstance(action_space, gymnasium.spaces.Discrete)
-    if algorithm == "ppo" or (algorithm == "auto" and discrete):
+    pictures = len(observation_space.shape or ()) == 3
+    if algorithm == "ppo" or (algorithm == "auto" and (discrete or pictures)):
         return PPO.for_spaces(observation_space, action_space, envs, PPOSettings(gamma=gamma))
     capacity = max(envs, 1 << (steps - 1).bit_length())  # a power of two: few sizes to compile
     settings = SACSettings(gamma=gamma, replay_capacity=capacity)
