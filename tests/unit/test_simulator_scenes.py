@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,14 @@ def test_how_far_something_has_come_shows(cheetah: Scene) -> None:
     assert min(changed) > 0.01, "a metre on, everything looks the same"
 
 
+def test_whatever_thread_asks_is_drawn_for(cheetah: Scene) -> None:
+    standing = dict.fromkeys(cheetah.fields, 0.0)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        for thread in (one, other, one):
+            drawing = thread.submit(cheetah.draw, standing).result()
+            np.testing.assert_array_equal(drawing, cheetah.draw(standing))
+
+
 def test_a_live_environment_is_drawn_as_its_scene_is(cheetah: Scene) -> None:
     env = make_env("HalfCheetah-v5", SMALL, render_mode="rgb_array")
     env.reset(seed=0)
@@ -177,8 +186,17 @@ def test_libraries_that_are_not_there_are_told(tmp_path: Path) -> None:
     assert "apt-get install libegl1" in told
 
 
-def test_a_loaded_model_leaves_no_log_behind(tmp_path: Path) -> None:
-    program = "from volition.envs.scene import make_env; make_env('HalfCheetah-v5').reset()"
+@pytest.mark.usefixtures("cheetah")
+def test_a_program_that_draws_ends_quietly_and_leaves_no_log_behind(tmp_path: Path) -> None:
+    program = (
+        "from volition.envs.scene import draw, make_env, open_scene\n"
+        "kept, dropped = open_scene('HalfCheetah-v5'), open_scene('Hopper-v5')\n"
+        "for scene in (kept, dropped): scene.draw(dict.fromkeys(scene.fields, 0.0))\n"
+        "del dropped, scene\n"
+        "env = make_env('Reacher-v5', render_mode='rgb_array')\n"
+        "env.reset()\n"
+        "draw(env)"
+    )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, text=True, check=True,
                           capture_output=True)  # fmt: skip
     assert done.stderr == ""

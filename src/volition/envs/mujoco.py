@@ -8,6 +8,12 @@ something has come.
 
 from __future__ import annotations
 
+import atexit
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import cache
+from queue import SimpleQueue
+from threading import Thread, current_thread
 from typing import Any
 from weakref import WeakKeyDictionary, finalize
 
@@ -25,6 +31,40 @@ POSTS = 3  # on either side of the camera, which sees two
 POST_COLOURS = ((0.85, 0.1, 0.1), (0.95, 0.6, 0.1), (0.95, 0.9, 0.2), (0.1, 0.6, 0.2),
                 (0.15, 0.3, 0.85))  # fmt: skip
 POST_WIDTH, POST_HEIGHT, POST_DISTANCE = 0.07, 1.2, 1.0  # metres; behind what is watched
+
+
+class Studio:
+    """The one thread that draws, whoever asks: what OpenGL draws with belongs to a thread.
+
+    It lives as long as Python does, so that what was drawn with can be given back at the end.
+    """
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._thread = Thread(target=self._work, name="drawing", daemon=True)
+        self._thread.start()
+
+    def do(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns or raises."""
+        if current_thread() is self._thread:  # garbage is collected there, too
+            return work()
+        future: Future[Any] = Future()
+        self._asked.put((future, work))
+        return future.result()
+
+    def _work(self) -> None:
+        while True:
+            future, work = self._asked.get()
+            try:
+                future.set_result(work())
+            except BaseException as error:  # whoever asked is told
+                future.set_exception(error)
+            del future, work  # else the last drawing is kept until the next
+
+
+@cache
+def studio() -> Studio:
+    return Studio()
 
 
 class MujocoScene:
@@ -78,14 +118,17 @@ class Painter:
         self._model, self._data = env.model, env.data
         self._model.vis.quality.offsamples = 0
         try:
-            self._renderer = mujoco.Renderer(self._model, height, width)
+            renderer = studio().do(lambda: mujoco.Renderer(self._model, height, width))
         except Exception as error:  # each way of drawing has errors of its own
             raise EnvironmentUnsupported(
                 "MuJoCo needs OpenGL to draw: without a display, on Debian, apt-get install "
                 f"{GL_PACKAGES}; and if mujoco was imported before volition, set MUJOCO_GL=egl "
                 f"before that ({error})"
             ) from error
-        finalize(self, self._renderer.close)  # at the latest when Python ends, and in its order
+        self._renderer = renderer
+        close = finalize(self, studio().do, renderer.close)
+        close.atexit = False
+        atexit.register(close)  # before MuJoCo's own, which takes the display away
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._renderer.scene.flags[flag] = False
         self._camera = _camera(env)
@@ -93,10 +136,13 @@ class Painter:
 
     def draw(self) -> Pixels:
         """uint8 (height, width, 3)."""
+        return np.asarray(studio().do(self._draw), np.uint8)
+
+    def _draw(self) -> Any:
         self._renderer.update_scene(self._data, self._camera)
         if self._tracks:
             self._plant_posts()
-        return np.asarray(self._renderer.render(), np.uint8)
+        return self._renderer.render()
 
     def _plant_posts(self) -> None:
         scene = self._renderer.scene
