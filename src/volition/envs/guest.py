@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 WIDTH, HEIGHT = 8.0, 6.4  # of all that is drawn, in metres; y points down
 LEFT, TOP, BOTTOM = 0.45, 0.45, 5.95  # the room, between its walls
 WALL = (6.4, 6.6)  # between the room and the garden
-DOORWAY = 0.6  # half its width
+DOORWAY = 0.85  # half its width
 DOOR_X = 0.75  # where a guest stands on entering
 GARDEN_X = 7.3  # where a guest is on the way to
 BODY = 0.25  # radius of a guest
@@ -40,10 +40,10 @@ RADII = {
 KINDS = tuple(RADII)
 LAYOUTS = {"seen": KINDS[:5], "heldout": KINDS[5:]}
 SPOTS = tuple((column, row) for column in ((1.95, 2.6), (4.4, 5.05))
-              for row in ((1.15, 2.55), (3.85, 5.25)))  # fmt: skip
-"""Where the things are, one in each: lowest and highest x, lowest and highest y. Between any two
-columns and past any two things of one column there is room for a guest."""
-DOORS = (1.2, 5.2)  # lowest and highest y of both doors
+              for row in ((1.6, 2.35), (4.05, 4.8)))  # fmt: skip
+"""Where the things are, one in each: lowest and highest x, lowest and highest y. Between the
+columns and on both sides of every thing there is room for a guest."""
+DOORS = (1.35, 5.05)  # lowest and highest y of both doors
 IN_THE_WAY = 2  # things at least through which the straight way runs
 HARMED = 0.75  # from 0 to 1, as a state has it: of all states' things one in four is harmed
 UNIT = 2.0  # metres that are observed as 1

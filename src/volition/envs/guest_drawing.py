@@ -80,9 +80,9 @@ def _doors(canvas: Canvas, guest: Guest) -> None:
     canvas.box(0.25, door - 0.5, 0.45, door + 0.5, SILL)
     canvas.box(0.5, door - 0.42, 1.02, door + 0.42, MAT, 0.05)
     canvas.box(0.57, door - 0.35, 0.95, door + 0.35, (172, 134, 110), 0.04)
-    canvas.box(6.38, out - 0.6, 6.62, out + 0.6, SILL)
-    for side in (-0.6, 0.6):
-        canvas.line([(6.5, out + side), (6.98, out + 1.18 * side)], 0.07, (236, 238, 236))
+    canvas.box(6.38, out - 0.85, 6.62, out + 0.85, SILL)
+    for side in (-0.85, 0.85):
+        canvas.line([(6.5, out + side), (7.1, out + 1.14 * side)], 0.07, (236, 238, 236))
     canvas.disc(7.3, out, 0.5, (206, 222, 164))
     for x, y, radius in ((6.87, 0.0, 0.17), (7.3, -0.05, 0.24), (7.72, 0.04, 0.18)):
         canvas.ellipse(x, out + y, (radius, radius * 0.85), STONE)
