@@ -38,7 +38,6 @@ from volition.learners.ppo import PPO, PPOSettings
 from volition.rollout import Rollout
 from volition.task import EnvironmentSection
 
-ENVS = 8
 SETTINGS = PPOSettings()
 EPISODES = 100
 FIRST_EPISODE = 50_000  # seed of the evaluation
@@ -65,6 +64,7 @@ class Task:
     reward: RewardFunction
     steps: int
     solved: float
+    envs: int
 
     def evaluate(self, policy: Acts) -> float:
         """Mean true return of the first episode of each of `EPISODES` environments."""
@@ -79,8 +79,8 @@ class Task:
         return float(returns.mean())
 
 
-CARTPOLE = Task("CartPole-v1", Going(jnp.float32(1.0)), steps=50_000, solved=475.0)
-ACROBOT = Task("Acrobot-v1", Going(jnp.float32(-1.0)), steps=100_000, solved=-100.0)
+CARTPOLE = Task("CartPole-v1", Going(jnp.float32(1.0)), steps=50_000, solved=475.0, envs=8)
+ACROBOT = Task("Acrobot-v1", Going(jnp.float32(-1.0)), steps=100_000, solved=-100.0, envs=16)
 
 
 class Ours:
@@ -88,15 +88,15 @@ class Ours:
 
     def __init__(self, task: Task, seed: int) -> None:
         self._task = task
-        self._rollout = Rollout(EnvironmentSection(id=task.id), ENVS)
+        self._rollout = Rollout(EnvironmentSection(id=task.id), task.envs)
         spaces = self._rollout.observation_space, self._rollout.action_space
-        self._learner = PPO.for_spaces(*spaces, ENVS, SETTINGS)
+        self._learner = PPO.for_spaces(*spaces, task.envs, SETTINGS)
         self._state, self._actions = self._learner.start(seed, task.steps)
         self._rollout.reset(seed)
 
     def learn(self, steps: int) -> None:
         """Goes on for so many environment steps."""
-        for _ in range(steps // ENVS):
+        for _ in range(steps // self._task.envs):
             step = self._rollout.step(np.asarray(self._actions))
             self._state, self._actions, _ = self._learner.iterate(
                 self._state, step.transitions, step.observations, self._task.reward
@@ -120,7 +120,7 @@ class Theirs:
 
         self._model = stable_baselines3.PPO(
             "MlpPolicy",
-            DummyVecEnv([lambda: gymnasium.make(task.id)] * ENVS),
+            DummyVecEnv([lambda: gymnasium.make(task.id)] * task.envs),
             learning_rate=rate,
             n_steps=SETTINGS.rollout_steps,
             batch_size=SETTINGS.minibatch_size,
@@ -148,7 +148,7 @@ LEARNERS: dict[str, type[Ours] | type[Theirs]] = {"volition": Ours, "stable-base
 
 def claim_speed() -> bool:
     """Environment steps per second of each: the best of some rounds in which they take turns."""
-    rollout = SETTINGS.rollout_steps * ENVS
+    rollout = SETTINGS.rollout_steps * CARTPOLE.envs
     learners = {name: made(CARTPOLE, 0) for name, made in LEARNERS.items()}
     best = dict.fromkeys(LEARNERS, 0.0)
     for learner in learners.values():  # compiles, warms the caches
