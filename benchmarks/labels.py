@@ -7,7 +7,8 @@ For each kind of judge, number of judgments and seed: comparisons that cover the
 SAC learns from it with the task's settings, and 100 episodes are evaluated by the environment's own
 reward. The number needed is the smallest at which the interquartile mean of the seeds' returns is
 at least -150 (Agarwal et al., arXiv:2108.13264); intervals are 95% bootstrap intervals of it.
-With 30% of the answers flipped, it is counted how many seeds reach -160 from 200 judgments.
+The pendulum's return forgives a reward whose peak is far off, so the peak is shown beside it. With
+30% of the answers flipped, it is counted how many seeds reach -160 from 200 judgments.
 `--plot` draws docs/images/labels.svg.
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +32,12 @@ from volition.task import Task
 
 TASK = Task.find("pendulum")
 GOAL, GOAL_WITH_NOISE, NEEDED = -150.0, -160.0, 0.8  # 4 of 5 seeds
-MOST = 400  # comparisons of a seed, of which the first ones are taken
+COMPARISONS = 300  # of a seed, of which the first ones are taken
+FEWEST, MOST = 2.7, 340.0  # judgments at the sides of a diagram
+WIDTH, HEIGHT, TOP, BOTTOM = 330, 230, 70, 300  # of a diagram, in pixels
 PLOT = Path(__file__).parent.parent / "docs" / "images" / "labels.svg"
+
+Tables = dict[str, dict[int, dict[str, Any]]]  # by case and number of judgments
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ def returns(case: Case, count: int, seeds: int) -> tuple[list[float], list[float
     """The true return and the peak's distance from upright in degrees, of each seed."""
     found, peaks = [], []
     for seed in range(seeds):
-        asked = comparisons(TASK.name, MOST, seed)[:count]
+        asked = comparisons(TASK.name, COMPARISONS, seed)[:count]
         judgments = judged(TASK, f"simulated:{case.judge.format(seed=seed)}", asked, seed)
         model = fit(data(asked, judgments), TASK.reward, case.symmetric, seed).model
         found.append(round(learned_return(TASK, model, seed), 1))
@@ -96,54 +102,85 @@ def measure(case: Case, counts: tuple[int, ...], seeds: int) -> dict[int, dict[s
     return table
 
 
-def plot(tables: dict[str, dict[int, dict[str, Any]]], seeds: int) -> str:
-    """An SVG of the interquartile means and their intervals, readable on light and on dark."""
-    left, right, top, bottom = 70, 600, 50, 380
-    worst, best, fewest, most = -500.0, -120.0, 2.7, 350.0
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One of the two diagrams, `left` pixels from the left.
 
-    def x(count: float) -> float:
-        return left + (right - left) * math.log(count / fewest) / math.log(most / fewest)
+    Attributes:
+        rows: Of a table: value, lowest and highest of each number of judgments.
+        bounds: The values at the bottom and at the top.
+        marks: Values that are written at the side.
+    """
 
-    def y(value: float) -> float:
-        return bottom - (bottom - top) * (max(value, worst) - worst) / (best - worst)
+    left: int
+    title: str
+    rows: Callable[[dict[str, Any]], tuple[float, float, float]]
+    bounds: tuple[float, float]
+    marks: tuple[float, ...]
 
-    def text(at: tuple[float, float], words: str, anchor: str = "middle", size: int = 13) -> str:
-        return (f'<text x="{at[0]:.1f}" y="{at[1]:.1f}" text-anchor="{anchor}" '
-                f'font-size="{size}">{words}</text>')  # fmt: skip
+    def x(self, count: float) -> float:
+        return self.left + WIDTH * math.log(count / FEWEST) / math.log(MOST / FEWEST)
 
-    def line(ends: tuple[float, float, float, float], style: str) -> str:
-        x1, y1, x2, y2 = ends
-        return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" {style}/>'
+    def y(self, value: float) -> float:
+        low, high = self.bounds
+        inside = min(max(value, min(low, high)), max(low, high))
+        return BOTTOM - HEIGHT * (inside - low) / (high - low)
 
-    grey = 'stroke="#8888" stroke-width="1"'
-    parts = [line((left, y(v), right, y(v)), grey) + text((left - 8, y(v) + 4), f"{v:g}", "end")
-             for v in (-500, -400, -300, -200)]  # fmt: skip
-    parts.append(line((left, y(GOAL), right, y(GOAL)), 'stroke="#888" stroke-dasharray="5 4"'))
-    parts.append(text((left - 8, y(GOAL) + 4), f"{GOAL:g}", "end"))
-    parts += [text((x(n), bottom + 22), str(n)) for n in (3, 5, 10, 25, 50, 100, 200, 300)]
-    for number, case in enumerate((*CASES, FLIPPED)):
-        table = tables[case.label]
-        points = [(x(count), y(row["iqm"])) for count, row in table.items()]
-        path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
-        stroke = f'stroke="{case.colour}" stroke-width="2" fill="none"'
-        parts.append(f'<polyline points="{path}" {stroke}/>')
-        for (px, py), row in zip(points, table.values(), strict=True):
-            low, high = row["interval"]
-            parts.append(line((px, y(low), px, y(high)), stroke))
-            parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.5" fill="{case.colour}"/>')
-        row_y = y(-330) + 22 * number
-        parts.append(line((415, row_y, 440, row_y), stroke))
-        parts.append(text((447, row_y + 4), case.label, "start"))
-    parts.append(
-        text((left, 24), f"Pendulum-v1 from simulated judges ({seeds} seeds)", "start", 15)
-    )
-    parts.append(text(((left + right) / 2, bottom + 44), "judgments"))
-    parts.append(text((left, 42), "true return of 100 episodes: interquartile mean, 95% bootstrap",
-                      "start", 12))  # fmt: skip
-    frame = (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 440" width="640" height="440" '
-    )
-    return f'{frame}font-family="sans-serif" fill="#777">\n' + "\n".join(parts) + "\n</svg>\n"
+    def draw(self, tables: Tables) -> list[str]:
+        right = self.left + WIDTH
+        parts = [written(self.left, TOP - 18, self.title, "start")]
+        for mark in self.marks:
+            parts.append(stroke(self.left, self.y(mark), right, self.y(mark), "#8886"))
+            parts.append(written(self.left - 8, self.y(mark) + 4, f"{mark:g}", "end"))
+        parts += [written(self.x(n), BOTTOM + 20, str(n)) for n in (3, 10, 25, 50, 100, 300)]
+        for case in (*CASES, FLIPPED):
+            rows = {count: self.rows(row) for count, row in tables[case.label].items()}
+            points = " ".join(f"{self.x(n):.1f},{self.y(row[0]):.1f}" for n, row in rows.items())
+            parts.append(f'<polyline points="{points}" stroke="{case.colour}" stroke-width="2" '
+                         'fill="none"/>')  # fmt: skip
+            for n, (value, low, high) in rows.items():
+                x = self.x(n)
+                parts.append(stroke(x, self.y(low), x, self.y(high), case.colour))
+                parts.append(f'<circle cx="{x:.1f}" cy="{self.y(value):.1f}" r="3" '
+                             f'fill="{case.colour}"/>')  # fmt: skip
+        return parts
+
+
+def written(x: float, y: float, words: str, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="13">{words}</text>'
+
+
+def stroke(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
+
+
+def of_return(row: dict[str, Any]) -> tuple[float, float, float]:
+    return (row["iqm"], *row["interval"])
+
+
+def of_peak(row: dict[str, Any]) -> tuple[float, float, float]:
+    peaks = row["peak_degrees"]
+    return float(interquartile_mean(np.array(peaks))), min(peaks), max(peaks)
+
+
+def plot(tables: Tables, seeds: int) -> str:
+    """An SVG that can be read on light and on dark."""
+    panels = (
+        Panel(60, "true return: IQM, 95% bootstrap", of_return, (-400, -120),
+              (-400, -300, -200, GOAL)),
+        Panel(460, "degrees off upright of the reward's peak: IQM, range", of_peak, (0, 60),
+              (0, 20, 40, 60)),
+    )  # fmt: skip
+    parts = [written(60, 22, f"Pendulum-v1 from simulated judges, {seeds} seeds", "start")]
+    for panel in panels:
+        parts += panel.draw(tables)
+        parts.append(written(panel.left + WIDTH / 2, BOTTOM + 40, "judgments"))
+    for x, case in zip((60, 160, 370, 480, 560), (*CASES, FLIPPED), strict=True):
+        parts.append(f'<circle cx="{x}" cy="{BOTTOM + 64}" r="5" fill="{case.colour}"/>')
+        parts.append(written(x + 10, BOTTOM + 68, case.label, "start"))
+    size = 'viewBox="0 0 820 400" width="820" height="400"'
+    opened = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" fill="#777">'
+    return "\n".join([opened, *parts, "</svg>\n"])
 
 
 def main() -> None:
@@ -154,7 +191,7 @@ def main() -> None:
     options = parser.parse_args()
     seeds = 3 if options.quick else options.seeds
     enable_cache()
-    tables: dict[str, dict[int, dict[str, Any]]] = {}
+    tables: Tables = {}
     for case in (*CASES, FLIPPED):
         counts = (case.target,) if options.quick else case.counts
         tables[case.label] = measure(case, counts, seeds)
