@@ -27,6 +27,7 @@ from volition.segment import Observations, Pixels, State
 
 LIVE = 320  # pixels at least, of the longer side of a drawing that people watch
 TRACKING = "track"  # the name of the camera that follows, in Gymnasium's models
+FLOOR = 20.0  # metres after which the tiles repeat under what runs in Gymnasium, and the posts do
 POSTS = 3  # on either side of the camera, which sees two
 POST_COLOURS = ((0.85, 0.1, 0.1), (0.95, 0.6, 0.1), (0.95, 0.9, 0.2), (0.1, 0.6, 0.2),
                 (0.15, 0.3, 0.85))  # fmt: skip
@@ -141,8 +142,17 @@ class Painter:
     def _draw(self) -> Any:
         self._renderer.update_scene(self._data, self._camera)
         if self._tracks:
+            self._lay_floor()
             self._plant_posts()
         return self._renderer.render()
+
+    def _lay_floor(self) -> None:
+        """Moves the floor along, by whole repetitions of its tiles: it is drawn for some 20 to 40
+        metres only, and a body that runs beyond would run over nothing."""
+        moved = FLOOR * np.round(self._data.subtree_com[0][:2] / FLOOR)
+        for geom in self._renderer.scene.geoms[: self._renderer.scene.ngeom]:
+            if geom.type == mujoco.mjtGeom.mjGEOM_PLANE:
+                geom.pos[:2] += moved
 
     def _plant_posts(self) -> None:
         scene = self._renderer.scene
