@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
@@ -22,7 +23,7 @@ from volition.loop import Run
 from volition.preference import PreferenceData
 from volition.report import figures, write_report
 from volition.report.answers import consistency, measures, read_pairs, shown_counts, win_shares
-from volition.report.evidence import Evidence, member_values, read_evidence
+from volition.report.evidence import Evidence, as_base64, embedded, member_values, read_evidence
 from volition.report.film import (
     Episode,
     choose,
@@ -37,6 +38,7 @@ from volition.report.hero import HEIGHT, WIDTH, compose, write_hero
 from volition.report.landscapes import CIRCLES, Landscape, landscape, spearman
 from volition.report.page import draw_figures, number, render_page, reproduce
 from volition.reward import preferred_logits
+from volition.segment import encode_png
 
 HOSTILE = "</script><script>alert('goal')</script><img src=x onerror=alert(1)>"
 
@@ -134,6 +136,21 @@ def test_every_frame_is_in_the_page_once(evidence: Evidence, episodes: list[Epis
     text = render_page(evidence, episodes, b"")
     for encoded in evidence.frames.values():
         assert text.count(encoded) == 1
+
+
+def test_a_shaded_frame_is_smaller_in_the_page_and_looks_the_same(tmp_path: Path) -> None:
+    across, down = np.meshgrid(np.arange(160), np.arange(112))
+    noise = np.random.default_rng(0).integers(0, 3, (112, 160))
+    shades = [across + noise, down + noise, (across + down) // 2 + noise]
+    pixels = np.stack(shades, -1).astype(np.uint8)
+    flat = np.full((72, 72, 3), 255, np.uint8)
+    for name, picture in (("shaded", pixels), ("flat", flat)):
+        (tmp_path / name).write_bytes(encode_png(picture))
+    assert embedded(tmp_path / "flat") == as_base64(tmp_path / "flat")
+    shown = base64.b64decode(embedded(tmp_path / "shaded"))
+    assert len(shown) < (tmp_path / "shaded").stat().st_size / 4
+    decoded = np.asarray(Image.open(io.BytesIO(shown)).convert("RGB")).astype(int)
+    assert np.abs(decoded - pixels).mean() < 4
 
 
 def test_nothing_given_becomes_markup(evidence: Evidence, episodes: list[Episode]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
 from volition.reward_model import FILE, RewardModel
@@ -19,6 +21,7 @@ from volition.run_folder import RunFolder
 from volition.segment import Comparison, Segment
 from volition.tensors import read_description
 
+SHADED = 6000  # bytes of a PNG that is no flat drawing
 ROWS = 1024  # of one evaluation of the reward model: a fixed shape compiles one program
 
 Floats = npt.NDArray[np.float32]
@@ -33,7 +36,7 @@ class Evidence:
         true_returns: Of every evaluation episode, by the environment's own reward.
         history: What each training session measured.
         fit: What is known of the reward model's fit, `heldout` among it.
-        frames: The PNG of every judged frame by the frame's id, as base64.
+        frames: Every judged frame by its id, as base64: its PNG, or a WebP where that is large.
         values: What every member of the reward model says of a judged segment, in logits and
             averaged over its steps, by the segment's id: float32 (members,).
     """
@@ -85,7 +88,7 @@ def read_evidence(folder: RunFolder) -> Evidence:
         comparisons, judgments, judges = store.comparisons(), store.judgments(), store.judges()
         segments = {s.id: s for c in comparisons.values() for s in (c.first, c.second)}
         frame_ids = dict.fromkeys(frame.id for s in segments.values() for frame in s.frames)
-        frames = {name: as_base64(store.frame_path(name)) for name in frame_ids}
+        frames = {name: embedded(store.frame_path(name)) for name in frame_ids}
     return Evidence(
         folder,
         result,
@@ -127,6 +130,17 @@ def _segment_values(model: RewardModel, segments: dict[str, Segment]) -> dict[st
         name: some.mean(1)
         for name, some in zip(segments, np.split(values, ends, axis=1), strict=True)
     }
+
+
+def embedded(path: Path) -> str:
+    """A frame for the page. One that is shaded takes an eighth of its size as WebP with losses that
+    nobody sees; the run keeps what was judged."""
+    if path.stat().st_size <= SHADED:
+        return as_base64(path)
+    smaller = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.save(smaller, "WEBP", quality=85, method=2)
+    return base64.b64encode(smaller.getvalue()).decode()
 
 
 def as_base64(path: Path) -> str:

@@ -21,7 +21,8 @@
   // Every frame is in the page once, however often it is shown.
   const frames = read("frames");
   for (const picture of document.querySelectorAll("img[data-frame]")) {
-    picture.src = "data:image/png;base64," + frames[picture.dataset.frame];
+    const data = frames[picture.dataset.frame];
+    picture.src = `data:image/${data.startsWith("UklGR") ? "webp" : "png"};base64,${data}`;
   }
 
   // Figures name the page's colours; the browser says what these are in the scheme of the moment.
