@@ -29,10 +29,12 @@ from volition.questions import (
     write_questions,
 )
 from volition.run_folder import CONFIG, RunFolder
+from volition.segment import content_id
 from volition.task import Task
 
 OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
 VERDICTS = {1.0: "first", 0.0: "second", 0.5: "tie"}
+P_FIRST = {said: p_first for p_first, said in VERDICTS.items()}
 
 Outcomes = Mapping[int, Verdict | Failure]
 
@@ -146,6 +148,45 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
         raise InputError(f"no pair has a verdict: {next(iter(failures.values())).message}")
     _complete(folder / JUDGMENTS_FILE, "".join(json.dumps(row) + "\n" for row in judged), run, name)
     return Answered(asked, name, failures)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenVerdict:
+    """A verdict of a folder that was answered.
+
+    Attributes:
+        frames: Ids of the frames that were shown first, and of those that were shown second.
+        file_id: Names all the answers that came with it.
+        line: As it stands in judgments.jsonl.
+    """
+
+    verdict: Verdict
+    frames: tuple[tuple[str, ...], ...]
+    judge: str
+    file_id: str
+    line: str
+
+
+def read_verdicts(folder: Path) -> list[GivenVerdict]:
+    """What `answer` made of a folder of questions that were shown in frames.
+
+    Raises:
+        InputError: It is no such folder, or nobody has answered yet.
+    """
+    read_questions(folder)
+    file = folder / JUDGMENTS_FILE
+    if not file.is_file():
+        raise InputError(f"{folder} has no answers yet: run `volition answer {folder} FILE`")
+    text = file.read_text(encoding="utf-8")
+    given = []
+    for line in text.splitlines():
+        row = json.loads(line)
+        p_first = row["p_first"] if "p_first" in row else P_FIRST[row["verdict"]]
+        shown = [row[side].get("frames") or [row[side]["frame"]] for side in ("first", "second")]
+        frames = tuple(tuple(Path(path).stem for path in side) for side in shown)
+        name = content_id(text.encode())
+        given.append(GivenVerdict(Verdict(p_first), frames, row["judge"], name, line))
+    return given
 
 
 # Choosing ------------------------------------------------------------------------------------

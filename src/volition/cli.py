@@ -6,79 +6,17 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import Positional, arg
 
 from volition.errors import InputError, Interrupted, VolitionError
+from volition.options import NOT_LIVE, Folder, Json, Live, live_settings, option
 
-
-def option(metavar: str, help: str) -> Any:
-    """An option whose help shows neither Python's types nor an absent default."""
-    return arg(metavar=metavar, help=help, help_behavior_hint="")
-
-
-Json = Annotated[
-    bool,
-    arg(help="Make the last line of standard output one JSON object.", help_behavior_hint=""),
-]
 STARTED = time.perf_counter()
-
-Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
-
-
-@dataclass(frozen=True)
-class Live:
-    """A judge that is asked while you wait, in place of recorded judgments."""
-
-    judge: Annotated[
-        str | None,
-        option(
-            "PROVIDER:MODEL",
-            "Such as openai:gpt-6-luna; providers: openai, anthropic, gemini, local, simulated.",
-        ),
-    ] = None
-    base_url: Annotated[
-        str | None, option("URL", "Ask there: any server that speaks the provider's protocol.")
-    ] = None
-    max_usd: Annotated[float | None, option("USD", "Spend no more than this, in all.")] = None
-    max_judgments: Annotated[
-        int | None, option("N", "Ask no more than this; by default the task's own number.")
-    ] = None
-    price_in: Annotated[
-        float | None, option("USD", "Price of a million tokens that go in, if it is not known.")
-    ] = None
-    price_out: Annotated[float | None, option("USD", "Likewise of those that come out.")] = None
-    per_request: Annotated[
-        int,
-        arg(metavar="N", help="Put so many comparisons into one request, on one contact sheet."),
-    ] = 1
-    samples: Annotated[
-        int,
-        arg(
-            metavar="N", help="Ask so often where a judge gives no probabilities: the share counts."
-        ),
-    ] = 1
-    concurrency: Annotated[int, arg(metavar="N", help="Requests under way at once, at most.")] = 32
-    explain: Annotated[bool, arg(help="Let the judge say why.", help_behavior_hint="")] = False
-    first: Annotated[
-        int | None,
-        option("N", "Judge so many before learning begins, the others meanwhile; by default the "
-               "task's own number."),
-    ] = None  # fmt: skip
-    querying: Annotated[
-        Literal["information", "disagreement", "uniform"],
-        arg(help="How the others are chosen from what the policy reaches."),
-    ] = "information"
-    reuse: Annotated[
-        Path | None, option("RUN", "Take over what the same judge answered in another run.")
-    ] = None
-    dry_run: Annotated[
-        bool, arg(help="Say what judging will take, and stop.", help_behavior_hint="")
-    ] = False
 
 
 def train(
@@ -102,7 +40,7 @@ def train(
             "Recorded judgments: one of the task's sets by name, a folder, or a JSONL file.",
         ),
     ] = None,
-    live: Annotated[Live, arg(name="")] = Live(),
+    live: Annotated[Live, arg(name="")] = NOT_LIVE,
     symmetries: Annotated[
         bool,
         arg(
@@ -137,31 +75,12 @@ def train(
     if seed < 0:
         raise InputError(f"--seed must not be negative: {seed}")
     chosen = task_for(env, Goal(goal)) if env and goal else Task.find(str(task), goal)
-    settings = _live_settings(live, chosen)
+    settings = live_settings(live, chosen)
     if settings and live.dry_run:
         return _say_prediction(chosen, settings, seed, json)
     run = Run.create(chosen, judgments, out, live=settings, reuse=live.reuse, steps=steps,
                      seed=seed, symmetric=symmetries)  # fmt: skip
     return _advance(run, json)
-
-
-def _live_settings(live: Live, task: Any) -> Any:
-    """What was chosen about a live judge; None where none was."""
-    from volition.run_folder import LiveSettings
-
-    if live.judge is None:
-        if given := [field.name for field in fields(Live)
-                     if getattr(live, field.name) != field.default]:  # fmt: skip
-            raise InputError(f"--{given[0].replace('_', '-')} needs a judge: name it with --judge")
-        return None
-    training = task.training
-    first = training.first_judgments if live.first is None else live.first
-    return LiveSettings(
-        live.judge,
-        training.max_judgments if live.max_judgments is None else live.max_judgments,
-        live.max_usd, live.base_url, live.price_in, live.price_out, live.per_request,
-        live.samples, live.concurrency, live.explain, first, live.querying,
-    )  # fmt: skip
 
 
 def _say_prediction(task: Any, settings: Any, seed: int, as_json: bool) -> int:
@@ -356,11 +275,77 @@ def answer(
     print(f"{asked.pairs - len(failures)} answers of {answered.judge} in {folder}")
     for pair, failure in failures.items():
         print(f"warning: pair {pair} has none: {failure.kind}, {failure.message}", file=sys.stderr)
-    if asked.run is None:
+    if asked.contest is not None:
+        from volition.comparing import to_count
+
+        print(f"count them: {to_count(asked)}")
+    elif asked.run is None:
         named = f" --goal {asked.goal}" if asked.goal else ""
         print(f"train on them: volition train {asked.task}{named} --judgments {folder}")
     else:
         print(f"the run that asked has them too: volition resume {asked.run}")
+    return 0
+
+
+def compare(
+    run_a: Annotated[
+        Positional[str], option("RUN_A", "A run folder, or any folder with a policy; or random.")
+    ],
+    run_b: Annotated[Positional[str], option("RUN_B", "Another; or random, the random policy.")],
+    *,
+    goal: Annotated[
+        str | None,
+        option("NAME|TEXT", "Another of the task's goals, or in words; by default that of RUN_A."),
+    ] = None,
+    judge: Annotated[
+        str | None, option("PROVIDER:MODEL", "Who compares; none that RUN_A or RUN_B learned from.")
+    ] = None,
+    base_url: Annotated[str | None, option("URL", "Ask there, as for train.")] = None,
+    max_usd: Annotated[float | None, option("USD", "Spend no more than this, in all.")] = None,
+    ask: Annotated[
+        Path | None, option("FOLDER", "Write the pairs for a judge without a live connection.")
+    ] = None,
+    judgments: Annotated[
+        Path | None, option("FOLDER", "Take the answers to it from here, after `volition answer`.")
+    ] = None,
+    same_judge: Annotated[
+        bool, arg(help="Let a judge compare that one of the two learned from.",
+                  help_behavior_hint="")
+    ] = False,
+    pairs: Annotated[
+        int | None, option("N", "Episodes of each, from the same seeds; by default 40.")
+    ] = None,
+    seed: Annotated[int, arg(help="Of the sides, and of the random policy.")] = 0,
+    out: Annotated[
+        Path | None, option("FOLDER", "What is kept; by default beside the run, named for both.")
+    ] = None,
+    json: Json = False,
+) -> int:  # fmt: skip
+    """Let a judge compare two policies, blind, by clips of their episodes from the same seeds."""
+    from volition.comparing import Contest
+    from volition.run_folder import LiveSettings
+
+    if pairs is not None and pairs < 1:
+        raise InputError(f"--pairs must be at least 1, not {pairs}")
+    if [judge, ask, judgments].count(None) != 2:
+        raise InputError("say who judges: one of --judge PROVIDER:MODEL, --ask FOLDER or "
+                         "--judgments FOLDER")  # fmt: skip
+    contest = Contest(run_a, run_b, goal, out=out, pairs=pairs, seed=seed)
+    if ask is not None:
+        asked = contest.ask(ask)
+        print(f"{asked.pairs} pairs: {ask / 'README.md'} says how to judge them")
+        print(f"then: volition answer {ask} {ask / 'answers.csv'} --judge NAME")
+        return 0
+    if judge is not None:
+        settings = LiveSettings(judge, len(contest.rows), max_usd=max_usd, base_url=base_url)
+        contest.put_to(settings, same_judge)
+    elif judgments is not None:
+        contest.take_in(judgments, same_judge)
+    result = contest.conclude()
+    print(result["said"])
+    print(f"page: {contest.page}")
+    if json:
+        _print_json(result)
     return 0
 
 
@@ -394,7 +379,20 @@ def doctor() -> int:
 
 VERBS: dict[str, Callable[..., int]] = {
     verb.__name__: verb
-    for verb in (train, resume, report, play, score, export, verify, ask, answer, tasks, doctor)
+    for verb in (
+        train,
+        resume,
+        report,
+        play,
+        score,
+        compare,
+        export,
+        verify,
+        ask,
+        answer,
+        tasks,
+        doctor,
+    )
 }
 
 

@@ -76,6 +76,7 @@ class Asked:
         run: The run that asked, if one did.
         pairs: How many.
         sheets: Their contact sheets.
+        contest: The comparison of two policies that asked, if one did.
     """
 
     folder: Path
@@ -84,6 +85,7 @@ class Asked:
     run: Path | None
     pairs: int
     sheets: tuple[Path, ...]
+    contest: Path | None = None
 
 
 # Writing -------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ class Asked:
 
 def write_questions(
     pairs: Sequence[Pair], task: Task, out: Path, per_sheet: int | None = None,
-    run: Path | None = None, batches: Sequence[str] = (),
+    run: Path | None = None, batches: Sequence[str] = (), contest: Path | None = None,
 ) -> Asked:  # fmt: skip
     """Writes pairs, numbered from 1, into the new folder `out`: all of it, or nothing.
 
@@ -102,6 +104,7 @@ def write_questions(
         per_sheet: Pairs on a contact sheet; by default as many as can be judged well.
         run: The run that asks, if one does.
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
+        contest: The comparison of two policies that asks, if one does.
 
     Raises:
         InputError: The folder is there already, or cannot be written; a sheet cannot hold so many
@@ -112,7 +115,8 @@ def write_questions(
     bundled = task.folder.parent == BUNDLED
     named = task.folder.name if bundled else str(task.folder.absolute())
     about = {"goal": task.goal.text, "task": named, "goal_name": task.chosen,
-             "run": str(run) if run else None}  # fmt: skip
+             "run": str(run) if run else None,
+             "contest": str(contest) if contest else None}  # fmt: skip
     with _new_folder(out) as folder:
         sheets = _write_sheets(numbered, per_sheet, folder)
         _write_pairs(numbered, sheets, per_sheet, folder)
@@ -124,7 +128,8 @@ def write_questions(
         _write(folder / ASKED_FILE, json.dumps(about, indent=2) + "\n")
         for judge in batches:
             _write_batch(judge, task, numbered, sheets, per_sheet, folder)
-    return Asked(out, named, task.chosen, run, len(pairs), tuple(out / sheet for sheet in sheets))
+    written = tuple(out / sheet for sheet in sheets)
+    return Asked(out, named, task.chosen, run, len(pairs), written, contest)
 
 
 def check_new(out: Path) -> None:
@@ -279,7 +284,9 @@ def read_questions(folder: Path) -> tuple[Asked, list[Row]]:
         rows: list[Row] = [json.loads(line) for line in lines if line.strip()]
         run = Path(about["run"]) if about["run"] else None
         sheets = tuple(folder / name for name in dict.fromkeys(row["sheet"] for row in rows))
-        return Asked(folder, about["task"], about.get("goal_name"), run, len(rows), sheets), rows
+        contest = Path(about["contest"]) if about.get("contest") else None
+        goal = about.get("goal_name")
+        return Asked(folder, about["task"], goal, run, len(rows), sheets, contest), rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"

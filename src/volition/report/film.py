@@ -130,7 +130,7 @@ class _Pen:
             episode.drawings.append(episode.drawings[-1])
             return
         self._drawn = observation
-        episode.drawings.append(_panel(self._view.frame(draw(self._env)).pixels))
+        episode.drawings.append(_reduced(self._view.frame(draw(self._env)).pixels))
 
 
 def _alike(one: Observations, other: Observations) -> bool:
@@ -146,7 +146,12 @@ def _with_margin(view: JudgeView) -> JudgeView:
                            min(1, right + MARGIN), min(1, bottom + MARGIN)))  # fmt: skip
 
 
-def _panel(drawing: Pixels) -> Pixels:
+def panel(view: JudgeView, drawing: Pixels) -> Pixels:
+    """What a film shows of a drawing."""
+    return _reduced(_with_margin(view).frame(drawing).pixels)
+
+
+def _reduced(drawing: Pixels) -> Pixels:
     height, width = drawing.shape[:2]
     ratio = PANEL / max(height, width)
     if ratio >= 1:

@@ -35,8 +35,8 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
     """The page, with everything that it shows inside it."""
     pairs = read_pairs(evidence)
     around = landscape(evidence.model, evidence.folder.task.environment.id)
-    scripts = {"plotly": plotly_source(), "script": _read("report.js")}
-    return _template().render(
+    scripts = {"plotly": plotly_source(), "script": read_source("report.js")}
+    return template("report.html").render(
         run=evidence.result,
         task=evidence.folder.task,
         settings=evidence.folder.settings,
@@ -62,9 +62,9 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         facts=_facts(evidence),
         versions=evidence.folder.versions(),
         command=reproduce(evidence.folder),
-        style=Markup(_read("report.css")),
+        style=Markup(read_source("report.css")),
         **{name: Markup(source) for name, source in scripts.items()},
-        script_hashes=" ".join(f"'sha256-{_digest(source)}'" for source in scripts.values()),
+        script_hashes=" ".join(f"'sha256-{digest_source(source)}'" for source in scripts.values()),
     )
 
 
@@ -186,7 +186,8 @@ def _facts(evidence: Evidence) -> dict[str, str]:
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """One of the package's templates, which escape all that they are given."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -195,7 +196,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
-    return environment.get_template("report.html")
+    return environment.get_template(name)
 
 
 def number(value: float, digits: int = 0) -> str:
@@ -204,9 +205,11 @@ def number(value: float, digits: int = 0) -> str:
     return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
 
 
-def _read(name: str) -> str:
+def read_source(name: str) -> str:
+    """A style or a script of the package's own."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _digest(source: str) -> str:
+def digest_source(source: str) -> str:
+    """Names a script in a content security policy."""
     return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
