@@ -1,13 +1,16 @@
 """Goals that a hand-written reward misses: the thoughtful guest, and the race.
 
     python benchmarks/understanding.py [--quick] [--seeds N] [--task guest|regatta] [--picture FILE]
+                                       [--keep FOLDER]
 
 For each seed a policy is learned twice by the same learner with the same number of steps: once from
 the environment's own reward, a proxy (progress towards the garden; points for buoys), and once by a
 whole run on judgments, which never meets that reward. The judge is simulated: it answers from what
 is true (`volition.truth`), with the errors of a strong multimodal LLM. What the policies do is
 counted by the environment over 100 episodes; the guest's judged policy also walks through layouts
-of things that training never shows. The picture has the first of those episodes of both policies,
+of things that training never shows. With --keep both policies are left in FOLDER, so that `volition
+compare FOLDER/guest-judged-0 FOLDER/guest-proxy-0` can put them to a second judge: this is the only
+place where anything is trained on an environment's own reward, as the baseline. The picture has the first of those episodes of both policies,
 whatever they are.
 """
 
@@ -34,9 +37,17 @@ from volition.evaluation import EPISODES, FIRST_SEED, Acts
 from volition.learners.base import Transitions
 from volition.loop import Run, train
 from volition.rollout import Rollout
-from volition.run_folder import Settings
+from volition.run_folder import RunFolder, Settings
 from volition.task import Task
-from volition.training import make_learner, run_session, session_seed, session_steps, start
+from volition.tensors import save_tree
+from volition.training import (
+    POLICY_FILE,
+    make_learner,
+    run_session,
+    session_seed,
+    session_steps,
+    start,
+)
 
 JUDGE = "simulated:strong"
 LONGEST_S = 300
@@ -84,8 +95,8 @@ def check_proxy(task: Task, proxy: Progress | Points) -> None:
             before = env.reset()[0] if truncated else after
 
 
-def proxy_policy(task: Task, proxy: Progress | Points, seed: int) -> Acts:
-    """What the run's own learner makes of the environment's reward."""
+def proxy_policy(task: Task, proxy: Progress | Points, seed: int, out: Path) -> Acts:
+    """What the run's own learner makes of the environment's reward; kept in `out`."""
     settings = Settings("none", False, task.training.steps, seed)
     with closing(Rollout(task.environment, settings.envs)) as rollout:
         learner = make_learner(rollout, task, settings)
@@ -94,7 +105,11 @@ def proxy_policy(task: Task, proxy: Progress | Points, seed: int) -> Acts:
         for number in range(-(-settings.steps // (session * settings.envs))):
             seeds = session_seed(seed, number), session_seed(seed, number + 1)
             position, _, _ = run_session(rollout, learner, proxy, position, seeds, session)
-    return learner.policy(position.state)
+    policy = learner.policy(position.state)
+    with RunFolder.create(out, task, settings) as kept:
+        kept.policy.mkdir()
+        save_tree(kept.policy / POLICY_FILE, policy, {"environment": task.environment.id})
+    return policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +158,9 @@ class Outcome:
 
 def learn(name: str, seed: int, folder: Path) -> Outcome:
     task = Task.find(name)
-    proxy = deeds(task, proxy_policy(task, PROXIES[name], seed))
+    proxy = deeds(task, proxy_policy(task, PROXIES[name], seed, folder / f"{name}-proxy-{seed}"))
     started = time.perf_counter()
-    run: Run = train(task, judge=JUDGE, seed=seed, out=folder / str(seed))
+    run: Run = train(task, judge=JUDGE, seed=seed, out=folder / f"{name}-judged-{seed}")
     seconds = time.perf_counter() - started
     result = run.folder.read(run.folder.result)
     held_out = deeds(task, run.policy, **HELD_OUT) if name == "guest" else None
@@ -257,6 +272,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--task", choices=tuple(CLAIMS), help="one of the tasks only")
     parser.add_argument("--picture", type=Path, help=f"where to write it, such as {PICTURE.name}")
+    parser.add_argument("--keep", type=Path, help="where to leave both policies of every seed")
     options = parser.parse_args()
     enable_cache()
     held, shown = [], {}
@@ -264,7 +280,7 @@ def main() -> None:
         task = Task.find(name)
         check_proxy(task, PROXIES[name])
         with tempfile.TemporaryDirectory() as folder:
-            outcomes = [learn(name, seed, Path(folder))
+            outcomes = [learn(name, seed, options.keep or Path(folder))
                         for seed in range(1 if options.quick else options.seeds)]  # fmt: skip
         held += [*CLAIMS[name](task, outcomes), in_time(task, outcomes)]
         shown[name] = outcomes[0]

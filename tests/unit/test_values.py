@@ -58,7 +58,7 @@ def test_a_frame_has_three_colours(shape: tuple[int, ...]) -> None:
 def test_a_segment_refuses_what_cannot_be_seen_or_learned_from() -> None:
     frame = Frame(np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(ValueError, match="float32"):
-        Segment(np.zeros((1, 2)), (frame,))  # type: ignore[arg-type]
+        Segment(np.zeros((1, 2)), (frame,))
     with pytest.raises(ValueError, match="not finite"):
         Segment(np.array([[np.nan]], np.float32), (frame,))
     with pytest.raises(ValueError, match="no frame"):
