@@ -8,10 +8,11 @@ the environment's own reward, a proxy (progress towards the garden; points for b
 whole run on judgments, which never meets that reward. The judge is simulated: it answers from what
 is true (`volition.truth`), with the errors of a strong multimodal LLM. What the policies do is
 counted by the environment over 100 episodes; the guest's judged policy also walks through layouts
-of things that training never shows. With --keep both policies are left in FOLDER, so that `volition
-compare FOLDER/guest-judged-0 FOLDER/guest-proxy-0` can put them to a second judge: this is the only
-place where anything is trained on an environment's own reward, as the baseline. The picture has the first of those episodes of both policies,
-whatever they are.
+of things that training never shows. With --keep both
+policies are left in FOLDER, so that `volition compare FOLDER/guest-judged-0 FOLDER/guest-proxy-0`
+can put them to a second judge: this is the only place where anything is trained on an environment's
+own reward, as the baseline. The picture has the first of those episodes of both policies, whatever
+they are.
 """
 
 from __future__ import annotations
