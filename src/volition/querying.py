@@ -20,6 +20,7 @@ VISIBLE = 48  # of 255: a pixel that differs by less in every colour looks the s
 CHANGED = 0.002  # of a frame's pixels must look different, or a judge could only guess
 WAITING = 8  # states without a partner, before further ones that look the same are passed over
 DRAWN_PER_PAIR = 20  # states drawn in search of one pair, before the search is given up
+SAME = 1e-3  # logits: what no member tells apart differs in nothing that a reward model is given
 CONSIDERED = 16  # random pairs, of which the one that tells most is asked
 PEAKS = 0.15  # of the questions are checks of the states with the highest reward, which are
 HIGHEST = 0.02  # of all the states
@@ -133,7 +134,8 @@ def chosen_pairs(
             if len(pairs) >= wanted:
                 break
             for one, other in zip(*(places.tolist() for places in propose()), strict=True):
-                if one != other and used.isdisjoint((one, other)) and worth(one, other):
+                differ = np.abs(values[:, one] - values[:, other]).max() >= SAME
+                if differ and used.isdisjoint((one, other)) and worth(one, other):
                     pairs.append((one, other))
                     used.update((one, other))
                     break
