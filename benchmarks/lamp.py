@@ -31,7 +31,7 @@ from volition.task import Task
 
 LONGEST_S, MOST_JUDGMENTS = 300, 300
 POSTURES = ("curious", "ashamed", "proud")
-GREETING = 0.8  # of the potential of nodding, from 0 to 1
+GREETING = 0.7  # of the potential of nodding, from 0 to 1; a lamp that looks ahead has 0.4
 CHOSEN = {  # degrees of lower arm, upper arm and head with the table, and the ball in metres
     "curious": (66, 2, -52, 0.50),
     "ashamed": (60, 180, -112, 0.50),
