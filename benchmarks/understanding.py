@@ -1,6 +1,6 @@
 """Goals that a hand-written reward misses: the thoughtful guest, and the race.
 
-    python benchmarks/understanding.py [--quick] [--seeds N] [--task guest|regatta] [--picture FILE]
+    python benchmarks/understanding.py [--quick] [--seeds N] [--task NAME] [--pictures FOLDER]
                                        [--keep FOLDER]
 
 For each seed a policy is learned twice by the same learner with the same number of steps: once from
@@ -8,11 +8,13 @@ the environment's own reward, a proxy (progress towards the garden; points for b
 whole run on judgments, which never meets that reward. The judge is simulated: it answers from what
 is true (`volition.truth`), with the errors of a strong multimodal LLM. What the policies do is
 counted by the environment over 100 episodes; the guest's judged policy also walks through layouts
-of things that training never shows. With --keep both
-policies are left in FOLDER, so that `volition compare FOLDER/guest-judged-0 FOLDER/guest-proxy-0`
-can put them to a second judge: this is the only place where anything is trained on an environment's
-own reward, as the baseline. The picture has the first of those episodes of both policies, whatever
-they are.
+of things that training never shows. A task's picture has the first of those episodes of both
+policies, whatever they are.
+
+With --keep both policies are left in FOLDER, so that
+`volition compare FOLDER/guest-judged-0 FOLDER/guest-proxy-0` can put them to a second judge, and
+what is there already is not learned again. This is the only place where anything is trained on an
+environment's own reward, as the baseline.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from volition.task import Task
 from volition.tensors import save_tree
 from volition.training import (
     POLICY_FILE,
+    load_policy,
     make_learner,
     run_session,
     session_seed,
@@ -53,7 +56,6 @@ from volition.training import (
 JUDGE = "simulated:strong"
 LONGEST_S = 300
 HELD_OUT = {"layouts": "heldout"}
-PICTURE = Path(__file__).parents[1] / "docs" / "images" / "understanding.png"
 PIXELS = {"guest": 60.0, "regatta": 48.0}  # of a metre, and of a boat's length
 
 
@@ -98,6 +100,8 @@ def check_proxy(task: Task, proxy: Progress | Points) -> None:
 
 def proxy_policy(task: Task, proxy: Progress | Points, seed: int, out: Path) -> Acts:
     """What the run's own learner makes of the environment's reward; kept in `out`."""
+    if (out / "policy" / POLICY_FILE).is_file():
+        return load_policy(RunFolder.open(out))
     settings = Settings("none", False, task.training.steps, seed)
     with closing(Rollout(task.environment, settings.envs)) as rollout:
         learner = make_learner(rollout, task, settings)
@@ -148,22 +152,26 @@ def deeds(task: Task, policy: Acts, **kwargs: Any) -> Deeds:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One seed: both policies, and what the judged one took."""
+    """One seed: both policies, and what the judged one took; `seconds` is None if it was kept."""
 
     proxy: Deeds
     judged: Deeds
     held_out: Deeds | None
     judgments: int
-    seconds: float
+    seconds: float | None
 
 
 def learn(name: str, seed: int, folder: Path) -> Outcome:
     task = Task.find(name)
     proxy = deeds(task, proxy_policy(task, PROXIES[name], seed, folder / f"{name}-proxy-{seed}"))
-    started = time.perf_counter()
-    run: Run = train(task, judge=JUDGE, seed=seed, out=folder / f"{name}-judged-{seed}")
-    seconds = time.perf_counter() - started
-    result = run.folder.read(run.folder.result)
+    out = folder / f"{name}-judged-{seed}"
+    seconds, started = None, time.perf_counter()
+    if out.exists():
+        run = Run.open(out)
+    else:
+        run = train(task, judge=JUDGE, seed=seed, out=out)
+        seconds = time.perf_counter() - started
+    result = run.advance()
     held_out = deeds(task, run.policy, **HELD_OUT) if name == "guest" else None
     judged = deeds(task, run.policy)
     return Outcome(proxy, judged, held_out, result["judgments"], seconds)
@@ -176,15 +184,19 @@ def of(outcomes: list[Outcome], who: str, metric: str) -> list[float]:
 def took(task: Task, outcomes: list[Outcome]) -> dict[str, Any]:
     return {
         "simulated": True, "judge": JUDGE, "judgments": [each.judgments for each in outcomes],
-        "seconds": [round(each.seconds, 1) for each in outcomes], "steps": task.training.steps,
+        "seconds": [each.seconds and round(each.seconds, 1) for each in outcomes],
+        "steps": task.training.steps,
     }  # fmt: skip
 
 
-def in_time(task: Task, outcomes: list[Outcome]) -> bool:
-    slowest = max(each.seconds for each in outcomes)
-    return claim(f"{task.name}: a whole run on judgments", round(slowest, 1), "s, slowest seed",
-                 f"<= {LONGEST_S} s on two cores", slowest <= LONGEST_S,
-                 **took(task, outcomes))  # fmt: skip
+def in_time(task: Task, outcomes: list[Outcome]) -> list[bool]:
+    """Of the runs that were made now."""
+    seconds = [each.seconds for each in outcomes if each.seconds is not None]
+    return [
+        claim(f"{task.name}: a whole run on judgments", round(slowest, 1), "s, slowest seed",
+              f"<= {LONGEST_S} s on two cores", slowest <= LONGEST_S, **took(task, outcomes))
+        for slowest in sorted(seconds)[-1:]
+    ]  # fmt: skip
 
 
 def guest(task: Task, outcomes: list[Outcome]) -> list[bool]:
@@ -231,27 +243,20 @@ SAID = {
 }  # fmt: skip
 
 
-def draw(shown: dict[str, Outcome], file: Path) -> None:
-    """A row for each task: what the proxy's policy did, and beside it the judged one."""
+def draw(name: str, outcome: Outcome, folder: Path) -> None:
+    """What the proxy's policy did, and beside it the judged one."""
     font = ImageFont.load_default(17)
-    panels = []
-    for name, outcome in shown.items():
-        reward, goal, metric, said = SAID[name]
-        row = []
-        for title, done in (
-            (f"Reward: {reward}", outcome.proxy),
-            (f"Goal: {goal}", outcome.judged),
-        ):
-            panel = Image.new("RGB", (500, 452), "white")
-            panel.paste(with_way(done, PIXELS[name]), (10, 34))
-            pen = ImageDraw.Draw(panel)
-            pen.text((10, 8), title, (40, 40, 48), font)
-            pen.text((10, 424), said.format(done.means[metric]) + " (100 episodes)", (96, 96, 104),
-                     font)  # fmt: skip
-            row.append(np.asarray(panel))
-        panels.append(np.hstack(row))
-    file.parent.mkdir(exist_ok=True)
-    Image.fromarray(np.vstack(panels)).save(file, optimize=True)
+    reward, goal, metric, said = SAID[name]
+    picture = Image.new("RGB", (1000, 452), "white")
+    pen = ImageDraw.Draw(picture)
+    titled = ((f"Reward: {reward}", outcome.proxy), (f"Goal: {goal}", outcome.judged))
+    for left, (title, done) in zip((10, 510), titled, strict=True):
+        picture.paste(with_way(done, PIXELS[name]), (left, 34))
+        pen.text((left, 8), title, (40, 40, 48), font)
+        below = said.format(done.means[metric]) + f", mean of {EPISODES} episodes"
+        pen.text((left, 424), below, (96, 96, 104), font)
+    folder.mkdir(parents=True, exist_ok=True)
+    picture.save(folder / f"understanding-{name}.png", optimize=True)
 
 
 def with_way(done: Deeds, scale: float) -> Image.Image:
@@ -272,21 +277,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--task", choices=tuple(CLAIMS), help="one of the tasks only")
-    parser.add_argument("--picture", type=Path, help=f"where to write it, such as {PICTURE.name}")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="where to draw both ways")
     parser.add_argument("--keep", type=Path, help="where to leave both policies of every seed")
     options = parser.parse_args()
     enable_cache()
-    held, shown = [], {}
+    held = []
     for name in [options.task] if options.task else CLAIMS:
         task = Task.find(name)
         check_proxy(task, PROXIES[name])
         with tempfile.TemporaryDirectory() as folder:
             outcomes = [learn(name, seed, options.keep or Path(folder))
                         for seed in range(1 if options.quick else options.seeds)]  # fmt: skip
-        held += [*CLAIMS[name](task, outcomes), in_time(task, outcomes)]
-        shown[name] = outcomes[0]
-    if options.picture:
-        draw(shown, options.picture)
+        held += CLAIMS[name](task, outcomes) + in_time(task, outcomes)
+        if options.pictures:
+            draw(name, outcomes[0], options.pictures)
     claim("understanding", sum(held), f"of {len(held)} claims hold", "all", all(held),
           simulated=True)  # fmt: skip
 
