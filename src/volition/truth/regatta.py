@@ -10,13 +10,15 @@ from volition.truth.base import Array, Truth, of_state
 TO_GATE, PASSED, BUOYS = (5, 6), 7, (8, 9, 10, 11)
 UNIT, LONGEST_LEG = 2.5, 8.0  # lengths of the boat: observed as 1, and from anywhere to a gate
 GATES, FINISH_POINTS = 5, 5
+FINISH_WEIGHT = 0.25
 
 
-def _progress(observed: Observations) -> Array:
-    """The share of the course that lies behind, a gate being a fifth of it."""
+def _potential(observed: Observations) -> Array:
+    """The share of the course that lies behind, a gate being a fifth of it; and the finish."""
     legs = observed[:, PASSED].astype(np.float64) * GATES
     left = np.hypot(*observed[:, TO_GATE].astype(np.float64).T) * UNIT / LONGEST_LEG
-    return np.where(_finished(observed), 1.0, (legs + 1 - np.minimum(left, 1)) / GATES)
+    on_the_way = (1 - FINISH_WEIGHT) * (legs + 1 - np.minimum(left, 1)) / GATES
+    return np.where(_finished(observed), 1.0, on_the_way)
 
 
 def _finished(observed: Observations) -> Array:
@@ -31,7 +33,7 @@ def _points(observed: Observations) -> float:
 
 
 REGATTA = Truth(
-    of_state(_progress),
+    of_state(_potential),
     tuple(range(12)),
     {
         "points": _points,
