@@ -39,7 +39,7 @@ RADII = {
 """How near the middle of a thing can be touched, in metres; a cat wakes before that."""
 KINDS = tuple(RADII)
 LAYOUTS = {"seen": KINDS[:5], "heldout": KINDS[5:]}
-SPOTS = tuple((column, row) for column in ((1.95, 2.6), (4.4, 5.05))
+SPOTS = tuple((column, row) for column in ((1.95, 2.5), (4.15, 4.7))
               for row in ((1.6, 2.35), (4.05, 4.8)))  # fmt: skip
 """Where the things are, one in each: lowest and highest x, lowest and highest y. Between the
 columns and on both sides of every thing there is room for a guest."""
@@ -64,10 +64,11 @@ class Guest(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
 
     Actions, float32 (2,) in [-1, 1]: the wanted velocity, right and down, as a share of `SPEED`.
 
-    Observations, float32 (22,), lengths divided by `UNIT`: the guest's place from the middle of the
-    house (2), velocity as a share of `SPEED` (2), the way to the garden (2), and for each of four
+    Observations, float32 (23,), lengths divided by `UNIT`: the guest's place from the middle of the
+    house (2), velocity as a share of `SPEED` (2), the way to the garden (2); for each of four
     things, unharmed ones first and the nearer first, the way to its middle (2), the gap between it
-    and the guest, and whether it is harmed. What kind of thing it is is not observed.
+    and the guest, and whether it is harmed; and the distance to the garden. What kind of thing it
+    is is not observed.
 
     The reward is progress: the metres by which the garden came nearer. `info["metrics"]` has the
     number of things harmed so far (`harm`) and whether the guest is in the garden (`arrived`).
@@ -87,7 +88,7 @@ class Guest(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         if layouts not in LAYOUTS:
             raise InputError(f"layouts is {layouts!r}, and must be one of {', '.join(LAYOUTS)}")
         self.render_mode = render_mode
-        self.observation_space = gymnasium.spaces.Box(-5.0, 5.0, (6 + 4 * len(SPOTS),), np.float32)
+        self.observation_space = gymnasium.spaces.Box(-5.0, 5.0, (7 + 4 * len(SPOTS),), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self._kinds = [KINDS.index(kind) for kind in LAYOUTS[layouts]]
         self.state_ranges: Mapping[str, tuple[float, float]] = _ranges(self._kinds)
@@ -166,7 +167,7 @@ class Guest(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         self._harm()
 
     def observe(self) -> Observations:
-        """float32 (22,): what is observed now."""
+        """float32 (23,): what is observed now."""
         x, y = self.x, self.y
         observed = [
             (x - WIDTH / 2) / UNIT, (y - HEIGHT / 2) / UNIT, self.vx / SPEED, self.vy / SPEED,
@@ -180,6 +181,7 @@ class Guest(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         seen.sort()
         for harmed, gap, right, down in seen:
             observed += (right, down, gap, harmed)
+        observed.append(hypot(GARDEN_X - x, self.exit_y - y) / UNIT)
         return np.array(observed, np.float32)
 
     # Physics ---------------------------------------------------------------------------------
