@@ -180,7 +180,7 @@ def test_judgments_no_better_than_chance_are_warned_of(
     ("environment", "told"),
     [
         ("Pendulums-v1", "gymnasium cannot make 'Pendulums-v1'"),
-        ("Blackjack-v1", "PPO needs flat observations, not Tuple("),
+        ("Blackjack-v1", "PPO needs flat observations, or pictures in uint8"),
     ],
 )
 def test_an_environment_that_will_not_do(
@@ -197,7 +197,7 @@ def test_a_goal_on_the_fly_needs_judgments(
 ) -> None:
     asked = ("train", "--env", "Pendulum-v1", "--goal", "upright")
     assert "or give judgments with --judgments" in error_of(capsys, *asked)
-    assert "go together" in error_of(capsys, *asked[:3])
+    assert "--env needs --goal TEXT" in error_of(capsys, *asked[:3])
     given = task_folder(GOOD)
     out = tmp_path / "run"
     code = cli.main([*asked, "--judgments", str(given), "--steps", "400", "--out", str(out)])
