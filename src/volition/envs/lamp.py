@@ -21,8 +21,8 @@ from volition.segment import Observations, Pixels
 
 STEP = 0.05  # seconds of one action
 PARTS = 3  # of a step, for the Runge-Kutta method
-AT_REST = (94 * pi / 180, 40 * pi / 180, -60 * pi / 180)  # how a lamp stands that nobody moves
-SCATTER = (0.1, 0.4, 0.4)  # radians to either side, at the start of an episode
+MIDDLE = (88 * pi / 180, 60 * pi / 180, -50 * pi / 180)  # how a lamp stands in the middle
+SCATTER = (0.2, 0.9, 0.7)  # radians to either side, at the start of an episode
 BALL = (0.42, 0.62)  # metres from the foot: where the ball may lie
 FASTEST_BALL = 0.25  # metres per second
 ROLLING_RESISTANCE = 0.02  # metres per second squared
@@ -70,7 +70,7 @@ class Lamp(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         self.observation_space = spaces.Box(-BEYOND, BEYOND, (len(low),), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
         self._around = Surroundings()
-        self._motion: Motion = (*AT_REST, 0.0, 0.0, 0.0)
+        self._motion: Motion = (*MIDDLE, 0.0, 0.0, 0.0)
         self._ball, self._ball_velocity = BALL[0], 0.0
 
     def reset(
@@ -78,7 +78,7 @@ class Lamp(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
     ) -> tuple[Observations, dict[str, Any]]:
         super().reset(seed=seed, options=options)
         draw = self.np_random.uniform
-        a1, a2, a3 = (middle + draw(-by, by) for middle, by in zip(AT_REST, SCATTER, strict=True))
+        a1, a2, a3 = (middle + draw(-by, by) for middle, by in zip(MIDDLE, SCATTER, strict=True))
         self._motion = (a1, a2, a3, 0.0, 0.0, 0.0)
         self._ball = draw(*BALL)
         self._ball_velocity = draw(-FASTEST_BALL, FASTEST_BALL) if self.rolling else 0.0
