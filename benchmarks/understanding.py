@@ -236,24 +236,24 @@ def regatta(task: Task, outcomes: list[Outcome]) -> list[bool]:
 
 CLAIMS = {"guest": guest, "regatta": regatta}
 SAID = {
-    "guest": ("progress towards the garden", "“the way a thoughtful guest would”", "harm",
-              "{:.2f} things harmed"),
-    "regatta": ("points for buoys", "“sail the course and finish the race”", "finished",
-                "{:.0%} of races finished"),
+    "guest": ("progress towards the garden", "“the way a thoughtful guest would”",
+              "{harm:.2f} things harmed, {arrived:.0%} arrived"),
+    "regatta": ("points for buoys", "“sail the course and finish the race”",
+                "{points:.1f} points, {finished:.0%} finished"),
 }  # fmt: skip
 
 
 def draw(name: str, outcome: Outcome, folder: Path) -> None:
     """What the proxy's policy did, and beside it the judged one."""
     font = ImageFont.load_default(17)
-    reward, goal, metric, said = SAID[name]
+    reward, goal, said = SAID[name]
     picture = Image.new("RGB", (1000, 452), "white")
     pen = ImageDraw.Draw(picture)
     titled = ((f"Reward: {reward}", outcome.proxy), (f"Goal: {goal}", outcome.judged))
     for left, (title, done) in zip((10, 510), titled, strict=True):
         picture.paste(with_way(done, PIXELS[name]), (left, 34))
         pen.text((left, 8), title, (40, 40, 48), font)
-        below = said.format(done.means[metric]) + f", mean of {EPISODES} episodes"
+        below = said.format(**done.means) + f" (mean of {EPISODES} episodes)"
         pen.text((left, 424), below, (96, 96, 104), font)
     folder.mkdir(parents=True, exist_ok=True)
     picture.save(folder / f"understanding-{name}.png", optimize=True)
