@@ -249,7 +249,8 @@ def draw(name: str, outcome: Outcome, folder: Path) -> None:
     reward, goal, said = SAID[name]
     picture = Image.new("RGB", (1000, 452), "white")
     pen = ImageDraw.Draw(picture)
-    titled = ((f"Reward: {reward}", outcome.proxy), (f"Goal: {goal}", outcome.judged))
+    judged = f"Goal: {goal} (simulated judge)"
+    titled = ((f"Reward: {reward}", outcome.proxy), (judged, outcome.judged))
     for left, (title, done) in zip((10, 510), titled, strict=True):
         picture.paste(with_way(done, PIXELS[name]), (left, 34))
         pen.text((left, 8), title, (40, 40, 48), font)
