@@ -158,6 +158,7 @@ class GivenVerdict:
         frames: Ids of the frames that were shown first, and of those that were shown second.
         file_id: Names all the answers that came with it.
         line: As it stands in judgments.jsonl.
+        principle: Under which alone it was asked, if any.
     """
 
     verdict: Verdict
@@ -165,6 +166,7 @@ class GivenVerdict:
     judge: str
     file_id: str
     line: str
+    principle: str | None
 
 
 def read_verdicts(folder: Path) -> list[GivenVerdict]:
@@ -185,7 +187,8 @@ def read_verdicts(folder: Path) -> list[GivenVerdict]:
         shown = [row[side].get("frames") or [row[side]["frame"]] for side in ("first", "second")]
         frames = tuple(tuple(Path(path).stem for path in side) for side in shown)
         name = content_id(text.encode())
-        given.append(GivenVerdict(Verdict(p_first), frames, row["judge"], name, line))
+        verdict, principle = Verdict(p_first), row.get("principle")
+        given.append(GivenVerdict(verdict, frames, row["judge"], name, line, principle))
     return given
 
 

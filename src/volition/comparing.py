@@ -213,7 +213,10 @@ class Contest:
                 name = verdict.judge
                 judge = JudgeIdentity(f"recorded:{name}", settings={"file": verdict.file_id})
                 reply = Reply(content_id(judge.id.encode(), str(number).encode()), verdict.line)
-                judgments.append(Judgment(comparison.id, judge.id, order, verdict.verdict, reply))
+                outcome, principle = verdict.verdict, verdict.principle
+                judgments.append(
+                    Judgment(comparison.id, judge.id, order, outcome, reply, principle)
+                )
             self._refuse(f"recorded:{name}", same_judge)
             with store.transaction():
                 store.add_judge(judge)

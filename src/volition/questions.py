@@ -27,7 +27,7 @@ from PIL import Image
 
 from volition.answers import COLUMNS
 from volition.errors import InputError
-from volition.goal import Goal
+from volition.goal import VETO_SHARE, Goal
 from volition.pictures import read_frame, write_frame
 from volition.segment import Segment
 from volition.sheets import NumberedPair, draw_sheets, pairs_on_a_sheet
@@ -48,6 +48,12 @@ CLIPS = """\
 Each numbered pair shows two clips, A above and B below. A clip is shown as its frames from left to
 right in the order of time, with the number of the step above each. Say for every pair which of the
 two clips represents the goal better: A or B. Say tie only where they represent it equally well.
+"""
+ALONE = """\
+Judge the pairs {first} to {last} by this principle alone, whatever the goal says, and choose the
+one that keeps to it better:
+
+> {veto}
 """
 HOW_TO_ANSWER = """\
 - Judge each pair by itself, and by what its pictures show.
@@ -117,19 +123,34 @@ def write_questions(
     about = {"goal": task.goal.text, "task": named, "goal_name": task.chosen,
              "run": str(run) if run else None,
              "contest": str(contest) if contest else None}  # fmt: skip
+    goal = task.stated_goal()
+    under = vetoed(len(pairs), goal)
     with _new_folder(out) as folder:
         sheets = _write_sheets(numbered, per_sheet, folder)
-        _write_pairs(numbered, sheets, per_sheet, folder)
-        pictures = _write_goal(task.stated_goal(), folder)
-        page = _instructions(task, pictures, sheets, len(pairs), per_sheet)
+        _write_pairs(numbered, sheets, per_sheet, under, folder)
+        pictures = _write_goal(goal, folder)
+        page = _instructions(task, pictures, sheets, per_sheet, under)
         form = [",".join(COLUMNS), *(f"{pair.number}," for pair in numbered)]
         _write(folder / "README.md", page)
         _write(folder / FORM_FILE, "\n".join(form) + "\n")
         _write(folder / ASKED_FILE, json.dumps(about, indent=2) + "\n")
         for judge in batches:
-            _write_batch(judge, task, numbered, sheets, per_sheet, folder)
+            _write_batch(judge, task, numbered, sheets, per_sheet, under, folder)
     written = tuple(out / sheet for sheet in sheets)
     return Asked(out, named, task.chosen, run, len(pairs), written, contest)
+
+
+def vetoed(count: int, goal: Goal) -> list[str | None]:
+    """Under which veto each of so many pairs is judged; None is the goal.
+
+    The vetoes come last and one after the other, so that whoever goes down a sheet seldom has to
+    judge by something else than just before.
+    """
+    if not goal.vetoes:
+        return [None] * count
+    number = max(count // VETO_SHARE, min(count, 1))
+    vetoes = [goal.vetoes[place * len(goal.vetoes) // number] for place in range(number)]
+    return [*[None] * (count - number), *vetoes]
 
 
 def check_new(out: Path) -> None:
@@ -171,8 +192,9 @@ def _write_sheets(pairs: Sequence[NumberedPair], per_sheet: int, folder: Path) -
 
 
 def _write_pairs(
-    pairs: Sequence[NumberedPair], sheets: Sequence[str], per_sheet: int, folder: Path
-) -> None:
+    pairs: Sequence[NumberedPair], sheets: Sequence[str], per_sheet: int,
+    under: Sequence[str | None], folder: Path,
+) -> None:  # fmt: skip
     (folder / FRAMES).mkdir()
     rows = []
     for place, pair in enumerate(pairs):
@@ -186,6 +208,8 @@ def _write_pairs(
                 if len(segment.observations) == 1
                 else {"states": [dict(state) for state in segment.states], "frames": paths}
             )
+        if under[place] is not None:
+            row["principle"] = under[place]
         rows.append(row | {"sheet": sheets[place // per_sheet]})
     _write(folder / PAIRS_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
@@ -203,10 +227,10 @@ def _write_goal(goal: Goal, folder: Path) -> list[tuple[str, str]]:
 
 
 def _instructions(
-    task: Task, pictures: Sequence[tuple[str, str]], sheets: Sequence[str], pairs: int,
-    per_sheet: int,
+    task: Task, pictures: Sequence[tuple[str, str]], sheets: Sequence[str], per_sheet: int,
+    under: Sequence[str | None],
 ) -> str:  # fmt: skip
-    goal = task.stated_goal()
+    goal, pairs = task.stated_goal(), len(under)
     parts = ["# Which of the two represents the goal better?", f"The goal:\n\n> {goal.text}"]
     if goal.principles:
         parts.append("\n".join(["Judge by:\n", *(f"- {said}" for said in goal.principles)]))
@@ -216,12 +240,15 @@ def _instructions(
         last = min((place + 1) * per_sheet, pairs)
         listed.append(f"- [{path}]({path}): pairs {place * per_sheet + 1} to {last}")
     parts.append("\n".join(["The pairs:\n", *listed]))
+    for veto in dict.fromkeys(each for each in under if each is not None):
+        numbers = [number for number, each in enumerate(under, start=1) if each == veto]
+        parts.append(ALONE.format(first=numbers[0], last=numbers[-1], veto=veto).rstrip())
     return "\n\n".join([*parts, (CLIPS if task.view.clip else STATES) + "\n" + HOW_TO_ANSWER])
 
 
 def _write_batch(
     judge: str, task: Task, pairs: Sequence[NumberedPair], sheets: Sequence[str], per_sheet: int,
-    folder: Path,
+    under: Sequence[str | None], folder: Path,
 ) -> None:  # fmt: skip
     """A request for each sheet, and beside it what it will cost at most."""
     from volition.judges.batch import batch_file, most_usd
@@ -234,8 +261,9 @@ def _write_batch(
         tuple(read_frame(picture) for picture in goal.counterexamples),
         task.view.overlay,
     )
+    asked = [_question(pair, veto) for pair, veto in zip(pairs, under, strict=True)]
     requests = {
-        request_key(sheet): [_question(p) for p in pairs[place * per_sheet :][:per_sheet]]
+        request_key(sheet): asked[place * per_sheet :][:per_sheet]
         for place, sheet in enumerate(sheets)
     }
     file = folder / BATCHES / batch_name(judge)
@@ -245,14 +273,14 @@ def _write_batch(
     _write(file.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
 
 
-def _question(pair: NumberedPair) -> Question:
+def _question(pair: NumberedPair, veto: str | None) -> Question:
     from volition.judges.base import Question
     from volition.judgment import Order
     from volition.segment import Comparison
 
     comparison = Comparison.between("", pair.a, pair.b)
     order = Order.FORWARD if comparison.first == pair.a else Order.SWAPPED
-    return Question(comparison, order)
+    return Question(comparison, order, veto, veto is not None)
 
 
 def batch_name(judge: str) -> str:

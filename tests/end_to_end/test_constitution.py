@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from volition.asking import answer, ask
 from volition.compilation import enable_cache
 from volition.loop import Run, train
 from volition.report import write_report
@@ -41,16 +43,20 @@ def leans_left(observed: Observations) -> float:
     return float((observed[:, 1] > 0).mean())
 
 
+def write_task(folder: Path, law: str = LAW) -> Path:
+    folder.mkdir()
+    (folder / "task.toml").write_text(TASK)
+    (folder / "law.txt").write_text(law)
+    return folder
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A run on the goal, and on what is true of it and of its principles."""
     truth = Truth(height, (0, 1), principles={DOWN: lambda o: 1 - height(o), LEFT: leans_left})
     monkeypatch.setitem(TRUTHS, "leaning", truth)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(enable_cache()))
-    folder = tmp_path / "task"
-    folder.mkdir()
-    (folder / "task.toml").write_text(TASK)
-    (folder / "law.txt").write_text(LAW)
+    folder = write_task(tmp_path / "task")
     judge = LiveSettings("simulated:noisy:0.05", 150, first=150)
     made = train(str(folder), judge=judge, out=tmp_path / "run")
     for file in folder.iterdir():
@@ -85,3 +91,32 @@ def test_principles_are_drawn_measured_and_shown_and_the_veto_caps(run: Run) -> 
     assert "A contradiction" in page
     assert page.count("simulated judge") > 3
     assert f"under “{LEFT}”" in page
+
+
+def test_a_veto_is_judged_without_a_connection(tmp_path: Path) -> None:
+    """The last third of the sheet is about the veto, and what is said of it caps the reward."""
+    task = write_task(tmp_path / "task", f"veto: {LEFT}\n")
+    asked = ask(str(task), tmp_path / "asked", pairs=90)
+    told = " ".join((asked.folder / "README.md").read_text().split())
+    assert "Judge the pairs 61 to 90 by this principle alone, whatever the goal says, and" in told
+    assert f"> {LEFT}" in told
+    rows = [json.loads(line) for line in (asked.folder / "pairs.jsonl").read_text().splitlines()]
+    assert [row.get("principle") for row in rows] == [None] * 60 + [LEFT] * 30
+    lines = ["pair,choice"]
+    for row in rows:
+        first, second = (row[side]["theta"] for side in ("first", "second"))
+        if "principle" not in row:
+            choice = "A" if np.cos(first) > np.cos(second) else "B"
+        elif (np.sin(first) > 0) == (np.sin(second) > 0):
+            choice = "tie"
+        else:
+            choice = "A" if np.sin(first) > 0 else "B"
+        lines.append(f"{row['pair']},{choice}")
+    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
+    answer(asked.folder, tmp_path / "answers.csv", "somebody")
+    run = train(str(task), judgments=asked.folder, out=tmp_path / "run", steps=400)
+    (veto,) = run.folder.read(run.folder.result)["vetoes"]
+    assert (veto["principle"], veto["judgments"], veto["caps"]) == (LEFT, 30, True)
+    right = jnp.asarray([[np.cos(a), np.sin(a), 0] for a in (-0.5, -1.0, -1.5)])
+    left = right * jnp.asarray([1.0, -1.0, 1.0])
+    assert float(run.reward_model(right).max()) < float(run.reward_model(left).min())

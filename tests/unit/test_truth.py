@@ -42,6 +42,18 @@ STATES: dict[str, list[State]] = {  # of each task, from worst to best
             (0.5, 0.4, 0.0), (0.7, 0.25, 3.0), (1.25, 0.0, 0.0), (1.25, 0.0, 1.5), (1.3, 0.0, 3.0)
         )
     ],
+    "hopper-flip": [
+        {"rootz": height, "rooty": -2.0, "rooty_dot": spin}
+        for height, spin in ((1.25, 5.0), (0.2, -6.0), (1.3, -4.0), (1.6, -8.0))
+    ],
+    "humanoid-kneel": [
+        {"root_2": height, "root_3": 1 - lean, "root_5": lean, "right_knee": knee,
+         "left_knee": knee, "right_hip_y": hip, "left_hip_y": hip}
+        for height, lean, knee, hip in (
+            (0.15, 0.5, 0.0, 0.0), (1.4, 0.0, 0.0, 0.0), (0.75, 0.0, -2.6, -1.0),
+            (0.95, 0.1, -1.57, 0.0), (0.95, 0.0, -1.57, 0.0),
+        )
+    ],
     "half-cheetah-run": [{"rootx_dot": speed} for speed in (-2.0, 0.0, 1.0, 5.0, 9.8)],
 }  # fmt: skip
 

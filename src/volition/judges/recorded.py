@@ -13,7 +13,8 @@ and the frames that were shown, which may be left out, too:
      ...}
 
 In place of `verdict` (first, second or tie) a line may give `p_first`,
-the probability that the one shown first represents the goal better. `judge` may say who judged.
+the probability that the one shown first represents the goal better. `judge` may say who judged, and
+`principle` under which principle of the goal.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from volition.task import JudgeView, Scene
 JUDGMENTS_FILE = "judgments.jsonl"
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 LINE_KEYS = frozenset(
-    {"pair", "first", "second", "verdict", "p_first", "swap_of", "sheet", "judge"}
+    {"pair", "first", "second", "verdict", "p_first", "swap_of", "sheet", "judge", "principle"}
 )
 CLIP_KEYS = frozenset({"states", "frames"})
 
@@ -122,8 +123,11 @@ class _LineReader:
         order = Order.FORWARD if comparison.first == shown_first else Order.SWAPPED
         # The line number makes a repeated line a repeated judgment, not the same one twice.
         reply = Reply(content_id(self.judge_id.encode(), str(number).encode(), line.encode()), line)
-        verdict = Verdict(_probability(row))
-        return comparison, Judgment(comparison.id, self.judge_id, order, verdict, reply)
+        verdict, principle = Verdict(_probability(row)), row.get("principle")
+        if not isinstance(principle, str | None):
+            raise ValueError(f"principle must be words, not {json.dumps(principle)}")
+        judgment = Judgment(comparison.id, self.judge_id, order, verdict, reply, principle)
+        return comparison, judgment
 
     def _segment(self, row: dict[str, Any], side: str) -> Segment:
         given = row.get(side)

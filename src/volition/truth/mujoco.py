@@ -13,6 +13,10 @@ REACHED = 0.02  # of which the ball and the tip take up half each
 HEIGHT, LEAN, HOPPER_SPEED = 0, 1, 5
 LOWEST, MOST_LEAN = 0.7, 0.2  # below, and beyond, which Gymnasium ends the hopper's episode
 CHEETAH_SPEED = 8
+SPIN, FAST_SPIN = 7, 8.0  # of the hopper, in radians a second; forward is positive
+POSE = tuple(range(22))  # of the humanoid: its height, its torso's quaternion, its joints
+KNEES, HIPS = (11, 15), (10, 14)  # bent backward, and swung back and forth
+KNEELING_HEIGHT, KNEELING_KNEE = 0.95, -np.pi / 2
 
 
 def _distance(observed: Observations) -> Array:
@@ -29,6 +33,32 @@ def _hopping(observed: Observations) -> Array:
     height, lean, speed = observed[:, (HEIGHT, LEAN, HOPPER_SPEED)].T.astype(np.float64)
     standing = _step((height - LOWEST) / 0.1) * _step((MOST_LEAN - abs(lean)) / 0.05)
     return 0.6 * standing + 0.4 * np.clip((speed + 1) / 4, 0, 1)
+
+
+def _flipping(observed: Observations) -> Array:
+    """Turning backward, which is worth most where it is as high as it stands, or higher."""
+    height, spin = observed[:, (HEIGHT, SPIN)].T.astype(np.float64)
+    return np.clip(-spin / FAST_SPIN, 0, 1) * (0.3 + 0.7 * np.clip((height - 0.3) / 0.9, 0, 1))
+
+
+def _kneeling(observed: Observations) -> Array:
+    """A torso as upright and as high as it kneels, on knees bent to a right angle, under hips."""
+    pose = observed[:, POSE].astype(np.float64)
+    upright = np.clip(1 - 2 * (pose[:, 2] ** 2 + pose[:, 3] ** 2), 0, 1)
+    height = _near(pose[:, 0], KNEELING_HEIGHT, 0.45)
+    knees = _near(pose[:, KNEES], KNEELING_KNEE, np.pi / 2).mean(1)
+    thighs = _near(pose[:, HIPS], 0.0, np.pi / 2).mean(1)
+    return upright * (0.4 * height + 0.4 * knees + 0.2 * thighs)
+
+
+def _near(values: Array, wanted: float, reach: float) -> Array:
+    """1 at what is wanted, and 0 from `reach` away on."""
+    return 1 - np.minimum(abs(values - wanted) / reach, 1)
+
+
+def _turns(observed: Observations) -> float:
+    """Whole turns backward, by the angle that is counted without end."""
+    return float(observed[0, LEAN] - observed[-1, LEAN]) / (2 * np.pi)
 
 
 def _step(values: Array) -> Array:
@@ -54,6 +84,18 @@ TRUTHS = {
             "steps without falling": lambda observed: float(len(observed)),
         },
         scale=(0.4, 0.2, 1.3, 1.3, 0.8, 3, 3, 3, 10, 10, 10),
+    ),
+    "hopper-flip": Truth(
+        of_state(_flipping),
+        tuple(range(11)),
+        {"turns backward": _turns},
+        scale=(0.6, 3, 1.3, 1.3, 0.8, 3, 3, 6, 10, 10, 10),
+    ),
+    "humanoid-kneel": Truth(
+        of_state(_kneeling),
+        POSE,
+        {"kneels, of the last second, from 0 to 1": lambda o: float(_kneeling(o[-67:]).mean())},
+        scale=(0.5, *(0.7,) * 4, *(1.0,) * 17),
     ),
     "half-cheetah-run": Truth(
         of_state(_running),
