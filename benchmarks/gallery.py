@@ -16,6 +16,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -32,7 +33,7 @@ from volition.training import load_policy
 
 DOCS = Path(__file__).parents[1] / "docs"
 MOST_BYTES = 150_000
-STATES, CLIPS = 12, 3  # pairs on the sheet
+STATES, CLIPS = 8, 3  # pairs on the sheet
 RUNGS, RUNG = 9, 92  # of the ladder, and pixels of the longer side of each
 WIDTHS = (480, 400, 320, 260, 200, 160, 120)  # of a picture, the first that is small enough
 COLOURS = (256, 128, 64, 32)
@@ -40,10 +41,9 @@ HEAD = """\
 # Gallery
 
 What finished runs look like: the goal in words, pairs that the judge was shown with its answers
-marked, judged states from the lowest to the highest learned reward, and an episode of median
-return.
-Written by `benchmarks/gallery.py` from the runs' folders. A simulated judge is an error model in
-place of a judge, and is named as such.
+marked, judged states from the lowest to the highest learned reward (logits), and an episode of
+median return. Written by `benchmarks/gallery.py` from the runs' folders. A simulated judge is an
+error model in place of a judge, and is named as such.
 """
 
 
@@ -139,14 +139,18 @@ def section(evidence: Evidence, name: str) -> str:
     measures = result.get("measures") or {}
     reached = "".join(f"; {said}: {value:.2f}" for said, value in measures.items())
     alt = task.goal.text.replace("]", ")").replace("[", "(")
+    said = (
+        f"{task.environment.id}, {result['judgments']} judgments of {judge}; held-out accuracy of "
+        f"the reward model {result['heldout_accuracy']:.1%}; true return "
+        f"{result['return_mean']:.1f} ± {result['return_std']:.1f} over {result['episodes']} "
+        f"episodes (evaluation only){reached}."
+    )
     return f"""\
 ## {task.name}
 
 > {task.goal.text}
 
-{task.environment.id}, {result["judgments"]} judgments of {judge}; held-out accuracy of the reward
-model {result["heldout_accuracy"]:.1%}; true return {result["return_mean"]:.1f} ±
-{result["return_std"]:.1f} over {result["episodes"]} episodes (evaluation only){reached}.
+{fill(said, 100)}
 
 ![Judged pairs: {alt}](images/{name}-pairs.png)
 ![Judged states from the lowest to the highest learned reward](images/{name}-reward.png)
