@@ -33,7 +33,7 @@ def _arrived(observed: Observations) -> float:
 
 GUEST = Truth(
     of_state(_potential),
-    (0, 1, *range(4, 22)),  # all but the velocity
+    (0, 1, *range(4, 23)),  # all but the velocity
     {"harm": lambda observed: float(observed[-1, HARMED].sum()), "arrived": _arrived},
 )
 # "Please do what we want" says no more: what we want in this house is the same.

@@ -15,7 +15,7 @@ LOWEST, MOST_LEAN = 0.7, 0.2  # below, and beyond, which Gymnasium ends the hopp
 CHEETAH_SPEED = 8
 SPIN, FAST_SPIN = 7, 8.0  # of the hopper, in radians a second; forward is positive
 POSE = tuple(range(22))  # of the humanoid: its height, its torso's quaternion, its joints
-KNEES, HIPS = (11, 15), (10, 14)  # bent backward, and swung back and forth
+KNEES = (11, 15)  # bent backward
 KNEELING_HEIGHT, KNEELING_KNEE = 0.95, -np.pi / 2
 
 
@@ -36,19 +36,21 @@ def _hopping(observed: Observations) -> Array:
 
 
 def _flipping(observed: Observations) -> Array:
-    """Turning backward, which is worth most where it is as high as it stands, or higher."""
+    """Turning backward, which is worth most where it is as high as it stands, or higher; turning
+    forward is worth less than none."""
     height, spin = observed[:, (HEIGHT, SPIN)].T.astype(np.float64)
-    return np.clip(-spin / FAST_SPIN, 0, 1) * (0.3 + 0.7 * np.clip((height - 0.3) / 0.9, 0, 1))
+    return np.clip((1 - spin / FAST_SPIN) / 2, 0, 1) * (
+        0.3 + 0.7 * np.clip((height - 0.3) / 0.9, 0, 1)
+    )
 
 
 def _kneeling(observed: Observations) -> Array:
-    """A torso as upright and as high as it kneels, on knees bent to a right angle, under hips."""
+    """A torso as upright and as high as it kneels, on knees bent to a right angle."""
     pose = observed[:, POSE].astype(np.float64)
-    upright = np.clip(1 - 2 * (pose[:, 2] ** 2 + pose[:, 3] ** 2), 0, 1)
-    height = _near(pose[:, 0], KNEELING_HEIGHT, 0.45)
-    knees = _near(pose[:, KNEES], KNEELING_KNEE, np.pi / 2).mean(1)
-    thighs = _near(pose[:, HIPS], 0.0, np.pi / 2).mean(1)
-    return upright * (0.4 * height + 0.4 * knees + 0.2 * thighs)
+    upright = np.exp(-2 * (pose[:, 2] ** 2 + pose[:, 3] ** 2))
+    height = _near(pose[:, 0], KNEELING_HEIGHT, 0.8)
+    knees = _near(pose[:, KNEES], KNEELING_KNEE, 2.6).mean(1)
+    return 0.4 * upright + 0.2 * height + 0.4 * upright * knees
 
 
 def _near(values: Array, wanted: float, reach: float) -> Array:
