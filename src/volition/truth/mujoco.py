@@ -47,7 +47,7 @@ def _flipping(observed: Observations) -> Array:
 def _kneeling(observed: Observations) -> Array:
     """A torso as upright and as high as it kneels, on knees bent to a right angle."""
     pose = observed[:, POSE].astype(np.float64)
-    upright = np.exp(-2 * (pose[:, 2] ** 2 + pose[:, 3] ** 2))
+    upright = np.exp(-3 * (pose[:, 2] ** 2 + pose[:, 3] ** 2))
     height = _near(pose[:, 0], KNEELING_HEIGHT, 0.8)
     knees = _near(pose[:, KNEES], KNEELING_KNEE, 2.6).mean(1)
     return 0.4 * upright + 0.2 * height + 0.4 * upright * knees
