@@ -84,6 +84,17 @@ def ladder(evidence: Evidence) -> Image.Image:
     return drawn
 
 
+def labelled(picture: Image.Image, simulated: bool) -> Image.Image:
+    """The picture, with a line under it where no real judge is behind it."""
+    if not simulated:
+        return picture
+    drawn = Image.new("RGB", (picture.width, picture.height + 24), "white")
+    drawn.paste(picture.convert("RGB"))
+    font, at = ImageFont.load_default(14), (8, picture.height + 12)
+    ImageDraw.Draw(drawn).text(at, "simulated judge", (60, 60, 66), font, "lm")
+    return drawn
+
+
 def _spread(length: int, count: int) -> list[int]:
     return np.linspace(0, length - 1, min(count, length)).round().astype(int).tolist()
 
@@ -111,23 +122,23 @@ def small_png(picture: Image.Image) -> bytes:
     raise ValueError(f"a picture of {picture.size} cannot be brought under {MOST_BYTES} bytes")
 
 
-def small_film(frames: Sequence[Pixels]) -> bytes:
+def small_film(frames: Sequence[Pixels], simulated: bool) -> bytes:
     """The frames as animated WebP, as large and as fluent as `MOST_BYTES` allow."""
     for every in (2, 3, 5, 8):
         # The same picture again is kept once, for longer: so the film lasts as long.
         held = [frames[number - number % every] for number in range(len(frames))]
         for width in WIDTHS:
             if width <= max(frames[0].shape[1], WIDTHS[-1]):
-                encoded = encode_animation(held, "webp", _resized(width))
+                encoded = encode_animation(held, "webp", _resized(width, simulated))
                 if len(encoded) <= MOST_BYTES:
                     return encoded
     raise ValueError(f"a film of {len(frames)} frames cannot be brought under {MOST_BYTES} bytes")
 
 
-def _resized(width: int) -> Callable[[Image.Image], Image.Image]:
+def _resized(width: int, simulated: bool) -> Callable[[Image.Image], Image.Image]:
     def resize(frame: Image.Image) -> Image.Image:
         size = (width, round(frame.height * width / frame.width))
-        return frame.resize(size, Image.Resampling.LANCZOS)
+        return labelled(frame.resize(size, Image.Resampling.LANCZOS), simulated)
 
     return resize
 
@@ -179,9 +190,9 @@ def main() -> None:
         task = evidence.folder.task.name
         name = "gallery-" + re.sub(r"[^a-z0-9-]", "-", task.lower())
         written = {
-            f"{name}-pairs.png": small_png(sheet(evidence)),
-            f"{name}-reward.png": small_png(ladder(evidence)),
-            f"{name}.webp": small_film(film(evidence)),
+            f"{name}-pairs.png": small_png(labelled(sheet(evidence), evidence.simulated)),
+            f"{name}-reward.png": small_png(labelled(ladder(evidence), evidence.simulated)),
+            f"{name}.webp": small_film(film(evidence), evidence.simulated),
         }
         for file, content in written.items():
             (images / file).write_bytes(content)

@@ -32,6 +32,7 @@ def task(request: pytest.FixtureRequest) -> Task:
     return found
 
 
+@pytest.mark.slow
 def test_a_pose_is_learned_for_a_while(task: Task, tmp_path: Path) -> None:
     judge = LiveSettings("simulated:exact", 24, first=24)
     run = train(task, judge=judge, out=tmp_path / "run", steps=400)
