@@ -1,9 +1,9 @@
 """Gymnasium's MuJoCo environments as scenes, drawn fast.
 
-Shadows, reflections and multisampling are off: they are most of the time that a drawing takes on a
-processor. Where the environment moves along a track, the camera goes with it, and coloured posts
-stand beside the track at every metre: without them nobody could see in a storyboard how far
-something has come.
+Shadows, reflections and multisampling are off, and what a judge sees is made of fewer triangles:
+they are most of the time that a drawing takes on a processor. Where the environment moves along a
+track, the camera goes with it, and coloured posts stand beside the track at every metre: without
+them nobody could see in a storyboard how far something has come.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ FLOOR = 20.0  # metres after which the tiles repeat under what runs in Gymnasium
 POSTS = 3  # on either side of the camera, which sees two
 POST_COLOURS = ((0.85, 0.1, 0.1), (0.95, 0.6, 0.1), (0.95, 0.9, 0.2), (0.1, 0.6, 0.2),
                 (0.15, 0.3, 0.85))  # fmt: skip
+SLICES, STACKS = 12, 6  # of a round body, of MuJoCo's 28 and 16: a judge's frames are small
 POST_WIDTH, POST_HEIGHT, POST_DISTANCE = 0.07, 1.2, 1.0  # metres; behind what is watched
 
 
@@ -97,6 +98,8 @@ class MujocoScene:
     def draw(self, state: State) -> Pixels:
         self._set(state)
         if self._painter is None:
+            quality = self._env.model.vis.quality
+            quality.numslices, quality.numstacks = SLICES, STACKS
             self._painter = Painter(self._env, self._env.width, self._env.height)
         return self._painter.draw()
 
