@@ -1,13 +1,14 @@
 """Every bundled task: what is learned from a fallible judge, beside the same learner on the truth.
 
-    python benchmarks/tasks.py [--tasks NAME ...] [--seeds N] [--judgments N]
+    python benchmarks/tasks.py [--tasks NAME ...] [--seeds N] [--judgments N] [--uniform]
 
 For each task and goal: a run with `simulated:strong` (a judge of its own for each seed) and the
 task's own number of judgments, at most 1,000; the same learner, as many steps, with the task's
 potential itself as its reward; and random actions. Compared is the mean potential of the states of
 100 fixed-seed episodes: how much of the way from random acting to the learner on the truth the
-judged one comes. Judges and potentials are simulated; clips whose potential is not that of their
-states are left out.
+judged one comes. With --uniform each run is also made with questions that are drawn uniformly, in
+place of those that tell most. Judges and potentials are simulated; clips whose potential is not
+that of their states are left out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,13 @@ from volition.evaluation import FIRST_SEED, evaluate
 from volition.learners.base import Policy, RewardFunction, Transitions
 from volition.loop import train
 from volition.rollout import Rollout
-from volition.run_folder import LiveSettings, Settings
+from volition.run_folder import LiveSettings, Querying, Settings
 from volition.task import BUNDLED, Task, bundled_names
 from volition.training import make_learner, run_session, session_seed, session_steps, start
 from volition.truth import TRUTHS, of_state
 
 EPISODES = 100
+KINDS: tuple[Querying, ...] = ("information", "uniform")
 ALREADY = ("guest", "regatta")  # are examined by understanding.py
 
 
@@ -93,19 +95,33 @@ def mean_potential(policy: Any, task: Task, potential: of_state) -> float:
     return measured.measured["potential"]
 
 
-def judged(task: Task, seed: int, judgments: int, folder: Path) -> tuple[Policy, dict[str, Any]]:
+def judged(
+    task: Task, potential: of_state, seed: int, judgments: int = 0,
+    querying: Querying = "information",
+) -> dict[str, Any]:  # fmt: skip
+    """A run, by what its policy reaches; with the task's own number of judgments by default."""
     most = min(1000, judgments or task.training.max_judgments)
-    live = LiveSettings(f"simulated:strong:{seed}", most,
+    live = LiveSettings(f"simulated:strong:{seed}", most, querying=querying,
                         first=min(most, task.training.first_judgments))  # fmt: skip
-    run = train(task, judge=live, out=folder, seed=seed)
-    return run.policy, run.folder.read(run.folder.result)
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(task, judge=live, out=Path(folder) / "run", seed=seed)
+        result = run.folder.read(run.folder.result)
+        return {
+            "reached": mean_potential(run.policy, task, potential),
+            "judgments": result["judgments"],
+            "run_s": round(result["wall_s"], 1),
+            "measures": {name: round(value, 3) for name, value in result["measures"].items()},
+        }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", nargs="*", help="by default all but the guest and the race")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--judgments", type=int, default=0, help="in place of each task's own")
+    parser.add_argument(
+        "--uniform", action="store_true", help="uniform questions beside the others"
+    )
     arguments = parser.parse_args()
     enable_cache()
     held = []
@@ -114,31 +130,38 @@ def main() -> None:
             truth = TRUTHS.get(task.name)
             if truth is None or not isinstance(truth.potential, of_state):
                 continue
-            held.append(_one(task, truth.potential, arguments.seeds, arguments.judgments))
+            kinds = KINDS if arguments.uniform else KINDS[:1]
+            held += _one(task, truth.potential, arguments.seeds, arguments.judgments, kinds)
     claim("Tasks learned from a fallible judge", sum(held), f"of {len(held)} claims hold", "all",
           all(held), simulated=True)  # fmt: skip
 
 
-def _one(task: Task, potential: of_state, seeds: int, judgments: int) -> bool:
-    shares, rows = [], []
-    at_random = mean_potential(AtRandom(task), task, potential)
-    for seed in range(seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            started = time.perf_counter()
-            policy, result = judged(task, seed, judgments, Path(folder) / "run")
-            seconds = time.perf_counter() - started
-            reached = mean_potential(policy, task, potential)
-        best = mean_potential(on_the_truth(task, potential, seed), task, potential)
-        shares.append((reached - at_random) / (best - at_random))
-        rows.append({
-            "judged": round(reached, 3), "on_the_truth": round(best, 3),
-            "judgments": result["judgments"], "run_s": round(seconds, 1),
-            "measures": result.get("measures"),
-        })  # fmt: skip
-    share = round(statistics.median(shares), 3)
-    return claim(f"{task.name}: of the way from random acting to the learner on the truth", share,
-                 "share, median of seeds", ">= 0.9", share >= 0.9, simulated=True,
-                 at_random=round(at_random, 3), seeds=rows)  # fmt: skip
+def _one(
+    task: Task, potential: of_state, seeds: int, judgments: int, kinds: Sequence[Querying]
+) -> list[bool]:
+    low = mean_potential(AtRandom(task), task, potential)
+    high = [mean_potential(on_the_truth(task, potential, n), task, potential) for n in range(seeds)]
+    # One learner on the truth may get stuck: it is no measure of the run beside it.
+    way = statistics.median(high) - low
+    held, shares = [], {}
+    for kind in kinds:
+        runs = [judged(task, potential, seed, judgments, kind) for seed in range(seeds)]
+        shares[kind] = [round((run["reached"] - low) / way, 3) for run in runs]
+        share = statistics.median(shares[kind])
+        held.append(
+            claim(f"{task.name}, {kind}: of the way from random acting to the learner on the truth",
+                  share, "share, median of seeds", ">= 0.9", share >= 0.9, simulated=True,
+                  shares=shares[kind], at_random=round(low, 3),
+                  on_the_truth=[round(value, 3) for value in high], runs=runs)
+        )  # fmt: skip
+    if len(kinds) == 1:
+        return held
+    told, uniform = (statistics.mean(shares[kind]) for kind in KINDS)
+    lead = round(told - uniform, 3)
+    held[1] = claim(f"{task.name}: what questions that tell most reach beyond uniform ones", lead,
+                    "of the way, means of seeds", ">= -0.05", lead >= -0.05,
+                    simulated=True)  # fmt: skip
+    return held
 
 
 if __name__ == "__main__":
