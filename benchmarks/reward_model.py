@@ -19,7 +19,7 @@ from claims import claim
 from pendulum import TASK, landscape
 from volition import reward, reward_model
 from volition.compilation import enable_cache
-from volition.envs.scene import open_scene
+from volition.envs.scene import scenes_of
 from volition.judges.recorded import read_recording
 from volition.judgment import derive_preferences
 from volition.preference import PreferenceData
@@ -41,9 +41,8 @@ VARIANTS: tuple[dict[str, Any], ...] = (
 
 
 def read(judgments: str) -> PreferenceData:
-    scene = open_scene(TASK.environment.id)
-    folder = TASK.judgments_folder(judgments)
-    recording = read_recording(folder, judgments, "goal", scene, TASK.view)
+    folder, scenes = TASK.judgments_folder(judgments), scenes_of(TASK.environment)
+    recording = read_recording(folder, judgments, "goal", scenes, TASK.view)
     return PreferenceData.gather(
         {comparison.id: comparison.observations for comparison in recording.comparisons},
         derive_preferences(recording.judgments),

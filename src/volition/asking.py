@@ -7,12 +7,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from volition.answers import read_answers
 from volition.envs.exploring import covering_segments
-from volition.envs.scene import open_scene
+from volition.envs.scene import open_scene, scenes_of
 from volition.errors import InputError, JudgeUnavailable, RunError
 from volition.judges.recorded import JUDGMENTS_FILE, read_recording
 from volition.judgment import Failure, Verdict
@@ -57,6 +58,7 @@ class Answered:
 def ask(
     task_or_run: str, out: Path, *, pairs: int = 60, per_sheet: int | None = None,
     seed: int = 0, batches: Sequence[str] = (), goal: str | None = None,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> Asked:  # fmt: skip
     """Writes comparisons worth judging into the new folder `out`.
 
@@ -71,10 +73,11 @@ def ask(
         seed: Of the states and of the side on which each is shown.
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
         goal: One of the task's goals, by name; else its default one.
+        kwargs: Of the environment that is shown, beside the task's own.
 
     Raises:
         InputError: There is no such task, goal, run or model, or the folder is there already.
-        EnvironmentUnsupported: The environment cannot be set to a state.
+        EnvironmentUnsupported: The environment cannot be set to a state, or made so.
         RunError: The run has learned nothing yet.
     """
     check_new(out)
@@ -82,12 +85,15 @@ def ask(
     if (Path(task_or_run) / CONFIG).is_file():
         if goal is not None:
             raise InputError(f"{task_or_run} is a run, which has its goal: leave --goal out")
+        if kwargs:
+            raise InputError(f"{task_or_run} is a run, whose environment is made as its own "
+                             "configuration says: leave --kwargs out")  # fmt: skip
         run = RunFolder.open(Path(task_or_run))
         doubtful = _doubtful(run, pairs, rng)
         return write_questions(
             doubtful, run.task, out, per_sheet, run.path.absolute(), batches=batches
         )
-    task = Task.find(task_or_run, goal)
+    task = Task.find(task_or_run, goal).with_kwargs(kwargs or {})
     scene = open_scene(task.environment.id, task.environment.kwargs)
     covering = covering_segments(task.environment, scene, task.view, pairs, rng)
     return write_questions(covering, task, out, per_sheet, batches=batches)
@@ -313,7 +319,7 @@ def _feed(run: RunFolder, judgments: Path, judge: str) -> None:
     """Adds the judgments to the run's store; those that are there already are left alone."""
     from volition.judging import import_recording
 
-    scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
+    scenes = scenes_of(run.task.environment)
     with run.open_store() as store:
         goal_id = store.add_goal(run.task.stated_goal())
-        import_recording(read_recording(judgments, judge, goal_id, scene, run.task.view), store)
+        import_recording(read_recording(judgments, judge, goal_id, scenes, run.task.view), store)

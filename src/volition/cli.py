@@ -14,7 +14,17 @@ import tyro
 from tyro.conf import Positional, arg
 
 from volition.errors import InputError, Interrupted, VolitionError
-from volition.options import NOT_LIVE, Folder, Json, Live, live_settings, option
+from volition.options import (
+    NOT_LIVE,
+    Folder,
+    Json,
+    Kwargs,
+    Live,
+    live_settings,
+    option,
+    read_kwargs,
+    said_kwargs,
+)
 
 STARTED = time.perf_counter()
 
@@ -33,6 +43,7 @@ def train(
             "NAME|TEXT", "One of the task's goals by name; with --env what is wanted, in words."
         ),
     ] = None,
+    kwargs: Kwargs = (),
     judgments: Annotated[
         str | None,
         option(
@@ -75,6 +86,7 @@ def train(
     if seed < 0:
         raise InputError(f"--seed must not be negative: {seed}")
     chosen = task_for(env, Goal(goal)) if env and goal else Task.find(str(task), goal)
+    chosen = chosen.with_kwargs(read_kwargs(kwargs))
     settings = live_settings(live, chosen)
     if settings and live.dry_run:
         return _say_prediction(chosen, settings, seed, json)
@@ -125,6 +137,7 @@ def play(
     out: Annotated[
         Path | None, option("FILE", "Write an MP4 film instead of opening a window.")
     ] = None,
+    kwargs: Kwargs = (),
 ) -> int:
     """Watch the learned policy act."""
     from volition.playing import film_episodes, show_episodes
@@ -132,13 +145,13 @@ def play(
 
     if episodes < 1:
         raise InputError(f"--episodes must be at least 1, not {episodes}")
-    folder = RunFolder.open(run)
+    folder, more = RunFolder.open(run), read_kwargs(kwargs)
     if out is None:
-        returns = show_episodes(folder, episodes, seed)
+        returns = show_episodes(folder, episodes, seed, more)
         for number, value in enumerate(returns):
             print(f"seed {seed + number}: true return {value:.1f} (evaluation only)")
     else:
-        print(film_episodes(folder, episodes, seed, out))
+        print(film_episodes(folder, episodes, seed, out, more))
     return 0
 
 
@@ -200,6 +213,7 @@ def ask(
     *,
     out: Annotated[Path, option("FOLDER", "A new folder for the questions.")],
     goal: Annotated[str | None, option("NAME", "One of the task's goals, by name.")] = None,
+    kwargs: Kwargs = (),
     pairs: Annotated[int, arg(help="How many comparisons.")] = 60,
     per_sheet: Annotated[
         int | None,
@@ -239,8 +253,9 @@ def ask(
     if submit:
         check_key(batch[0])
     asked = ask_about(
-        subject, out, pairs=pairs, per_sheet=per_sheet, seed=seed, batches=batch, goal=goal
-    )
+        subject, out, pairs=pairs, per_sheet=per_sheet, seed=seed, batches=batch, goal=goal,
+        kwargs=read_kwargs(kwargs),
+    )  # fmt: skip
     if asked.pairs < pairs:
         print(f"warning: a judge could tell only {asked.pairs} pairs apart", file=sys.stderr)
     sheets = "1 sheet" if len(asked.sheets) == 1 else f"{len(asked.sheets)} sheets"
@@ -281,7 +296,9 @@ def answer(
         print(f"count them: {to_count(asked)}")
     elif asked.run is None:
         named = f" --goal {asked.goal}" if asked.goal else ""
+        named += f" --kwargs {said_kwargs(asked.kwargs)}" if asked.kwargs else ""
         print(f"train on them: volition train {asked.task}{named} --judgments {folder}")
+        print(f"or measure a run by them: volition score RUN --judgments {folder}")
     else:
         print(f"the run that asked has them too: volition resume {asked.run}")
     return 0

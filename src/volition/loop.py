@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from volition.compilation import enable_cache
-from volition.envs.scene import open_scene
+from volition.envs.scene import scenes_of
 from volition.errors import InputError
 from volition.evaluation import evaluate, measures_of
 from volition.fitting import digest, learn_reward, preference_data, warnings
@@ -259,10 +259,10 @@ def _with_recording(path: Path, task: Task, settings: Settings, chosen: str | No
     name = chosen or (task.judgments.default if task.judgments else source.name)
     settings = replace(settings, judgments=name)
     check_environment(task, settings)
-    scene = open_scene(task.environment.id, task.environment.kwargs)
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
-        recording = read_recording(source, Path(name).name, goal_id, scene, task.view)
+        scenes = scenes_of(task.environment)
+        recording = read_recording(source, Path(name).name, goal_id, scenes, task.view)
         import_recording(recording, store)
         preference_data(store).check_decided()
         for sheet in recording.sheets:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +25,13 @@ Json = Annotated[
     bool,
     arg(help="Make the last line of standard output one JSON object.", help_behavior_hint=""),
 ]
+Kwargs = Annotated[
+    tuple[str, ...],
+    option("NAME=VALUE ...", "Make the environment with these keyword arguments, too."),
+]
+WORD = re.compile(r"[A-Za-z_][\w./-]*")  # a string that needs no quotes
+NOT_TOML = {"True": "true", "False": "false"}
+NOT_BARE = {*NOT_TOML, *NOT_TOML.values(), "inf", "nan"}  # what is or seems to be no string
 Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
 
 
@@ -94,3 +106,59 @@ def live_settings(live: Live, task: Any) -> Any:
         live.max_usd, live.base_url, live.price_in, live.price_out, live.per_request,
         live.samples, live.concurrency, live.explain, first, live.querying,
     )  # fmt: skip
+
+
+def read_kwargs(said: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments of an environment, each said as NAME=VALUE.
+
+    A value is a number, a string, true, false or an array, as TOML has them; or a bare word, which
+    is a string.
+
+    Raises:
+        InputError: One is not said so, or a name is said twice.
+    """
+    kwargs: dict[str, Any] = {}
+    for each in said:
+        name, equals, value = each.partition("=")
+        if not (name.isidentifier() and equals):
+            raise InputError(f"--kwargs takes NAME=VALUE, such as layouts=heldout, not {each!r}")
+        if name in kwargs:
+            raise InputError(f"--kwargs names {name} twice")
+        kwargs[name] = _value(name, value)
+    return kwargs
+
+
+def said_kwargs(kwargs: Mapping[str, Any]) -> str:
+    """Keyword arguments as `read_kwargs` takes them, for a shell."""
+    return shlex.join(
+        f"{name}={value if _is_word(value) else json.dumps(value)}"
+        for name, value in kwargs.items()
+    )
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and bool(WORD.fullmatch(value)) and value not in NOT_BARE
+
+
+def _value(name: str, said: str) -> Any:
+    try:
+        document = tomllib.loads(f"value = {said}")
+    except tomllib.TOMLDecodeError:
+        if _is_word(said):
+            return said
+        document = {}
+    value = document.get("value")
+    if len(document) != 1 or not _can_be_kept(value):
+        hint = f"write {NOT_TOML[said]}" if said in NOT_TOML else "quote text as '\"...\"'"
+        raise InputError(
+            f"--kwargs {name}={said}: that is no number, string, true, false or array as TOML has "
+            f"them, and no bare word: {hint}"
+        )
+    return value
+
+
+def _can_be_kept(value: object) -> bool:
+    """Whether judgments.jsonl can say it, which has no dates; tables are for task.toml."""
+    if isinstance(value, list):
+        return all(map(_can_be_kept, value))
+    return isinstance(value, str | int | float)

@@ -19,7 +19,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +83,7 @@ class Asked:
         pairs: How many.
         sheets: Their contact sheets.
         contest: The comparison of two policies that asked, if one did.
+        kwargs: With which the environment was made beside the task's own.
     """
 
     folder: Path
@@ -92,6 +93,7 @@ class Asked:
     pairs: int
     sheets: tuple[Path, ...]
     contest: Path | None = None
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 # Writing -------------------------------------------------------------------------------------
@@ -121,13 +123,13 @@ def write_questions(
     bundled = task.folder.parent == BUNDLED
     named = task.folder.name if bundled else str(task.folder.absolute())
     about = {"goal": task.goal.text, "task": named, "goal_name": task.chosen,
-             "run": str(run) if run else None,
+             "kwargs": task.more_kwargs, "run": str(run) if run else None,
              "contest": str(contest) if contest else None}  # fmt: skip
     goal = task.stated_goal()
     under = vetoed(len(pairs), goal)
     with _new_folder(out) as folder:
         sheets = _write_sheets(numbered, per_sheet, folder)
-        _write_pairs(numbered, sheets, per_sheet, under, folder)
+        _write_pairs(numbered, sheets, per_sheet, under, task.environment.kwargs, folder)
         pictures = _write_goal(goal, folder)
         page = _instructions(task, pictures, sheets, per_sheet, under)
         form = [",".join(COLUMNS), *(f"{pair.number}," for pair in numbered)]
@@ -137,7 +139,7 @@ def write_questions(
         for judge in batches:
             _write_batch(judge, task, numbered, sheets, per_sheet, under, folder)
     written = tuple(out / sheet for sheet in sheets)
-    return Asked(out, named, task.chosen, run, len(pairs), written, contest)
+    return Asked(out, named, task.chosen, run, len(pairs), written, contest, task.more_kwargs)
 
 
 def vetoed(count: int, goal: Goal) -> list[str | None]:
@@ -193,7 +195,7 @@ def _write_sheets(pairs: Sequence[NumberedPair], per_sheet: int, folder: Path) -
 
 def _write_pairs(
     pairs: Sequence[NumberedPair], sheets: Sequence[str], per_sheet: int,
-    under: Sequence[str | None], folder: Path,
+    under: Sequence[str | None], kwargs: dict[str, Any], folder: Path,
 ) -> None:  # fmt: skip
     (folder / FRAMES).mkdir()
     rows = []
@@ -210,6 +212,8 @@ def _write_pairs(
             )
         if under[place] is not None:
             row["principle"] = under[place]
+        if kwargs:
+            row["kwargs"] = kwargs
         rows.append(row | {"sheet": sheets[place // per_sheet]})
     _write(folder / PAIRS_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
@@ -313,8 +317,9 @@ def read_questions(folder: Path) -> tuple[Asked, list[Row]]:
         run = Path(about["run"]) if about["run"] else None
         sheets = tuple(folder / name for name in dict.fromkeys(row["sheet"] for row in rows))
         contest = Path(about["contest"]) if about.get("contest") else None
-        goal = about.get("goal_name")
-        return Asked(folder, about["task"], goal, run, len(rows), sheets, contest), rows
+        goal, kwargs = about.get("goal_name"), about.get("kwargs", {})
+        asked = Asked(folder, about["task"], goal, run, len(rows), sheets, contest, kwargs)
+        return asked, rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"

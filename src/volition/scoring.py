@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from volition.envs.scene import open_scene
+from volition.envs.scene import scenes_of
 from volition.errors import InputError
 from volition.judges.recorded import read_recording
 from volition.judgment import derive_preferences
@@ -27,10 +27,10 @@ def score_run(run: RunFolder, judgments: Path) -> dict[str, Any]:
     """
     if not judgments.exists():
         raise InputError(f"there are no judgments at {judgments}")
-    scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
     with run.open_store() as store:
         goal_ids, seen = list(store.goal_texts()), set(store.comparisons())
-    recording = read_recording(judgments, judgments.name, goal_ids[0], scene, run.task.view)
+    scenes = scenes_of(run.task.environment)
+    recording = read_recording(judgments, judgments.name, goal_ids[0], scenes, run.task.view)
     preferences = derive_preferences(recording.judgments)
     unseen = [p for p in preferences if p.comparison_id not in seen]
     if not unseen:

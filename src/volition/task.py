@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
@@ -205,6 +205,9 @@ class Task(Section):
     chosen: str | None = Field(default=None, exclude=True)
     """Which of the goals of task.toml this is, where it names several."""
 
+    more_kwargs: dict[str, Any] = Field(default={}, exclude=True)
+    """What the environment is made with beside, or in place of, what task.toml says."""
+
     @classmethod
     def find(cls, name_or_path: str, goal: str | None = None) -> Self:
         """The bundled task of that name, or the task in that folder.
@@ -322,6 +325,12 @@ class Task(Section):
         goal = self.goal.model_copy(update=changed)
         return self.model_copy(update={"goal": goal, "folder": folder})
 
+    def with_kwargs(self, kwargs: Mapping[str, Any]) -> Self:
+        """The same task in its environment made with these keyword arguments, too."""
+        made = self.environment.model_copy(update={"kwargs": {**self.environment.kwargs, **kwargs}})
+        more = {**self.more_kwargs, **kwargs}
+        return self.model_copy(update={"environment": made, "more_kwargs": more})
+
     def judgments_folder(self, chosen: str | None) -> Path:
         """Where the judgments named `chosen` are: a set of this task, or any path.
 
@@ -373,6 +382,10 @@ class Scene(Protocol):
         It is called at every step of every environment, so it takes microseconds.
         """
         ...
+
+
+Scenes = Callable[[dict[str, Any] | None], Scene]
+"""The scene of an environment as these keyword arguments make it; None: as its task does."""
 
 
 def _each_once(*said: Sequence[str]) -> list[str]:

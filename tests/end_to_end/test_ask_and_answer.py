@@ -16,7 +16,7 @@ from PIL import Image
 from servers.batches import Batches, results, taking_batches
 from volition import cli
 from volition.asking import answer, ask
-from volition.envs.scene import open_scene
+from volition.envs.scene import open_scene, scenes_of
 from volition.errors import EnvironmentUnsupported, InputError, RunError
 from volition.judges.batch import FORMS
 from volition.judges.connection import Provider
@@ -104,7 +104,7 @@ def test_the_bundled_judgments_come_back_as_they_were(tmp_path: Path) -> None:
         {key: line[key] for key in kept} for line in lines
     ]
     before, after = (
-        read_recording(folder, "name", "goal", scene, task.view)
+        read_recording(folder, "name", "goal", scenes_of(task.environment), task.view)
         for folder in (bundled, asked.folder)
     )
     derived = [
@@ -206,11 +206,11 @@ def test_a_file_of_judgments_names_one_judge(questions: Asked, tmp_path: Path) -
     file = questions.folder / "judgments.jsonl"
     text = file.read_text()
     task = Task.find("pendulum")
-    scene = open_scene(task.environment.id)
+    scenes = scenes_of(task.environment)
     for wrong, said in (('"somebody else"', '"somebody else"'), ("7", "7"), ("null", "null")):
         file.write_text(text[::-1].replace('"somebody"'[::-1], wrong[::-1], 1)[::-1])
         with pytest.raises(InputError) as caught:
-            read_recording(questions.folder, "name", "goal", scene, task.view)
+            read_recording(questions.folder, "name", "goal", scenes, task.view)
         assert f":20: judge is {said}, and the file's first line names somebody" in str(
             caught.value
         )

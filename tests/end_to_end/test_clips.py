@@ -15,7 +15,7 @@ from PIL import Image
 
 from volition import cli
 from volition.asking import ask
-from volition.envs.scene import open_scene
+from volition.envs.scene import open_scene, scenes_of
 from volition.judges.recorded import read_recording
 from volition.loop import Run, train
 from volition.pictures import read_frame
@@ -121,8 +121,8 @@ def test_a_batch_asks_about_the_clips_of_each_sheet(questions: Asked) -> None:
 
 def test_answers_are_the_judgments_of_the_same_clips(answered: Path, task: Path) -> None:
     read = Task.find(str(task))
-    scene = open_scene("Pendulum-v1")
-    recording = read_recording(answered, "x", "goal", scene, read.view)
+    scenes = scenes_of(read.environment)
+    recording = read_recording(answered, "x", "goal", scenes, read.view)
     for row, comparison in zip(rows(answered / "pairs.jsonl"), recording.comparisons, strict=True):
         sides = {segment.id: segment for segment in (comparison.first, comparison.second)}
         stated = {json.dumps([dict(state) for state in side.states]) for side in sides.values()}

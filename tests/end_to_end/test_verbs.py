@@ -9,14 +9,17 @@ from pathlib import Path
 
 import av
 import gymnasium
+import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from volition import LearnedReward, cli
-from volition.loop import Run
+from volition.envs.guest import LAYOUTS
+from volition.envs.scene import open_scene
+from volition.loop import Run, train
 from volition.pictures import read_frame
-from volition.task import BUNDLED
+from volition.task import BUNDLED, Task
 
 
 def lines_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> list[str]:
@@ -72,6 +75,11 @@ def test_play_writes_a_film(run: Run, tmp_path: Path, capsys: pytest.CaptureFixt
     with av.open(str(film)) as container:
         frames = sum(1 for _ in container.decode(video=0))
     assert frames >= 200
+    lighter = tmp_path / "lighter.mp4"
+    lines_of(capsys, "play", run.folder.path, "--kwargs", "g=1.6", "--out", lighter)
+    assert lighter.read_bytes() != film.read_bytes()
+    assert cli.main(["play", str(run.folder.path), "--kwargs", "g", "--out", str(lighter)]) == 1
+    assert "--kwargs takes NAME=VALUE" in capsys.readouterr().err
 
 
 def test_tasks_and_doctor(
@@ -117,10 +125,55 @@ def test_one_of_several_goals_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "answers.csv").write_text("pair,choice\n1,A\n2,B\n")
     answers = tmp_path / "answers.csv"
     said = lines_of(capsys, "answer", asked, answers, "--judge", "somebody")
-    assert said[-1] == f"train on them: volition train lamp --goal ashamed --judgments {asked}"
+    assert said[-2] == f"train on them: volition train lamp --goal ashamed --judgments {asked}"
     run = tmp_path / "run"
     lines_of(capsys, "train", "lamp", "--goal", "ashamed", "--judgments", asked, "--steps", "400",
              "--out", run)  # fmt: skip
     assert Run.open(run).folder.task.name == "lamp-ashamed"
     assert cli.main(["ask", str(run), "--goal", "proud", "--out", str(tmp_path / "more")]) == 1
     assert "is a run, which has its goal" in capsys.readouterr().err
+
+
+def test_a_reward_model_is_scored_on_things_it_never_saw(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, run = tmp_path / "asked", tmp_path / "run"
+    made = ["--kwargs", "layouts=heldout"]
+    lines_of(capsys, "ask", "guest", *made, "--pairs", "12", "--out", asked)
+    rows = [json.loads(line) for line in (asked / "pairs.jsonl").read_text().splitlines()]
+    assert all(row["kwargs"] == {"layouts": "heldout"} for row in rows)
+    kinds = {int(row["first"][f"thing{n}_kind"]) for row in rows for n in range(1, 5)}
+    assert min(kinds) >= len(LAYOUTS["seen"])
+    scene, view = open_scene("volition/Guest-v0", {"layouts": "heldout"}), Task.find("guest").view
+    for row in rows:
+        state = {field: row["first"][field] for field in scene.fields}
+        assert view.frame(scene.draw(state)).id == Path(row["first"]["frame"]).stem
+
+    model, choices = train("guest", out=run, steps=400).reward_model, []
+    for row in rows:
+        states = [{f: row[side][f] for f in scene.fields} for side in ("first", "second")]
+        first, second = model.members(jnp.stack([scene.observe(each) for each in states])).mean(0)
+        choices.append("A" if first > second else "B")
+    answers = tmp_path / "answers.csv"
+    answers.write_text("pair,choice\n" + "".join(f"{n},{c}\n" for n, c in enumerate(choices, 1)))
+    said = lines_of(capsys, "answer", asked, answers, "--judge", "the reward model itself")
+    assert said[-2:] == [
+        "train on them: volition train guest --goal thoughtful --kwargs layouts=heldout "
+        f"--judgments {asked}",
+        f"or measure a run by them: volition score RUN --judgments {asked}",
+    ]
+    scored = json.loads(lines_of(capsys, "score", run, "--judgments", asked, "--json")[-1])
+    assert (scored["comparisons"], scored["accuracy"]) == (12, 1.0)
+
+    assert cli.main(["ask", str(run), *made, "--out", str(tmp_path / "more")]) == 1
+    assert "leave --kwargs out" in capsys.readouterr().err
+
+
+def test_an_environment_is_made_as_was_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, short = tmp_path / "run", ["--steps", "400"]
+    lines_of(capsys, "train", "pendulum", "--kwargs", "g=5", *short, "--out", run)
+    assert Run.open(run).folder.task.environment.kwargs == {"g": 5}
+    assert cli.main(["train", "pendulum", "--kwargs", "gravity=5"]) == 1
+    assert "Pendulum-v1 has no keyword argument 'gravity'" in capsys.readouterr().err

@@ -11,22 +11,21 @@ import pytest
 from PIL import Image
 
 from conftest import judged, swing
-from volition.envs.scene import open_scene
+from volition.envs.scene import open_scene, scenes_of
 from volition.errors import InputError
 from volition.judges.recorded import Recording, read_recording
 from volition.judgment import Verdict, derive_preferences, undo_order
-from volition.task import ClipSection, JudgeView, Task
+from volition.task import ClipSection, EnvironmentSection, JudgeView, Task
 
 VIEW = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(24, 24))
-
-
+PENDULUM = EnvironmentSection(id="Pendulum-v1")
 CLIPS = VIEW.model_copy(update={"clip": ClipSection(steps=6, frames=3)})
 
 
 def read(tmp_path: Path, *lines: dict[str, Any] | str, view: JudgeView = VIEW) -> Recording:
     text = "".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines)
     (tmp_path / "judgments.jsonl").write_text(text)
-    return read_recording(tmp_path, "test", "goal", open_scene("Pendulum-v1"), view)
+    return read_recording(tmp_path, "test", "goal", scenes_of(PENDULUM), view)
 
 
 def p_lower_angle(recording: Recording) -> list[float]:
@@ -78,7 +77,8 @@ def test_observations_are_those_of_the_environment(tmp_path: Path) -> None:
 def test_a_drawn_frame_is_the_one_that_was_recorded(name: str) -> None:
     task = Task.find(name)
     scene = open_scene(task.environment.id)
-    recording = read_recording(task.judgments_folder(None), "one-look", "goal", scene, task.view)
+    scenes = scenes_of(task.environment)
+    recording = read_recording(task.judgments_folder(None), "one-look", "goal", scenes, task.view)
     segment = recording.comparisons[0].first
     drawn = task.view.frame(scene.draw(segment.state)).pixels.astype(int)
     difference = np.abs(drawn - segment.frames[0].pixels)
@@ -99,6 +99,9 @@ def test_a_drawn_frame_is_the_one_that_was_recorded(name: str) -> None:
         (judged(1, 1, "first"), "two different segments"),
         ("{", "not valid JSON"),
         ("[]", "a judgment is a JSON object"),
+        ({**judged(0, 1, "first"), "kwargs": 9.81}, "kwargs must be an object, not 9.81"),
+        ({**judged(0, 1, "first"), "kwargs": {"gravity": 1}},
+         "Pendulum-v1 has no keyword argument 'gravity' to set; it has g, max_episode_steps"),
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_named(tmp_path: Path, line: dict[str, Any] | str, told: str) -> None:
@@ -175,6 +178,41 @@ def test_a_wrong_clip_is_named(tmp_path: Path, side: dict[str, Any], told: str) 
 def test_states_are_no_clips(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no key first\.states; allowed: frame, theta"):
         read(tmp_path, {"first": swing(0.1), "second": swing(2.0), "verdict": "first"})
+
+
+def test_states_are_of_the_environment_as_it_was_made(tmp_path: Path) -> None:
+    """Held-out things are drawn, and touched, as what they are, whoever reads of them."""
+    environment = Task.find("guest").environment
+    made = {"layouts": "heldout"}
+    scene = open_scene(environment.id, made)
+    assert scene.ranges is not None
+    low, high = np.array(list(scene.ranges.values())).T
+    sides = [
+        dict(
+            zip(scene.fields, np.random.default_rng(seed).uniform(low, high).tolist(), strict=True)
+        )
+        for seed in range(2)
+    ]
+    line = {"first": sides[0], "second": sides[1], "verdict": "first", "kwargs": made}
+    (tmp_path / "judgments.jsonl").write_text(json.dumps(line) + "\n")
+    view = Task.find("guest").view
+    recording = read_recording(tmp_path, "test", "goal", scenes_of(environment), view)
+    (comparison,) = recording.comparisons
+    for segment in (comparison.first, comparison.second):
+        assert segment.frames[0].id == view.frame(scene.draw(segment.state)).id
+        np.testing.assert_array_equal(segment.observations[0], scene.observe(segment.state))
+    del line["kwargs"]
+    (tmp_path / "judgments.jsonl").write_text(json.dumps(line) + "\n")
+    as_seen = read_recording(tmp_path, "test", "goal", scenes_of(environment), view)
+    assert as_seen.comparisons[0].id != comparison.id
+
+
+def test_an_environment_that_observes_something_else_is_refused(tmp_path: Path) -> None:
+    lamp = Task.find("lamp")
+    line = {"first": {}, "second": {}, "verdict": "first", "kwargs": {"rolling": True}}
+    (tmp_path / "judgments.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(InputError, match=r":1: made with {'rolling': True} .* observes \(8,\)"):
+        read_recording(tmp_path, "test", "goal", scenes_of(lamp.environment), lamp.view)
 
 
 def test_no_judgments_at_all(tmp_path: Path) -> None:

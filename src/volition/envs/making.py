@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 import os
 import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -20,6 +21,7 @@ from volition.errors import EnvironmentUnsupported
 EXTRAS = ("box2d", "mujoco")  # of this package, by the names of Gymnasium's
 # MuJoCo's names for what draws without a display, and the libraries that each needs
 HEADLESS = {"egl": ("libEGL.so.1", "libOpenGL.so.0"), "osmesa": ("libOSMesa.so.8",)}
+OURS = ("render_mode",)  # the keyword arguments that are chosen here
 GL_PACKAGES = "libegl1 libopengl0 libgl1-mesa-dri"  # of Debian
 
 
@@ -27,7 +29,8 @@ def make_env(env_id: str, kwargs: dict[str, Any] | None = None, **more: Any) -> 
     """`gymnasium.make`, with errors that say what to do.
 
     Raises:
-        EnvironmentUnsupported: No environment has that id, or something it needs is missing.
+        EnvironmentUnsupported: No environment has that id, it cannot be made with these keyword
+            arguments, or something it needs is missing.
     """
     if more.get("render_mode") == "rgb_array":
         # Pygame opens a screen and a sound card even to draw into memory, and says so if it cannot.
@@ -39,8 +42,30 @@ def make_env(env_id: str, kwargs: dict[str, Any] | None = None, **more: Any) -> 
             return gymnasium.make(env_id, **(kwargs or {}), **more)
     except gymnasium.error.DependencyNotInstalled as error:
         raise EnvironmentUnsupported(f"{env_id} needs a package more: {_named(error)}") from error
-    except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
-        raise EnvironmentUnsupported(f"gymnasium cannot make {env_id!r}: {error}") from error
+    except (
+        gymnasium.error.Error, ModuleNotFoundError, TypeError, ValueError, AssertionError
+    ) as error:  # fmt: skip
+        said = _unknown(env_id, kwargs or {}) or f"gymnasium cannot make {env_id!r}: {error}"
+        raise EnvironmentUnsupported(said) from error
+
+
+def check_alike(env_id: str, own: dict[str, Any], other: dict[str, Any]) -> None:
+    """That an environment observes and acts alike, whichever keyword arguments it is made with.
+
+    Raises:
+        EnvironmentUnsupported: It does not, or cannot be made with one of them.
+    """
+    found = []
+    for kwargs in (own, other):
+        with closing(make_env(env_id, kwargs)) as env:
+            found.append((env.observation_space.shape, type(env.action_space).__name__,
+                          env.action_space.shape))  # fmt: skip
+    if found[0] != found[1]:
+        (observed, *acts), (observed_there, *acts_there) = found
+        raise EnvironmentUnsupported(
+            f"made with {other} {env_id} observes {observed_there} and acts in {acts_there}; here "
+            f"it is made with {own}, observes {observed} and acts in {acts}"
+        )
 
 
 def choose_gl() -> None:
@@ -104,6 +129,21 @@ def _loads(library: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _unknown(env_id: str, kwargs: dict[str, Any]) -> str | None:
+    """Which of the keyword arguments the environment does not have, where it says which it has."""
+    entry_point: Any = getattr(gymnasium.registry.get(env_id), "entry_point", None)
+    if isinstance(entry_point, str):
+        entry_point = gymnasium.envs.registration.load_env_creator(entry_point)
+    parameters = inspect.signature(entry_point).parameters if entry_point else {}
+    if not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return None
+    has = [*(name for name in parameters if name not in OURS), "max_episode_steps"]
+    unknown = [name for name in kwargs if name not in has]
+    if not unknown:
+        return None
+    return f"{env_id} has no keyword argument {unknown[0]!r} to set; it has {', '.join(has)}"
 
 
 def _named(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,13 +14,13 @@ from volition.envs.classic_control import (
     ClassicControlScene,
     draw_classic_control,
 )
-from volition.envs.making import make_env
+from volition.envs.making import check_alike, make_env
 from volition.envs.settable import Settable, SettableScene
 from volition.errors import EnvironmentUnsupported
 from volition.segment import Pixels
-from volition.task import Scene
+from volition.task import EnvironmentSection, Scene, Scenes
 
-__all__ = ["draw", "make_env", "open_scene"]
+__all__ = ["draw", "make_env", "open_scene", "scenes_of"]
 
 
 def open_scene(env_id: str, kwargs: dict[str, Any] | None = None) -> Scene:
@@ -38,6 +39,29 @@ def open_scene(env_id: str, kwargs: dict[str, Any] | None = None) -> Scene:
             "observe and render"
         )
     return kind(env)
+
+
+def scenes_of(environment: EnvironmentSection) -> Scenes:
+    """Opens the scene of an environment, and those of the same made with other keyword arguments.
+
+    What judgments are about says itself how it was made. Each scene is opened once.
+
+    Raises:
+        EnvironmentUnsupported: From the returned function, as of `open_scene`; or what is observed
+            there is of another shape.
+    """
+    opened: dict[str, Scene] = {}
+
+    def scene(kwargs: dict[str, Any] | None) -> Scene:
+        made_with = environment.kwargs if kwargs is None else kwargs
+        name = json.dumps(made_with, sort_keys=True)
+        if name not in opened:
+            if made_with != environment.kwargs:
+                check_alike(environment.id, environment.kwargs, made_with)
+            opened[name] = open_scene(environment.id, made_with)
+        return opened[name]
+
+    return scene
 
 
 def _kind_of(env: Any) -> Callable[[Any], Scene] | None:

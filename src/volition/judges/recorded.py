@@ -13,8 +13,9 @@ and the frames that were shown, which may be left out, too:
      ...}
 
 In place of `verdict` (first, second or tie) a line may give `p_first`,
-the probability that the one shown first represents the goal better. `judge` may say who judged, and
-`principle` under which principle of the goal.
+the probability that the one shown first represents the goal better. `judge` may say who judged,
+`principle` under which principle of the goal, and `kwargs` with which keyword arguments the
+environment was made that the states are of.
 """
 
 from __future__ import annotations
@@ -28,20 +29,24 @@ from typing import Any
 
 import numpy as np
 
-from volition.errors import InputError, StoreError
+from volition.errors import InputError, VolitionError
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.pictures import read_frame
 from volition.seeing import see
 from volition.segment import ID_LENGTH, Comparison, Frame, Segment, content_id
-from volition.task import JudgeView, Scene
+from volition.task import JudgeView, Scene, Scenes
 
 JUDGMENTS_FILE = "judgments.jsonl"
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 LINE_KEYS = frozenset(
-    {"pair", "first", "second", "verdict", "p_first", "swap_of", "sheet", "judge", "principle"}
+    {"pair", "first", "second", "verdict", "p_first", "swap_of", "sheet"}
+    | {"judge", "principle", "kwargs"}
 )
 CLIP_KEYS = frozenset({"states", "frames"})
 
+SIDES = ("first", "second")
+
+Fields = tuple[str, ...]
 Values = list[float]
 Frames = tuple[Frame, ...]
 
@@ -60,7 +65,9 @@ class Recording:
     sheets: tuple[Path, ...]
 
 
-def read_recording(path: Path, name: str, goal_id: str, scene: Scene, view: JudgeView) -> Recording:
+def read_recording(
+    path: Path, name: str, goal_id: str, scenes: Scenes, view: JudgeView
+) -> Recording:
     """Reads judgments from a folder, or from a JSONL file.
 
     Raises:
@@ -74,7 +81,7 @@ def read_recording(path: Path, name: str, goal_id: str, scene: Scene, view: Judg
     judged_by = _who_judged(lines)
     settings = {"file": content_id(*_encoded(lines))}
     judge = JudgeIdentity(f"recorded:{judged_by or name}", settings=settings)
-    reader = _LineReader(file, goal_id, judge.id, judged_by, scene, view)
+    reader = _LineReader(file, goal_id, judge.id, judged_by, scenes, view)
     read = list(reader.read(lines))
     if not read:
         raise InputError(f"{file} holds no judgments: there is nothing to learn from")
@@ -94,7 +101,7 @@ class _LineReader:
     goal_id: str
     judge_id: str
     judged_by: str | None
-    scene: Scene
+    scenes: Scenes
     view: JudgeView
 
     def read(self, lines: Sequence[str]) -> Iterator[tuple[Comparison, Judgment]]:
@@ -102,7 +109,7 @@ class _LineReader:
             if line.strip():
                 try:
                     yield self._judged(line, number)
-                except (ValueError, StoreError) as error:
+                except (ValueError, VolitionError) as error:
                     raise InputError(f"{self.file}:{number}: {error}") from None
 
     def _judged(self, line: str, number: int) -> tuple[Comparison, Judgment]:
@@ -118,7 +125,11 @@ class _LineReader:
                 f"judge is {json.dumps(row.get('judge'))}, and the file's first line names "
                 f"{self.judged_by or 'nobody'}: a file names one judge in every line, or none"
             )
-        shown_first, shown_second = self._segment(row, "first"), self._segment(row, "second")
+        kwargs = row.get("kwargs")
+        if not isinstance(kwargs, dict | None):
+            raise ValueError(f"kwargs must be an object, not {json.dumps(kwargs)}")
+        scene = self.scenes(kwargs)
+        shown_first, shown_second = (self._segment(row, side, scene) for side in SIDES)
         comparison = Comparison.between(self.goal_id, shown_first, shown_second)
         order = Order.FORWARD if comparison.first == shown_first else Order.SWAPPED
         # The line number makes a repeated line a repeated judgment, not the same one twice.
@@ -129,24 +140,29 @@ class _LineReader:
         judgment = Judgment(comparison.id, self.judge_id, order, verdict, reply, principle)
         return comparison, judgment
 
-    def _segment(self, row: dict[str, Any], side: str) -> Segment:
+    def _segment(self, row: dict[str, Any], side: str, scene: Scene) -> Segment:
         given = row.get(side)
         if not isinstance(given, dict):
             held = "the clip's states" if self.view.clip else "the state's fields"
             raise ValueError(f"{side} is missing: it must be an object with {held}")
-        states, frames = self._clip(given, side) if self.view.clip else self._single(given, side)
+        read = self._clip if self.view.clip else self._single
+        states, frames = read(given, side, scene.fields)
         try:
-            return see(self.scene, self.view, np.array(states), frames=frames)
+            return see(scene, self.view, np.array(states), frames=frames)
         except ValueError as error:
             raise ValueError(f"{side}: {error}") from None
 
-    def _single(self, given: dict[str, Any], side: str) -> tuple[list[Values], Frames | None]:
-        _refuse_unknown(given, frozenset({*self.scene.fields, "frame"}), f"{side}.")
+    def _single(
+        self, given: dict[str, Any], side: str, fields: Fields
+    ) -> tuple[list[Values], Frames | None]:
+        _refuse_unknown(given, frozenset({*fields, "frame"}), f"{side}.")
         frame = given.get("frame")
         frames = None if frame is None else (self._frame(frame, f"{side}.frame"),)
-        return [self._values(given, f"{side}.")], frames
+        return [_values(given, f"{side}.", fields)], frames
 
-    def _clip(self, given: dict[str, Any], side: str) -> tuple[list[Values], Frames | None]:
+    def _clip(
+        self, given: dict[str, Any], side: str, fields: Fields
+    ) -> tuple[list[Values], Frames | None]:
         _refuse_unknown(given, CLIP_KEYS, f"{side}.")
         states, frames = given.get("states"), given.get("frames")
         if not isinstance(states, list):
@@ -158,20 +174,10 @@ class _LineReader:
             prefix = f"{side}.states[{step}]"
             if not isinstance(state, dict):
                 raise ValueError(f"{prefix} must be an object with the state's fields")
-            _refuse_unknown(state, frozenset(self.scene.fields), f"{prefix}.")
-            values.append(self._values(state, f"{prefix}."))
+            _refuse_unknown(state, frozenset(fields), f"{prefix}.")
+            values.append(_values(state, f"{prefix}.", fields))
         drawn = None if frames is None else tuple(self._frame(f, f"{side}.frames") for f in frames)
         return values, drawn
-
-    def _values(self, state: dict[str, Any], prefix: str) -> Values:
-        """The state's values in the order of the scene's fields."""
-        for field in self.scene.fields:
-            value = state.get(field)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"{prefix}{field} must be a number, not {json.dumps(value)}")
-            if not math.isfinite(value):
-                raise ValueError(f"{prefix}{field} must be a finite number, not {value}")
-        return [float(state[field]) for field in self.scene.fields]
 
     def _frame(self, named: object, key: str) -> Frame:
         if not isinstance(named, str):
@@ -184,6 +190,17 @@ class _LineReader:
                 "it is not the picture that was judged"
             )
         return frame
+
+
+def _values(state: dict[str, Any], prefix: str, fields: Fields) -> Values:
+    """The state's values in the order of the scene's fields."""
+    for field in fields:
+        value = state.get(field)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{prefix}{field} must be a number, not {json.dumps(value)}")
+        if not math.isfinite(value):
+            raise ValueError(f"{prefix}{field} must be a finite number, not {value}")
+    return [float(state[field]) for field in fields]
 
 
 def _who_judged(lines: Sequence[str]) -> str | None:
