@@ -2,10 +2,10 @@
 
     python benchmarks/faces.py [--seed N] [--out FILE.webp]
 
-`volition train lamp --goal NAME` for curious, ashamed and proud, each on the bundled judgments of a
-multimodal LLM, then one episode of every policy from the same seed. The last line says how often
-the reward model decides a held-out pair as the judge did, and beside it how much of the last half
-of 100 episodes shows the posture that the task's simulated truth expects, which no run has seen.
+`volition train lamp --goal NAME` for curious, ashamed, proud and hello, each on the bundled
+judgments of a multimodal LLM, then one episode of every policy from the same seed. The last line
+says how often the reward model decides a held-out pair as the judge did, and beside it the measures
+of the task's simulated truth over 100 episodes, which no run has seen.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from volition.report.film import Episode, encode_animation, record, side_by_side
 from volition.tensors import write_whole
 from volition.training import load_policy
 
-GOALS = ("curious", "ashamed", "proud")
+GOALS = ("curious", "ashamed", "proud", "hello")
 EVERY = 2  # drawings, of 20 a second
 
 
