@@ -121,6 +121,25 @@ def test_the_potential_prefers_what_the_goal_means() -> None:
     assert worth(1.0, 1) > worth(1.0, 2)
 
 
+def test_each_principle_of_the_careful_guest_prefers_what_it_says() -> None:
+    env, truth = Guest(), truth_of("guest-careful")
+    quick, all_the_way = Task.find("guest", "careful").stated_goal().principles
+    (veto,) = Task.find("guest", "careful").stated_goal().vetoes
+
+    def worth(principle: str, x: float, harmed: int) -> float:
+        env.reset(seed=0)
+        env.things = [Thing(0, 3.0, 5.2, number < harmed) for number in range(len(SPOTS))]
+        env.x, env.y = x, env.exit_y
+        return truth.under(principle)(env.observe()[None])
+
+    edge = guest.WALL[1] + 0.05
+    assert worth(quick, 6.0, 4) > worth(quick, 4.0, 0)
+    assert worth(quick, edge, 0) - worth(quick, edge - 0.3, 0) < 0.05
+    assert worth(all_the_way, edge, 4) - worth(all_the_way, edge - 0.3, 0) > 0.5
+    assert worth(veto, 1.0, 0) == worth(veto, 7.0, 0) == 1.0
+    assert worth(veto, 1.0, 0) > worth(veto, 7.0, 1) > worth(veto, 7.0, 2)
+
+
 def test_unknown_layouts_are_refused() -> None:
     with pytest.raises(InputError, match="seen, heldout"):
         Guest(layouts="new")

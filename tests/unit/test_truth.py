@@ -70,6 +70,8 @@ def test_something_is_true_of_every_bundled_task(name: str) -> None:
         truth = truth_of(task.name)
         given = task.reward.observations or tuple(range(len(truth.seen)))
         assert set(given) <= set(truth.seen), "the reward model is given what no judge sees"
+        goal = task.stated_goal()
+        assert set(truth.principles) == {*goal.principles, *goal.vetoes}
 
 
 @pytest.mark.parametrize("name", STATES)
