@@ -22,7 +22,7 @@ from volition.judging import Judging, Prediction, predict, reuse
 from volition.judgment import Failure
 from volition.limits import Limits
 from volition.progress import Listener, Progress
-from volition.run_folder import LiveSettings, RunFolder
+from volition.run_folder import LiveSettings, RunFolder, Settings
 from volition.segment import Comparison
 from volition.store import Store
 from volition.task import Task
@@ -195,6 +195,18 @@ def unjudged(store: Store) -> list[str]:
     """A warning where comparisons have no verdict, and why; else none."""
     missing = len(store.comparison_ids()) - len(store.preferences())
     return [f"{missing} comparisons have no verdict{_why(store)}"] if missing else []
+
+
+def unasked(store: Store, settings: Settings) -> list[str]:
+    """A warning where the policy had learned before its live judge was asked all that it might."""
+    live, asked = settings.live, len(store.comparison_ids())
+    if live is None or asked >= live.max_judgments:
+        return []
+    return [
+        f"{asked} of at most {live.max_judgments} comparisons were asked by the time the policy "
+        f"had learned its {settings.steps} steps: with more --steps, or a larger --first, there is "
+        "time for more"
+    ]
 
 
 def _kept(folder: RunFolder) -> str:

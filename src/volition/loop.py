@@ -36,6 +36,7 @@ from volition.live_judging import (
     limits_of,
     make_judge,
     tried,
+    unasked,
     unjudged,
 )
 from volition.preference import PreferenceData
@@ -178,7 +179,7 @@ class Run:
             live = self.folder.settings.live
             cost = store.cost_usd() + (live.probe_usd if live else 0.0)
             judges = store.judges().values()
-            missing = unjudged(store)
+            missing = [*unjudged(store), *unasked(store, self.folder.settings)]
         save_policy(self.folder)
         listener(Progress("evaluation", judgments=learned["judgments"], cost_usd=cost,
                           env_steps=int(history[-1]["env_steps"]),
