@@ -20,10 +20,8 @@ import numpy as np
 import pytest
 
 from servers import Server, serving
-from servers.eyes import Pair
+from servers.counted import answered, keys, settle
 from volition.goal import Goal
-from volition.judges.prompt import legible
-from volition.judgment import Verdict
 from volition.segment import Comparison, Frame, Segment
 from volition.store import Store
 
@@ -102,25 +100,6 @@ def await_request(server: Server, before: Counter[str], process: subprocess.Pope
         time.sleep(0.002)
 
 
-def keys(folder: Path) -> dict[str, str]:
-    """Under which name the server counts each comparison."""
-    with Store.open(folder) as store:
-        return {
-            name: Pair(*(legible(s.frames[0]).pixels for s in (c.first, c.second))).key
-            for name, c in store.comparisons().items()
-        }
-
-
-def answered(folder: Path) -> set[str]:
-    """The comparisons whose replies are in the store, read or not."""
-    with Store.open(folder) as store:
-        ids = {j.comparison_id for j in store.judgments() if isinstance(j.outcome, Verdict)}
-        for judge_id in store.judges():
-            ids |= {q[0] for request, _ in store.unread(judge_id) for q in request.questions}
-        assert store.verify() == []
-    return ids
-
-
 @pytest.mark.slow
 def test_twenty_kills_lose_nothing_paid_and_ask_nothing_twice(
     folder: Path, server: Server, tmp_path: Path
@@ -136,7 +115,7 @@ def test_twenty_kills_lose_nothing_paid_and_ask_nothing_twice(
                 await_request(server, before, process)
             time.sleep(rng.uniform(0.0, 0.06))
             process.send_signal(signal.SIGKILL)
-        time.sleep(0.1)  # for what is under way at the server
+        settle(server)
         asked = Counter(server.asked) - before
         assert not {key_of[name] for name in known} & set(asked), f"asked again at kill {kill}"
         missing = set(asked) & set(key_of.values()) - {key_of[name] for name in answered(folder)}
