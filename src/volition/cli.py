@@ -166,18 +166,26 @@ def score(
     from volition.scoring import score_run
 
     scored = score_run(RunFolder.open(run), judgments)
-    low, high = scored["interval"]
-    print(
-        f"{scored['accuracy']:.2%} of {scored['comparisons']} comparisons decided as the judge did "
-        f"(95% Wilson interval {low:.2%} to {high:.2%})"
-    )
+    _say_score(scored)
+    for veto in scored["vetoes"]:
+        print(f"by the veto “{veto['principle']}” alone:")
+        _say_score(veto)
+    if json:
+        _print_json(scored)
+    return 0
+
+
+def _say_score(scored: dict[str, Any]) -> None:
+    if scored["comparisons"]:
+        low, high = scored["interval"]
+        print(
+            f"{scored['accuracy']:.2%} of {scored['comparisons']} comparisons decided as the judge "
+            f"did (95% Wilson interval {low:.2%} to {high:.2%})"
+        )
     print(
         f"left out: {scored['ties']} ties of the judge, {scored['seen']} comparisons that the run "
         "was trained on"
     )
-    if json:
-        _print_json(scored)
-    return 0
 
 
 def export(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,9 +14,12 @@ import pytest
 from volition.asking import answer, ask
 from volition.compilation import enable_cache
 from volition.loop import Run, train
+from volition.questions import Asked
 from volition.report import write_report
 from volition.run_folder import LiveSettings, RunFolder
+from volition.scoring import score_run
 from volition.segment import Observations
+from volition.task import Task
 from volition.truth import TRUTHS, Truth
 from volition.verification import verify
 
@@ -93,15 +97,9 @@ def test_principles_are_drawn_measured_and_shown_and_the_veto_caps(run: Run) -> 
     assert f"under “{LEFT}”" in page
 
 
-def test_a_veto_is_judged_without_a_connection(tmp_path: Path) -> None:
-    """The last third of the sheet is about the veto, and what is said of it caps the reward."""
-    task = write_task(tmp_path / "task", f"veto: {LEFT}\n")
-    asked = ask(str(task), tmp_path / "asked", pairs=90)
-    told = " ".join((asked.folder / "README.md").read_text().split())
-    assert "Judge the pairs 61 to 90 by this principle alone, whatever the goal says, and" in told
-    assert f"> {LEFT}" in told
+def judged_offline(asked: Asked, answers: Path) -> list[dict[str, Any]]:
+    """Answers to the pairs of the leaning rod; returns the pairs."""
     rows = [json.loads(line) for line in (asked.folder / "pairs.jsonl").read_text().splitlines()]
-    assert [row.get("principle") for row in rows] == [None] * 60 + [LEFT] * 30
     lines = ["pair,choice"]
     for row in rows:
         first, second = (row[side]["theta"] for side in ("first", "second"))
@@ -112,11 +110,52 @@ def test_a_veto_is_judged_without_a_connection(tmp_path: Path) -> None:
         else:
             choice = "A" if np.sin(first) > 0 else "B"
         lines.append(f"{row['pair']},{choice}")
-    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
-    answer(asked.folder, tmp_path / "answers.csv", "somebody")
+    answers.write_text("\n".join(lines) + "\n")
+    answer(asked.folder, answers, "somebody")
+    return rows
+
+
+def test_a_veto_is_judged_without_a_connection(tmp_path: Path) -> None:
+    """The last third of the pairs is about the veto, and what is said of it caps the reward."""
+    task = write_task(tmp_path / "task", f"veto: {LEFT}\n")
+    (task / "task.toml").write_text(TASK.replace(f'principles = ["{UP}"]\n', ""))
+    asked = ask(str(task), tmp_path / "asked", pairs=90)
+    told = " ".join((asked.folder / "README.md").read_text().split())
+    assert "Judge the pairs 61 to 90 by this principle alone, whatever the goal says, and" in told
+    assert f"> {LEFT}" in told
+    rows = judged_offline(asked, tmp_path / "answers.csv")
+    assert [row.get("principle") for row in rows] == [None] * 60 + [LEFT] * 30
     run = train(str(task), judgments=asked.folder, out=tmp_path / "run", steps=400)
     (veto,) = run.folder.read(run.folder.result)["vetoes"]
     assert (veto["principle"], veto["judgments"], veto["caps"]) == (LEFT, 30, True)
     right = jnp.asarray([[np.cos(a), np.sin(a), 0] for a in (-0.5, -1.0, -1.5)])
     left = right * jnp.asarray([1.0, -1.0, 1.0])
     assert float(run.reward_model(right).max()) < float(run.reward_model(left).min())
+
+    others = ask(str(task), tmp_path / "others", pairs=60, seed=1)
+    judged_offline(others, tmp_path / "other answers.csv")
+    scored = score_run(run.folder, others.folder)
+    (of_veto,) = scored["vetoes"]
+    assert (scored["comparisons"], of_veto["principle"]) == (40, LEFT)
+    assert of_veto["comparisons"] + of_veto["ties"] == 20
+    assert min(scored["accuracy"], of_veto["accuracy"]) > 0.8
+
+
+def test_each_sheet_is_judged_under_one_principle(tmp_path: Path) -> None:
+    quick, all_the_way = Task.find("guest", "careful").stated_goal().principles
+    (veto,) = Task.find("guest", "careful").stated_goal().vetoes
+    asked = ask("guest", tmp_path / "asked", pairs=12, per_sheet=3, goal="careful",
+                batches=["openai:gpt-4o-mini"])  # fmt: skip
+    rows = [json.loads(line) for line in (asked.folder / "pairs.jsonl").read_text().splitlines()]
+    assert [row["principle"] for row in rows] == [quick] * 4 + [all_the_way] * 4 + [veto] * 4
+    sheets = [f"sheets/sheet-{number}.png" for number in (1, 1, 1, 2, 3, 3, 3, 4, 5, 5, 5, 6)]
+    assert [row["sheet"] for row in rows] == sheets
+    assert len(asked.sheets) == len([*(asked.folder / "sheets").iterdir()]) == 6
+    page = (asked.folder / "README.md").read_text()
+    of_veto = page[page.index("Judge the pairs 9 to 12 by this principle alone") :]
+    assert f"> {veto}\n\n- [sheets/sheet-5.png](sheets/sheet-5.png): pairs 9 to 11\n" in of_veto
+    assert f"Judge the pairs 5 to 8 under this principle of the goal:\n\n> {all_the_way}" in page
+    (batch,) = (asked.folder / "batch").glob("*.jsonl")
+    requests = batch.read_text().splitlines()
+    assert [quick in each for each in requests] == [True, True, *[False] * 4]
+    assert ["by this principle alone" in each for each in requests] == [*[False] * 4, True, True]
