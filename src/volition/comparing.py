@@ -298,8 +298,10 @@ def _said(result: dict[str, Any]) -> str:
     by = f"judged by {result['judge']}" + (", which is simulated" if result["simulated"] else "")
     if result["same_judge"]:
         by += ", on which one of the two was trained"
-    return (f"{result['a']} against {result['b']}: {result['wins']} wins, {result['losses']} "
-            f"losses, {result['ties']} ties; {rate}; {by}")  # fmt: skip
+    counted = f"{result['wins']} wins, {result['losses']} losses, {result['ties']} ties"
+    if result["unjudged"]:
+        counted += f", {result['unjudged']} of {result['pairs']} pairs not answered"
+    return f"{result['a']} against {result['b']}: {counted}; {rate}; {by}"
 
 
 def beside(a: Side, b: Side) -> Path:

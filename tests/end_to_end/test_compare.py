@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def test_a_judge_that_is_right_counts_what_is_true(run: Run, acted: Path, tmp_pa
     assert result["simulated"]
     assert not result["same_judge"]
     assert "which is simulated" in result["said"]
+    assert "not answered" not in result["said"]
     for a, b in segments(made):
         assert len(a.observations) == len(b.observations) == 200, "whole episodes"
         assert len(a.frames) == 6
@@ -74,6 +76,15 @@ def test_a_judge_that_is_right_counts_what_is_true(run: Run, acted: Path, tmp_pa
     assert again.conclude() == result
     with Store.open(made.folder) as store:
         assert len(store.judgments()) == len(once), "no answer is paid for twice"
+
+
+def test_pairs_that_were_not_answered_are_counted(run: Run, acted: Path, tmp_path: Path) -> None:
+    made = contest(run, acted, tmp_path)
+    made.put_to(replace(EXACT, max_judgments=PAIRS - 2))
+    result = made.conclude()
+    assert result["unjudged"] == 2
+    assert result["wins"] + result["losses"] + result["ties"] == PAIRS - 2
+    assert f"{result['ties']} ties, 2 of {PAIRS} pairs not answered; win-rate" in result["said"]
 
 
 def test_the_page_holds_every_pair_on_film(run: Run, acted: Path, tmp_path: Path) -> None:
