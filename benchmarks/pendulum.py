@@ -45,7 +45,7 @@ class TrueReward(eqx.Module):
 
 def landscape(model: RewardModel) -> tuple[float, float]:
     """Degrees from upright to the peak of the reward, and Spearman's correlation with height."""
-    circle = report_landscape(model, TASK.environment.id)
+    circle = report_landscape(model, TASK)
     assert circle is not None
     return abs(circle.peak_degrees), circle.spearman
 

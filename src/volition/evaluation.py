@@ -10,7 +10,7 @@ import numpy as np
 
 from volition.rollout import Array, Rollout
 from volition.task import BUNDLED, EnvironmentSection, Task, bundled_names
-from volition.truth import TRUTHS, Measure
+from volition.truth import TRUTHS, Measure, Truth
 
 FIRST_SEED = 10_000
 EPISODES = 100
@@ -70,12 +70,18 @@ class Evaluation:
         return {**asdict(self), "true_return_mean": self.mean, "true_return_std": self.std}
 
 
-def measures_of(task: Task) -> Mapping[str, Measure]:
-    """What is measured of a bundled task; nothing of a task that only shares its name."""
+def truth_about(task: Task) -> Truth | None:
+    """What is true of a bundled task; None of one that shares its name and not its goal."""
     known = [some for name in bundled_names() for some in Task.read_all(BUNDLED / name).values()]
-    if (task.name, task.environment.id) not in [(some.name, some.environment.id) for some in known]:
-        return {}
-    return TRUTHS[task.name].measures if task.name in TRUTHS else {}
+    stated = [(some.name, some.environment.id, some.goal.text) for some in known]
+    is_known = (task.name, task.environment.id, task.goal.text) in stated
+    return TRUTHS.get(task.name) if is_known else None
+
+
+def measures_of(task: Task) -> Mapping[str, Measure]:
+    """What is measured of a task of which something is true."""
+    truth = truth_about(task)
+    return truth.measures if truth else {}
 
 
 def evaluate(

@@ -87,3 +87,5 @@ def test_a_task_of_ones_own_with_a_bundled_name_is_not_measured() -> None:
     environment = EnvironmentSection(id="Pendulum-v1")
     assert not measures_of(task.model_copy(update={"environment": environment}))
     assert not measures_of(task.model_copy(update={"name": "mine"}))
+    goal = task.goal.model_copy(update={"text": "another goal"})
+    assert not measures_of(task.model_copy(update={"goal": goal}))

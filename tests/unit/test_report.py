@@ -18,8 +18,9 @@ import pytest
 from PIL import Image
 
 from volition.errors import RunError
+from volition.goal import Goal
 from volition.judgment import Failure
-from volition.loop import Run
+from volition.loop import Run, task_for
 from volition.preference import PreferenceData
 from volition.report import figures, write_report
 from volition.report.answers import consistency, measures, read_pairs, shown_counts, win_shares
@@ -55,7 +56,7 @@ def episodes(run: Run, evidence: Evidence) -> list[Episode]:
 
 @pytest.fixture(scope="module")
 def around(evidence: Evidence) -> Landscape:
-    found = landscape(evidence.model, "Pendulum-v1")
+    found = landscape(evidence.model, evidence.folder.task)
     assert found is not None
     return found
 
@@ -187,13 +188,41 @@ def test_an_environment_of_unknown_geometry_gets_the_general_figures(
     section = task.environment.model_copy(update={"id": "Another-v0"})
     folder = replace(evidence.folder, task=task.model_copy(update={"environment": section}))
     other = replace(evidence, folder=folder)
-    assert set(draw_figures(other, episodes, landscape(other.model, "Another-v0"))) == {
+    assert set(draw_figures(other, episodes, landscape(other.model, folder.task))) == {
         "entries", "learned-return", "true-return", "returns"
     }  # fmt: skip
     page = Page(render_page(other, episodes, b""))
     assert page.of("div", id="entries")
     assert not page.of("div", id="landscape")
     assert "upright" not in page.text.replace(task.goal.text, "")
+
+
+def test_a_pendulum_with_another_goal_is_not_measured_by_upright(
+    evidence: Evidence, episodes: list[Episode]
+) -> None:
+    bundled = evidence.folder.task
+    reworded = bundled.goal.model_copy(update={"text": "hang still"})
+    for task in (
+        task_for("Pendulum-v1", Goal("hang still")),
+        bundled.model_copy(update={"goal": reworded}),  # as in a changed copy of the bundled task
+    ):
+        other = replace(evidence, folder=replace(evidence.folder, task=task))
+        page = Page(render_page(other, episodes, b""))
+        assert page.of("div", id="circle")
+        assert "upright" not in page.text
+        assert "height" not in page.text
+        assert "truly" not in page.text
+        assert "Ensemble spread" in page.text
+        drawn = draw_figures(other, episodes, landscape(other.model, task))
+        traces = [some.get("name") for name in ("circle", "landscape") for some in
+                  drawn[name]["data"]]  # fmt: skip
+        assert "true height" not in traces
+        assert traces.count("learned reward") == 2
+        assert compose(other, episodes).size == (WIDTH, HEIGHT)
+    known = Page(render_page(evidence, episodes, b""))
+    assert "from upright" in known.text
+    assert "true height" in known.text
+    assert "truly higher" in known.text
 
 
 def test_an_unfinished_run_has_no_report(run: Run, tmp_path: Path) -> None:

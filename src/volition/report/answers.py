@@ -13,7 +13,7 @@ import numpy as np
 from volition.judgment import Failure, Judgment, Order, Preference
 from volition.preference import Proportion
 from volition.report.evidence import Evidence
-from volition.report.landscapes import CIRCLES
+from volition.report.landscapes import CIRCLES, meant_upright
 from volition.segment import Comparison, Segment
 
 
@@ -177,9 +177,9 @@ def measures(evidence: Evidence, pairs: Sequence[Pair]) -> list[Measure]:
 
 
 def _truth_measures(evidence: Evidence, decided: Sequence[Pair]) -> list[Measure]:
-    circle = CIRCLES.get(evidence.folder.task.environment.id)
-    if circle is None:
+    if not meant_upright(task := evidence.folder.task):
         return []
+    circle = CIRCLES[task.environment.id]
 
     def higher(pair: Pair) -> str:
         a, b = (float(np.cos(circle.angle(s.observations)).mean()) for s in (pair.a, pair.b))

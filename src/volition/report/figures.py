@@ -23,6 +23,7 @@ Figure = dict[str, Any]  # {"data": [...], "layout": {...}}
 
 ACCENT, BAND, INK = "var(--accent)", "var(--band)", "var(--ink)"
 TRUTH, GRID, SURFACE = "var(--truth)", "var(--line)", "var(--surface)"
+DOTTED = {"color": TRUTH, "width": 1.5, "dash": "dot"}
 UPRIGHT_TICKS = {"tickvals": [-180, -90, 0, 90, 180],
                  "ticktext": ["−180°", "−90°", "upright", "90°", "180°"]}  # fmt: skip
 
@@ -38,12 +39,13 @@ def circle_figure(landscape: Landscape, evidence: Evidence) -> Figure:
         _polar(np.concatenate([around, around[::-1]]),
                np.concatenate([mean + spread, (mean - spread)[::-1]]),
                name="spread", fill="toself", fillcolor=BAND, line={"width": 0}),
-        _polar(around, _scaled(_closed(landscape.height), mean), name="true height",
-               line={"color": TRUTH, "width": 1.5, "dash": "dot"}),
         _polar(around, mean, name="learned reward", line={"color": ACCENT, "width": 2.5}),
         _judged(type="scatterpolar", theta=_numbers(angles), r=[rim] * len(angles),
                 won=won, name="judged states"),
     ]  # fmt: skip
+    if landscape.meant_upright:
+        height = _scaled(_closed(landscape.height), mean)
+        data.insert(1, _polar(around, height, name="true height", line=DOTTED))
     polar = {
         "bgcolor": "rgba(0,0,0,0)",
         "radialaxis": {"visible": False, "range": [0, rim * 1.04]},
@@ -56,7 +58,7 @@ def circle_figure(landscape: Landscape, evidence: Evidence) -> Figure:
 
 
 def landscape_figure(landscape: Landscape, evidence: Evidence) -> Figure:
-    """The reward over the angle, with the ensemble's spread, the truth and the judged states."""
+    """The reward over the angle: the ensemble's spread, the judged states, the height if meant."""
     degrees, mean, spread = landscape.degrees, landscape.mean, landscape.spread
     angles, won = _judged_angles(landscape, evidence)
     low, high = float((mean - spread).min()), float((mean + spread).max())
@@ -65,15 +67,17 @@ def landscape_figure(landscape: Landscape, evidence: Evidence) -> Figure:
               np.concatenate([mean + spread, (mean - spread)[::-1]]),
               name="ensemble spread", fill="toself", fillcolor=BAND,
               line={"width": 0}, hoverinfo="skip"),
-        _line(degrees, _scaled(landscape.height, mean), name="true height",
-              line={"color": TRUTH, "width": 1.5, "dash": "dot"}, hoverinfo="skip"),
         _line(degrees, mean, name="learned reward", line={"color": ACCENT, "width": 2.5},
               hovertemplate="%{x:.1f}°: %{y:.2f}<extra></extra>"),
         _judged(x=_numbers(angles), y=[low - 0.1 * (high - low)] * len(angles), won=won,
                 name="judged states"),
     ]  # fmt: skip
+    if landscape.meant_upright:
+        height = _scaled(landscape.height, mean)
+        data.insert(1, _line(degrees, height, name="true height", line=DOTTED, hoverinfo="skip"))
     peak = landscape.peak_degrees
-    note = {"x": peak, "xanchor": "left", "xshift": 6, "y": high, "yanchor": "bottom",
+    side, shift = ("right", -6) if peak > 90 else ("left", 6)  # where there is room for it
+    note = {"x": peak, "xanchor": side, "xshift": shift, "y": high, "yanchor": "bottom",
             "showarrow": False, "text": f"peak {_signed(peak)}°",
             "font": {"color": ACCENT}}  # fmt: skip
     mark = {"type": "line", "x0": peak, "x1": peak, "y0": 0, "y1": 1, "yref": "paper",

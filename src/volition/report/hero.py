@@ -60,7 +60,7 @@ def compose(evidence: Evidence, episodes: Sequence[Episode]) -> Image.Image:
     canvas = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
     pen = _Pen(canvas)
     pairs = read_pairs(evidence)[:PAIRS]
-    around = landscape(evidence.model, evidence.folder.task.environment.id)
+    around = landscape(evidence.model, evidence.folder.task)
     left = float(MARGIN)
     boxes = []
     for width in COLUMNS:
@@ -73,8 +73,9 @@ def compose(evidence: Evidence, episodes: Sequence[Episode]) -> Image.Image:
     _draw_pairs(pen, boxes[0], pairs)
     if around is not None:
         peak = f"{abs(around.peak_degrees):.1f}°"
+        note = f"it peaks {peak} from upright, and was never told where that is"
         _heading(pen, boxes[1], "2", "The reward that this taught",
-                 f"it peaks {peak} from upright, and was never told where that is")  # fmt: skip
+                 note if around.meant_upright else "in the direction of the rod")  # fmt: skip
         _draw_circle(pen, boxes[1], around, evidence)
     else:
         _heading(pen, boxes[1], "2", "The reward that this taught",
@@ -184,19 +185,20 @@ def _draw_circle(pen: _Pen, box: Box, around: Landscape, evidence: Evidence) -> 
                 for a, r in zip(angles.tolist(), radii.tolist(), strict=True)]  # fmt: skip
 
     mean = (around.mean - low) / reach
-    height = mean.min() + (around.height + 1) / 2 * (mean.max() - mean.min())
     pen.circle(centre, rim, CARD, LINE)
     pen.line([(centre[0] - rim, centre[1]), (centre[0] + rim, centre[1])], LINE, 1)
     pen.line([(centre[0], centre[1] - rim), (centre[0], centre[1] + rim)], LINE, 1)
     outer, inner = (ring(mean + sign * around.spread / reach) for sign in (1, -1))
     pen.polygon(outer + inner[::-1], BAND)
-    pen.dashes(ring(height), TRUTH, 2)
+    if around.meant_upright:
+        height = mean.min() + (around.height + 1) / 2 * (mean.max() - mean.min())
+        pen.dashes(ring(height), TRUTH, 2)
     pen.curve(ring(mean), ACCENT, 4)
     _draw_judged(pen, centre, rim, around, evidence)
     pen.circle(centre, 4, INK, None)
     pen.text((centre[0], centre[1] - rim - 16), "upright", 16, MUTED, "ms")
     pen.text((centre[0], centre[1] + rim + 30), "hanging down", 16, MUTED, "ms")
-    _legend(pen, (left, bottom))
+    _legend(pen, (left, bottom), around.meant_upright)
 
 
 def _draw_judged(
@@ -210,13 +212,14 @@ def _draw_judged(
         pen.circle(at, 5, ACCENT if won.get(name, 0) > 0.5 else CARD, ACCENT, 1.5)
 
 
-def _legend(pen: _Pen, at: tuple[float, float]) -> None:
+def _legend(pen: _Pen, at: tuple[float, float], with_height: bool) -> None:
     x, y = at
     pen.curve([(x + 2, y - 29), (x + 24, y - 29)], ACCENT, 4)
     pen.text((x + 34, y - 24), "learned reward", 16, INK)
-    for start in (2, 11, 20):
-        pen.line([(x + start, y - 5), (x + start + 5, y - 5)], TRUTH, 2)
-    pen.text((x + 34, y), "true height, for evaluation only", 16, MUTED)
+    if with_height:
+        for start in (2, 11, 20):
+            pen.line([(x + start, y - 5), (x + start + 5, y - 5)], TRUTH, 2)
+        pen.text((x + 34, y), "true height, for evaluation only", 16, MUTED)
     for start, fill in ((262, ACCENT), (276, CARD)):
         pen.circle((x + start, y - 29), 5, fill, ACCENT, 1.5)
     pen.text((x + 290, y - 24), "judged, preferred or not", 16, MUTED)

@@ -13,8 +13,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from volition.evaluation import truth_about
 from volition.report.evidence import member_values
 from volition.reward_model import SPREAD_PENALTY, RewardModel
+from volition.task import Task
 
 ANGLES = 720  # around the circle: half a degree apart
 PLANE = (91, 41)  # angles and velocities of the plane
@@ -60,6 +62,7 @@ class Landscape:
 
     Attributes:
         circle: The environment's geometry.
+        meant_upright: Whether it is known that upright is the goal.
         degrees: (angles,) from -180 up; 0 is upright.
         members: (members, angles), what every member says, in logits.
         plane_degrees, plane_velocities: The axes of the plane.
@@ -67,6 +70,7 @@ class Landscape:
     """
 
     circle: Circle
+    meant_upright: bool
     degrees: Array
     members: Floats
     plane_degrees: Array
@@ -106,9 +110,14 @@ class Landscape:
         return spearman(self.mean - SPREAD_PENALTY * self.spread, self.height.round(9))
 
 
-def landscape(model: RewardModel, environment_id: str) -> Landscape | None:
+def meant_upright(task: Task) -> bool:
+    """Whether a rod's height is what the goal is about; known of the bundled pendulum alone."""
+    return task.environment.id in CIRCLES and truth_about(task) is not None
+
+
+def landscape(model: RewardModel, task: Task) -> Landscape | None:
     """The landscape of a reward model; None where the environment is not in `CIRCLES`."""
-    circle = CIRCLES.get(environment_id)
+    circle = CIRCLES.get(task.environment.id)
     if circle is None:
         return None
     degrees = np.linspace(-180, 180, ANGLES, endpoint=False, dtype=np.float64)
@@ -119,7 +128,8 @@ def landscape(model: RewardModel, environment_id: str) -> Landscape | None:
     over_plane = circle.observe(grid[:, 0], grid[:, 1])
     values = member_values(model, np.concatenate([around, over_plane]))
     plane = values[:, ANGLES:].mean(0).reshape(PLANE[1], PLANE[0])
-    return Landscape(circle, degrees, values[:, :ANGLES], plane_degrees, velocities, plane)
+    return Landscape(circle, meant_upright(task), degrees, values[:, :ANGLES], plane_degrees,
+                     velocities, plane)  # fmt: skip
 
 
 def spearman(one: npt.ArrayLike, other: npt.ArrayLike) -> float:

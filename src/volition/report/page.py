@@ -34,7 +34,7 @@ LADDER = 9  # judged states shown from the lowest to the highest predicted rewar
 def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) -> str:
     """The page, with everything that it shows inside it."""
     pairs = read_pairs(evidence)
-    around = landscape(evidence.model, evidence.folder.task.environment.id)
+    around = landscape(evidence.model, evidence.folder.task)
     scripts = {"plotly": plotly_source(), "script": read_source("report.js")}
     return template("report.html").render(
         run=evidence.result,
