@@ -30,7 +30,7 @@ STATES: dict[str, list[State]] = {  # of each task, from worst to best
         {"x": x, "y": y, "angle": angle, "y_dot": fall, "leg1_contact": foot, "leg2_contact": foot}
         for x, y, angle, fall, foot in (
             (0.0, 13.0, 1.5, -6.0, 0), (1.0, 13.0, 0.2, -3.0, 0), (10.0, 12.0, 0.0, -2.0, 0),
-            (10.0, 3.94, 0.0, -2.0, 0), (10.0, 3.94, 0.0, 0.0, 0), (10.0, 3.94, 0.0, 0.0, 1),
+            (10.0, 3.65, 0.0, 0.0, 1), (10.0, 4.5, 0.0, 0.0, 0), (10.0, 3.94, 0.0, 0.0, 1),
         )
     ],
     "reacher": [
@@ -109,7 +109,9 @@ def test_measures_of_an_episode() -> None:
     assert measured("lunar-lander", [{**low, "y_dot": -3.0}, low]) == [1, pytest.approx(0.03, 0.1)]
     assert measured("lunar-lander", [low, {**low, "y_dot": -3.0}])[0] == 0
     assert measured("lunar-lander", [{**low, "x": 13.0}])[0] == 0
-    assert measured("lunar-lander", [{**low, "leg2_contact": 0.0}])[0] == 0
+    assert measured("lunar-lander", [{**low, "leg2_contact": 0.0}])[0] == 1, "one is forgotten"
+    assert measured("lunar-lander", [{**low, "leg1_contact": 0.0, "leg2_contact": 0.0}])[0] == 0
+    assert measured("lunar-lander", [{**low, "y": 3.65}])[0] == 0, "its body lies on the pad"
     beside = {"joint0": 0.0, "target_x": 0.205, "target_y": 0.0}
     assert measured("reacher", [beside]) == [pytest.approx(0.005, abs=1e-4), 1]
     assert measured("reacher", [beside, {**beside, "joint0": 0.5}])[1] == 0
