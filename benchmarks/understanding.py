@@ -13,8 +13,8 @@ task's picture has the first of those episodes of both policies, whatever they a
 
 With --keep both policies are left in FOLDER, so that
 `volition compare FOLDER/guest-judged-0 FOLDER/guest-proxy-0` can put them to a second judge, and
-what is there already is not learned again. This is the only place where anything is trained on an
-environment's own reward, as the baseline.
+what is there already is not learned again. Only benchmarks train anything on an environment's own
+reward, as what judgments are measured against.
 """
 
 from __future__ import annotations
