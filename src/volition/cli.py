@@ -73,26 +73,31 @@ def train(
     Judgments become preferences, preferences a reward model, and the reward model is the only
     signal the policy is trained on. The environment's own reward is measured, never used.
     """
-    from volition.goal import Goal
-    from volition.loop import Run, task_for
-    from volition.task import Task
+    from volition.loop import Run
 
-    if (task is None) == (env is None):
-        raise InputError("give either a TASK or --env ID, not both or neither")
-    if env is not None and goal is None:
-        raise InputError("--env needs --goal TEXT: what is wanted, in words")
-    if steps is not None and steps < 1:
-        raise InputError(f"--steps must be at least 1, not {steps}")
-    if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed}")
-    chosen = task_for(env, Goal(goal)) if env and goal else Task.find(str(task), goal)
-    chosen = chosen.with_kwargs(read_kwargs(kwargs))
+    _check_numbers(seed, steps=steps)
+    chosen = _find_task(task, env, goal).with_kwargs(read_kwargs(kwargs))
     settings = live_settings(live, chosen)
     if settings and live.dry_run:
         return _say_prediction(chosen, settings, seed, json)
     run = Run.create(chosen, judgments, out, live=settings, reuse=live.reuse, steps=steps,
                      seed=seed, symmetric=symmetries)  # fmt: skip
     return _advance(run, json)
+
+
+def _find_task(task: str | None, env: str | None, goal: str | None) -> Any:
+    """The task that is named, or one made of an environment's id and a goal in words."""
+    from volition.goal import Goal
+    from volition.loop import task_for
+    from volition.task import Task
+
+    if bool(task) == bool(env):
+        raise InputError("give either a TASK or --env ID, not both or neither")
+    if not env:
+        return Task.find(str(task), goal)
+    if not goal:
+        raise InputError("--env needs --goal TEXT: what is wanted, in words")
+    return task_for(env, Goal(goal))
 
 
 def _say_prediction(task: Any, settings: Any, seed: int, as_json: bool) -> int:
@@ -143,8 +148,7 @@ def play(
     from volition.playing import film_episodes, show_episodes
     from volition.run_folder import RunFolder
 
-    if episodes < 1:
-        raise InputError(f"--episodes must be at least 1, not {episodes}")
+    _check_numbers(seed, episodes=episodes)
     folder, more = RunFolder.open(run), read_kwargs(kwargs)
     if out is None:
         returns = show_episodes(folder, episodes, seed, more)
@@ -249,11 +253,7 @@ def ask(
     from volition.asking import hand_in
     from volition.judges.batch import check_key
 
-    for name, value in (("--pairs", pairs), ("--per-sheet", per_sheet)):
-        if value is not None and value < 1:
-            raise InputError(f"{name} must be at least 1, not {value}")
-    if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed}")
+    _check_numbers(seed, pairs=pairs, per_sheet=per_sheet)
     if submit and len(batch) != 1:
         raise InputError("--submit hands one batch in: name one model with --batch PROVIDER:MODEL")
     if max_usd is not None and not submit:
@@ -350,8 +350,7 @@ def compare(
     from volition.comparing import Contest
     from volition.run_folder import LiveSettings
 
-    if pairs is not None and pairs < 1:
-        raise InputError(f"--pairs must be at least 1, not {pairs}")
+    _check_numbers(seed, pairs=pairs)
     if [judge, ask, judgments].count(None) != 2:
         raise InputError("say who judges: one of --judge PROVIDER:MODEL, --ask FOLDER or "
                          "--judgments FOLDER")  # fmt: skip
@@ -471,6 +470,15 @@ def _advance(run: Any, as_json: bool) -> int:
     if as_json:
         _print_json(result | {"wall_s": time.perf_counter() - STARTED})
     return 0
+
+
+def _check_numbers(seed: int, **counts: int | None) -> None:
+    """That there is at least one of whatever is counted, and that a seed can be used."""
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+    if seed < 0:
+        raise InputError(f"--seed must not be negative: {seed}")
 
 
 def _print_json(document: dict[str, Any]) -> None:

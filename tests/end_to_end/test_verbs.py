@@ -108,6 +108,25 @@ def test_help_and_import_load_no_jax() -> None:
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["train", "--env", "", "--goal", "x"], "give either a TASK or --env ID"),
+        (["train", "--env", "Pendulum-v1", "--goal", ""], "--env needs --goal TEXT"),
+        (["train", "pendulum", "--steps", "0"], "--steps must be at least 1, not 0"),
+        (["play", "RUN", "--seed", "-1"], "--seed must not be negative: -1"),
+        (["play", "RUN", "--episodes", "0"], "--episodes must be at least 1, not 0"),
+        (["compare", "RUN", "random", "--ask", "x", "--seed", "-1"], "--seed must not be negative"),
+        (["compare", "RUN", "random", "--ask", "x", "--pairs", "0"], "--pairs must be at least 1"),
+    ],
+)
+def test_numbers_and_words_that_will_not_do(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 1
+    assert told in capsys.readouterr().err
+
+
 def test_one_of_several_goals_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listed = [line.strip() for line in lines_of(capsys, "tasks")]
     assert "--goal curious (default): The lamp looks curious about the ball." in listed
