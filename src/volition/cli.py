@@ -162,7 +162,9 @@ def play(
 def score(
     run: Folder,
     *,
-    judgments: Annotated[Path, arg(help="A folder of recorded judgments, or a JSONL file.")],
+    judgments: Annotated[
+        Path, arg(help="A folder of recorded judgments, a JSONL file, or one of the task's sets.")
+    ],
     json: Json = False,
 ) -> int:
     """Measure a run's reward model on judgments that it never saw."""

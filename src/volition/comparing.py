@@ -46,13 +46,12 @@ from volition.run_folder import LiveSettings, RunFolder
 from volition.segment import Comparison, Frame, Pixels, Segment, content_id, spaced
 from volition.store import DATABASE, Store
 from volition.task import (
-    BUNDLED,
     ClipSection,
     EnvironmentSection,
     GoalSection,
     JudgeView,
     Task,
-    bundled_names,
+    bundled_tasks,
 )
 from volition.tensors import write_whole
 from volition.training import load_policy
@@ -346,10 +345,9 @@ def _task(a: Side, b: Side, goal: str | None) -> Task:
 
 def _other_goal(task: Task, goal: str) -> Task:
     """The bundled task of that goal's name in the same environment; else the goal in words."""
-    for name in bundled_names():
-        for chosen, other in Task.read_all(BUNDLED / name).items():
-            if chosen == goal and other.environment.id == task.environment.id:
-                return other
+    for other in bundled_tasks():
+        if other.chosen == goal and other.environment.id == task.environment.id:
+            return other
     # No simulated judge knows what is true of a goal that somebody made up.
     stated = {"goal": GoalSection(text=goal), "name": f"{task.name}-in-other-words"}
     return task.model_copy(update=stated)

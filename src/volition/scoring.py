@@ -14,11 +14,14 @@ from volition.preference import PreferenceData, Proportion
 from volition.reward import score
 from volition.reward_model import FILE, RewardModel
 from volition.run_folder import RunFolder
+from volition.task import Task, bundled_tasks
 from volition.tensors import read_description
 
 
 def score_run(run: RunFolder, judgments: Path) -> dict[str, Any]:
     """Accuracy on the comparisons in `judgments` that are not in the run's own store.
+
+    They are a path, or the name of a set that the bundled task has which the run is of.
 
     Each is placed in the environment as it was made when it was asked.
 
@@ -30,8 +33,7 @@ def score_run(run: RunFolder, judgments: Path) -> dict[str, Any]:
     Raises:
         InputError: The judgments will not do, or none is left.
     """
-    if not judgments.exists():
-        raise InputError(f"there are no judgments at {judgments}")
+    judgments = _found(judgments, run.task)
     task, scenes = run.task, scenes_of(run.task.environment)
     with run.open_store() as store:
         goal_ids, seen = list(store.goal_texts()), set(store.comparisons())
@@ -52,6 +54,14 @@ def score_run(run: RunFolder, judgments: Path) -> dict[str, Any]:
             and (judged := [j for j in recording.judgments if j.principle == veto["principle"]])
         ],
     }
+
+
+def _found(judgments: Path, task: Task) -> Path:
+    """Where the judgments are."""
+    if judgments.exists():
+        return judgments
+    bundled = next((other for other in bundled_tasks() if other.name == task.name), task)
+    return bundled.judgments_folder(str(judgments))
 
 
 def _scored(

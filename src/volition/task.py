@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self
@@ -395,6 +395,12 @@ def _each_once(*said: Sequence[str]) -> list[str]:
 def bundled_names() -> list[str]:
     """The names of the tasks that come with the package."""
     return sorted(path.parent.name for path in BUNDLED.glob(f"*/{TASK_FILE}"))
+
+
+def bundled_tasks() -> Iterator[Task]:
+    """The tasks that come with the package, one for each of their goals."""
+    for name in bundled_names():
+        yield from Task.read_all(BUNDLED / name).values()
 
 
 def _by_goal(path: Path, text: str, document: dict[str, Any]) -> dict[str | None, dict[str, Any]]:

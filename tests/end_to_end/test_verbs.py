@@ -36,6 +36,12 @@ def test_score_leaves_out_what_the_run_was_trained_on(
     assert scored["comparisons"] + scored["ties"] + scored["seen"] == 264
     assert scored["accuracy"] >= 0.95
     assert scored["interval"][0] < scored["accuracy"] <= scored["interval"][1]
+    by_name = json.loads(
+        lines_of(capsys, "score", run.folder.path, "--judgments", "full", "--json")[-1]
+    )
+    assert by_name["correct"] == scored["correct"]
+    assert cli.main(["score", str(run.folder.path), "--judgments", "fool"]) == 1
+    assert "one of the task's sets (one-look, full)" in capsys.readouterr().err
     trained_on = BUNDLED / "pendulum" / "judgments" / "one-look"
     assert cli.main(["score", str(run.folder.path), "--judgments", str(trained_on)]) == 1
     assert "was trained on every comparison" in capsys.readouterr().err
