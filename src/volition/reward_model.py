@@ -134,9 +134,9 @@ class RewardModel(eqx.Module):
     ) -> RewardModel:
         """A model that knows nothing, of the shape that `fit` gives: programs are the same."""
         seen = picture or (len(inputs),)
-        mean, centre, zero = jnp.zeros(seen), jnp.zeros(members), jnp.zeros(())
         layers = init_network(np.random.default_rng(0), seen, sizes, members)
-        return cls(layers, mean, mean, centre, zero, zero, inputs, picture)
+        mean, scale, centre = jnp.zeros(seen), jnp.ones(seen), jnp.zeros(members)
+        return cls(layers, mean, scale, centre, jnp.zeros(()), jnp.ones(()), inputs, picture)
 
 
 @eqx.filter_jit
