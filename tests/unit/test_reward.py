@@ -138,7 +138,8 @@ def test_an_entry_that_does_not_exist_is_named() -> None:
 def test_a_model_that_knows_nothing_gives_finite_rewards(shape: tuple[int, ...]) -> None:
     inputs, picture = (tuple(range(3)), ()) if len(shape) == 1 else ((), shape)
     rewards = RewardModel.unfitted(inputs, picture)(jnp.ones((4, *shape)))
-    assert rewards.shape == (4,) and np.isfinite(rewards).all()
+    assert rewards.shape == (4,)
+    assert np.isfinite(rewards).all()
 
 
 def test_a_saved_model_is_the_same_model(tmp_path: Path) -> None:
