@@ -28,11 +28,12 @@ docs: .venv/.installed-test
 	$(BIN)/pip install -q --group docs
 	$(BIN)/zensical build --clean
 
-# The locks name versions and hashes, no index and no host.
+# The locks name versions and hashes, no index and no host. Extras are named, too: without them pip
+# takes the newest release of a package that another one wants with an extra, and refuses it.
 lock:
 	uv pip compile pyproject.toml --group build $(LOCK) -o requirements/default.lock
 	uv pip compile pyproject.toml --group build --group test $(LOCK) -o requirements/test.lock
-LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
