@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from volition.rollout import Array, Rollout
-from volition.task import BUNDLED, EnvironmentSection, Task, bundled_names
+from volition.task import EnvironmentSection, Task, bundled_tasks
 from volition.truth import TRUTHS, Measure, Truth
 
 FIRST_SEED = 10_000
@@ -72,8 +72,7 @@ class Evaluation:
 
 def truth_about(task: Task) -> Truth | None:
     """What is true of a bundled task; None of one that shares its name and not its goal."""
-    known = [some for name in bundled_names() for some in Task.read_all(BUNDLED / name).values()]
-    stated = [(some.name, some.environment.id, some.goal.text) for some in known]
+    stated = [(some.name, some.environment.id, some.goal.text) for some in bundled_tasks()]
     is_known = (task.name, task.environment.id, task.goal.text) in stated
     return TRUTHS.get(task.name) if is_known else None
 
