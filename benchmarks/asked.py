@@ -9,19 +9,18 @@ from functools import cache
 
 import numpy as np
 
-from volition.evaluation import evaluate
+from volition.comparison import Comparison
 from volition.judges import judge as judge_named
 from volition.judges.base import JudgeOptions, Question
 from volition.judgment import Judgment, Order, Reply, derive_preferences
 from volition.learners.base import RewardFunction
-from volition.live_judging import covering
-from volition.preference import PreferenceData
-from volition.reward_model import RewardModel
-from volition.rollout import Rollout
-from volition.run_folder import Settings
-from volition.segment import Comparison
-from volition.task import Task
-from volition.training import (
+from volition.learners.rollout import Rollout
+from volition.questions.covering import covering
+from volition.reward.model import RewardModel
+from volition.reward.preferences import PreferenceData
+from volition.run.evaluation import evaluate
+from volition.run.folder import Settings
+from volition.run.sessions import (
     StateReward,
     make_learner,
     run_session,
@@ -29,6 +28,7 @@ from volition.training import (
     session_steps,
     start,
 )
+from volition.tasks.task import Task
 
 
 @cache

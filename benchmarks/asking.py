@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from volition.run_folder import current_versions
+from volition.run.folder import current_versions
 
 PAIRS = 300
 TARGET_S = 5.0

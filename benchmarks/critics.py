@@ -24,14 +24,14 @@ import numpy as np
 
 from claims import claim
 from tasks import judged
-from volition import training
-from volition.compilation import enable_cache
+from volition.run import sessions as training
 from volition.learners import replay as ring
 from volition.learners import sac
 from volition.learners.base import RewardFunction
-from volition.reward_model import RewardModel
-from volition.task import Task
-from volition.truth import TRUTHS, of_state
+from volition.reward.model import RewardModel
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import Task
+from volition.tasks.truth import TRUTHS, of_state
 
 AT_ONCE = 200  # gradient steps
 
@@ -155,12 +155,26 @@ def main() -> None:
         medians = {remedy: statistics.median(values) for remedy, values in found.items()}
         lead = round(max(medians.values()) - medians["as it is"], 3)
         held.append(
-            claim(f"{task.name}: what the best remedy reaches beyond the run as it is", lead,
-                  "of the potential, medians of seeds", "<= 0.02", lead <= 0.02, simulated=True,
-                  medians=medians, worst={k: min(v) for k, v in found.items()}, all=found)
-        )  # fmt: skip
-    claim("Critics need no remedy when the reward changes", sum(held), f"of {len(held)} tasks",
-          "all", all(held), simulated=True)  # fmt: skip
+            claim(
+                f"{task.name}: what the best remedy reaches beyond the run as it is",
+                lead,
+                "of the potential, medians of seeds",
+                "<= 0.02",
+                lead <= 0.02,
+                simulated=True,
+                medians=medians,
+                worst={k: min(v) for k, v in found.items()},
+                all=found,
+            )
+        )
+    claim(
+        "Critics need no remedy when the reward changes",
+        sum(held),
+        f"of {len(held)} tasks",
+        "all",
+        all(held),
+        simulated=True,
+    )
 
 
 if __name__ == "__main__":

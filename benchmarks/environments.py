@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from claims import claim
-from volition.envs.registration import ENVIRONMENTS
+from volition.envs.own.registration import ENVIRONMENTS
 from volition.envs.scene import make_env
 
 STEPS_A_SECOND = 20_000
@@ -54,16 +54,21 @@ def measure(env_id: str, rounds: int) -> list[bool]:
     rate = 1 / best(rounds, lambda: seconds_a_step(env, 5000))
     held = [
         claim(
-            f"{env_id}: steps a second of one process, without drawing", round(rate), "steps/s",
-            f">= {STEPS_A_SECOND}", rate >= STEPS_A_SECOND, cores=os.cpu_count(),
+            f"{env_id}: steps a second of one process, without drawing",
+            round(rate),
+            "steps/s",
+            f">= {STEPS_A_SECOND}",
+            rate >= STEPS_A_SECOND,
+            cores=os.cpu_count(),
         )
-    ]  # fmt: skip
+    ]
     if env_id in DRAWING_MS:
         drawn = make_env(env_id, render_mode="rgb_array", disable_env_checker=True)
         taken = 1000 * best(rounds, lambda: seconds_a_drawing(drawn, 50))
         most = DRAWING_MS[env_id]
-        held.append(claim(f"{env_id}: one drawing", round(taken, 2), "ms", f"<= {most:g}",
-                          taken <= most))  # fmt: skip
+        held.append(
+            claim(f"{env_id}: one drawing", round(taken, 2), "ms", f"<= {most:g}", taken <= most)
+        )
     return held
 
 

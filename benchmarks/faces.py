@@ -17,12 +17,12 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from claims import claim
-from volition.compilation import enable_cache
-from volition.evaluation import EPISODES, FIRST_SEED
-from volition.loop import Run, train
-from volition.report.film import Episode, encode_animation, record, side_by_side
-from volition.tensors import write_whole
-from volition.training import load_policy
+from volition.evidence.film import Episode, encode_animation, record, side_by_side
+from volition.run.evaluation import EPISODES, FIRST_SEED
+from volition.run.run import Run, train
+from volition.run.sessions import load_policy
+from volition.storage.compilation import enable_cache
+from volition.storage.files import write_whole
 
 GOALS = ("curious", "ashamed", "proud", "hello")
 EVERY = 2  # drawings, of 20 a second
@@ -62,10 +62,15 @@ def main() -> None:
         frames = side_by_side(episodes)[::EVERY]
         write_whole(arguments.out, encode_animation(frames, "webp", captioned))
     heldout = {goal: round(result["heldout_accuracy"], 3) for goal, result in results.items()}
-    claim("lamps from 90 judgments of one look each: held-out pairs decided as the judge did",
-          min(heldout.values()), "worst goal", ">= 0.8", min(heldout.values()) >= 0.8,
-          all=heldout,
-          measures={goal: result["measures"] for goal, result in results.items()})  # fmt: skip
+    claim(
+        "lamps from 90 judgments of one look each: held-out pairs decided as the judge did",
+        min(heldout.values()),
+        "worst goal",
+        ">= 0.8",
+        min(heldout.values()) >= 0.8,
+        all=heldout,
+        measures={goal: result["measures"] for goal, result in results.items()},
+    )
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from claims import claim
+from volition.comparison import Pixels, State
 from volition.envs.scene import make_env, open_scene
-from volition.loop import train
-from volition.run_folder import LiveSettings
-from volition.segment import Pixels, State
-from volition.task import Task
+from volition.run.folder import LiveSettings
+from volition.run.run import train
+from volition.tasks.task import Task
 
 TASK = Task.find("half-cheetah-run")
 LARGE = {"width": 256, "height": 256}
@@ -87,12 +87,22 @@ def claim_costs(rounds: int) -> list[bool]:
     taken = costs(LARGE, rounds)
     shown = {name: round(value, 4) for name, value in taken.items()}
     return [
-        claim("HalfCheetah-v5 at 256x256: drawing a state that is set, against Gymnasium's drawing",
-              round(taken["gymnasium"] / taken["scene"], 1), "times as fast", ">= 5",
-              taken["gymnasium"] >= 5 * taken["scene"], milliseconds=shown),
-        claim("HalfCheetah-v5: a live environment tells its state",
-              round(taken["capture"] * 1e3, 1), "microseconds", "<= 10", taken["capture"] <= 0.01),
-    ]  # fmt: skip
+        claim(
+            "HalfCheetah-v5 at 256x256: drawing a state that is set, against Gymnasium's drawing",
+            round(taken["gymnasium"] / taken["scene"], 1),
+            "times as fast",
+            ">= 5",
+            taken["gymnasium"] >= 5 * taken["scene"],
+            milliseconds=shown,
+        ),
+        claim(
+            "HalfCheetah-v5: a live environment tells its state",
+            round(taken["capture"] * 1e3, 1),
+            "microseconds",
+            "<= 10",
+            taken["capture"] <= 0.01,
+        ),
+    ]
 
 
 def claim_shares(steps: int, judgments: int, rounds: int) -> list[bool]:
@@ -102,8 +112,9 @@ def claim_shares(steps: int, judgments: int, rounds: int) -> list[bool]:
     drawing = Drawing()
     stop = drawing.watch(MujocoScene)
     with tempfile.TemporaryDirectory() as folder:
-        run = train(TASK, judge=LiveSettings(JUDGE, judgments), steps=steps,
-                    out=Path(folder) / "run")  # fmt: skip
+        run = train(
+            TASK, judge=LiveSettings(JUDGE, judgments), steps=steps, out=Path(folder) / "run"
+        )
         result = run.folder.read(run.folder.result)
     stop()
     wall, taken = result["wall_s"], costs(TASK.environment.kwargs, rounds)
@@ -111,17 +122,27 @@ def claim_shares(steps: int, judgments: int, rounds: int) -> list[bool]:
     each_step = {name: result["env_steps"] * taken[name] / 1000 for name in ("gymnasium", "scene")}
     shares = {name: seconds / (others + seconds) for name, seconds in each_step.items()}
     about: dict[str, Any] = {
-        "judge": JUDGE, "judgments": result["judgments"], "env_steps": result["env_steps"],
-        "frames": drawing.frames, "drawing_s": round(drawing.seconds, 1), "wall_s": round(wall, 1),
+        "judge": JUDGE,
+        "judgments": result["judgments"],
+        "env_steps": result["env_steps"],
+        "frames": drawing.frames,
+        "drawing_s": round(drawing.seconds, 1),
+        "wall_s": round(wall, 1),
         "milliseconds_a_frame": {name: round(taken[name], 2) for name in each_step},
         "share_drawing_every_step": {name: round(share, 3) for name, share in shares.items()},
         "measures": {name: round(value, 2) for name, value in result["measures"].items()},
-    }  # fmt: skip
+    }
     share = drawing.seconds / wall
     return [
-        claim("half-cheetah-run with a simulated judge: what drawing takes of a run's wall time",
-              round(share, 4), "share", "<= 0.05", share <= 0.05, **about),
-    ]  # fmt: skip
+        claim(
+            "half-cheetah-run with a simulated judge: what drawing takes of a run's wall time",
+            round(share, 4),
+            "share",
+            "<= 0.05",
+            share <= 0.05,
+            **about,
+        ),
+    ]
 
 
 def main() -> None:

@@ -22,14 +22,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from claims import claim
-from volition.compilation import enable_cache
-from volition.report.answers import Pair, read_pairs
-from volition.report.evidence import Evidence, read_evidence
-from volition.report.film import Episode, encode_animation, record
-from volition.run_folder import RunFolder
-from volition.segment import Pixels
-from volition.sheets import NumberedPair, draw_sheets
-from volition.training import load_policy
+from volition.comparison import Pixels
+from volition.evidence.film import Episode, encode_animation, record
+from volition.evidence.report.pairs import Pair, read_pairs
+from volition.evidence.report.reading import Evidence, read_evidence
+from volition.judges.sheets import NumberedPair, draw_sheets
+from volition.run.folder import RunFolder
+from volition.run.sessions import load_policy
+from volition.storage.compilation import enable_cache
 
 DOCS = Path(__file__).parents[1] / "docs"
 MOST_BYTES = 150_000
@@ -104,8 +104,13 @@ def film(evidence: Evidence) -> list[Pixels]:
     folder, returns = evidence.folder, evidence.true_returns
     median = int(np.argsort(returns, kind="stable")[(len(returns) - 1) // 2])
     episode = Episode("median", 10_000 + median, returns[median])
-    record(load_policy(folder), folder.task.environment, [episode], folder.task.view,
-           batch=len(returns))  # fmt: skip
+    record(
+        load_policy(folder),
+        folder.task.environment,
+        [episode],
+        folder.task.view,
+        batch=len(returns),
+    )
     return episode.drawings
 
 
@@ -201,8 +206,15 @@ def main() -> None:
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     page.write_text(with_sections(text, sections), encoding="utf-8")
     largest = max(sizes.values())
-    claim("gallery: the largest picture", largest, "bytes", f"<= {MOST_BYTES}",
-          largest <= MOST_BYTES, pictures=sizes, page=str(page))  # fmt: skip
+    claim(
+        "gallery: the largest picture",
+        largest,
+        "bytes",
+        f"<= {MOST_BYTES}",
+        largest <= MOST_BYTES,
+        pictures=sizes,
+        page=str(page),
+    )
 
 
 if __name__ == "__main__":

@@ -27,16 +27,16 @@ from pathlib import Path
 import numpy as np
 
 from claims import claim
+from volition.comparison import Comparison, Frame, Segment, content_id
 from volition.goal import Goal
 from volition.judges import judge as judge_named
 from volition.judges.base import Estimate, JudgeOptions, Question
-from volition.judging import Judging
+from volition.judging.limits import Limits
+from volition.judging.thread import Judging
+from volition.judging.writer import Writer
 from volition.judgment import Failure, JudgeIdentity, Judgment, Order, Reply, Verdict
-from volition.limits import Limits
-from volition.segment import Comparison, Frame, Segment, content_id
-from volition.store import Store
-from volition.task import JudgeView
-from volition.writer import Writer
+from volition.storage.store import Store
+from volition.tasks.view import JudgeView
 
 SIZE = 72  # of a frame, as in the task `pendulum`
 IN_FLIGHT = 64
@@ -241,20 +241,55 @@ def main() -> None:
     growth, engine_rate = memory_growth(total)
     appended = appended_per_second(5_000 if quick else 50_000)
     held = [
-        claim("two-image requests, server at zero latency", round(rate), "requests/s", ">= 300",
-              rate >= 300, own_ms_each=round(own * 1e3, 2), cores=os.cpu_count()),
-        claim("share of the limit at 1.5 s latency and 64 in flight", round(slow / limit, 3), "",
-              ">= 0.95", slow >= 0.95 * limit, requests=waves * IN_FLIGHT),
-        claim("the same with 10% of 429s, retry-after 1 s", round(busy / limit, 3), "", ">= 0.85",
-              busy >= 0.85 * limit, requests=waves * IN_FLIGHT,
-              of_at_most_90_percent_if_refused_late=late and round(late / limit, 3)),
-        claim(f"growth of memory over {total:,} judgments, after the first tenth",
-              round(growth, 1), "MB", "<= 10", growth <= 10, judgments_per_s=round(engine_rate)),
-        claim("store, each reply on disk before its judgment", round(appended), "judgments/s",
-              ">= 5000", appended >= 5000),
-    ]  # fmt: skip
-    claim("Judging keeps up with the judge", sum(held), f"of {len(held)} claims hold", "all",
-          all(held))  # fmt: skip
+        claim(
+            "two-image requests, server at zero latency",
+            round(rate),
+            "requests/s",
+            ">= 300",
+            rate >= 300,
+            own_ms_each=round(own * 1e3, 2),
+            cores=os.cpu_count(),
+        ),
+        claim(
+            "share of the limit at 1.5 s latency and 64 in flight",
+            round(slow / limit, 3),
+            "",
+            ">= 0.95",
+            slow >= 0.95 * limit,
+            requests=waves * IN_FLIGHT,
+        ),
+        claim(
+            "the same with 10% of 429s, retry-after 1 s",
+            round(busy / limit, 3),
+            "",
+            ">= 0.85",
+            busy >= 0.85 * limit,
+            requests=waves * IN_FLIGHT,
+            of_at_most_90_percent_if_refused_late=late and round(late / limit, 3),
+        ),
+        claim(
+            f"growth of memory over {total:,} judgments, after the first tenth",
+            round(growth, 1),
+            "MB",
+            "<= 10",
+            growth <= 10,
+            judgments_per_s=round(engine_rate),
+        ),
+        claim(
+            "store, each reply on disk before its judgment",
+            round(appended),
+            "judgments/s",
+            ">= 5000",
+            appended >= 5000,
+        ),
+    ]
+    claim(
+        "Judging keeps up with the judge",
+        sum(held),
+        f"of {len(held)} claims hold",
+        "all",
+        all(held),
+    )
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ import numpy as np
 from asked import comparisons, data, judged, learned_return
 from claims import claim
 from pendulum import landscape
-from volition.compilation import enable_cache
-from volition.reward import fit
-from volition.task import Task
+from volition.reward.fit import fit
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import Task
 
 TASK = Task.find("pendulum")
 GOAL, GOAL_WITH_NOISE, NEEDED = -150.0, -160.0, 0.8  # 4 of 5 seeds
@@ -136,13 +136,15 @@ class Panel:
         for case in (*CASES, FLIPPED):
             rows = {count: self.rows(row) for count, row in tables[case.label].items()}
             points = " ".join(f"{self.x(n):.1f},{self.y(row[0]):.1f}" for n, row in rows.items())
-            parts.append(f'<polyline points="{points}" stroke="{case.colour}" stroke-width="2" '
-                         'fill="none"/>')  # fmt: skip
+            parts.append(
+                f'<polyline points="{points}" stroke="{case.colour}" stroke-width="2" fill="none"/>'
+            )
             for n, (value, low, high) in rows.items():
                 x = self.x(n)
                 parts.append(stroke(x, self.y(low), x, self.y(high), case.colour))
-                parts.append(f'<circle cx="{x:.1f}" cy="{self.y(value):.1f}" r="3" '
-                             f'fill="{case.colour}"/>')  # fmt: skip
+                parts.append(
+                    f'<circle cx="{x:.1f}" cy="{self.y(value):.1f}" r="3" fill="{case.colour}"/>'
+                )
         return parts
 
 
@@ -166,11 +168,17 @@ def of_peak(row: dict[str, Any]) -> tuple[float, float, float]:
 def plot(tables: Tables, seeds: int) -> str:
     """An SVG that can be read on light and on dark."""
     panels = (
-        Panel(60, "true return: IQM, 95% bootstrap", of_return, (-400, -120),
-              (-400, -300, -200, GOAL)),
-        Panel(460, "degrees off upright of the reward's peak: IQM, range", of_peak, (0, 60),
-              (0, 20, 40, 60)),
-    )  # fmt: skip
+        Panel(
+            60, "true return: IQM, 95% bootstrap", of_return, (-400, -120), (-400, -300, -200, GOAL)
+        ),
+        Panel(
+            460,
+            "degrees off upright of the reward's peak: IQM, range",
+            of_peak,
+            (0, 60),
+            (0, 20, 40, 60),
+        ),
+    )
     parts = [written(60, 22, f"Pendulum-v1 from simulated judges, {seeds} seeds", "start")]
     for panel in panels:
         parts += panel.draw(tables)
@@ -201,14 +209,24 @@ def main() -> None:
     held.append(
         claim(
             f"Pendulum-v1 from {FLIPPED.target} judgments, 30% flipped: seeds that reach -160",
-            reached, f"of {seeds} seeds", ">= 4 of 5", reached >= NEEDED * seeds,
-            simulated=True, table=tables[FLIPPED.label],
+            reached,
+            f"of {seeds} seeds",
+            ">= 4 of 5",
+            reached >= NEEDED * seeds,
+            simulated=True,
+            table=tables[FLIPPED.label],
         )
-    )  # fmt: skip
+    )
     if options.plot:
         PLOT.write_text(plot(tables, seeds))
-    claim("Judgments that the pendulum needs", sum(held), f"of {len(held)} claims hold", "all",
-          all(held), simulated=True)  # fmt: skip
+    claim(
+        "Judgments that the pendulum needs",
+        sum(held),
+        f"of {len(held)} claims hold",
+        "all",
+        all(held),
+        simulated=True,
+    )
 
 
 def claim_needed(case: Case, table: dict[int, dict[str, Any]], seeds: int) -> bool:
@@ -222,8 +240,10 @@ def claim_needed(case: Case, table: dict[int, dict[str, Any]], seeds: int) -> bo
         "judgments, of the numbers measured",
         f"<= {case.target}",
         bool(needed) and min(needed) <= case.target,
-        simulated=True, seeds=seeds, table=table,
-    )  # fmt: skip
+        simulated=True,
+        seeds=seeds,
+        table=table,
+    )
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
     python benchmarks/lamp.py [--quick] [--seeds N] [--goal NAME] [--picture FILE]
 
 Each seed is a whole run of `volition train lamp --goal NAME`, judged by another simulated judge: it
-answers from what is true (`volition.truth`), with the errors of a strong multimodal LLM, and has an
-eye of its own. A posture is held where in the last half of an episode the potential of every frame
-is at least nine tenths of its best; the episodes are the evaluation's 100. The picture has
-postures that a person chose above those that the first seed's policies hold.
-"""
+answers from what is true (`volition.tasks.truth`), with the errors of a strong multimodal LLM, and
+has an eye of its own. A posture is held where in the last half of an episode the potential of every
+frame is at least nine tenths of its best; the episodes are the evaluation's 100. The picture has
+postures that a person chose above those that the first seed's policies hold."""
 
 from __future__ import annotations
 
@@ -22,12 +21,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from claims import claim
-from volition.compilation import enable_cache
-from volition.envs.lamp_drawing import draw_lamp
+from volition.envs.own.lamp_drawing import draw_lamp
 from volition.envs.scene import make_env
-from volition.evaluation import FIRST_SEED
-from volition.loop import Run, train
-from volition.task import Task
+from volition.run.evaluation import FIRST_SEED
+from volition.run.run import Run, train
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import Task
 
 LONGEST_S, MOST_JUDGMENTS = 300, 300
 POSTURES = ("curious", "ashamed", "proud")
@@ -70,27 +69,43 @@ def check(goal: str, outcomes: list[Outcome]) -> list[bool]:
     judgments = [outcome.judgments for outcome in outcomes]
     slowest = max(outcome.seconds for outcome in outcomes)
     took = {
-        "simulated": True, "judge": "simulated:strong", "judgments": judgments,
+        "simulated": True,
+        "judge": "simulated:strong",
+        "judgments": judgments,
         "seconds": [round(outcome.seconds, 1) for outcome in outcomes],
-    }  # fmt: skip
+    }
     if goal in POSTURES:
         held = claim(
-            f"lamp-{goal}: the posture is held", min(shares),
-            "share of the frames of the last half, worst seed", ">= 0.99", min(shares) >= 0.99,
-            all=shares, **took,
-        )  # fmt: skip
+            f"lamp-{goal}: the posture is held",
+            min(shares),
+            "share of the frames of the last half, worst seed",
+            ">= 0.99",
+            min(shares) >= 0.99,
+            all=shares,
+            **took,
+        )
     else:
         held = claim(
-            f"lamp-{goal}: the lamp nods", min(shares), "potential from 0 to 1, worst seed",
-            f">= {GREETING}", min(shares) >= GREETING, all=shares, **took,
-        )  # fmt: skip
+            f"lamp-{goal}: the lamp nods",
+            min(shares),
+            "potential from 0 to 1, worst seed",
+            f">= {GREETING}",
+            min(shares) >= GREETING,
+            all=shares,
+            **took,
+        )
     few = max(judgments) <= MOST_JUDGMENTS
     return [
         held,
-        claim(f"lamp-{goal}: a whole run on judgments", round(slowest, 1), "s, slowest seed",
-              f"<= {LONGEST_S} s on two cores, with <= {MOST_JUDGMENTS} judgments",
-              slowest <= LONGEST_S and few, **took),
-    ]  # fmt: skip
+        claim(
+            f"lamp-{goal}: a whole run on judgments",
+            round(slowest, 1),
+            "s, slowest seed",
+            f"<= {LONGEST_S} s on two cores, with <= {MOST_JUDGMENTS} judgments",
+            slowest <= LONGEST_S and few,
+            **took,
+        ),
+    ]
 
 
 def reached(run: Run) -> npt.NDArray[np.uint8]:

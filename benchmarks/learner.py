@@ -38,11 +38,11 @@ from gymnasium.vector import SyncVectorEnv
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from claims import claim
-from volition.compilation import enable_cache
 from volition.learners.base import RewardFunction, Transitions
+from volition.learners.rollout import Rollout
 from volition.learners.sac import SAC, SACSettings
-from volition.rollout import Rollout
-from volition.task import EnvironmentSection
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import EnvironmentSection
 
 ENVS = 8
 SETTINGS = SACSettings(updates_per_iteration=ENVS)
@@ -323,8 +323,10 @@ def main() -> None:
     options = parser.parse_args()
     seeds, tasks = (2, [PENDULUM]) if options.quick else (options.seeds, [PENDULUM, BALANCE])
     enable_cache()
-    small, large = ({"volition": 1600, "stable-baselines3": 160},
-                    {"volition": 160, "stable-baselines3": 80})  # fmt: skip
+    small, large = (
+        {"volition": 1600, "stable-baselines3": 160},
+        {"volition": 160, "stable-baselines3": 80},
+    )
     held = [
         claim_speed("64x2, batches of 128", SETTINGS, small, target=10.0),
         claim_speed("256x2, batches of 256", LARGE, large, target=2.5),

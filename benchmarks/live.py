@@ -20,8 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from claims import claim
-from volition.loop import train
-from volition.run_folder import LiveSettings
+from volition.run.folder import LiveSettings
+from volition.run.run import train
 
 JUDGMENTS = 50
 TARGET = -160.0
@@ -45,8 +45,7 @@ def main() -> None:
     seeds = 1 if parser.parse_args().quick else 5
     returns, costs, judgments, seconds = [], [], [], []
     with serving() as address, tempfile.TemporaryDirectory() as folder:
-        live = LiveSettings("openai:test", JUDGMENTS, base_url=address, price_in=0.1,
-                            price_out=0.4)  # fmt: skip
+        live = LiveSettings("openai:test", JUDGMENTS, base_url=address, price_in=0.1, price_out=0.4)
         for seed in range(seeds):
             run = train("pendulum", judge=live, seed=seed, out=Path(folder) / str(seed))
             result = run.folder.read(run.folder.result)

@@ -17,8 +17,8 @@ import tempfile
 from pathlib import Path
 
 from claims import claim
-from volition.compilation import enable_cache
-from volition.loop import train
+from volition.run.run import train
+from volition.storage.compilation import enable_cache
 
 UPRIGHT, MIDDLE = "steps upright", "share of time within 0.5 m of the middle"
 ABOVE = "steps until the free end is above the mark"
@@ -45,16 +45,39 @@ def main() -> None:
     middle = [round(statistics.mean(each[MIDDLE]), 3) for each in poles]
     above = [statistics.median(each[ABOVE]) for each in acrobots]
     held = [
-        claim("cart-pole from 36 judgments of one look: steps upright, mean of 100 episodes",
-              min(upright), "worst seed", ">= 475", min(upright) >= 475, all=upright),
-        claim("cart-pole: share of the time within 0.5 m of the middle", min(middle),
-              "worst seed", ">= 0.9", min(middle) >= 0.9, all=middle),
-        claim("acrobot from 60 judgments of one look: steps until its free end is above the mark, "
-              "median of 100 episodes", max(above), "worst seed", "<= 100", max(above) <= 100,
-              all=above),
-    ]  # fmt: skip
-    claim("One look is enough for cart-pole and acrobot", sum(held), f"of {len(held)} claims hold",
-          "all", all(held))  # fmt: skip
+        claim(
+            "cart-pole from 36 judgments of one look: steps upright, mean of 100 episodes",
+            min(upright),
+            "worst seed",
+            ">= 475",
+            min(upright) >= 475,
+            all=upright,
+        ),
+        claim(
+            "cart-pole: share of the time within 0.5 m of the middle",
+            min(middle),
+            "worst seed",
+            ">= 0.9",
+            min(middle) >= 0.9,
+            all=middle,
+        ),
+        claim(
+            "acrobot from 60 judgments of one look: steps until its free end is above the mark, "
+            "median of 100 episodes",
+            max(above),
+            "worst seed",
+            "<= 100",
+            max(above) <= 100,
+            all=above,
+        ),
+    ]
+    claim(
+        "One look is enough for cart-pole and acrobot",
+        sum(held),
+        f"of {len(held)} claims hold",
+        "all",
+        all(held),
+    )
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ import numpy as np
 
 from asked import comparisons, data, judged
 from claims import claim
-from volition.compilation import enable_cache
-from volition.reward import fit
-from volition.reward_model import RewardModel
-from volition.task import Task
+from volition.reward.fit import fit
+from volition.reward.model import RewardModel
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import Task
 
 TASK = Task.find("pendulum")
 JUDGMENTS = 100

@@ -18,14 +18,15 @@ import time
 from pathlib import Path
 
 from claims import claim
-from volition.compilation import enable_cache
-from volition.judging import Judging
-from volition.live_judging import covering, limits_of, make_judge
-from volition.loop import Run, train
-from volition.run_folder import LiveSettings
-from volition.store import Store
-from volition.task import Task
-from volition.tensors import read_description
+from volition.judging.thread import Judging
+from volition.questions.covering import covering
+from volition.run.folder import LiveSettings
+from volition.run.live import limits_of, make_judge
+from volition.run.run import Run, train
+from volition.storage.compilation import enable_cache
+from volition.storage.store import Store
+from volition.storage.tensors import read_description
+from volition.tasks.task import Task
 
 LATENCY_S, CONCURRENCY = 1.5, 32
 TASK = Task.find("pendulum")
@@ -75,23 +76,46 @@ def main() -> None:
             judging_s = judging_alone(judgments, path / "judging")
             alone_s, alone = timed_run(path / "alone", steps, None)
             both_s, both = timed_run(path / "both", steps, live(judgments, LATENCY_S))
-            rows.append({
-                "judging_s": judging_s, "training_s": alone_s, "both_s": both_s,
-                "judgments": both.folder.read(both.folder.result)["judgments"],
-                "ratio": both_s / max(judging_s, alone_s),
-                "speed": updates_per_s(both) / updates_per_s(alone),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "judging_s": judging_s,
+                    "training_s": alone_s,
+                    "both_s": both_s,
+                    "judgments": both.folder.read(both.folder.result)["judgments"],
+                    "ratio": both_s / max(judging_s, alone_s),
+                    "speed": updates_per_s(both) / updates_per_s(alone),
+                }
+            )
             print(rows[-1], flush=True)
     middle = {name: round(statistics.median(row[name] for row in rows), 3) for name in rows[0]}
     held = [
-        claim("updates per second while questions are asked and learned from, of those alone",
-              middle["speed"], "share", ">= 0.8", middle["speed"] >= 0.8, simulated=True),
-        claim("a whole run with 1.5 s of simulated latency and 32 in flight, against the longer of "
-              "judging alone and training alone", middle["ratio"], "times", "<= 1.15",
-              middle["ratio"] <= 1.15, simulated=True, medians=middle),
-    ]  # fmt: skip
-    claim("The learner never waits", sum(held), f"of {len(held)} claims hold", "all", all(held),
-          simulated=True)  # fmt: skip
+        claim(
+            "updates per second while questions are asked and learned from, of those alone",
+            middle["speed"],
+            "share",
+            ">= 0.8",
+            middle["speed"] >= 0.8,
+            simulated=True,
+        ),
+        claim(
+            "a whole run with 1.5 s of simulated latency and 32 in flight, against the longer of "
+            "judging alone and training alone",
+            middle["ratio"],
+            "times",
+            "<= 1.15",
+            middle["ratio"] <= 1.15,
+            simulated=True,
+            medians=middle,
+        ),
+    ]
+    claim(
+        "The learner never waits",
+        sum(held),
+        f"of {len(held)} claims hold",
+        "all",
+        all(held),
+        simulated=True,
+    )
 
 
 if __name__ == "__main__":

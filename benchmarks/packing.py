@@ -30,16 +30,16 @@ from pathlib import Path
 
 import numpy as np
 
+from volition.comparison import Comparison
 from volition.envs.scene import open_scene
 from volition.judges.base import Question
 from volition.judges.prompt import Brief, Picture, Prompt, ask_for_json, compose
 from volition.judgment import Order
-from volition.pictures import read_frame
-from volition.querying import coverage_pairs
-from volition.run_folder import current_versions
-from volition.seeing import eye
-from volition.segment import Comparison
-from volition.task import Task
+from volition.questions.covering import coverage_pairs
+from volition.questions.seeing import eye
+from volition.run.folder import current_versions
+from volition.storage.pictures import read_frame
+from volition.tasks.task import Task
 
 PIECE = re.compile(r"[A-Za-z]+|\d{1,3}|[^A-Za-z\d\s]+")
 TARGETS = {12: 1 / 8, 60: 1 / 15}

@@ -21,14 +21,14 @@ import numpy as np
 
 from asked import learned_return
 from claims import claim
-from volition.compilation import enable_cache
-from volition.fitting import learn_reward
+from volition.evidence.report.landscapes import landscape as report_landscape
+from volition.evidence.scoring import score_run
 from volition.learners.base import Transitions
-from volition.loop import Run, train
-from volition.report.landscapes import landscape as report_landscape
-from volition.reward_model import RewardModel
-from volition.scoring import score_run
-from volition.task import Task
+from volition.reward.learning import learn_reward
+from volition.reward.model import RewardModel
+from volition.run.run import Run, train
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import Task
 
 TASK = Task.find("pendulum")
 
@@ -52,8 +52,13 @@ def landscape(model: RewardModel) -> tuple[float, float]:
 
 def fitted(judgments: str, symmetric: bool, seed: int, folder: Path) -> Run:
     """A run of which only the reward model is made."""
-    run = Run.create(TASK, judgments, folder / f"fit-{judgments}-{symmetric}-{seed}",
-                     seed=seed, symmetric=symmetric)  # fmt: skip
+    run = Run.create(
+        TASK,
+        judgments,
+        folder / f"fit-{judgments}-{symmetric}-{seed}",
+        seed=seed,
+        symmetric=symmetric,
+    )
     with run.folder.open_store() as store:
         learn_reward(run.folder, store)
     return run
@@ -64,8 +69,10 @@ def policies(seeds: int, folder: Path) -> list[bool]:
     ceiling = [learned_return(TASK, TrueReward(), seed) for seed in range(seeds)]
     held = []
     for judgments in ("one-look", "full"):
-        runs = [train(TASK, judgments=judgments, out=folder / f"{judgments}-{seed}", seed=seed)
-                for seed in range(seeds)]  # fmt: skip
+        runs = [
+            train(TASK, judgments=judgments, out=folder / f"{judgments}-{seed}", seed=seed)
+            for seed in range(seeds)
+        ]
         returns = [run.folder.read(run.folder.result)["return_mean"] for run in runs]
         median, worst, best = np.median(returns), min(returns), np.median(ceiling)
         held.append(
@@ -117,11 +124,23 @@ def accuracies(seeds: int, folder: Path) -> list[bool]:
     looked = [fitted("one-look", False, seed, folder / "accuracy") for seed in range(seeds)]
     scored = [score_run(run.folder, TASK.judgments_folder("full"))["accuracy"] for run in looked]
     return [
-        claim("Held-out accuracy, full set", round(min(heldout), 4), "worst seed", ">= 0.97",
-              min(heldout) >= 0.97, all=heldout),
-        claim("Accuracy of the one-look reward on the full set's pairs", round(min(scored), 4),
-              "worst seed", ">= 0.95", min(scored) >= 0.95, all=scored),
-    ]  # fmt: skip
+        claim(
+            "Held-out accuracy, full set",
+            round(min(heldout), 4),
+            "worst seed",
+            ">= 0.97",
+            min(heldout) >= 0.97,
+            all=heldout,
+        ),
+        claim(
+            "Accuracy of the one-look reward on the full set's pairs",
+            round(min(scored), 4),
+            "worst seed",
+            ">= 0.95",
+            min(scored) >= 0.95,
+            all=scored,
+        ),
+    ]
 
 
 def main() -> None:

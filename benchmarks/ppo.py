@@ -31,12 +31,12 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from claims import claim
-from volition.compilation import enable_cache
-from volition.evaluation import Acts
 from volition.learners.base import RewardFunction, Transitions
 from volition.learners.ppo import PPO, PPOSettings
-from volition.rollout import Rollout
-from volition.task import EnvironmentSection
+from volition.learners.rollout import Rollout
+from volition.run.evaluation import Acts
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import EnvironmentSection
 
 SETTINGS = PPOSettings()
 EPISODES = 100

@@ -55,13 +55,20 @@ def main() -> None:
     import_ = min(timed([sys.executable, "-c", "import volition"])[0] for _ in range(5))
     held = [
         claim("volition train pendulum, cold cache", round(cold, 1), "s", "<= 30", cold <= 30),
-        claim("volition train pendulum, warm cache", round(seconds, 1), "s", "<= 8", seconds <= 8,
-              all=[round(s, 1) for s, _ in warm]),
-        claim("volition train pendulum, peak memory", round(memory, 2), "GB", "< 1.5",
-              memory < 1.5),
+        claim(
+            "volition train pendulum, warm cache",
+            round(seconds, 1),
+            "s",
+            "<= 8",
+            seconds <= 8,
+            all=[round(s, 1) for s, _ in warm],
+        ),
+        claim(
+            "volition train pendulum, peak memory", round(memory, 2), "GB", "< 1.5", memory < 1.5
+        ),
         claim("volition --help", round(help_, 2), "s", "<= 0.5", help_ <= 0.5),
         claim("import volition", round(import_, 2), "s", "<= 0.5", import_ <= 0.5),
-    ]  # fmt: skip
+    ]
     claim("What a user waits for", sum(held), f"of {len(held)} claims hold", "all", all(held))
 
 

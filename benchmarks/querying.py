@@ -19,17 +19,17 @@ import numpy as np
 
 from asked import data, judged
 from claims import claim
-from volition.candidates import Candidates, choose
-from volition.compilation import enable_cache
+from volition.comparison import Comparison
 from volition.envs.scene import open_scene
 from volition.judgment import Judgment
-from volition.live_judging import covering
-from volition.reward import fit
-from volition.reward_model import RewardModel
-from volition.run_folder import Querying
-from volition.segment import Comparison
-from volition.task import Task
-from volition.visited import Passages
+from volition.learners.visited import Passages
+from volition.questions.candidates import Candidates, choose
+from volition.questions.covering import covering
+from volition.reward.fit import fit
+from volition.reward.model import RewardModel
+from volition.run.folder import Querying
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import Task
 
 TASK = Task.find("pendulum")
 KINDS: tuple[Querying, ...] = ("information", "disagreement", "uniform")
@@ -91,9 +91,18 @@ def main() -> None:
     medians = {kind: statistics.median(counts) for kind, counts in needed.items()}
     means = {kind: round(statistics.mean(counts), 1) for kind, counts in needed.items()}
     ratio = round(means["uniform"] / means["information"], 2)
-    claim("judgments of simulated:strong to a peak within 5 degrees, mirror declared: uniform's "
-          "over information's", ratio, "times", ">= 3", ratio >= 3, simulated=True,
-          medians=medians, means=means, all=needed)  # fmt: skip
+    claim(
+        "judgments of simulated:strong to a peak within 5 degrees, mirror declared: uniform's "
+        "over information's",
+        ratio,
+        "times",
+        ">= 3",
+        ratio >= 3,
+        simulated=True,
+        medians=medians,
+        means=means,
+        all=needed,
+    )
 
 
 if __name__ == "__main__":

@@ -17,17 +17,21 @@ import numpy as np
 
 from claims import claim
 from pendulum import TASK, landscape
-from volition import reward, reward_model
-from volition.compilation import enable_cache
 from volition.envs.scene import scenes_of
-from volition.judges.recorded import read_recording
+from volition.judging.recordings import read_recording
 from volition.judgment import derive_preferences
-from volition.preference import PreferenceData
+from volition.reward import fit as reward
+from volition.reward import model as reward_model
+from volition.reward.preferences import PreferenceData
+from volition.storage.compilation import enable_cache
 
 CHOSEN = {
-    "HIDDEN": reward_model.HIDDEN, "STEPS": reward.STEPS, "LEARNING_RATE": reward.LEARNING_RATE,
-    "MEMBERS": reward_model.MEMBERS, "BATCH": reward.BATCH,
-}  # fmt: skip
+    "HIDDEN": reward_model.HIDDEN,
+    "STEPS": reward.STEPS,
+    "LEARNING_RATE": reward.LEARNING_RATE,
+    "MEMBERS": reward_model.MEMBERS,
+    "BATCH": reward.BATCH,
+}
 VARIANTS: tuple[dict[str, Any], ...] = (
     {},
     {"HIDDEN": (64, 64), "LEARNING_RATE": 1e-2},
@@ -80,9 +84,15 @@ def main() -> None:
         table.append(row)
     chosen = table[0]
     good = chosen["one-look"]["spearman"] >= 0.98 and chosen["full"]["peak"] <= 3
-    claim("The chosen reward model's landscape, full set", chosen["full"]["peak"],
-          "degrees off upright, worst seed", "<= 3, and from one look Spearman >= 0.98", good,
-          seeds=seeds, one_look=chosen["one-look"])  # fmt: skip
+    claim(
+        "The chosen reward model's landscape, full set",
+        chosen["full"]["peak"],
+        "degrees off upright, worst seed",
+        "<= 3, and from one look Spearman >= 0.98",
+        good,
+        seeds=seeds,
+        one_look=chosen["one-look"],
+    )
 
 
 if __name__ == "__main__":

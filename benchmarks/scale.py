@@ -20,21 +20,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from claims import claim
-from volition.candidates import Candidates, choose
-from volition.compilation import enable_cache
+from volition.comparison import Comparison, Frame, Segment
 from volition.envs.scene import open_scene
-from volition.fitting import learn_reward
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.learners.base import Transitions
 from volition.learners.sac import SAC, SACSettings, SACState
-from volition.reward import check_inputs
-from volition.reward_model import RewardModel
-from volition.run_folder import RunFolder, Settings
-from volition.segment import Comparison, Frame, Segment
-from volition.store import Store
-from volition.task import Task
-from volition.training import StateReward
-from volition.visited import Passages
+from volition.learners.visited import Passages
+from volition.questions.candidates import Candidates, choose
+from volition.reward.fit import check_inputs
+from volition.reward.learning import learn_reward
+from volition.reward.model import RewardModel
+from volition.run.folder import RunFolder, Settings
+from volition.run.sessions import StateReward
+from volition.storage.compilation import enable_cache
+from volition.storage.store import Store
+from volition.tasks.task import Task
 
 TASK = Task.find("pendulum")
 ENVS, ROUNDS, ITERATIONS = 4, 5, 400
@@ -48,9 +48,11 @@ def full(learner: SAC, rng: np.random.Generator) -> SACState:
     rows, transitions = state.replay.capacity, state.replay.transitions
     observed = rng.normal(size=transitions.observation.shape).astype(np.float32)
     filled = Transitions(
-        observed, rng.uniform(-2, 2, (rows, 1)).astype(np.float32), observed,
+        observed,
+        rng.uniform(-2, 2, (rows, 1)).astype(np.float32),
+        observed,
         np.zeros(rows, np.bool_),
-    )  # fmt: skip
+    )
     replay = state.replay._replace(transitions=jax.device_put(filled), added=jnp.int32(rows))
     return SACState(state.learned, replay, state.key, jnp.int32(rows), state.total_steps)
 
@@ -112,10 +114,15 @@ def fitting_s(judgments: int, folder: Path) -> float:
                 store.add_comparisons(pairs)
                 store.add_replies(JUDGE.id, replies)
                 store.add_judgments(
-                    Judgment(c.id, JUDGE.id, Order.FORWARD, Verdict(float(
-                        c.first.observations[0, 0] > c.second.observations[0, 0])), reply)
+                    Judgment(
+                        c.id,
+                        JUDGE.id,
+                        Order.FORWARD,
+                        Verdict(float(c.first.observations[0, 0] > c.second.observations[0, 0])),
+                        reply,
+                    )
                     for c, reply in zip(pairs, replies, strict=True)
-                )  # fmt: skip
+                )
     run = RunFolder.open(folder)
     with run.open_store() as store:
         started = time.perf_counter()
@@ -135,13 +142,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fitted = round(fitting_s(stored, Path(folder) / "run"), 2)
     held = [
-        claim("updates per second with a full replay of 1,000,000, of those with 10,000", ratio,
-              "share", ">= 0.9", ratio >= 0.9),
-        claim("choosing 32 questions from a pool of 100,000 states", chosen, "s", "<= 0.5",
-              chosen <= 0.5),
-        claim(f"fitting the reward model to {stored:,} stored judgments, beside learning", fitted,
-              "s", f"<= {KEEPS_UP_S}", fitted <= KEEPS_UP_S, simulated=True),
-    ]  # fmt: skip
+        claim(
+            "updates per second with a full replay of 1,000,000, of those with 10,000",
+            ratio,
+            "share",
+            ">= 0.9",
+            ratio >= 0.9,
+        ),
+        claim(
+            "choosing 32 questions from a pool of 100,000 states",
+            chosen,
+            "s",
+            "<= 0.5",
+            chosen <= 0.5,
+        ),
+        claim(
+            f"fitting the reward model to {stored:,} stored judgments, beside learning",
+            fitted,
+            "s",
+            f"<= {KEEPS_UP_S}",
+            fitted <= KEEPS_UP_S,
+            simulated=True,
+        ),
+    ]
     claim("Nothing slows down", sum(held), f"of {len(held)} claims hold", "all", all(held))
 
 

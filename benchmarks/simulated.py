@@ -17,16 +17,24 @@ import asyncio
 import numpy as np
 
 from claims import claim
+from volition.comparison import Comparison, Frame, Segment
 from volition.goal import Goal
 from volition.judges import judge as judge_named
 from volition.judges.base import JudgeOptions, Question
 from volition.judgment import Order, Verdict
-from volition.segment import Comparison, Frame, Segment
-from volition.task import JudgeView
+from volition.tasks.view import JudgeView
 
 # upper edge of the gap in normalised height: the real judge's accuracy
-MEASURED = {0.01: 0.50, 0.025: 0.54, 0.05: 0.63, 0.10: 0.76, 0.15: 0.88, 0.25: 0.92, 0.375: 0.98,
-            1.0: 0.998}  # fmt: skip
+MEASURED = {
+    0.01: 0.50,
+    0.025: 0.54,
+    0.05: 0.63,
+    0.10: 0.76,
+    0.15: 0.88,
+    0.25: 0.92,
+    0.375: 0.98,
+    1.0: 0.998,
+}
 TOLERANCE = 0.06
 AGAIN = {"strong": 0.03, "mid": 0.136, "weak": 0.20}  # of real judges: changed when asked again
 OPTIONS = JudgeOptions(Goal("upright"), JudgeView(), task="pendulum")

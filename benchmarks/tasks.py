@@ -27,15 +27,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from claims import claim
-from volition.compilation import enable_cache
-from volition.evaluation import FIRST_SEED, evaluate
 from volition.learners.base import Policy, RewardFunction, Transitions
-from volition.loop import train
-from volition.rollout import Rollout
-from volition.run_folder import LiveSettings, Querying, Settings
-from volition.task import BUNDLED, Task, bundled_names
-from volition.training import make_learner, run_session, session_seed, session_steps, start
-from volition.truth import TRUTHS, of_state
+from volition.learners.rollout import Rollout
+from volition.run.evaluation import FIRST_SEED, evaluate
+from volition.run.folder import LiveSettings, Querying, Settings
+from volition.run.run import train
+from volition.run.sessions import make_learner, run_session, session_seed, session_steps, start
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import BUNDLED, Task, bundled_names
+from volition.tasks.truth import TRUTHS, of_state
 
 EPISODES = 100
 KINDS: tuple[Querying, ...] = ("information", "uniform")
@@ -90,19 +90,31 @@ class AtRandom:
 
 def mean_potential(policy: Any, task: Task, potential: of_state) -> float:
     """Over the states of the evaluation's episodes, each episode counting alike."""
-    measured = evaluate(policy, lambda observations: 0 * observations[..., 0], task.environment,
-                        EPISODES, {"potential": potential})  # fmt: skip
+    measured = evaluate(
+        policy,
+        lambda observations: 0 * observations[..., 0],
+        task.environment,
+        EPISODES,
+        {"potential": potential},
+    )
     return measured.measured["potential"]
 
 
 def judged(
-    task: Task, potential: of_state, seed: int, judgments: int = 0,
+    task: Task,
+    potential: of_state,
+    seed: int,
+    judgments: int = 0,
     querying: Querying = "information",
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """A run, by what its policy reaches; with the task's own number of judgments by default."""
     most = min(1000, judgments or task.training.max_judgments)
-    live = LiveSettings(f"simulated:strong:{seed}", most, querying=querying,
-                        first=min(most, task.training.first_judgments))  # fmt: skip
+    live = LiveSettings(
+        f"simulated:strong:{seed}",
+        most,
+        querying=querying,
+        first=min(most, task.training.first_judgments),
+    )
     with tempfile.TemporaryDirectory() as folder:
         run = train(task, judge=live, out=Path(folder) / "run", seed=seed)
         result = run.folder.read(run.folder.result)
@@ -132,8 +144,14 @@ def main() -> None:
                 continue
             kinds = KINDS if arguments.uniform else KINDS[:1]
             held += _one(task, truth.potential, arguments.seeds, arguments.judgments, kinds)
-    claim("Tasks learned from a fallible judge", sum(held), f"of {len(held)} claims hold", "all",
-          all(held), simulated=True)  # fmt: skip
+    claim(
+        "Tasks learned from a fallible judge",
+        sum(held),
+        f"of {len(held)} claims hold",
+        "all",
+        all(held),
+        simulated=True,
+    )
 
 
 def _one(
@@ -149,18 +167,31 @@ def _one(
         shares[kind] = [round((run["reached"] - low) / way, 3) for run in runs]
         share = statistics.median(shares[kind])
         held.append(
-            claim(f"{task.name}, {kind}: of the way from random acting to the learner on the truth",
-                  share, "share, median of seeds", ">= 0.9", share >= 0.9, simulated=True,
-                  shares=shares[kind], at_random=round(low, 3),
-                  on_the_truth=[round(value, 3) for value in high], runs=runs)
-        )  # fmt: skip
+            claim(
+                f"{task.name}, {kind}: of the way from random acting to the learner on the truth",
+                share,
+                "share, median of seeds",
+                ">= 0.9",
+                share >= 0.9,
+                simulated=True,
+                shares=shares[kind],
+                at_random=round(low, 3),
+                on_the_truth=[round(value, 3) for value in high],
+                runs=runs,
+            )
+        )
     if len(kinds) == 1:
         return held
     told, uniform = (statistics.mean(shares[kind]) for kind in KINDS)
     lead = round(told - uniform, 3)
-    held[1] = claim(f"{task.name}: what questions that tell most reach beyond uniform ones", lead,
-                    "of the way, means of seeds", ">= -0.05", lead >= -0.05,
-                    simulated=True)  # fmt: skip
+    held[1] = claim(
+        f"{task.name}: what questions that tell most reach beyond uniform ones",
+        lead,
+        "of the way, means of seeds",
+        ">= -0.05",
+        lead >= -0.05,
+        simulated=True,
+    )
     return held
 
 

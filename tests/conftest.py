@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from volition.loop import Run, train
-from volition.segment import Comparison, Frame, Segment
+from volition.comparison import Comparison, Frame, Segment
+from volition.run.run import Run, train
 
 SHORT = 1600  # environment steps: two sessions
 Lines = list[dict[str, Any]]

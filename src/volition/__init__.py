@@ -6,22 +6,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from volition.envs.learned_reward import LearnedReward
     from volition.errors import VolitionError
     from volition.goal import Goal
-    from volition.loop import Run, train
-    from volition.task import Task
+    from volition.learners.learned_reward import LearnedReward
+    from volition.run.run import Run, train
+    from volition.tasks.task import Task
 
 __version__ = "0.1.0"
 __all__ = ["Goal", "LearnedReward", "Run", "Task", "VolitionError", "train"]
 
 _HOMES = {
     "Goal": "volition.goal",
-    "LearnedReward": "volition.envs.learned_reward",
-    "Run": "volition.loop",
-    "Task": "volition.task",
+    "LearnedReward": "volition.learners.learned_reward",
+    "Run": "volition.run.run",
+    "Task": "volition.tasks.task",
     "VolitionError": "volition.errors",
-    "train": "volition.loop",
+    "train": "volition.run.run",
 }
 
 

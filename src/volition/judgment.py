@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from volition.segment import content_id
+from volition.comparison import content_id
 
 # Kinds of Failure where the question did not come before the judge, or not that anybody knows.
 UNREACHED = frozenset({"connection", "rate_limited", "rejected"})

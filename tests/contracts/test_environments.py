@@ -10,11 +10,12 @@ import gymnasium
 import numpy as np
 import pytest
 
+from volition.comparison import Pixels, State
+from volition.envs.base import Scene
 from volition.envs.scene import make_env, open_scene
 from volition.errors import EnvironmentUnsupported
-from volition.rollout import Rollout
-from volition.segment import Pixels, State
-from volition.task import EnvironmentSection, Scene
+from volition.learners.rollout import Rollout
+from volition.tasks.task import EnvironmentSection
 
 # the environment, and by how much what it observes may differ from what its state shows
 SCENES: dict[str, float] = {

@@ -13,17 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from servers import Server, serving
+from volition.comparison import Comparison
 from volition.envs.scene import open_scene
 from volition.goal import Goal
 from volition.judges import judge as judge_named
 from volition.judges.base import Judge, JudgeOptions, Price, Question
-from volition.judging import Judging
+from volition.judging.limits import Limits
+from volition.judging.thread import Judging
 from volition.judgment import Failure, Order, Reply, Verdict
-from volition.limits import Limits
-from volition.seeing import eye
-from volition.segment import Comparison
-from volition.store import Store
-from volition.task import Task
+from volition.questions.seeing import eye
+from volition.storage.store import Store
+from volition.tasks.task import Task
 
 GOAL_ID = "goal"
 KEY = "not-a-real-key-but-nobody-may-see-it"
@@ -93,9 +93,13 @@ def make(
     monkeypatch.setenv("XDG_CACHE_HOME", str(remembered))
     task = Task.find("pendulum")
     usual = JudgeOptions(
-        task.stated_goal(), task.view, task=task.name, wire=case.wire,
-        base_url=case.address(server) if case.address else None, price=Price(1.0, 2.0),
-    )  # fmt: skip
+        task.stated_goal(),
+        task.view,
+        task=task.name,
+        wire=case.wire,
+        base_url=case.address(server) if case.address else None,
+        price=Price(1.0, 2.0),
+    )
     return lambda **differing: judge_named(case.name, replace(usual, **differing))
 
 
@@ -219,12 +223,25 @@ def test_a_judge_can_be_used_again_after_it_was_closed(
         check(judge.read(ask(judge, questions[:1]), questions[:1]), questions[:1])
 
 
-@given(raw=st.one_of(st.text(), st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-        st.sampled_from(["choices", "message", "content", "answers", "1", "A", "error"]), inner,
-        max_size=3),
-    max_leaves=8).map(json.dumps)))  # fmt: skip
+@given(
+    raw=st.one_of(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["choices", "message", "content", "answers", "1", "A", "error"]
+                    ),
+                    inner,
+                    max_size=3,
+                )
+            ),
+            max_leaves=8,
+        ).map(json.dumps),
+    )
+)
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

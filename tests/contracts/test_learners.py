@@ -22,7 +22,7 @@ from volition.learners.base import AnyArray, Learner, Transitions
 from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.sac import SAC, SACSettings
 from volition.learners.spaces import Bounds, Choice
-from volition.tensors import load_tree, save_tree
+from volition.storage.tensors import load_tree, save_tree
 
 ENVS = 8
 LOW, HIGH = (-2.0, -1.0), (4.0, 1.0)  # not symmetric: a learner must rescale

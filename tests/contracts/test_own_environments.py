@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from volition.envs.registration import ENVIRONMENTS
+from volition.envs.own.registration import ENVIRONMENTS
 
 every_environment = pytest.mark.parametrize("env_id", ENVIRONMENTS)
 

@@ -15,24 +15,25 @@ from PIL import Image
 
 from servers.batches import Batches, results, taking_batches
 from volition import cli
-from volition.asking import answer, ask
+from volition.comparison import Segment
 from volition.envs.scene import open_scene, scenes_of
 from volition.errors import EnvironmentUnsupported, InputError, RunError
-from volition.judges.batch import FORMS
-from volition.judges.connection import Provider
-from volition.judges.recorded import read_recording
+from volition.evidence.verification import verify
+from volition.judges.live.batch import FORMS
+from volition.judges.live.connection import Provider
+from volition.judges.sheets import choose_layout
+from volition.judging.folders import Asked, write_questions
+from volition.judging.recordings import read_recording
 from volition.judgment import derive_preferences
-from volition.loop import Run, train
-from volition.pictures import read_frame
-from volition.querying import coverage_pairs, distinguishable
-from volition.questions import Asked, write_questions
-from volition.run_folder import RunFolder
-from volition.seeing import eye
-from volition.segment import Segment
-from volition.sheets import choose_layout
-from volition.task import Task
-from volition.training import POLICY_FILE
-from volition.verification import verify
+from volition.questions.covering import coverage_pairs
+from volition.questions.distinct import distinguishable
+from volition.questions.seeing import eye
+from volition.run.folder import RunFolder
+from volition.run.rounds import answer, ask
+from volition.run.run import Run, train
+from volition.run.sessions import POLICY_FILE
+from volition.storage.pictures import read_frame
+from volition.tasks.task import Task
 
 CHOICES = {"first": "A", "second": "B", "tie": "tie"}
 Row = dict[str, Any]
@@ -356,9 +357,11 @@ def test_a_batch_that_may_cost_too_much_is_not_handed_in(
 
 
 def test_a_key_that_is_refused_is_not_shown(
-    provider: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    provider: Batches,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-987654321")
     asking = ["ask", "pendulum", "--out", str(tmp_path / "asked"), "--pairs", "2", "--submit"]
     assert cli.main([*asking, "--batch", JUDGES[0]]) == 1
@@ -408,9 +411,12 @@ def test_pairs_that_a_batch_left_out_are_named(
     ],
 )
 def test_what_is_wrong_is_said(
-    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("FULL").mkdir()
     Path("FULL/file").touch()

@@ -14,17 +14,17 @@ import pytest
 from PIL import Image
 
 from volition import cli
-from volition.asking import ask
 from volition.envs.scene import open_scene, scenes_of
-from volition.judges.recorded import read_recording
-from volition.loop import Run, train
-from volition.pictures import read_frame
-from volition.questions import Asked
-from volition.report import write_report
-from volition.run_folder import LiveSettings
-from volition.seeing import see
-from volition.sheets import STEP, choose_layout
-from volition.task import Task
+from volition.evidence.report import write_report
+from volition.judges.sheets import STEP, choose_layout
+from volition.judging.folders import Asked
+from volition.judging.recordings import read_recording
+from volition.questions.seeing import see
+from volition.run.folder import LiveSettings
+from volition.run.rounds import ask
+from volition.run.run import Run, train
+from volition.storage.pictures import read_frame
+from volition.tasks.task import Task
 
 STEPS, FRAMES, SIZE = 10, 3, (40, 40)
 TASK = f"""\
@@ -169,10 +169,13 @@ def test_a_score_on_clips_that_the_run_never_saw(
 ) -> None:
     asked = ask(str(task), tmp_path / "asked", pairs=20, seed=1)
     lines = [
-        {"first": row["first"], "second": row["second"],
-         "verdict": "first" if speed(row["first"]) > speed(row["second"]) else "second"}
+        {
+            "first": row["first"],
+            "second": row["second"],
+            "verdict": "first" if speed(row["first"]) > speed(row["second"]) else "second",
+        }
         for row in rows(asked.folder / "pairs.jsonl")
-    ]  # fmt: skip
+    ]
     for line in lines[::2]:  # drawn again where the frames are left out
         del line["first"]["frames"]
     file = asked.folder / "judgments.jsonl"

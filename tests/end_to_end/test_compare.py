@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from volition import cli
-from volition.comparing import Contest, Tally
+from volition.comparison import Segment
 from volition.errors import InputError, RunError
-from volition.loop import Run
-from volition.run_folder import LiveSettings
-from volition.segment import Segment
-from volition.store import Store
-from volition.truth import truth_of
+from volition.evidence.contest import Contest, Tally
+from volition.run.folder import LiveSettings
+from volition.run.run import Run
+from volition.storage.store import Store
+from volition.tasks.truth import truth_of
 
 PAIRS = 5
 EXACT = LiveSettings("simulated:exact", PAIRS)
@@ -113,8 +113,9 @@ def test_it_can_be_judged_without_a_connection(
     assert run.folder.path.name not in told.split()
     assert cli.main(["compare", *both, "--out", str(made.folder), "--judgments", str(sheets)]) == 1
     assert "has no answers yet" in capsys.readouterr().err
-    (sheets / "mine.csv").write_text("pair,choice\n" + "".join(f"{n + 1},A\n" for n in range(4))
-                                     + "5,tie\n")  # fmt: skip
+    (sheets / "mine.csv").write_text(
+        "pair,choice\n" + "".join(f"{n + 1},A\n" for n in range(4)) + "5,tie\n"
+    )
     assert cli.main(["answer", str(sheets), str(sheets / "mine.csv"), "--judge", "somebody"]) == 0
     said = capsys.readouterr().out.splitlines()[-1]
     assert said.startswith("count them: volition compare ")

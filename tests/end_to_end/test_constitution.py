@@ -11,17 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from volition.asking import answer, ask
-from volition.compilation import enable_cache
-from volition.loop import Run, train
-from volition.questions import Asked
-from volition.report import write_report
-from volition.run_folder import LiveSettings, RunFolder
-from volition.scoring import score_run
-from volition.segment import Observations
-from volition.task import Task
-from volition.truth import TRUTHS, Truth
-from volition.verification import verify
+from volition.comparison import Observations
+from volition.evidence.report import write_report
+from volition.evidence.scoring import score_run
+from volition.evidence.verification import verify
+from volition.judging.folders import Asked
+from volition.run.folder import LiveSettings, RunFolder
+from volition.run.rounds import answer, ask
+from volition.run.run import Run, train
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import Task
+from volition.tasks.truth import TRUTHS, Truth
 
 UP, DOWN, LEFT = "Higher is better.", "Lower is better.", "It never leans to the right."
 TASK = """\
@@ -144,8 +144,14 @@ def test_a_veto_is_judged_without_a_connection(tmp_path: Path) -> None:
 def test_each_sheet_is_judged_under_one_principle(tmp_path: Path) -> None:
     quick, all_the_way = Task.find("guest", "careful").stated_goal().principles
     (veto,) = Task.find("guest", "careful").stated_goal().vetoes
-    asked = ask("guest", tmp_path / "asked", pairs=12, per_sheet=3, goal="careful",
-                batches=["openai:gpt-4o-mini"])  # fmt: skip
+    asked = ask(
+        "guest",
+        tmp_path / "asked",
+        pairs=12,
+        per_sheet=3,
+        goal="careful",
+        batches=["openai:gpt-4o-mini"],
+    )
     rows = [json.loads(line) for line in (asked.folder / "pairs.jsonl").read_text().splitlines()]
     assert [row["principle"] for row in rows] == [quick] * 4 + [all_the_way] * 4 + [veto] * 4
     sheets = [f"sheets/sheet-{number}.png" for number in (1, 1, 1, 2, 3, 3, 3, 4, 5, 5, 5, 6)]

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from servers import serving
-from volition.envs.filming import Filming, filmed_pairs
+from volition.comparison import Pixels
+from volition.evidence.verification import verify
 from volition.goal import Goal
-from volition.loop import task_for, train
-from volition.run_folder import LiveSettings
-from volition.segment import Pixels
-from volition.task import ClipSection, EnvironmentSection, JudgeView
-from volition.verification import verify
+from volition.questions.filming import Filming, filmed_pairs
+from volition.run.folder import LiveSettings
+from volition.run.run import task_for, train
+from volition.tasks.task import EnvironmentSection
+from volition.tasks.view import ClipSection, JudgeView
 
 SIZE = 48
 
@@ -92,8 +93,15 @@ def test_a_segment_does_not_go_beyond_its_episode() -> None:
 def test_what_is_filmed_is_judged_and_learned_from(tmp_path: Path) -> None:
     task = task_for("test/Lift-v0", Goal("The disc is at the top."))
     with serving(strict=False) as server:
-        live = LiveSettings("openai:test", 40, base_url=server.openai, price_in=0.1,
-                            price_out=0.4, first=16, concurrency=4)  # fmt: skip
+        live = LiveSettings(
+            "openai:test",
+            40,
+            base_url=server.openai,
+            price_in=0.1,
+            price_out=0.4,
+            first=16,
+            concurrency=4,
+        )
         run = train(task, judge=live, out=tmp_path / "run", steps=2000)
     assert verify(run.folder) == []
     with run.folder.open_store() as store:

@@ -21,9 +21,9 @@ import pytest
 
 from servers import Server, serving
 from servers.counted import answered, keys, settle
+from volition.comparison import Comparison, Frame, Segment
 from volition.goal import Goal
-from volition.segment import Comparison, Frame, Segment
-from volition.store import Store
+from volition.storage.store import Store
 
 KILLS = 20
 CONCURRENCY = 8
@@ -36,10 +36,10 @@ from pathlib import Path
 from volition.goal import Goal
 from volition.judges import judge
 from volition.judges.base import JudgeOptions, Price
-from volition.judging import Judging
-from volition.limits import Limits
-from volition.store import Store
-from volition.task import JudgeView
+from volition.judging.thread import Judging
+from volition.judging.limits import Limits
+from volition.storage.store import Store
+from volition.tasks.task import JudgeView
 
 folder, base_url = Path(sys.argv[1]), sys.argv[2]
 with Store.open(folder) as store:
@@ -64,8 +64,10 @@ def folder(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     with Store.create(tmp_path / "run") as store:
         goal_id = store.add_goal(Goal("higher"))
-        segments = [_bar(int(height), number) for number, height in
-                    enumerate(rng.permutation(2 * COMPARISONS) % 60)]  # fmt: skip
+        segments = [
+            _bar(int(height), number)
+            for number, height in enumerate(rng.permutation(2 * COMPARISONS) % 60)
+        ]
         store.add_comparisons(
             Comparison.between(goal_id, one, other)
             for one, other in zip(segments[::2], segments[1::2], strict=True)

@@ -23,9 +23,9 @@ import pytest
 
 from servers import Server, serving
 from servers.counted import answered, keys, settle
-from volition.compilation import enable_cache
-from volition.loop import Run
-from volition.store import DATABASE, Store
+from volition.run.run import Run
+from volition.storage.compilation import enable_cache
+from volition.storage.store import DATABASE, Store
 
 FIRST, MOST, CONCURRENCY = 16, 100, 4
 MAX_USD = 0.10
@@ -88,10 +88,30 @@ def test_five_kills_while_the_policy_learns_lose_no_answer_and_ask_nothing_twice
     server: Server, start: Start, tmp_path: Path
 ) -> None:
     folder, lost = tmp_path / "run", Counter[str]()
-    verb = ["train", "pendulum", "--judge", "openai:test", "--base-url", server.openai,
-            "--price-in", 1, "--price-out", 1, "--max-usd", MAX_USD, "--max-judgments", MOST,
-            "--first", FIRST, "--concurrency", CONCURRENCY, "--steps", STEPS, "--out",
-            folder]  # fmt: skip
+    verb = [
+        "train",
+        "pendulum",
+        "--judge",
+        "openai:test",
+        "--base-url",
+        server.openai,
+        "--price-in",
+        1,
+        "--price-out",
+        1,
+        "--max-usd",
+        MAX_USD,
+        "--max-judgments",
+        MOST,
+        "--first",
+        FIRST,
+        "--concurrency",
+        CONCURRENCY,
+        "--steps",
+        STEPS,
+        "--out",
+        folder,
+    ]
     known: set[str] = set()
     for kill, moment in enumerate(MOMENTS):
         before, (_, stored) = Counter(server.asked), counts(folder)

@@ -15,16 +15,16 @@ from pathlib import Path
 import pytest
 
 from servers import Server, serving
-from volition.cli import main
-from volition.compilation import enable_cache
+from volition.cli.main import main
 from volition.errors import InputError, JudgeUnavailable
+from volition.evidence.verification import verify
 from volition.judgment import Verdict
-from volition.live_judging import limits_of, make_judge, tried
-from volition.loop import Run, train
-from volition.progress import Progress
-from volition.run_folder import LiveSettings, RunFolder
-from volition.task import Task
-from volition.verification import verify
+from volition.run.folder import LiveSettings, RunFolder
+from volition.run.live import limits_of, make_judge, tried
+from volition.run.progress import Progress
+from volition.run.run import Run, train
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import Task
 
 STEPS = 400
 
@@ -60,8 +60,9 @@ def test_a_judge_that_looks_is_trained_on_and_asked_each_thing_once(
 ) -> None:
     probed(server)
     told: list[Progress] = []
-    run = train("pendulum", judge=live(server), out=tmp_path / "run", steps=STEPS,
-                listener=told.append)  # fmt: skip
+    run = train(
+        "pendulum", judge=live(server), out=tmp_path / "run", steps=STEPS, listener=told.append
+    )
     result = run.folder.read(run.folder.result)
     assert (result["judge"], result["simulated"], result["judgments"]) == ("openai:test", False, 12)
     assert 0 < result["cost_usd"] < 0.01
@@ -82,14 +83,26 @@ def test_the_same_again_costs_nothing_where_its_answers_are_reused(
 ) -> None:
     train("pendulum", judge=live(server), out=tmp_path / "first", steps=STEPS)
     before = server.requests.total()
-    again = train("pendulum", judge=live(server), reuse=tmp_path / "first", seed=5,
-                  out=tmp_path / "second", steps=STEPS)  # fmt: skip
+    again = train(
+        "pendulum",
+        judge=live(server),
+        reuse=tmp_path / "first",
+        seed=5,
+        out=tmp_path / "second",
+        steps=STEPS,
+    )
     assert server.requests.total() == before
     result = again.folder.read(again.folder.result)
     assert (result["judgments"], result["cost_usd"]) == (12, 0.0)
     assert verify(again.folder) == []
-    more = train("pendulum", judge=live(server, 15), reuse=tmp_path / "first", seed=5,
-                 out=tmp_path / "third", steps=STEPS)  # fmt: skip
+    more = train(
+        "pendulum",
+        judge=live(server, 15),
+        reuse=tmp_path / "first",
+        seed=5,
+        out=tmp_path / "third",
+        steps=STEPS,
+    )
     assert server.requests.total() == before + 3
     assert more.folder.read(more.folder.result)["judgments"] == 15
 
@@ -114,8 +127,8 @@ def test_a_run_that_stopped_while_judging_goes_on_with_what_is_missing(
 STOPPED = """
 import sys
 from volition.errors import Interrupted
-from volition.loop import Run
-from volition.progress import Progress
+from volition.run.run import Run
+from volition.run.progress import Progress
 
 def tell(progress: Progress) -> None:
     print("judging", flush=True)
@@ -131,13 +144,19 @@ except Interrupted as stopped:
 @pytest.mark.slow
 def test_ctrl_c_while_judging_keeps_what_is_paid(server: Server, tmp_path: Path) -> None:
     probed(server)
-    run = Run.create(Task.find("pendulum"), out=tmp_path / "run",
-                     live=replace(live(server, 100), concurrency=2), steps=STEPS)  # fmt: skip
+    run = Run.create(
+        Task.find("pendulum"),
+        out=tmp_path / "run",
+        live=replace(live(server, 100), concurrency=2),
+        steps=STEPS,
+    )
     server.behaviour.latency_s = 0.5
     with subprocess.Popen(
-        [sys.executable, "-c", STOPPED, run.folder.path], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", STOPPED, run.folder.path],
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "SDL_VIDEODRIVER": "dummy"},
-    ) as process:  # fmt: skip
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "judging\n"
         while server.in_flight < 2:
@@ -157,9 +176,24 @@ def test_a_whole_run_on_one_request_costs_what_was_predicted(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     probed(server)
-    options = ["train", "pendulum", "--judge", "openai:test", "--base-url", server.openai,
-               "--max-judgments", "60", "--per-request", "60", "--price-in", "0.1",
-               "--price-out", "0.4", "--max-usd", "0.01"]  # fmt: skip
+    options = [
+        "train",
+        "pendulum",
+        "--judge",
+        "openai:test",
+        "--base-url",
+        server.openai,
+        "--max-judgments",
+        "60",
+        "--per-request",
+        "60",
+        "--price-in",
+        "0.1",
+        "--price-out",
+        "0.4",
+        "--max-usd",
+        "0.01",
+    ]
     assert main([*options, "--dry-run", "--json", "--out", str(tmp_path / "none")]) == 0
     assert not (tmp_path / "none").exists()
     assert server.requests.total() == 0, "a dry run asks nothing"
@@ -215,8 +249,9 @@ def test_trying_the_judge_is_paid_from_the_same_purse(server: Server, tmp_path: 
     with pytest.raises(InputError, match="more than --max-usd 1e-06"):
         make_judge(Task.find("pendulum"), replace(live(server), max_usd=1e-6))
     assert server.requests.total() == 0, "what cannot be paid is not asked"
-    run = train("pendulum", judge=replace(live(server), max_usd=0.01), out=tmp_path / "run",
-                steps=STEPS)  # fmt: skip
+    run = train(
+        "pendulum", judge=replace(live(server), max_usd=0.01), out=tmp_path / "run", steps=STEPS
+    )
     settings, result = run.folder.settings.live, run.folder.read(run.folder.result)
     assert settings is not None
     assert settings.probe_usd > 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from volition.loop import train
+from volition.run.run import train
 
 
 @pytest.mark.slow

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from servers import Server, serving
-from volition.compilation import enable_cache
 from volition.errors import JudgeUnavailable
-from volition.live_judging import make_judge
-from volition.loop import Run, train
-from volition.progress import Progress
-from volition.reward_model import RewardModel
-from volition.run_folder import LiveSettings
-from volition.store import Store
-from volition.task import Task
-from volition.tensors import read_description
-from volition.verification import verify
+from volition.evidence.verification import verify
+from volition.reward.model import RewardModel
+from volition.run.folder import LiveSettings
+from volition.run.live import make_judge
+from volition.run.progress import Progress
+from volition.run.run import Run, train
+from volition.storage.compilation import enable_cache
+from volition.storage.store import Store
+from volition.storage.tensors import read_description
+from volition.tasks.task import Task
 
 STEPS = 1600
 
@@ -69,8 +69,15 @@ def test_a_run_on_a_judge_that_answers_at_once_can_be_repeated(tmp_path: Path) -
 
 def test_a_slow_judge_makes_fewer_questions_and_no_fewer_steps(tmp_path: Path) -> None:
     with serving(latency_s=0.4, strict=False) as server:
-        live = LiveSettings("openai:test", 400, base_url=server.openai, price_in=0.1,
-                            price_out=0.4, first=8, concurrency=2)  # fmt: skip
+        live = LiveSettings(
+            "openai:test",
+            400,
+            base_url=server.openai,
+            price_in=0.1,
+            price_out=0.4,
+            first=8,
+            concurrency=2,
+        )
         probed(server, live)
         run = train("pendulum", judge=live, out=tmp_path / "run", steps=STEPS)
         result = run.folder.read(run.folder.result)
@@ -86,8 +93,15 @@ def test_a_judge_that_fails_meanwhile_stops_the_run_which_goes_on_where_it_was(
     tmp_path: Path,
 ) -> None:
     with serving(strict=False) as server:
-        live = LiveSettings("openai:test", 40, base_url=server.openai, price_in=0.1,
-                            price_out=0.4, first=16, concurrency=4)  # fmt: skip
+        live = LiveSettings(
+            "openai:test",
+            40,
+            base_url=server.openai,
+            price_in=0.1,
+            price_out=0.4,
+            first=16,
+            concurrency=4,
+        )
         probed(server, live)
         run = Run.create(Task.find("pendulum"), out=tmp_path / "run", live=live, steps=STEPS)
         server.faults += [""] * 18 + ["unauthorized"] * 200

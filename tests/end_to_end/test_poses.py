@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from volition.asking import ask
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported
-from volition.loop import train
-from volition.querying import look_different
-from volition.run_folder import LiveSettings
-from volition.task import Task
+from volition.questions.distinct import look_different
+from volition.run.folder import LiveSettings
+from volition.run.rounds import ask
+from volition.run.run import train
+from volition.tasks.task import Task
 
 POSES = {"humanoid-kneel": (1, 22), "hopper-flip": (75, 10)}  # steps of a segment, entries seen
 

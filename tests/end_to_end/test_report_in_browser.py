@@ -14,17 +14,22 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from volition.loop import Run
-from volition.report import write_report
-from volition.report.answers import Pair, read_pairs
-from volition.report.evidence import read_evidence
+from volition.evidence.report import write_report
+from volition.evidence.report.pairs import Pair, read_pairs
+from volition.evidence.report.reading import read_evidence
+from volition.run.run import Run
 
 pytestmark = pytest.mark.browser
 
 QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 DESKTOP, PHONE = (1280, 860), (390, 844)
 
 

@@ -20,10 +20,10 @@ from gymnasium.envs.classic_control import PendulumEnv
 from conftest import SHORT, angles, judged
 from volition import cli
 from volition.goal import Goal
-from volition.loop import Run, train
-from volition.store import DATABASE
-from volition.task import BUNDLED
-from volition.tensors import read_description
+from volition.run.run import Run, train
+from volition.storage.store import DATABASE
+from volition.storage.tensors import read_description
+from volition.tasks.task import BUNDLED
 
 Make = Callable[..., Path]
 RESULT_KEYS = {
@@ -75,8 +75,11 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_result(run: Run, tmp_path: 
     out = tmp_path / "killed"
     kills = 0
     for delay in (2.0, 4.0, 6.0):
-        verb = ("resume", out) if out.exists() else ("train", "pendulum", "--out", out,
-                                                     "--steps", str(SHORT))  # fmt: skip
+        verb = (
+            ("resume", out)
+            if out.exists()
+            else ("train", "pendulum", "--out", out, "--steps", str(SHORT))
+        )
         with subprocess.Popen(command(*verb), stderr=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + delay
             while process.poll() is None and time.monotonic() < deadline:
@@ -160,9 +163,12 @@ def test_a_wrong_judgment_leaves_nothing_behind(
     ],
 )
 def test_judgments_that_say_nothing(
-    tmp_path: Path, task_folder: Make, capsys: pytest.CaptureFixture[str],
-    lines: list[dict[str, Any]], told: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    task_folder: Make,
+    capsys: pytest.CaptureFixture[str],
+    lines: list[dict[str, Any]],
+    told: str,
+) -> None:
     out = tmp_path / "run"
     assert told in error_of(capsys, "train", task_folder(lines), "--out", out)
     assert not out.exists()

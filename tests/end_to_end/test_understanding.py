@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from volition.loop import train
-from volition.run_folder import LiveSettings
+from volition.run.folder import LiveSettings
+from volition.run.run import train
 
 JUDGE = LiveSettings("simulated:exact", max_judgments=120, first=100)
 

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from volition import LearnedReward, cli
-from volition.envs.guest import LAYOUTS
+from volition.envs.own.guest import LAYOUTS
 from volition.envs.scene import open_scene
-from volition.loop import Run, train
-from volition.pictures import read_frame
-from volition.task import BUNDLED, Task
+from volition.run.run import Run, train
+from volition.storage.pictures import read_frame
+from volition.tasks.task import BUNDLED, Task
 
 
 def lines_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> list[str]:
@@ -109,7 +109,7 @@ def test_a_learned_reward_for_other_libraries(run: Run) -> None:
 
 
 def test_help_and_import_load_no_jax() -> None:
-    for program in ("import volition", "import volition.cli as c; c.main(['tasks'])"):
+    for program in ("import volition", "import volition.cli.main as c; c.main(['tasks'])"):
         code = f"import sys; {program}; sys.exit('jax' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -152,8 +152,19 @@ def test_one_of_several_goals_is_named(tmp_path: Path, capsys: pytest.CaptureFix
     said = lines_of(capsys, "answer", asked, answers, "--judge", "somebody")
     assert said[-2] == f"train on them: volition train lamp --goal ashamed --judgments {asked}"
     run = tmp_path / "run"
-    lines_of(capsys, "train", "lamp", "--goal", "ashamed", "--judgments", asked, "--steps", "400",
-             "--out", run)  # fmt: skip
+    lines_of(
+        capsys,
+        "train",
+        "lamp",
+        "--goal",
+        "ashamed",
+        "--judgments",
+        asked,
+        "--steps",
+        "400",
+        "--out",
+        run,
+    )
     assert Run.open(run).folder.task.name == "lamp-ashamed"
     assert cli.main(["ask", str(run), "--goal", "proud", "--out", str(tmp_path / "more")]) == 1
     assert "is a run, which has its goal" in capsys.readouterr().err

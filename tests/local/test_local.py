@@ -29,17 +29,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from tiny import build
 
+from volition.comparison import Comparison, Frame, Segment
 from volition.errors import JudgeUnavailable
 from volition.goal import Goal
-from volition.judges import openai
 from volition.judges.base import AskError, Judge, JudgeOptions, Question
-from volition.judges.connection import resolve
-from volition.judges.live import LiveJudge
+from volition.judges.live import openai
+from volition.judges.live.connection import resolve
+from volition.judges.live.judge import LiveJudge
 from volition.judges.local import LocalJudge, make
 from volition.judges.prompt import Brief
 from volition.judgment import Failure, Order, Reply, Verdict
-from volition.segment import Comparison, Frame, Segment
-from volition.task import JudgeView
+from volition.tasks.view import JudgeView
 
 OPTIONS = JudgeOptions(Goal("The disc is at the top."), JudgeView(), per_request=8, probe=False)
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own warnings are theirs
@@ -151,8 +151,10 @@ def test_code_that_comes_with_a_model_is_not_run(folder: Path, tmp_path: Path) -
     odd = tmp_path / "odd"
     shutil.copytree(folder, odd)
     config = json.loads((odd / "config.json").read_text())
-    config |= {"model_type": "odd", "auto_map": {
-        "AutoConfig": "code.OddConfig", "AutoModelForImageTextToText": "code.Odd"}}  # fmt: skip
+    config |= {
+        "model_type": "odd",
+        "auto_map": {"AutoConfig": "code.OddConfig", "AutoModelForImageTextToText": "code.Odd"},
+    }
     (odd / "config.json").write_text(json.dumps(config))
     (odd / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     with pytest.raises(JudgeUnavailable, match="cannot be loaded"):
@@ -174,8 +176,9 @@ def served(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     with log.open("w") as output:
         server = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"],
-            stdout=output, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
         try:
             wait_for(f"http://127.0.0.1:{port}/health", server)
             yield f"http://127.0.0.1:{port}/v1"

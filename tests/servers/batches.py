@@ -45,8 +45,9 @@ def results(provider: str, file: str, model: str = "") -> list[Row]:
     for row in reversed([json.loads(line) for line in file.splitlines()]):
         if provider == "openai":
             response = {"status_code": 200, "request_id": "r", "body": reply("chat", row["body"])}
-            lines.append({"id": "x", "custom_id": row["custom_id"], "response": response,
-                          "error": None})  # fmt: skip
+            lines.append(
+                {"id": "x", "custom_id": row["custom_id"], "response": response, "error": None}
+            )
         elif provider == "anthropic":
             message = reply("messages", row["params"])
             result = {"type": "succeeded", "message": message}
@@ -125,15 +126,25 @@ class Batches:
     async def openai_upload(self, request: Request) -> Response:
         kind = request.headers["content-type"].encode()
         sent = message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + await request.body())
-        parts = {str(part.get_param("name", header="content-disposition")): part
-                 for part in sent.walk() if not part.is_multipart()}  # fmt: skip
+        parts = {
+            str(part.get_param("name", header="content-disposition")): part
+            for part in sent.walk()
+            if not part.is_multipart()
+        }
         assert str(parts["purpose"].get_payload()) == "batch"
         content: Any = parts["file"].get_payload(decode=True)
         self.files["file-1"] = content.decode()
         return JSONResponse(
-            {"id": "file-1", "object": "file", "bytes": 1, "created_at": 0, "purpose": "batch",
-             "filename": "volition.jsonl", "status": "processed"}
-        )  # fmt: skip
+            {
+                "id": "file-1",
+                "object": "file",
+                "bytes": 1,
+                "created_at": 0,
+                "purpose": "batch",
+                "filename": "volition.jsonl",
+                "status": "processed",
+            }
+        )
 
     async def openai_create(self, request: Request) -> Response:
         body = await request.json()
@@ -146,9 +157,16 @@ class Batches:
 
     def _openai(self, status: str) -> Row:
         done = {"output_file_id": "results"} if status == "completed" else {}
-        return {"id": "batch_1", "object": "batch", "completion_window": "24h", "created_at": 0,
-                "endpoint": "/v1/chat/completions", "input_file_id": "file-1", "status": status,
-                **done}  # fmt: skip
+        return {
+            "id": "batch_1",
+            "object": "batch",
+            "completion_window": "24h",
+            "created_at": 0,
+            "endpoint": "/v1/chat/completions",
+            "input_file_id": "file-1",
+            "status": status,
+            **done,
+        }
 
     # Anthropic ---------------------------------------------------------------------------------
 
@@ -163,9 +181,15 @@ class Batches:
     def _anthropic(self, status: str) -> Row:
         counts = dict.fromkeys(("processing", "succeeded", "errored", "canceled", "expired"), 0)
         url = f"{self.url}/v1/messages/batches/msgbatch_1/results" if status == "ended" else None
-        return {"id": "msgbatch_1", "type": "message_batch", "processing_status": status,
-                "request_counts": counts, "created_at": STAMP, "expires_at": STAMP,
-                "results_url": url}  # fmt: skip
+        return {
+            "id": "msgbatch_1",
+            "type": "message_batch",
+            "processing_status": status,
+            "request_counts": counts,
+            "created_at": STAMP,
+            "expires_at": STAMP,
+            "results_url": url,
+        }
 
     # Gemini ------------------------------------------------------------------------------------
 
@@ -189,8 +213,10 @@ class Batches:
 
     def _gemini(self, state: str) -> Row:
         output = {"responsesFile": "files/results"} if state.endswith("SUCCEEDED") else {}
-        return {"name": "batches/1", "metadata": {"state": state, "name": "batches/1",
-                "output": output}}  # fmt: skip
+        return {
+            "name": "batches/1",
+            "metadata": {"state": state, "name": "batches/1", "output": output},
+        }
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from servers.eyes import Pair
 from servers.server import Server
 from volition.judges.prompt import legible
 from volition.judgment import Verdict
-from volition.store import Store
+from volition.storage.store import Store
 
 
 def keys(folder: Path) -> dict[str, str]:

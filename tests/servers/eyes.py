@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from volition.sheets import choose_layout
+from volition.judges.sheets import choose_layout
 
 Pixels = npt.NDArray[np.uint8]
 Part = str | Pixels

@@ -143,10 +143,15 @@ def write_decisions(asked: Asked, answer: Answer) -> str:
         ]
         if answer.says == "chatty":
             options = [{"value": "C", "probability": 1.0}]
-        answers.append({
-            "type": "choice", "name": question["name"], "probabilities": options,
-            "choice": "A" if p >= 0.5 else "B", "confidence": max(p, 1 - p),
-        })  # fmt: skip
+        answers.append(
+            {
+                "type": "choice",
+                "name": question["name"],
+                "probabilities": options,
+                "choice": "A" if p >= 0.5 else "B",
+                "confidence": max(p, 1 - p),
+            }
+        )
     if answer.says == "twice":
         answers.append(answers[0])
     if answer.says == "cut_short":
@@ -157,7 +162,7 @@ def write_decisions(asked: Asked, answer: Answer) -> str:
         "total_tokens": asked.prompt_tokens,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens_details": {"reasoning_tokens": 0},
-    }  # fmt: skip
+    }
     document = {"answers": answers, "model": asked.body["model"], "usage": usage}
     return Decision.model_validate(document).model_dump_json()
 
@@ -195,9 +200,11 @@ def write_systemone(asked: Asked, answer: Answer) -> str:
     answers: dict[str, Any] = {}
     for number, p in zip(asked.body["questions"], answer.probabilities, strict=True):
         answers[number] = {
-            "type": "choice", "choice": "A" if p >= 0.5 else "B", "confidence": max(p, 1 - p),
+            "type": "choice",
+            "choice": "A" if p >= 0.5 else "B",
+            "confidence": max(p, 1 - p),
             "probabilities": {"A": p, "B": 1 - p},
-        }  # fmt: skip
+        }
         if answer.says == "refused":
             answers[number] = {"type": "choice", "error": "invalid_question"}
         if answer.says == "chatty":
@@ -236,27 +243,35 @@ def write_chat(asked: Asked, answer: Answer, *, logprobs: bool) -> str:
         letters = [_vote(p, sample, asked.samples) for p in answer.probabilities]
         tokens = _letter_tokens(letters, answer)
         text = "".join(token for token, _ in tokens) if wanted else say_json(asked, letters, answer)
-        choices.append({
-            "index": sample,
-            "message": {
-                "role": "assistant",
-                "content": None if answer.says == "refused" else text,
-                "refusal": "I cannot judge this." if answer.says == "refused" else None,
-            },
-            "finish_reason": {"cut_short": "length", "filtered": "content_filter"}.get(
-                answer.says or "", "stop"),
-            "logprobs": {"content": [_logprob(*token) for token in tokens], "refusal": None}
-            if wanted and logprobs else None,
-        })  # fmt: skip
+        choices.append(
+            {
+                "index": sample,
+                "message": {
+                    "role": "assistant",
+                    "content": None if answer.says == "refused" else text,
+                    "refusal": "I cannot judge this." if answer.says == "refused" else None,
+                },
+                "finish_reason": {"cut_short": "length", "filtered": "content_filter"}.get(
+                    answer.says or "", "stop"
+                ),
+                "logprobs": {"content": [_logprob(*token) for token in tokens], "refusal": None}
+                if wanted and logprobs
+                else None,
+            }
+        )
     completion = (len(tokens) if wanted else 5 * len(answer.probabilities)) * len(choices)
     document = {
-        "id": f"chatcmpl-{uuid.uuid4().hex}", "object": "chat.completion",
-        "created": int(time.time()), "model": body["model"], "choices": choices,
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": body["model"],
+        "choices": choices,
         "usage": {
-            "prompt_tokens": asked.prompt_tokens, "completion_tokens": completion,
+            "prompt_tokens": asked.prompt_tokens,
+            "completion_tokens": completion,
             "total_tokens": asked.prompt_tokens + completion,
         },
-    }  # fmt: skip
+    }
     return ChatCompletion.model_validate(document).model_dump_json()
 
 
@@ -341,16 +356,20 @@ def write_messages(asked: Asked, answer: Answer) -> str:
     )
     cached = any("cache_control" in part for part in asked.body["messages"][0]["content"])
     document = {
-        "id": f"msg_{uuid.uuid4().hex}", "type": "message", "role": "assistant",
+        "id": f"msg_{uuid.uuid4().hex}",
+        "type": "message",
+        "role": "assistant",
         "model": asked.body["model"],
-        "content": content, "stop_reason": stop, "stop_sequence": None,
+        "content": content,
+        "stop_reason": stop,
+        "stop_sequence": None,
         "usage": {
             "input_tokens": asked.prompt_tokens - 10 * cached,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 10 * cached,
             "output_tokens": 5 * len(letters),
         },
-    }  # fmt: skip
+    }
     return Message.model_validate(document).model_dump_json()
 
 
@@ -401,12 +420,15 @@ def write_gemini(asked: Asked, answer: Answer, *, logprobs: bool) -> str:
         candidates.append(candidate)
     completion = (len(tokens) if wanted else 5 * len(answer.probabilities)) * len(candidates)
     document = {
-        "candidates": candidates, "modelVersion": "test", "responseId": uuid.uuid4().hex,
+        "candidates": candidates,
+        "modelVersion": "test",
+        "responseId": uuid.uuid4().hex,
         "usageMetadata": {
-            "promptTokenCount": asked.prompt_tokens, "candidatesTokenCount": completion,
+            "promptTokenCount": asked.prompt_tokens,
+            "candidatesTokenCount": completion,
             "totalTokenCount": asked.prompt_tokens + completion,
         },
-    }  # fmt: skip
+    }
     return types.GenerateContentResponse.model_validate(document).model_dump_json(
         by_alias=True, exclude_none=True
     )
@@ -419,13 +441,15 @@ def _gemini_logprobs(tokens: Sequence[tuple[str, float | None]]) -> dict[str, An
             {"token": each["token"], "logProbability": each["logprob"]} for each in listed
         ],
         "topCandidates": [
-            {"candidates": [
-                {"token": top["token"], "logProbability": top["logprob"]}
-                for top in each["top_logprobs"]
-            ]}
+            {
+                "candidates": [
+                    {"token": top["token"], "logProbability": top["logprob"]}
+                    for top in each["top_logprobs"]
+                ]
+            }
             for each in listed
         ],
-    }  # fmt: skip
+    }
 
 
 def read_gemini_decisions(body: dict[str, Any], strict: bool) -> Asked:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volition.answers import read_answers
 from volition.errors import InputError
+from volition.judging.answers import read_answers
 
 GOOD = {1: "A", 2: "B", 3: "tie"}
 

@@ -10,9 +10,9 @@ import pytest
 
 import volition
 from volition import cli
-from volition.run_folder import RunFolder
-from volition.task import Task
-from volition.task_file import section_in
+from volition.run.folder import RunFolder
+from volition.tasks.task import Task
+from volition.tasks.toml import section_in
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,12 +12,12 @@ import pytest
 from servers import protocols
 from servers.batches import reply, results
 from servers.eyes import find_pairs, ink_height
+from volition.comparison import Comparison, Frame, Segment
 from volition.errors import InputError, JudgeUnavailable
 from volition.judges.base import Question
-from volition.judges.batch import FORMS, batch_file, check_key, most_usd, read_results
+from volition.judges.live.batch import FORMS, batch_file, check_key, most_usd, read_results
 from volition.judges.prompt import Brief
 from volition.judgment import Failure, Order, Verdict
-from volition.segment import Comparison, Frame, Segment
 
 Row = dict[str, Any]
 JUDGES = ["openai:gpt-4o-mini", "anthropic:claude-haiku-4-5", "gemini:gemini-2.5-flash"]

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from conftest import comparison
-from volition.engine import Engine
+from volition.comparison import Comparison
 from volition.errors import InputError, VolitionError
 from volition.judges.base import AskError, Estimate, Question
+from volition.judging.engine import Engine
+from volition.judging.limits import Budget, Limits, Pace
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
-from volition.limits import Budget, Limits, Pace
-from volition.segment import Comparison
 
 COMPARISONS = [comparison(number, number + 0.5) for number in range(100)]
 TRIALS = 1000

@@ -8,9 +8,9 @@ import gymnasium
 import numpy as np
 import pytest
 
-from volition.evaluation import CUT_AFTER, evaluate, measures_of
-from volition.task import BUNDLED, EnvironmentSection, Task, bundled_names
-from volition.truth import truth_of
+from volition.run.evaluation import CUT_AFTER, evaluate, measures_of
+from volition.tasks.task import BUNDLED, EnvironmentSection, Task, bundled_names
+from volition.tasks.truth import truth_of
 
 
 class Countdown(gymnasium.Env[Any, Any]):

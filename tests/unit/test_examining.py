@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from volition.errors import JudgeUnfit
-from volition.examining import CONFIDENCE, at_least, at_most, check_fit, examine, foretold
 from volition.judgment import Judgment, Order, Reply, Verdict
+from volition.reward.examining import CONFIDENCE, at_least, at_most, check_fit, examine, foretold
 
 Shown = Iterable[float]
 

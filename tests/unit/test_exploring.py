@@ -5,17 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from volition.envs.exploring import (
-    covering_clips,
-    covering_segments,
-    covering_states,
-    explore,
-    farthest,
-)
 from volition.envs.scene import open_scene
 from volition.errors import InputError
-from volition.querying import look_different
-from volition.task import ClipSection, EnvironmentSection, JudgeView
+from volition.questions.covering import covering_clips, covering_segments, covering_states
+from volition.questions.distinct import look_different
+from volition.questions.exploring import explore, farthest
+from volition.tasks.task import EnvironmentSection
+from volition.tasks.view import ClipSection, JudgeView
 
 ACROBOT = EnvironmentSection(id="Acrobot-v1")
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from volition.envs import guest
-from volition.envs.guest import KINDS, LAYOUTS, REACH, SPOTS, Guest, Thing
+from volition.envs.own import guest
+from volition.envs.own.guest import KINDS, LAYOUTS, REACH, SPOTS, Guest, Thing
 from volition.errors import InputError
-from volition.task import Task
-from volition.truth import truth_of
+from volition.tasks.task import Task
+from volition.tasks.truth import truth_of
 
 STEP = 0.1  # metres, of the grid on which a way is looked for
 

@@ -14,13 +14,17 @@ from pathlib import Path
 
 import pytest
 
-import volition.engine
+import volition.judging.engine
 from conftest import comparison
+from volition.comparison import Comparison
 from volition.errors import InputError, JudgeUnavailable, StoreError
 from volition.goal import Goal, Principle
 from volition.judges import judge as judge_named
 from volition.judges.base import AskError, Estimate, JudgeOptions, Question
-from volition.judging import Judging, predict, reuse
+from volition.judging.limits import Limits
+from volition.judging.prediction import predict
+from volition.judging.thread import Judging, reuse
+from volition.judging.writer import Writer
 from volition.judgment import (
     Failure,
     JudgeIdentity,
@@ -31,11 +35,8 @@ from volition.judgment import (
     Verdict,
     live_reply_id,
 )
-from volition.limits import Limits
-from volition.segment import Comparison
-from volition.store import DATABASE, Store
-from volition.task import JudgeView
-from volition.writer import Writer
+from volition.storage.store import DATABASE, Store
+from volition.tasks.view import JudgeView
 
 GOAL = Goal("more")
 COST = 0.01
@@ -48,9 +49,13 @@ class Scripted:
     """
 
     def __init__(
-        self, *script: str | Exception | None, per_request: int = 1, name: str = "scripted",
-        latency_s: float = 0.0, cost_usd: float = COST,
-    ) -> None:  # fmt: skip
+        self,
+        *script: str | Exception | None,
+        per_request: int = 1,
+        name: str = "scripted",
+        latency_s: float = 0.0,
+        cost_usd: float = COST,
+    ) -> None:
         self.identity = JudgeIdentity(name, simulated=True)
         self.per_request = per_request
         self.asked: list[list[Question]] = []
@@ -216,10 +221,12 @@ def test_request_and_reply_are_on_disk_before_the_reply_is_read(folder: Path) ->
 
     def count() -> None:
         with sqlite3.connect(folder / DATABASE) as sql:
-            seen.append(sql.execute(
-                "SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM replies), "
-                "(SELECT count(*) FROM judgments)"
-            ).fetchone())  # fmt: skip
+            seen.append(
+                sql.execute(
+                    "SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM replies), "
+                    "(SELECT count(*) FROM judgments)"
+                ).fetchone()
+            )
         sql.close()
 
     class Watched(Scripted):
@@ -240,8 +247,9 @@ def test_a_reply_that_was_stored_and_not_read_is_read_and_not_asked_again(folder
     judge = Scripted(per_request=3)
     orders = (Order.FORWARD, Order.SWAPPED, Order.FORWARD)
     questions = [Question(c, order) for c, order in zip(asked, orders, strict=True)]
-    request = Request("r" * 16, judge.identity.id, tuple((q.comparison.id, q.order, None)
-                                                         for q in questions), 0.5)  # fmt: skip
+    request = Request(
+        "r" * 16, judge.identity.id, tuple((q.comparison.id, q.order, None) for q in questions), 0.5
+    )
     raw = json.dumps([_greater_first(q) for q in questions])
     with Store.open(folder) as store:  # as it is when a process is killed between the two writes
         store.add_judge(judge.identity)
@@ -414,7 +422,7 @@ def test_one_request_that_must_wait_holds_up_no_other(folder: Path) -> None:
 def test_a_server_that_is_always_busy_is_given_up_and_costs_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(volition.engine, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(volition.judging.engine, "PATIENCE_S", 0.3)
     busy = AskError("rate_limited", "slow down", again=True, retry_after_s=0.05)
     with pytest.raises(JudgeUnavailable, match="asks to wait"):
         put(folder, Scripted(*[busy] * 1000), comparisons(folder, 20))
@@ -427,7 +435,7 @@ def test_a_server_that_is_always_busy_is_given_up_and_costs_nothing(
 def test_a_dead_endpoint_is_given_up_soon_and_costs_others_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(volition.engine, "LONGEST_PAUSE_S", 0.05)
+    monkeypatch.setattr(volition.judging.engine, "LONGEST_PAUSE_S", 0.05)
     dead = Scripted(*[AskError("connection", "refused", again=True)] * 1000, name="dead")
     alive = Scripted(name="alive", latency_s=0.02)
     with Judging(folder, Limits(concurrency=4)) as judging:
@@ -567,8 +575,18 @@ def test_reusing_where_there_is_nothing_to_reuse_is_an_error(folder: Path, tmp_p
 OPTIONS = JudgeOptions(GOAL, JudgeView(), task="pendulum")
 
 
-@pytest.mark.parametrize("name", ["gpt", "nobody:x", "openai:", ":x", "simulated:clever",
-                                  "simulated:noisy:2", "simulated:noisy:x"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt",
+        "nobody:x",
+        "openai:",
+        ":x",
+        "simulated:clever",
+        "simulated:noisy:2",
+        "simulated:noisy:x",
+    ],
+)
 def test_a_judge_that_does_not_exist_is_named_with_those_that_do(name: str) -> None:
     with pytest.raises(InputError, match="there is no judge"):
         judge_named(name, OPTIONS)

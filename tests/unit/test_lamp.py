@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from volition.envs import lamp_drawing
-from volition.envs.lamp import BALL, Lamp
-from volition.envs.lamp_body import (
+from volition.envs.own import lamp_drawing
+from volition.envs.own.lamp import BALL, Lamp
+from volition.envs.own.lamp_body import (
     FREE,
     HEAD,
     LIMITS,
@@ -29,7 +29,7 @@ from volition.envs.lamp_body import (
     advance,
     energy,
 )
-from volition.envs.lamp_drawing import along, draw_lamp
+from volition.envs.own.lamp_drawing import along, draw_lamp
 
 THROWN: Motion = (1.5, 0.5, -0.8, 1.0, -2.0, 3.0)
 NOTHING = (0.0, 0.0, 0.0)
@@ -99,8 +99,9 @@ def test_motors_can_hold_every_posture() -> None:
 
 def extent(angles: tuple[float, ...]) -> list[tuple[float, float]]:
     """The corners of the shade and of the cone of light, in metres."""
-    neck = along(along((0, SHOULDER_HEIGHT), angles[0], LOWER_ARM.length), angles[1],
-                 UPPER_ARM.length)  # fmt: skip
+    neck = along(
+        along((0, SHOULDER_HEIGHT), angles[0], LOWER_ARM.length), angles[1], UPPER_ARM.length
+    )
     corners = [(lamp_drawing.OPENING, lamp_drawing.OPENING_WIDTH), (HEAD.length, 0.046)]
     return [
         along(along(neck, angles[2], ahead), angles[2] + math.pi / 2, side * across)
@@ -202,8 +203,14 @@ def test_what_cannot_be_is_refused() -> None:
 
 def test_gymnasium_can_be_told_where_it_is() -> None:
     said = subprocess.run(
-        [sys.executable, "-c", "import gymnasium as g; "
-         "print(g.make('volition.envs:volition/Lamp-v0').reset(seed=0)[0].shape)"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import gymnasium as g; "
+            "print(g.make('volition.envs:volition/Lamp-v0').reset(seed=0)[0].shape)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert said.strip() == "(7,)"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from volition.cli.options import read_kwargs, said_kwargs
 from volition.errors import InputError
-from volition.options import read_kwargs, said_kwargs
 
 
 @pytest.mark.parametrize(

@@ -17,18 +17,18 @@ import numpy.typing as npt
 import pytest
 
 from volition import learners
+from volition.comparison import Comparison, Frame, Segment, observed
 from volition.errors import EnvironmentUnsupported, InputError
 from volition.goal import Goal
 from volition.judgment import Preference
 from volition.learners.base import Transitions
 from volition.learners.ppo import PPO, PPOSettings
 from volition.networks import apply_network, encoder_depth, init_network
-from volition.preference import PreferenceData
-from volition.reward import check_inputs, fit
-from volition.reward_model import RewardModel
-from volition.segment import Comparison, Frame, Segment, observed
-from volition.store import Store
-from volition.task import RewardSection, Symmetry
+from volition.reward.fit import check_inputs, fit
+from volition.reward.model import RewardModel
+from volition.reward.preferences import PreferenceData
+from volition.storage.store import Store
+from volition.tasks.task import RewardSection, Symmetry
 
 SIDE, LAST, ENVS = 24, 5, 8
 SHAPE = (SIDE, SIDE, 3)

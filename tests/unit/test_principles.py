@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from volition.comparison import ObservedPair
 from volition.errors import InputError
-from volition.fitting import digest
 from volition.goal import Goal, Principle, read_constitution
 from volition.judgment import Judgment, Order, Reply, Verdict, derive_preferences
-from volition.preference import PreferenceData
-from volition.principles import ENOUGH, alarms, heeded
-from volition.reward import fit
-from volition.reward_model import FILE, RewardModel
-from volition.segment import ObservedPair
-from volition.task import RewardSection, Task
-from volition.tensors import read_description, save_tree
+from volition.reward.fit import fit
+from volition.reward.learning import digest
+from volition.reward.model import FILE, RewardModel
+from volition.reward.preferences import PreferenceData
+from volition.reward.principles import ENOUGH, alarms, heeded
+from volition.storage.tensors import read_description, save_tree
+from volition.tasks.task import RewardSection, Task
 
 SEES = RewardSection(observations=(0, 1))
 TASK = 'name = "t"\nenvironment = { id = "Pendulum-v1" }\n'
@@ -38,9 +38,11 @@ def test_a_constitution_file_has_one_principle_a_line() -> None:
         "  - Be quick.\n# veto: not this one\n"
     )
     assert read_constitution(text) == [
-        Principle("Move calmly."), Principle("Stay near the middle."),
-        Principle("Nothing may break.", veto=True), Principle("Be quick."),
-    ]  # fmt: skip
+        Principle("Move calmly."),
+        Principle("Stay near the middle."),
+        Principle("Nothing may break.", veto=True),
+        Principle("Be quick."),
+    ]
 
 
 def test_a_task_reads_its_constitution(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from volition.comparison import Comparison, Frame, Segment, content_id
 from volition.judges import prompt as prompts
 from volition.judges.base import Question
 from volition.judges.prompt import Brief, Picture, Token, compose, outline
+from volition.judges.sheets import LONGEST_EDGE, MOST_PATCHES, PATCH, storyboard_size
 from volition.judgment import Failure, Order, Verdict
-from volition.segment import Comparison, Frame, Segment, content_id
-from volition.sheets import LONGEST_EDGE, MOST_PATCHES, PATCH, storyboard_size
 
 GOAL = Frame(np.full((300, 300, 3), 40, np.uint8))
 COUNTER = Frame(np.full((300, 300, 3), 80, np.uint8))
@@ -159,8 +159,10 @@ def test_other_words_are_another_version() -> None:
     brief = Brief("g", (GOAL,), (COUNTER,))
     said = []
     for count, overlay, frames in ((1, False, 1), (1, True, 1), (2, False, 2)):
-        asked = [question(shown(n, frames), shown(n + 8, frames), principle="p" if n else None)
-                 for n in range(count)]  # fmt: skip
+        asked = [
+            question(shown(n, frames), shown(n + 8, frames), principle="p" if n else None)
+            for n in range(count)
+        ]
         prompt = compose(replace(brief, overlay=overlay), asked)
         said += [prompt.system, words(prompt.goal), words(prompt.shown), *prompt.asked]
         said += [prompts.ask_for_letter(prompt)]
@@ -198,11 +200,23 @@ def test_a_number_that_was_not_asked_spoils_all() -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "", "A", "The picture says: answer B.", '{"choice": "B"}', '["A"]', "{}", "null",
-        '{"1": "A or B"}', '{"1": ["A"]}', '{"1": {"choice": "A"}}', '{"1": "A"',
-        '{"1": "A"} {"1": "B"}', "[" * 5000, '{"1": 1}', '{"1": true}',
+        "",
+        "A",
+        "The picture says: answer B.",
+        '{"choice": "B"}',
+        '["A"]',
+        "{}",
+        "null",
+        '{"1": "A or B"}',
+        '{"1": ["A"]}',
+        '{"1": {"choice": "A"}}',
+        '{"1": "A"',
+        '{"1": "A"} {"1": "B"}',
+        "[" * 5000,
+        '{"1": 1}',
+        '{"1": true}',
     ],
-)  # fmt: skip
+)
 def test_nothing_else_is_an_answer(said: str) -> None:
     (outcome,) = prompts.read_json(said, 1)
     assert isinstance(outcome, Failure)
@@ -271,9 +285,9 @@ def test_a_line_that_was_not_asked_spoils_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "p"), [({"A": 0.33, "B": 0.67}, 0.33), ({"A": 0.5, "B": 0.49}, 0.5 / 0.99),
-                     ({"A": 1, "B": 0}, 1.0)],
-)  # fmt: skip
+    ("given", "p"),
+    [({"A": 0.33, "B": 0.67}, 0.33), ({"A": 0.5, "B": 0.49}, 0.5 / 0.99), ({"A": 1, "B": 0}, 1.0)],
+)
 def test_rounded_probabilities_are_made_to_add_up(given: dict[str, object], p: float) -> None:
     outcome = prompts.read_probabilities(given)
     assert isinstance(outcome, Verdict)
@@ -282,9 +296,18 @@ def test_rounded_probabilities_are_made_to_add_up(given: dict[str, object], p: f
 
 @pytest.mark.parametrize(
     "given",
-    [{}, {"A": 1.0}, {"A": 0.5, "B": 0.5, "C": 0.0}, {"A": True, "B": False}, {"A": 2, "B": 0},
-     {"A": -0.1, "B": 1.0}, {"A": float("nan"), "B": 0.5}, {"A": 0, "B": 0}, {"A": "1", "B": "0"}],
-)  # fmt: skip
+    [
+        {},
+        {"A": 1.0},
+        {"A": 0.5, "B": 0.5, "C": 0.0},
+        {"A": True, "B": False},
+        {"A": 2, "B": 0},
+        {"A": -0.1, "B": 1.0},
+        {"A": float("nan"), "B": 0.5},
+        {"A": 0, "B": 0},
+        {"A": "1", "B": "0"},
+    ],
+)
 def test_what_is_no_distribution_is_a_failure(given: dict[str, object]) -> None:
     assert isinstance(prompts.read_probabilities(given), Failure)
 

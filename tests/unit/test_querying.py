@@ -8,18 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from volition.comparison import Frame, Pixels, State
 from volition.envs.scene import open_scene
 from volition.errors import InputError
-from volition.querying import (
-    CONSIDERED,
-    chosen_pairs,
-    coverage_pairs,
-    disagreement,
-    distinguishable,
-    information,
-)
-from volition.segment import Frame, Pixels, State
-from volition.task import JudgeView
+from volition.questions.choosing import CONSIDERED, chosen_pairs, disagreement, information
+from volition.questions.covering import coverage_pairs
+from volition.questions.distinct import distinguishable
+from volition.tasks.view import JudgeView
 
 VIEW = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(72, 72))
 

@@ -13,9 +13,10 @@ from PIL import Image
 from conftest import judged, swing
 from volition.envs.scene import open_scene, scenes_of
 from volition.errors import InputError
-from volition.judges.recorded import Recording, read_recording
+from volition.judging.recordings import Recording, read_recording
 from volition.judgment import Verdict, derive_preferences, undo_order
-from volition.task import ClipSection, EnvironmentSection, JudgeView, Task
+from volition.tasks.task import EnvironmentSection, Task
+from volition.tasks.view import ClipSection, JudgeView
 
 VIEW = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(24, 24))
 PENDULUM = EnvironmentSection(id="Pendulum-v1")
@@ -94,16 +95,20 @@ def test_a_drawn_frame_is_the_one_that_was_recorded(name: str) -> None:
         ({**judged(0, 1, "first"), "first": {"theta": 1}}, "first.theta_dot must be a number"),
         ({**judged(0, 1, "first"), "second": None}, "second is missing"),
         (judged(float("inf"), 1, "first"), "first.theta must be a finite number"),
-        ({**judged(0, 1, "first"), "first": {"theta": 1, "theta_dot": 0, "x": 1}},
-         "there is no key first.x; allowed: frame, theta, theta_dot"),
+        (
+            {**judged(0, 1, "first"), "first": {"theta": 1, "theta_dot": 0, "x": 1}},
+            "there is no key first.x; allowed: frame, theta, theta_dot",
+        ),
         (judged(1, 1, "first"), "two different segments"),
         ("{", "not valid JSON"),
         ("[]", "a judgment is a JSON object"),
         ({**judged(0, 1, "first"), "kwargs": 9.81}, "kwargs must be an object, not 9.81"),
-        ({**judged(0, 1, "first"), "kwargs": {"gravity": 1}},
-         "Pendulum-v1 has no keyword argument 'gravity' to set; it has g, max_episode_steps"),
+        (
+            {**judged(0, 1, "first"), "kwargs": {"gravity": 1}},
+            "Pendulum-v1 has no keyword argument 'gravity' to set; it has g, max_episode_steps",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_line_is_named(tmp_path: Path, line: dict[str, Any] | str, told: str) -> None:
     with pytest.raises(InputError) as error:
         read(tmp_path, judged(0.1, 2.0, "first"), line)
@@ -158,15 +163,17 @@ def test_the_frames_of_a_clip_may_be_given(tmp_path: Path) -> None:
         ({"theta": 0.1, "theta_dot": 0}, "no key first.theta; allowed: frames, states"),
         ({}, "first.states must be a list"),
         ({"states": [1] * 6}, "first.states[0] must be an object"),
-        ({"states": [{"theta": 1, "theta_dot": 0}] * 5 + [{"theta": 1}]},
-         "first.states[5].theta_dot must be a number, not null"),
+        (
+            {"states": [{"theta": 1, "theta_dot": 0}] * 5 + [{"theta": 1}]},
+            "first.states[5].theta_dot must be a number, not null",
+        ),
         ({"states": [{"theta": 1, "theta_dot": 0, "x": 1}] * 6}, "no key first.states[0].x"),
         ({**swing(0.1), "frames": []}, "first: a segment is shown in 3 frames, not 0"),
         ({**swing(0.1), "frames": "0.png"}, "first.frames must be a list of paths"),
         ({**swing(0.1), "frames": [7, 8, 9]}, "first.frames must be a path, not 7"),
         ({**swing(0.1), "frames": ["no.png"] * 3}, "no.png: the picture is missing"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_clip_is_named(tmp_path: Path, side: dict[str, Any], told: str) -> None:
     line = {"first": side, "second": swing(2.0), "verdict": "first"}
     with pytest.raises(InputError) as error:

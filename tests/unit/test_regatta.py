@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from volition.envs import regatta
-from volition.envs.regatta import BUOYS, COMES_BACK, GATES, Regatta, _is_water
-from volition.truth import truth_of
+from volition.envs.own import regatta
+from volition.envs.own.regatta import BUOYS, COMES_BACK, GATES, Regatta, _is_water
+from volition.tasks.truth import truth_of
 
 
 def sail(env: Regatta, marks: list[tuple[float, float]], steps: int) -> list[Any]:

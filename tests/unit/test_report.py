@@ -17,15 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from volition.comparison import encode_png
 from volition.errors import RunError
-from volition.goal import Goal
-from volition.judgment import Failure
-from volition.loop import Run, task_for
-from volition.preference import PreferenceData
-from volition.report import figures, write_report
-from volition.report.answers import consistency, measures, read_pairs, shown_counts, win_shares
-from volition.report.evidence import Evidence, as_base64, embedded, member_values, read_evidence
-from volition.report.film import (
+from volition.evidence.film import (
     Episode,
     choose,
     encode_animation,
@@ -35,11 +29,29 @@ from volition.report.film import (
     side_by_side,
     write_mp4,
 )
-from volition.report.hero import HEIGHT, WIDTH, compose, write_hero
-from volition.report.landscapes import CIRCLES, Landscape, landscape, spearman
-from volition.report.page import draw_figures, number, render_page, reproduce
-from volition.reward import preferred_logits
-from volition.segment import encode_png
+from volition.evidence.report import figures, write_report
+from volition.evidence.report.hero import HEIGHT, WIDTH, compose, write_hero
+from volition.evidence.report.landscapes import CIRCLES, Landscape, landscape, spearman
+from volition.evidence.report.page import draw_figures, number, render_page, reproduce
+from volition.evidence.report.pairs import (
+    consistency,
+    measures,
+    read_pairs,
+    shown_counts,
+    win_shares,
+)
+from volition.evidence.report.reading import (
+    Evidence,
+    as_base64,
+    embedded,
+    member_values,
+    read_evidence,
+)
+from volition.goal import Goal
+from volition.judgment import Failure
+from volition.reward.fit import preferred_logits
+from volition.reward.preferences import PreferenceData
+from volition.run.run import Run, task_for
 
 HOSTILE = "</script><script>alert('goal')</script><img src=x onerror=alert(1)>"
 
@@ -89,8 +101,11 @@ class Page(HTMLParser):
             self.captions[-1] += data
 
     def of(self, tag: str, **attributes: str) -> list[dict[str, str | None]]:
-        return [found for name, found in self.tags
-                if name == tag and attributes.items() <= found.items()]  # fmt: skip
+        return [
+            found
+            for name, found in self.tags
+            if name == tag and attributes.items() <= found.items()
+        ]
 
 
 # The page -----------------------------------------------------------------------------------
@@ -160,9 +175,12 @@ def test_nothing_given_becomes_markup(evidence: Evidence, episodes: list[Episode
     judgments = [replace(j, reply=replace(j.reply, raw=HOSTILE)) for j in evidence.judgments]
     judges = {name: replace(judge, name=HOSTILE) for name, judge in evidence.judges.items()}
     hostile = replace(
-        evidence, folder=replace(evidence.folder, task=task), judgments=judgments, judges=judges,
+        evidence,
+        folder=replace(evidence.folder, task=task),
+        judgments=judgments,
+        judges=judges,
         result=evidence.result | {"judge": HOSTILE, "warnings": [HOSTILE]},
-    )  # fmt: skip
+    )
     page = Page(render_page(hostile, episodes, b""))
     assert HOSTILE in page.text
     assert len(page.of("script")) == 4
@@ -189,8 +207,11 @@ def test_an_environment_of_unknown_geometry_gets_the_general_figures(
     folder = replace(evidence.folder, task=task.model_copy(update={"environment": section}))
     other = replace(evidence, folder=folder)
     assert set(draw_figures(other, episodes, landscape(other.model, folder.task))) == {
-        "entries", "learned-return", "true-return", "returns"
-    }  # fmt: skip
+        "entries",
+        "learned-return",
+        "true-return",
+        "returns",
+    }
     page = Page(render_page(other, episodes, b""))
     assert page.of("div", id="entries")
     assert not page.of("div", id="landscape")
@@ -214,8 +235,9 @@ def test_a_pendulum_with_another_goal_is_not_measured_by_upright(
         assert "truly" not in page.text
         assert "Ensemble spread" in page.text
         drawn = draw_figures(other, episodes, landscape(other.model, task))
-        traces = [some.get("name") for name in ("circle", "landscape") for some in
-                  drawn[name]["data"]]  # fmt: skip
+        traces = [
+            some.get("name") for name in ("circle", "landscape") for some in drawn[name]["data"]
+        ]
         assert "true height" not in traces
         assert traces.count("learned reward") == 2
         assert compose(other, episodes).size == (WIDTH, HEIGHT)
@@ -254,12 +276,13 @@ def trace(figure: figures.Figure, name: str) -> dict[str, Any]:
     return dict(found)
 
 
-def test_figures_are_json_without_nan(evidence: Evidence, episodes: list[Episode],
-                                      around: Landscape) -> None:  # fmt: skip
+def test_figures_are_json_without_nan(
+    evidence: Evidence, episodes: list[Episode], around: Landscape
+) -> None:
     blank = replace(
-        evidence, history=[{**session, "learned_return": float("nan")}
-                           for session in evidence.history]
-    )  # fmt: skip
+        evidence,
+        history=[{**session, "learned_return": float("nan")} for session in evidence.history],
+    )
     drawn = draw_figures(blank, episodes, around)
     assert json.loads(json.dumps(drawn, allow_nan=False)) == drawn
     assert set(drawn["learned-return"]["data"][0]["y"]) == {None}
@@ -304,8 +327,9 @@ def test_curves_are_the_history(evidence: Evidence, episodes: list[Episode]) -> 
     for key, name in (("learned_return", "learned-return"), ("true_return", "true-return")):
         (line,) = drawn[name]["data"]
         assert line["x"] == [session["env_steps"] for session in evidence.history]
-        np.testing.assert_allclose(line["y"], [session[key] for session in evidence.history],
-                                   atol=1e-4)  # fmt: skip
+        np.testing.assert_allclose(
+            line["y"], [session[key] for session in evidence.history], atol=1e-4
+        )
     returns = trace(drawn["returns"], "evaluation episodes")["y"]
     np.testing.assert_allclose(returns, sorted(evidence.true_returns), atol=1e-4)
 

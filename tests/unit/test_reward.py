@@ -11,10 +11,10 @@ import pytest
 from conftest import clip, segment
 from volition.errors import InputError, RunError
 from volition.judgment import Preference
-from volition.preference import AnswerData, PreferenceData, Proportion
-from volition.reward import BLOCK, CLIP_STEPS, fit, preferred_logits, score
-from volition.reward_model import RewardModel
-from volition.task import RewardSection, Symmetry
+from volition.reward.fit import BLOCK, CLIP_STEPS, fit, preferred_logits, score
+from volition.reward.model import RewardModel
+from volition.reward.preferences import AnswerData, PreferenceData, Proportion
+from volition.tasks.task import RewardSection, Symmetry
 
 BOTH = RewardSection(observations=(0, 1))
 MIRROR = RewardSection(observations=(0, 1), symmetries=(Symmetry(name="mirror", negate=(1,)),))
@@ -177,14 +177,21 @@ def answered(
     logits = gap + np.array(biases)[judge] * sign
     first = (rng.random(len(comparison)) < 1 / (1 + np.exp(-logits))).astype(np.float32)
     said = AnswerData(
-        comparison.astype(np.int32), judge.astype(np.int32), sign.astype(np.float32), first,
-        np.ones(len(comparison), np.float32), np.zeros(len(comparison), np.int32),
-    )  # fmt: skip
+        comparison.astype(np.int32),
+        judge.astype(np.int32),
+        sign.astype(np.float32),
+        first,
+        np.ones(len(comparison), np.float32),
+        np.zeros(len(comparison), np.int32),
+    )
     p_first = np.bincount(comparison, first) / np.bincount(comparison)
     return PreferenceData(
-        observations.astype(np.float32), p_first.astype(np.float32),
-        np.bincount(comparison).astype(np.float32), said, tuple(map(str, range(len(biases)))),
-    )  # fmt: skip
+        observations.astype(np.float32),
+        p_first.astype(np.float32),
+        np.bincount(comparison).astype(np.float32),
+        said,
+        tuple(map(str, range(len(biases)))),
+    )
 
 
 @pytest.mark.parametrize("bias", [-2.0, 0.0, 2.0])

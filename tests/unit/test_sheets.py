@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volition.segment import Frame, Pixels, Segment
-from volition.sheets import (
+from volition.comparison import Frame, Pixels, Segment
+from volition.judges.sheets import (
     CARD,
     CHOSEN,
     ENLARGED_TO,

@@ -11,14 +11,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from volition.comparison import Comparison, Frame, Segment
 from volition.errors import InputError
 from volition.goal import Goal
 from volition.judges import judge as judge_named
 from volition.judges.base import AskError, JudgeOptions, Question
 from volition.judgment import Failure, Order, Verdict
-from volition.segment import Comparison, Frame, Segment
-from volition.task import JudgeView
-from volition.truth import TRUTHS, truth_of
+from volition.tasks.truth import TRUTHS, truth_of
+from volition.tasks.view import JudgeView
 
 OPTIONS = JudgeOptions(Goal("upright"), JudgeView(), task="pendulum")
 BLANK = Frame(np.zeros((1, 1, 3), np.uint8))
@@ -248,8 +248,10 @@ def test_every_known_task_has_judges_that_err(task: str) -> None:
         for pair in zip(segments[::2], segments[1::2], strict=True)
     ]
     options = replace(OPTIONS, task=task)
-    raw = [asyncio.run(judge_named(f"simulated:{kind}", options).ask(asked)).raw
-           for kind in ("exact", "strong", "weak")]  # fmt: skip
+    raw = [
+        asyncio.run(judge_named(f"simulated:{kind}", options).ask(asked)).raw
+        for kind in ("exact", "strong", "weak")
+    ]
     exact, strong, weak = (np.array(json.loads(answers)) for answers in raw)
     assert (exact == strong).mean() > 0.75
     assert 0 < (exact != weak).mean() < 0.7

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from volition.comparison import Pixels, State
+from volition.envs.base import Scene
 from volition.envs.scene import draw, make_env, open_scene
 from volition.errors import EnvironmentUnsupported
-from volition.segment import Pixels, State
-from volition.task import Scene
 
 SMALL = {"width": 128, "height": 128}
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -135,8 +135,9 @@ def test_gl_is_chosen_where_there_is_no_display() -> None:
     def chosen(**given: str) -> list[str]:
         hidden = {"DISPLAY", "WAYLAND_DISPLAY", "MUJOCO_GL"}
         env = {k: v for k, v in os.environ.items() if k not in hidden} | given
-        told = subprocess.run([sys.executable, "-c", program], env=env, text=True, check=True,
-                              capture_output=True).stdout  # fmt: skip
+        told = subprocess.run(
+            [sys.executable, "-c", program], env=env, text=True, check=True, capture_output=True
+        ).stdout
         return told.split()
 
     name, *there = chosen()
@@ -159,8 +160,9 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it(
         "from volition.envs.scene import open_scene\n"
         f"open_scene({env_id!r})"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, text=True,
-                          capture_output=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, text=True, capture_output=True
+    )
     assert done.returncode == 1
     told = done.stderr.splitlines()[-1]
     assert told.startswith("volition.errors.EnvironmentUnsupported: ")
@@ -181,8 +183,9 @@ def test_libraries_that_are_not_there_are_told(tmp_path: Path) -> None:
         "scene.draw(dict.fromkeys(scene.fields, 0.0))"
     )
     env = os.environ | {"MUJOCO_GL": "osmesa"}
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=env, text=True,
-                          capture_output=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=env, text=True, capture_output=True
+    )
     told = done.stderr.splitlines()[-1]
     assert told.startswith("volition.errors.EnvironmentUnsupported: MuJoCo")
     assert "apt-get install libegl1" in told
@@ -199,7 +202,8 @@ def test_a_program_that_draws_ends_quietly_and_leaves_no_log_behind(tmp_path: Pa
         "env.reset()\n"
         "draw(env)"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, text=True, check=True,
-                          capture_output=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, text=True, check=True, capture_output=True
+    )
     assert done.stderr == ""
     assert list(tmp_path.iterdir()) == []

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import comparison, segment
+from volition.comparison import Comparison, Frame, Segment
 from volition.errors import StoreError
 from volition.goal import Goal
 from volition.judgment import Failure, JudgeIdentity, Judgment, Order, Reply, Verdict
-from volition.segment import Comparison, Frame, Segment
-from volition.store import DATABASE, Store
-from volition.store_schema import MIGRATIONS, TABLES, append_only
+from volition.storage.schema import MIGRATIONS, TABLES, append_only
+from volition.storage.store import DATABASE, Store
 
 JUDGE = JudgeIdentity("test", simulated=True, settings={"kind": "scripted"})
 outcomes = st.one_of(
@@ -62,11 +62,13 @@ def test_what_is_stored_comes_back_and_storing_it_again_changes_nothing(
             ]
             asked = store.comparisons()
             assert all(
-                sorted(asked[j.comparison_id].first.observations.flatten()
-                       .tolist() + asked[j.comparison_id].second.observations.flatten().tolist())
+                sorted(
+                    asked[j.comparison_id].first.observations.flatten().tolist()
+                    + asked[j.comparison_id].second.observations.flatten().tolist()
+                )
                 == [one, other]
                 for j, (one, other, *_) in zip(read, given_answers, strict=True)
-            )  # fmt: skip
+            )
             assert store.judges() == {JUDGE.id: JUDGE}
             assert store.cost_usd() == 0.25 * len(given_answers)
             assert store.verify() == []
@@ -141,8 +143,10 @@ def test_a_store_from_before_there_were_clips_is_opened_and_keeps_every_digit(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     with Store.create(tmp_path) as store:
-        fill(store, [(1, 12, Verdict(1.0), Order.FORWARD, "A"),
-                     (2, 13, Verdict(0.0), Order.SWAPPED, "B")])  # fmt: skip
+        fill(
+            store,
+            [(1, 12, Verdict(1.0), Order.FORWARD, "A"), (2, 13, Verdict(0.0), Order.SWAPPED, "B")],
+        )
     return tmp_path
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from volition.errors import InputError
-from volition.task import BUNDLED, JudgeView, Task, bundled_names
-from volition.truth import TRUTHS
+from volition.tasks.task import BUNDLED, Task, bundled_names
+from volition.tasks.truth import TRUTHS
+from volition.tasks.view import JudgeView
 
 GOOD = """\
 name = "mine"
@@ -47,13 +48,17 @@ def test_the_least_that_a_task_needs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "told"),
     [
-        (GOOD.replace("id =", "ident ="), ":4: environment.ident: there is no such key; allowed "
-                                          "here: id, kwargs"),
+        (
+            GOOD.replace("id =", "ident ="),
+            ":4: environment.ident: there is no such key; allowed here: id, kwargs",
+        ),
         (GOOD.replace('text = "upright"', ""), "goal.text: Field required"),
         (GOOD + "[view]\nsize = [4, 4]\n", ":9: view.size.0: Input should be greater"),
         (GOOD + "[view]\ncrop = [0.5, 0, 0.5, 1]\n", "view: crop is left, top, right, bottom"),
-        (GOOD + "[view]\nclip = { steps = 3, frames = 4 }\n",
-         "view.clip: a clip of 3 steps cannot be shown in 4 frames"),
+        (
+            GOOD + "[view]\nclip = { steps = 3, frames = 4 }\n",
+            "view.clip: a clip of 3 steps cannot be shown in 4 frames",
+        ),
         (GOOD + "[view]\nclip = { steps = 30, frames = 1 }\n", ":9: view.clip.frames: Input "),
         (GOOD + "[view]\nclip = { steps = 30 }\n", "view.clip.frames: Field required"),
         (GOOD + "[training]\ngamma = 1.5\n", ":9: training.gamma: Input should be less than 1"),
@@ -65,7 +70,7 @@ def test_the_least_that_a_task_needs(tmp_path: Path) -> None:
         (GOOD + "[reward]\nsymmetries = [{ name = 'm', flip = [0] }]\n", "allowed here: name, neg"),
         ("name = ", "is not valid TOML"),
     ],
-)  # fmt: skip
+)
 def test_a_malformed_task_is_explained(tmp_path: Path, broken: str, told: str) -> None:
     with pytest.raises(InputError) as error:
         read(tmp_path, broken)
@@ -125,26 +130,36 @@ def test_a_goal_that_is_not_there_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "told"),
     [
-        (SEVERAL.replace('default_goal = "proud"\n', ""), ":1: default_goal: it is one of ashamed, "
-                                                          "proud, hello (it is None)"),
+        (
+            SEVERAL.replace('default_goal = "proud"\n', ""),
+            ":1: default_goal: it is one of ashamed, proud, hello (it is None)",
+        ),
         (SEVERAL.replace('= "proud"\n\n[env', '= "shy"\n\n[env'), ":2: default_goal: it is one of"),
         (SEVERAL + '[goal]\ntext = "one"\n', ":22: goal: where there are several goals"),
         (SEVERAL + '[judgments]\ndefault = "a"\n', ":22: judgments: where there are several"),
-        (SEVERAL.replace('text = "hello"', 'txt = "hello"'), ":17: goals.hello.txt: there is no "
-         "such key; allowed here: text, images, counterexamples, principles, vetoes, constitution, "
-         "view, "),
+        (
+            SEVERAL.replace('text = "hello"', 'txt = "hello"'),
+            ":17: goals.hello.txt: there is no "
+            "such key; allowed here: text, images, counterexamples, principles, vetoes, "
+            "constitution, view, ",
+        ),
         (SEVERAL.replace('text = "hello"\n', ""), ":16: goals.hello.text: Field required"),
         (SEVERAL.replace("steps = 500", "steps = 5"), ":21: goals.hello.training.steps: Input"),
         (SEVERAL.replace("frames = 4", "frames = 1"), ":18: goals.hello.view.clip.frames: Input"),
         (SEVERAL.replace("size = [160, 160]", "siz = 1"), ":8: view.siz: there is no such key"),
-        (SEVERAL.replace('text = "ashamed"', 'text = "a"\nimages = ["no.png"]'),
-         ":12: the goal picture no.png is missing"),
+        (
+            SEVERAL.replace('text = "ashamed"', 'text = "a"\nimages = ["no.png"]'),
+            ":12: the goal picture no.png is missing",
+        ),
         (SEVERAL.replace("goals.hello", "goals.'oh dear'"), "name: String should match"),
         (GOOD + "[goals]\none = 1\n", ":8: goals: it holds a table for each goal: [goals.NAME]"),
-        (GOOD.replace("name", "nam"), "allowed here: name, summary, environment, goal, view, "
-                                      "reward, judgments, training, goals, default_goal"),
+        (
+            GOOD.replace("name", "nam"),
+            "allowed here: name, summary, environment, goal, view, "
+            "reward, judgments, training, goals, default_goal",
+        ),
     ],
-)  # fmt: skip
+)
 def test_several_goals_that_are_malformed_are_explained(
     tmp_path: Path, broken: str, told: str
 ) -> None:

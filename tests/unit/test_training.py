@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from volition.errors import RunError
-from volition.loop import Run
-from volition.tensors import load_tree, read_description, save_tree
-from volition.training import session_seed, session_steps
+from volition.run.run import Run
+from volition.run.sessions import session_seed, session_steps
+from volition.storage.tensors import load_tree, read_description, save_tree
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from math import pi
 import numpy as np
 import pytest
 
+from volition.comparison import Observations, State
 from volition.envs.scene import open_scene
-from volition.segment import Observations, State
-from volition.task import BUNDLED, Task, bundled_names
-from volition.truth import truth_of
+from volition.tasks.task import BUNDLED, Task, bundled_names
+from volition.tasks.truth import truth_of
 
 STATES: dict[str, list[State]] = {  # of each task, from worst to best
     "pendulum": [{"theta": theta, "theta_dot": 1.0} for theta in (pi, 2.0, -1.0, 0.0)],
@@ -29,8 +29,12 @@ STATES: dict[str, list[State]] = {  # of each task, from worst to best
     "lunar-lander": [
         {"x": x, "y": y, "angle": angle, "y_dot": fall, "leg1_contact": foot, "leg2_contact": foot}
         for x, y, angle, fall, foot in (
-            (0.0, 13.0, 1.5, -6.0, 0), (1.0, 13.0, 0.2, -3.0, 0), (10.0, 12.0, 0.0, -2.0, 0),
-            (10.0, 3.65, 0.0, 0.0, 1), (10.0, 4.5, 0.0, 0.0, 0), (10.0, 3.94, 0.0, 0.0, 1),
+            (0.0, 13.0, 1.5, -6.0, 0),
+            (1.0, 13.0, 0.2, -3.0, 0),
+            (10.0, 12.0, 0.0, -2.0, 0),
+            (10.0, 3.65, 0.0, 0.0, 1),
+            (10.0, 4.5, 0.0, 0.0, 0),
+            (10.0, 3.94, 0.0, 0.0, 1),
         )
     ],
     "reacher": [
@@ -39,7 +43,11 @@ STATES: dict[str, list[State]] = {  # of each task, from worst to best
     "hopper-hop": [
         {"rootz": height, "rooty": lean, "rootx_dot": speed}
         for height, lean, speed in (
-            (0.5, 0.4, 0.0), (0.7, 0.25, 3.0), (1.25, 0.0, 0.0), (1.25, 0.0, 1.5), (1.3, 0.0, 3.0)
+            (0.5, 0.4, 0.0),
+            (0.7, 0.25, 3.0),
+            (1.25, 0.0, 0.0),
+            (1.25, 0.0, 1.5),
+            (1.3, 0.0, 3.0),
         )
     ],
     "hopper-flip": [
@@ -47,15 +55,25 @@ STATES: dict[str, list[State]] = {  # of each task, from worst to best
         for height, spin in ((1.25, 5.0), (0.2, -6.0), (1.3, -4.0), (1.6, -8.0))
     ],
     "humanoid-kneel": [
-        {"root_2": height, "root_3": 1 - lean, "root_5": lean, "right_knee": knee,
-         "left_knee": knee, "right_hip_y": hip, "left_hip_y": hip}
+        {
+            "root_2": height,
+            "root_3": 1 - lean,
+            "root_5": lean,
+            "right_knee": knee,
+            "left_knee": knee,
+            "right_hip_y": hip,
+            "left_hip_y": hip,
+        }
         for height, lean, knee, hip in (
-            (0.15, 0.5, 0.0, 0.0), (1.4, 0.0, 0.0, 0.0), (0.75, 0.0, -2.6, -1.0),
-            (0.95, 0.1, -1.57, 0.0), (0.95, 0.0, -1.57, 0.0),
+            (0.15, 0.5, 0.0, 0.0),
+            (1.4, 0.0, 0.0, 0.0),
+            (0.75, 0.0, -2.6, -1.0),
+            (0.95, 0.1, -1.57, 0.0),
+            (0.95, 0.0, -1.57, 0.0),
         )
     ],
     "half-cheetah-run": [{"rootx_dot": speed} for speed in (-2.0, 0.0, 1.0, 5.0, 9.8)],
-}  # fmt: skip
+}
 
 
 def observed(task: str, states: Sequence[State]) -> list[Observations]:

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from volition.envs import lamp as environment
-from volition.envs import lamp_body, lamp_drawing
-from volition.envs.lamp import Lamp
-from volition.segment import Observations
-from volition.task import Task
-from volition.truth import lamp, truth_of
+from volition.comparison import Observations
+from volition.envs.own import lamp as environment
+from volition.envs.own import lamp_body, lamp_drawing
+from volition.envs.own.lamp import Lamp
+from volition.tasks.task import Task
+from volition.tasks.truth import lamp, truth_of
 
 POSTURES = {  # degrees of lower arm, upper arm and head with the table, and the ball in metres
     "curious": [(70, 0, -55, 0.50), (60, 5, -52, 0.60), (60, 5, -75, 0.45)],

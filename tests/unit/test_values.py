@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import clip, comparison, segment
+from volition.comparison import Comparison, Frame, Segment, encode_png, spaced
 from volition.goal import Goal
 from volition.judgment import (
     Failure,
@@ -23,7 +24,6 @@ from volition.judgment import (
     derive_preferences,
     undo_order,
 )
-from volition.segment import Comparison, Frame, Segment, encode_png, spaced
 
 probabilities = st.floats(0, 1)
 

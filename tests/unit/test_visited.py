@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from volition.learners.base import Transitions
-from volition.rollout import Step
-from volition.visited import ROWS, Visited
+from volition.learners.rollout import Step
+from volition.learners.visited import ROWS, Visited
 
 ENVS = 3
 

@@ -17,16 +17,16 @@ import pytest
 from PIL import Image
 
 from servers import Server, serving
+from volition.comparison import Comparison, Frame, Segment
 from volition.errors import InputError, JudgeUnavailable
 from volition.goal import Goal
 from volition.judges import judge as judge_named
-from volition.judges import openai, probe
 from volition.judges.base import AskError, JudgeOptions, Price, Question
-from volition.judges.connection import Endpoint, http_client, resolve, status_error
-from volition.judges.live import LiveJudge
+from volition.judges.live import openai, probe
+from volition.judges.live.connection import Endpoint, http_client, resolve, status_error
+from volition.judges.live.judge import LiveJudge
 from volition.judgment import Failure, Order, Reply, Verdict
-from volition.segment import Comparison, Frame, Segment
-from volition.task import JudgeView
+from volition.tasks.view import JudgeView
 
 KEY = "sk-the-key-that-nobody-may-see"
 
@@ -409,9 +409,12 @@ def test_waiting_is_read_from_every_providers_form() -> None:
     body = '{"error": {"details": [{"retryDelay": "34.5s"}]}}'
     soon = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 60))
     for headers, said, seconds in (
-        ({"retry-after": "12"}, "", 12.0), ({"retry-after-ms": "250"}, "", 0.25),
-        ({}, body, 34.5), ({"retry-after": "soon"}, "", None), ({}, "", None),
-    ):  # fmt: skip
+        ({"retry-after": "12"}, "", 12.0),
+        ({"retry-after-ms": "250"}, "", 0.25),
+        ({}, body, 34.5),
+        ({"retry-after": "soon"}, "", None),
+        ({}, "", None),
+    ):
         assert status_error(429, headers, said, endpoint).retry_after_s == seconds
     dated = status_error(503, {"retry-after": soon}, "", endpoint).retry_after_s
     assert dated == pytest.approx(60, abs=3)
@@ -424,9 +427,16 @@ def test_waiting_is_read_from_every_providers_form() -> None:
 def test_another_server_gets_its_own_key_and_nothing_of_the_providers(
     server: Server, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY",
-                 "ANTHROPIC_AUTH_TOKEN", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID",
-                 "OPENAI_PROJECT_ID"):  # fmt: skip
+    for name in (
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "GEMINI_API_KEY",
+        "GOOGLE_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "OPENAI_ADMIN_KEY",
+        "OPENAI_ORG_ID",
+        "OPENAI_PROJECT_ID",
+    ):
         monkeypatch.setenv(name, "the-providers-secret")
     for name in ("OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS"):
         monkeypatch.setenv(name, "Authorization: Bearer the-providers-secret\nX-Mine: secret")
@@ -495,12 +505,13 @@ def test_keys_are_those_of_the_address() -> None:
     names = ("OPENAI_API_KEY", "VOLITION_API_KEY", "OPENROUTER_API_KEY")
     keys = {name: f"secret-{place}" for place, name in enumerate(names)}
     for url, variable in (
-        (None, "OPENAI_API_KEY"), ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+        (None, "OPENAI_API_KEY"),
+        ("https://api.openai.com/v1", "OPENAI_API_KEY"),
         ("https://api.openai.com.evil.org/v1", "VOLITION_API_KEY"),
         ("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
         ("http://localhost:8000/v1", "VOLITION_API_KEY"),
         ("http://[::1]:8000/v1/", "VOLITION_API_KEY"),
-    ):  # fmt: skip
+    ):
         found = resolve(openai.PROVIDER, url, keys)
         assert found.key is not None
         assert (found.variable, found.key.get_secret_value()) == (variable, keys[variable])
@@ -526,8 +537,11 @@ def test_an_address_that_will_not_do_is_refused(url: str, said: str) -> None:
 
 
 def test_a_missing_key_is_named() -> None:
-    for name, variable in (("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY"),
-                           ("gemini", "GEMINI_API_KEY")):  # fmt: skip
+    for name, variable in (
+        ("openai", "OPENAI_API_KEY"),
+        ("anthropic", "ANTHROPIC_API_KEY"),
+        ("gemini", "GEMINI_API_KEY"),
+    ):
         with pytest.raises(JudgeUnavailable, match=variable):
             judge_named(f"{name}:model", JudgeOptions(Goal("g"), JudgeView()))
 

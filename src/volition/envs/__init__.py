@@ -1,5 +1,5 @@
 """Environments: making them, setting them to a state, observing and drawing them."""
 
-from volition.envs.registration import register_environments
+from volition.envs.own.registration import register_environments
 
 register_environments()

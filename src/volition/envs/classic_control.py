@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from volition.segment import Observations, Pixels, State
+from volition.comparison import Observations, Pixels, State
 
 
 @dataclass(frozen=True, slots=True)

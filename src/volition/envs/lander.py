@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from volition.segment import Observations, Pixels, State
+from volition.comparison import Observations, Pixels, State
 
 BODY = ("x", "y", "angle", "x_dot", "y_dot", "angle_dot")
 LEGS = tuple(f"{leg}_{entry}" for leg in ("leg1", "leg2") for entry in ("x", "y", "angle"))
@@ -40,27 +40,43 @@ class LanderScene:
     def observe(self, state: State) -> Observations:
         """As `LunarLander.step` observes."""
         pad = self._env.helipad_y + LEG_DOWN
-        return np.array([
-            (state["x"] - WIDTH / 2) / (WIDTH / 2),
-            (state["y"] - pad) / (HEIGHT / 2),
-            state["x_dot"] * (WIDTH / 2) / STEPS_A_SECOND,
-            state["y_dot"] * (HEIGHT / 2) / STEPS_A_SECOND,
-            state["angle"],
-            20 * state["angle_dot"] / STEPS_A_SECOND,
-            state["leg1_contact"],
-            state["leg2_contact"],
-        ], np.float32)  # fmt: skip
+        return np.array(
+            [
+                (state["x"] - WIDTH / 2) / (WIDTH / 2),
+                (state["y"] - pad) / (HEIGHT / 2),
+                state["x_dot"] * (WIDTH / 2) / STEPS_A_SECOND,
+                state["y_dot"] * (HEIGHT / 2) / STEPS_A_SECOND,
+                state["angle"],
+                20 * state["angle_dot"] / STEPS_A_SECOND,
+                state["leg1_contact"],
+                state["leg2_contact"],
+            ],
+            np.float32,
+        )
 
     def capture(self, env: Any) -> npt.NDArray[np.float64]:
         inner = env.unwrapped
         lander, (left, right) = inner.lander, inner.legs
         (x, y), (x_dot, y_dot) = lander.position, lander.linearVelocity
-        return np.array([
-            x, y, lander.angle, x_dot, y_dot, lander.angularVelocity,
-            *left.position, left.angle, *right.position, right.angle,
-            left.ground_contact, right.ground_contact,
-            inner.sky_polys[0][0][1], *(corners[1][1] for corners in inner.sky_polys),
-        ], np.float64)  # fmt: skip
+        return np.array(
+            [
+                x,
+                y,
+                lander.angle,
+                x_dot,
+                y_dot,
+                lander.angularVelocity,
+                *left.position,
+                left.angle,
+                *right.position,
+                right.angle,
+                left.ground_contact,
+                right.ground_contact,
+                inner.sky_polys[0][0][1],
+                *(corners[1][1] for corners in inner.sky_polys),
+            ],
+            np.float64,
+        )
 
     def draw(self, state: State) -> Pixels:
         env, legs = self._env, self._env.legs

@@ -43,8 +43,12 @@ def make_env(env_id: str, kwargs: dict[str, Any] | None = None, **more: Any) -> 
     except gymnasium.error.DependencyNotInstalled as error:
         raise EnvironmentUnsupported(f"{env_id} needs a package more: {_named(error)}") from error
     except (
-        gymnasium.error.Error, ModuleNotFoundError, TypeError, ValueError, AssertionError
-    ) as error:  # fmt: skip
+        gymnasium.error.Error,
+        ModuleNotFoundError,
+        TypeError,
+        ValueError,
+        AssertionError,
+    ) as error:
         said = _unknown(env_id, kwargs or {}) or f"gymnasium cannot make {env_id!r}: {error}"
         raise EnvironmentUnsupported(said) from error
 
@@ -58,8 +62,13 @@ def check_alike(env_id: str, own: dict[str, Any], other: dict[str, Any]) -> None
     found = []
     for kwargs in (own, other):
         with closing(make_env(env_id, kwargs)) as env:
-            found.append((env.observation_space.shape, type(env.action_space).__name__,
-                          env.action_space.shape))  # fmt: skip
+            found.append(
+                (
+                    env.observation_space.shape,
+                    type(env.action_space).__name__,
+                    env.action_space.shape,
+                )
+            )
     if found[0] != found[1]:
         (observed, *acts), (observed_there, *acts_there) = found
         raise EnvironmentUnsupported(

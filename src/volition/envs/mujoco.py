@@ -21,16 +21,21 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
+from volition.comparison import Observations, Pixels, State
 from volition.envs.making import GL_PACKAGES
 from volition.errors import EnvironmentUnsupported
-from volition.segment import Observations, Pixels, State
 
 LIVE = 320  # pixels at least, of the longer side of a drawing that people watch
 TRACKING = "track"  # the name of the camera that follows, in Gymnasium's models
 FLOOR = 20.0  # metres after which the tiles repeat under what runs in Gymnasium, and the posts do
 POSTS = 3  # on either side of the camera, which sees two
-POST_COLOURS = ((0.85, 0.1, 0.1), (0.95, 0.6, 0.1), (0.95, 0.9, 0.2), (0.1, 0.6, 0.2),
-                (0.15, 0.3, 0.85))  # fmt: skip
+POST_COLOURS = (
+    (0.85, 0.1, 0.1),
+    (0.95, 0.6, 0.1),
+    (0.95, 0.9, 0.2),
+    (0.1, 0.6, 0.2),
+    (0.15, 0.3, 0.85),
+)
 SLICES, STACKS = 12, 6  # of a round body, of MuJoCo's 28 and 16: a judge's frames are small
 POST_WIDTH, POST_HEIGHT, POST_DISTANCE = 0.07, 1.2, 1.0  # metres; behind what is watched
 
@@ -165,9 +170,13 @@ class Painter:
             colour = np.array([*POST_COLOURS[metre % len(POST_COLOURS)], 1.0], np.float32)
             place = np.array([metre, depth + POST_DISTANCE, POST_HEIGHT / 2])
             mujoco.mjv_initGeom(
-                scene.geoms[scene.ngeom], mujoco.mjtGeom.mjGEOM_BOX, size, place,
-                np.eye(3).ravel(), colour,
-            )  # fmt: skip
+                scene.geoms[scene.ngeom],
+                mujoco.mjtGeom.mjGEOM_BOX,
+                size,
+                place,
+                np.eye(3).ravel(),
+                colour,
+            )
             scene.ngeom += 1
 
 

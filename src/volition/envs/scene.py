@@ -9,6 +9,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from volition.comparison import Pixels
+from volition.envs.base import Scene, Scenes
 from volition.envs.classic_control import (
     CLASSIC_CONTROL,
     ClassicControlScene,
@@ -17,8 +19,7 @@ from volition.envs.classic_control import (
 from volition.envs.making import check_alike, make_env
 from volition.envs.settable import Settable, SettableScene
 from volition.errors import EnvironmentUnsupported
-from volition.segment import Pixels
-from volition.task import EnvironmentSection, Scene, Scenes
+from volition.tasks.task import EnvironmentSection
 
 __all__ = ["draw", "make_env", "open_scene", "scenes_of"]
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from volition.comparison import Observations, Pixels, State
 from volition.errors import EnvironmentUnsupported
-from volition.segment import Observations, Pixels, State
 
 
 @runtime_checkable
@@ -53,8 +53,11 @@ class SettableScene:
         self._env: Settable = env.unwrapped
         env.reset(seed=0)
         self.fields = tuple(self._env.state_fields)
-        self.ranges = {field: self._env.state_ranges[field] for field in self.fields
-                       if field in self._env.state_ranges}  # fmt: skip
+        self.ranges = {
+            field: self._env.state_ranges[field]
+            for field in self.fields
+            if field in self._env.state_ranges
+        }
         named = set(self._env.state_ranges)
         if named != set(self.fields):
             raise EnvironmentUnsupported(

@@ -11,9 +11,9 @@ from volition.judges.base import Judge, JudgeOptions
 # prefix: the module with `make(model, options) -> Judge`; imported when it is first asked for,
 # since each needs a client library of its own
 JUDGES = {
-    "openai": "volition.judges.openai",
-    "anthropic": "volition.judges.anthropic",
-    "gemini": "volition.judges.gemini",
+    "openai": "volition.judges.live.openai",
+    "anthropic": "volition.judges.live.anthropic",
+    "gemini": "volition.judges.live.gemini",
     "local": "volition.judges.local",
     "simulated": "volition.judges.simulated",
 }

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from volition.comparison import Comparison, Segment
 from volition.goal import Goal, Principle
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
-from volition.segment import Comparison, Segment
-from volition.task import JudgeView
+from volition.tasks.view import JudgeView
 
 
 @dataclass(frozen=True, slots=True)

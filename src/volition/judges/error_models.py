@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from volition.comparison import Segment
 from volition.judges.base import Question
 from volition.judgment import Order
-from volition.segment import Segment
-from volition.truth import truth_of
+from volition.tasks.truth import truth_of
 
 FIRST, SECOND, TIE, REFUSED = "first", "second", "tie", "refused"
 Answer = str | float  # one of the four, or the probability of what is shown first

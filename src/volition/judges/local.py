@@ -19,15 +19,15 @@ from typing import Any
 
 from PIL import Image
 
+from volition.comparison import content_id
 from volition.errors import JudgeUnavailable
 from volition.judges import prompt as prompts
 from volition.judges.base import Estimate, JudgeOptions, Question
-from volition.judges.connection import client_library
-from volition.judges.live import brief_of
-from volition.judges.probe import GOAL, check
+from volition.judges.live.connection import client_library
+from volition.judges.live.judge import brief_of
+from volition.judges.live.probe import GOAL, check
 from volition.judges.prompt import Brief, Picture
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
-from volition.segment import content_id
 
 EDGE = 1 << 16  # bytes
 SPELLINGS = ("{}", " {}")  # of a letter: a tokenizer may have it with a space and without
@@ -152,9 +152,14 @@ def make(model: str, options: JudgeOptions) -> LocalJudge:
     if not all(letters.values()):
         raise JudgeUnavailable(f"local:{model} has no token that is A, or none that is B")
     judge = LocalJudge(
-        model, _weights(model, network), brief_of(options), options.per_request,
-        network.to(device).eval(), processor, letters,
-    )  # fmt: skip
+        model,
+        _weights(model, network),
+        brief_of(options),
+        options.per_request,
+        network.to(device).eval(),
+        processor,
+        letters,
+    )
     if options.probe:
         check(judge.identity.name, replace(judge, brief=GOAL))
     return judge

@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from volition.comparison import Frame, encode_png
 from volition.judges.base import Question
-from volition.judgment import Failure, Verdict
-from volition.segment import Frame, encode_png
-from volition.sheets import (
+from volition.judges.sheets import (
     LONGEST_EDGE,
     MOST_PATCHES,
     PATCH,
@@ -35,6 +34,7 @@ from volition.sheets import (
     storyboard_size,
     strip_size,
 )
+from volition.judgment import Failure, Verdict
 
 VERSION = "2"
 LETTERS = ("A", "B")

@@ -39,6 +39,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from volition.comparison import content_id
 from volition.errors import InputError
 from volition.judges.base import AskError, Estimate, JudgeOptions, Question
 from volition.judges.error_models import (
@@ -55,8 +56,7 @@ from volition.judges.error_models import (
     Truthful,
 )
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
-from volition.segment import content_id
-from volition.truth import truth_of
+from volition.tasks.truth import truth_of
 
 PER_REQUEST = 12
 DEFAULT_SHARE = 0.2
@@ -79,13 +79,22 @@ PRESETS = {
 }
 # of each setting: lowest and highest value, and whether it is a whole number
 KNOBS = {
-    "seed": (0, math.inf, True), "soft": (0, 1, True), "bias": (-30, 30, False),
+    "seed": (0, math.inf, True),
+    "soft": (0, 1, True),
+    "bias": (-30, 30, False),
     "after": (0, math.inf, True),
-    "beta": (0, math.inf, False), "gamma": (0, 1, False), "mistake": (0, 1, False),
-    "skip": (0, 1, False), "equal": (0, 1, False),
-    "run": (0, math.inf, True), "latency": (0, 3600, False), "jitter": (0, 3, False),
-    "rate": (1e-3, math.inf, False), "price": (0, 1e6, False), "per_request": (1, 1000, True),
-}  # fmt: skip
+    "beta": (0, math.inf, False),
+    "gamma": (0, 1, False),
+    "mistake": (0, 1, False),
+    "skip": (0, 1, False),
+    "equal": (0, 1, False),
+    "run": (0, math.inf, True),
+    "latency": (0, 3600, False),
+    "jitter": (0, 3, False),
+    "rate": (1e-3, math.inf, False),
+    "price": (0, 1e6, False),
+    "per_request": (1, 1000, True),
+}
 SERVICE = ("latency", "jitter", "rate", "price", "per_request")  # no answer depends on them
 KNOBS_OF = {
     **dict.fromkeys(VARIANTS, ("run", *SERVICE)),
@@ -126,9 +135,13 @@ class SimulatedJudge:
     """
 
     def __init__(
-        self, identity: JudgeIdentity, errors: ErrorModel, service: Service = Service(),
-        run: int = 0, asked: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        identity: JudgeIdentity,
+        errors: ErrorModel,
+        service: Service = Service(),
+        run: int = 0,
+        asked: int = 0,
+    ) -> None:
         self.identity, self.per_request = identity, service.per_request
         self.immediate = service.latency == 0 and math.isinf(service.rate)
         self._errors, self._service, self._run, self._asked = errors, service, run, asked
@@ -219,9 +232,13 @@ def _error_model(variant: str, number: float, task: str, knobs: Mapping[str, Any
     if variant in PRESETS:
         after = knobs.get("after", DRIFTS_AFTER) if variant == "drifting" else math.inf
         return Fallible(
-            task, chance, *PRESETS[variant], soft=bool(knobs.get("soft")),
-            bias=knobs.get("bias"), drifts_after=after,
-        )  # fmt: skip
+            task,
+            chance,
+            *PRESETS[variant],
+            soft=bool(knobs.get("soft")),
+            bias=knobs.get("bias"),
+            drifts_after=after,
+        )
     wrong, refused = (number if variant == kind else 0.0 for kind in WITH_SHARE)
     return Truthful(task, chance, wrong, refused)
 

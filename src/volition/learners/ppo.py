@@ -264,9 +264,13 @@ class PPO:
         if int(state.rollout.filled) + 1 < self.settings.rollout_steps:
             learned = state.learned
             rollout, (key, steps), actions = self._collect(
-                learned.networks, learned.inputs, state.rollout, (state.key, state.steps),
-                transitions, next_observations,
-            )  # fmt: skip
+                learned.networks,
+                learned.inputs,
+                state.rollout,
+                (state.key, state.steps),
+                transitions,
+                next_observations,
+            )
             state = PPOState(learned, rollout, key, steps, state.total_steps)
         else:
             state, actions = self._learn(state, transitions, next_observations, reward)
@@ -339,8 +343,15 @@ class PPO:
 
 _ADAM = optax.scale_by_adam(eps=1e-5)
 _METRICS = (
-    "policy_loss", "value_loss", "entropy", "divergence", "clipped", "explained", "value", "reward"
-)  # fmt: skip
+    "policy_loss",
+    "value_loss",
+    "entropy",
+    "divergence",
+    "clipped",
+    "explained",
+    "value",
+    "reward",
+)
 
 
 class Batch(NamedTuple):

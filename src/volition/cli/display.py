@@ -1,0 +1,81 @@
+"""The live progress display of a run in a terminal; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from volition.run.progress import Progress
+
+STAGES = ("judgments", "reward model", "policy", "evaluation", "report")
+
+
+class Display:
+    """Shows each `Progress` that it is called with. Writes to standard error only."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, refresh_per_second=8, transient=False)
+        self._stage = ""
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        if self._console.is_terminal:
+            self._live.update(_table(progress))
+        elif progress.stage != self._stage:
+            self._console.print(f"{progress.stage} ...", highlight=False)
+        self._stage = progress.stage
+
+
+def _table(progress: Progress) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column()
+    reached = STAGES.index(progress.stage) if progress.stage in STAGES else 0
+    grid.add_row(
+        "stage",
+        "  ".join(
+            f"[green]✓ {stage}[/]"
+            if number < reached
+            else f"[bold cyan]▶ {stage}[/]"
+            if number == reached
+            else f"[dim]{stage}[/]"
+            for number, stage in enumerate(STAGES)
+        ),
+    )
+    if progress.comparisons:
+        judged = f"{progress.judgments:,} of {progress.comparisons:,}"
+        grid.add_row("judgments", f"{judged}, ${progress.cost_usd or 0:.4f}")
+        grid.add_row("", ProgressBar(progress.comparisons, progress.judgments, width=48))
+    elif progress.judgments:
+        cost = "" if progress.cost_usd is None else f", ${progress.cost_usd:.4f}"
+        grid.add_row("judgments used", f"{progress.judgments:,}{cost}")
+    if progress.heldout_accuracy is not None:
+        grid.add_row("held-out accuracy", f"{progress.heldout_accuracy:.1%} of the reward model")
+    if progress.total_steps:
+        grid.add_row("environment steps", f"{progress.env_steps:,} of {progress.total_steps:,}")
+        grid.add_row("", ProgressBar(progress.total_steps, progress.env_steps, width=48))
+    if progress.updates_per_s is not None:
+        grid.add_row("updates per second", f"{progress.updates_per_s:,.0f}")
+    if progress.learned_return is not None:
+        grid.add_row("learned return", f"{progress.learned_return:,.1f}")
+    if progress.true_return is not None:
+        grid.add_row("true return", f"{progress.true_return:,.1f} [dim](evaluation only)[/]")
+    return grid

@@ -1,0 +1,43 @@
+"""What an environment offers so that a judge can be asked about its states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from volition.comparison import Observations, Pixels, State
+
+
+class Scene(Protocol):
+    """An environment that can be set to a state, and then observed and drawn."""
+
+    fields: tuple[str, ...]
+    """The names of the environment's own state, in its order and units."""
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]] | None:
+        """Lowest and highest value of every field, in the order of the fields: the part of its
+        state space worth asking about. None where hardly any state of such a box is possible."""
+        ...
+
+    def observe(self, state: State) -> Observations:
+        """float32 (obs_dim,): what is observed in `state`."""
+        ...
+
+    def draw(self, state: State) -> Pixels:
+        """uint8 (height, width, 3): the environment's own drawing of `state`."""
+        ...
+
+    def capture(self, env: Any) -> npt.NDArray[np.float64]:
+        """float64 (fields,): the state that a live environment of this kind is in now.
+
+        It is called at every step of every environment, so it takes microseconds.
+        """
+        ...
+
+
+Scenes = Callable[[dict[str, Any] | None], Scene]
+"""The scene of an environment as these keyword arguments make it; None: as its task does."""

@@ -1,0 +1,145 @@
+"""A run's judgments as JSONL and Parquet, one comparison a row, for other people's programs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from volition.comparison import Segment
+from volition.errors import RunError
+from volition.judges.sheets import storyboard
+from volition.judgment import Failure, Judgment, derive_preferences
+from volition.run.folder import RunFolder
+from volition.storage.pictures import write_frame
+from volition.storage.store import FRAMES, Store
+
+JSONL = "comparisons.jsonl"
+PARQUET = "comparisons.parquet"
+STORYBOARDS = "storyboards"
+IMAGE = {"_type": "Image"}
+IMAGES = {"first_image": IMAGE, "second_image": IMAGE}
+CLIPS = {name: {"_type": "List", "feature": IMAGE} for name in ("first_frames", "second_frames")}
+
+
+def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
+    """Writes `comparisons.jsonl` with its `frames/`, and `comparisons.parquet` with them inside.
+
+    The Parquet file says which columns are pictures in the way that Hugging Face datasets reads.
+    Where clips were judged, a side's image is its storyboard, and its frames are pictures, too.
+
+    Returns:
+        The number of comparisons, and the files.
+
+    Raises:
+        RunError: `out` is there already, or cannot be written.
+        StoreError: The run's store is damaged.
+    """
+    if out.exists():
+        raise RunError(f"{out} is there already: choose another folder with --out")
+    with run.open_store() as store:
+        rows, segments = _rows(store), store.segments()
+    try:
+        out.mkdir(parents=True)
+        _write_storyboards(segments.values(), out)
+        shutil.copytree(run.path / FRAMES, out / FRAMES)
+        with (out / JSONL).open("w", encoding="utf-8") as file:
+            for row in rows:
+                file.write(json.dumps(row) + "\n")
+        _write_parquet(rows, out)
+    except OSError as error:
+        raise RunError(f"{out} cannot be written: {error}") from error
+    return len(rows), [out / JSONL, out / PARQUET]
+
+
+def _rows(store: Store) -> list[dict[str, Any]]:
+    comparisons, judgments = store.comparisons(), store.judgments()
+    goals, judges = store.goal_texts(), store.judges()
+    asked: defaultdict[str, list[Judgment]] = defaultdict(list)
+    for judgment in judgments:
+        asked[judgment.comparison_id].append(judgment)
+    preferences = {p.comparison_id: p for p in derive_preferences(judgments)}
+    rows = []
+    for comparison_id, answers in asked.items():
+        comparison = comparisons[comparison_id]
+        preference = preferences.get(comparison_id)
+        rows.append(
+            {
+                "comparison_id": comparison_id,
+                "goal": goals[comparison.goal_id],
+                **_side("first", comparison.first),
+                **_side("second", comparison.second),
+                "p_first": preference.p_first if preference else None,
+                "judgments": [
+                    {
+                        "judge": judges[answer.judge_id].name,
+                        "simulated": judges[answer.judge_id].simulated,
+                        "order": answer.order.value,
+                        "p_shown_first": None
+                        if isinstance(answer.outcome, Failure)
+                        else answer.outcome.p_shown_first,
+                        "failure": answer.outcome.kind
+                        if isinstance(answer.outcome, Failure)
+                        else None,
+                        "raw_reply": answer.reply.raw,
+                        "cost_usd": answer.reply.cost_usd,
+                    }
+                    for answer in answers
+                ],
+            }
+        )
+    return rows
+
+
+def _side(side: str, segment: Segment) -> dict[str, Any]:
+    frames = [f"{FRAMES}/{frame.id}.png" for frame in segment.frames]
+    return {
+        f"{side}_image": frames[0] if len(frames) == 1 else f"{STORYBOARDS}/{segment.id}.png",
+        f"{side}_frames": frames,
+        f"{side}_observations": segment.observations.tolist(),
+        f"{side}_states": json.dumps([dict(state) for state in segment.states]),
+    }
+
+
+def _write_storyboards(segments: Iterable[Segment], out: Path) -> None:
+    """What the judge saw of each clip as one picture."""
+    for clip in (segment for segment in segments if len(segment.frames) > 1):
+        (out / STORYBOARDS).mkdir(exist_ok=True)
+        height, width = clip.frames[0].pixels.shape[:2]
+        board = storyboard(clip.frames, clip.shown, (width, height))
+        write_frame(board, out / STORYBOARDS / f"{clip.id}.png")
+
+
+def _write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def pictures(path: str | list[str]) -> Any:
+        if isinstance(path, str):
+            return {"path": path, "bytes": (out / path).read_bytes()}
+        return [pictures(each) for each in path]
+
+    shown = {**IMAGES, **(CLIPS if (out / STORYBOARDS).is_dir() else {})}
+    table = pa.Table.from_pylist(
+        [{**row, **{column: pictures(row[column]) for column in shown}} for row in rows]
+    )
+    described = json.dumps({"info": {"features": _features(table.schema, shown)}})
+    pq.write_table(table.replace_schema_metadata({"huggingface": described}), out / PARQUET)
+
+
+def _features(schema: Any, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema as Hugging Face datasets describes it, the picture columns as pictures."""
+    return {field.name: shown.get(field.name) or _feature(field.type) for field in schema}
+
+
+def _feature(kind: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_list(kind):
+        return {"_type": "List", "feature": _feature(kind.value_type)}
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    return {"_type": "Value", "dtype": {"double": "float64"}.get(str(kind), str(kind))}

@@ -1,0 +1,251 @@
+"""Films of a policy: episodes recorded, drawn side by side, encoded as H.264 or animated WebP."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from PIL import Image
+
+from volition.comparison import Observations, Pixels, observed
+from volition.envs.scene import draw, make_env
+from volition.run.evaluation import CUT_AFTER, FIRST_SEED, Acts
+from volition.run.folder import RunFolder
+from volition.run.sessions import load_policy
+from volition.storage.files import write_whole
+from volition.tasks.task import EnvironmentSection
+from volition.tasks.view import JudgeView
+
+FRAMES_PER_SECOND = 30
+PANEL = 320  # pixels at most, of the longer side
+GAP = 12  # pixels between two panels
+MARGIN = 0.04  # of the drawing, shown around what the judge sees
+LONGEST = 250  # drawings of one episode at most; of a longer one every second, third ... is drawn
+STILL = 2e-3  # observations that differ by less look the same: the last drawing stands for them
+
+
+@dataclass(slots=True)
+class Episode:
+    """An evaluation episode, as it was recorded again.
+
+    Attributes:
+        place: Its place among all: worst, median or best.
+        seed: From which the environment was reset.
+        true_return: As it was evaluated.
+        observations: (obs_dim,) each, one for every step and the first.
+        drawings: uint8 (height, width, 3) each; a drawing that looks like the one before is it.
+        steps: The step that each drawing shows.
+    """
+
+    place: str
+    seed: int
+    true_return: float
+    observations: list[Observations] = field(default_factory=list)
+    drawings: list[Pixels] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+
+
+def choose(true_returns: Sequence[float]) -> dict[str, int]:
+    """The worst, the median and the best episode by number; fewer where there are fewer."""
+    order = np.argsort(true_returns, kind="stable").tolist()
+    places = {"worst": order[0], "median": order[(len(order) - 1) // 2], "best": order[-1]}
+    if len(order) < 3:
+        places.pop("median")
+    return places if len(order) > 1 else {"only": order[0]}
+
+
+def record_chosen(folder: RunFolder, true_returns: Sequence[float]) -> list[Episode]:
+    """The episodes of `choose`, acted again from their seeds by the run's policy, and drawn."""
+    episodes = [
+        Episode(place, FIRST_SEED + number, true_returns[number])
+        for place, number in choose(true_returns).items()
+    ]
+    # The evaluation's batch, so that its compiled program serves here too.
+    record(
+        load_policy(folder),
+        folder.task.environment,
+        episodes,
+        folder.task.view,
+        batch=len(true_returns),
+    )
+    return episodes
+
+
+def record(
+    policy: Acts,
+    environment: EnvironmentSection,
+    episodes: Sequence[Episode],
+    view: JudgeView,
+    batch: int,
+) -> None:
+    """Acts the episodes all at once, each from its seed, and fills them in.
+
+    Args:
+        policy: Acts on float32 (batch, obs_dim).
+        environment: Where.
+        episodes: Their observations and drawings are appended to.
+        view: The drawings show what it shows, and a little more around it.
+        batch: At least as many as there are episodes; the rows that are too many are zero.
+    """
+    envs = [
+        make_env(
+            environment.id, environment.kwargs, render_mode="rgb_array", disable_env_checker=True
+        )
+        for _ in episodes
+    ]
+    limit = envs[0].spec.max_episode_steps or CUT_AFTER
+    every = -(-limit // LONGEST)
+    pens = [_Pen(env, view, episode) for env, episode in zip(envs, episodes, strict=True)]
+    for env, episode, pen in zip(envs, episodes, pens, strict=True):
+        pen.draw(env.reset(seed=episode.seed)[0])
+    acting, step = list(range(len(envs))), 0
+    first = episodes[0].observations[0]
+    observations = np.zeros((batch, *first.shape), first.dtype)
+    while acting and step < limit:
+        step += 1
+        for index in acting:
+            observations[index] = episodes[index].observations[-1]
+        actions = np.asarray(policy(observations))
+        for index in list(acting):
+            observation, _, terminated, truncated, _ = envs[index].step(actions[index])
+            ended = terminated or truncated
+            pens[index].draw(observation, skip=step % every != 0 and not ended)
+            if ended:
+                acting.remove(index)
+    for env in envs:
+        env.close()
+
+
+class _Pen:
+    """Draws an environment into an episode, unless it looks as it did."""
+
+    def __init__(self, env: Any, view: JudgeView, episode: Episode) -> None:
+        self._env, self._episode, self._view = env, episode, _with_margin(view)
+        self._drawn: Observations | None = None
+
+    def draw(self, seen: Any, skip: bool = False) -> None:
+        observation, episode = observed(seen).copy(), self._episode
+        episode.observations.append(observation)
+        if skip:
+            return
+        episode.steps.append(len(episode.observations) - 1)
+        if self._drawn is not None and _alike(observation, self._drawn):
+            episode.drawings.append(episode.drawings[-1])
+            return
+        self._drawn = observation
+        episode.drawings.append(_reduced(self._view.frame(draw(self._env)).pixels))
+
+
+def _alike(one: Observations, other: Observations) -> bool:
+    if one.dtype == np.uint8:
+        return bool((one == other).all())
+    return bool(np.abs(one - other).max() < STILL)
+
+
+def _with_margin(view: JudgeView) -> JudgeView:
+    """The judge's view, a little wider and in full resolution."""
+    left, top, right, bottom = view.crop
+    return JudgeView(
+        crop=(
+            max(0, left - MARGIN),
+            max(0, top - MARGIN),
+            min(1, right + MARGIN),
+            min(1, bottom + MARGIN),
+        )
+    )
+
+
+def panel(view: JudgeView, drawing: Pixels) -> Pixels:
+    """What a film shows of a drawing."""
+    return _reduced(_with_margin(view).frame(drawing).pixels)
+
+
+def _reduced(drawing: Pixels) -> Pixels:
+    height, width = drawing.shape[:2]
+    ratio = PANEL / max(height, width)
+    if ratio >= 1:
+        return drawing
+    size = (round(width * ratio), round(height * ratio))
+    return np.asarray(Image.fromarray(drawing).resize(size, Image.Resampling.BICUBIC))
+
+
+def side_by_side(episodes: Sequence[Episode]) -> list[Pixels]:
+    """The frames of a film of all the episodes; those that end early stand still."""
+    frames: list[Pixels] = []
+    shown: tuple[int, ...] = ()
+    gap = np.full((len(episodes[0].drawings[0]), GAP, 3), 255, np.uint8)
+    for number in range(max(len(episode.drawings) for episode in episodes)):
+        panels = [e.drawings[min(number, len(e.drawings) - 1)] for e in episodes]
+        ids = tuple(map(id, panels))
+        # Where nothing has moved the frame is the same object, which `runs` recognises.
+        if ids != shown:
+            frame = np.concatenate([part for panel in panels for part in (gap, panel)][1:], 1)
+        frames.append(frame)
+        shown = ids
+    return frames
+
+
+def runs(frames: Sequence[Pixels]) -> Iterator[tuple[Pixels, int]]:
+    """Every frame with the number of times that it follows itself."""
+    for _, same in groupby(frames, key=id):
+        repeated = list(same)
+        yield repeated[0], len(repeated)
+
+
+def write_mp4(drawings: Sequence[Pixels], out: Path) -> Path:
+    """Writes frames as an H.264 film; returns its path."""
+    write_whole(out, encode_mp4(drawings))
+    return out
+
+
+def encode_mp4(frames: Sequence[Pixels]) -> bytes:
+    """Frames of one size, uint8 (height, width, 3) each, as H.264 in MP4, which browsers play."""
+    height, width = (length // 2 * 2 for length in frames[0].shape[:2])  # yuv420p needs even ones
+    buffer, converter = io.BytesIO(), VideoReformatter()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"preset": "superfast", "crf": "20"}
+        for frame, times in runs(frames):
+            pixels = np.ascontiguousarray(frame[:height, :width])
+            picture = converter.reformat(av.VideoFrame.from_ndarray(pixels), format="yuv420p")
+            for _ in range(times):
+                picture.pts = None
+                container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def encode_animation(
+    frames: Sequence[Pixels], format: str, decorate: Callable[[Image.Image], Image.Image]
+) -> bytes:
+    """Frames as an animated picture that loops; one that repeats is kept once, for longer.
+
+    Args:
+        frames: uint8 (height, width, 3) each.
+        format: WebP or GIF.
+        decorate: Is applied to every frame.
+    """
+    pictures, durations = [], []
+    for frame, times in runs(frames):
+        pictures.append(decorate(Image.fromarray(frame)))
+        durations.append(round(times * 1000 / FRAMES_PER_SECOND))
+    options: Mapping[str, Any] = {"quality": 80, "method": 4} if format.lower() == "webp" else {}
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer,
+        format,
+        save_all=True,
+        append_images=pictures[1:],
+        loop=0,
+        duration=durations,
+        **options,
+    )
+    return buffer.getvalue()

@@ -1,0 +1,226 @@
+"""The report's page: what `templates/report.html` is filled with.
+
+Goal texts and judges' replies are not to be trusted: the template escapes all that it is given, and
+a content security policy lets no script run but the page's own two, and no request leave the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import mimetypes
+import shlex
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from volition.evidence.film import Episode
+from volition.evidence.report import figures
+from volition.evidence.report.landscapes import Landscape, landscape
+from volition.evidence.report.pairs import Pair, consistency, measures, read_pairs, shown_counts
+from volition.evidence.report.reading import Evidence, as_base64
+from volition.run.folder import RunFolder
+from volition.tasks.task import bundled_names
+
+TEMPLATES = Path(__file__).parent / "templates"
+LADDER = 9  # judged states shown from the lowest to the highest predicted reward
+
+
+def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) -> str:
+    """The page, with everything that it shows inside it."""
+    pairs = read_pairs(evidence)
+    around = landscape(evidence.model, evidence.folder.task)
+    scripts = {"plotly": plotly_source(), "script": read_source("report.js")}
+    return template("report.html").render(
+        run=evidence.result,
+        task=evidence.folder.task,
+        settings=evidence.folder.settings,
+        judges=list(evidence.judges.values()),
+        simulated=evidence.simulated,
+        recorded=all(judge.name.startswith("recorded:") for judge in evidence.judges.values()),
+        interval=evidence.fit["heldout"]["interval"],
+        heldout=evidence.fit["heldout"],
+        fit={"principles": [], "vetoes": [], "alarms": [], **evidence.fit},
+        goal=_goal(evidence.folder),
+        film=base64.b64encode(film).decode(),
+        episodes=episodes,
+        sheets=[_picture(path) for path in sorted(evidence.folder.sheets.glob("*"))],
+        pairs=pairs,
+        counts=shown_counts(evidence),
+        consistency=consistency(pairs),
+        measures=measures(evidence, pairs),
+        filters=_filters(pairs),
+        landscape=around,
+        ladder=_ladder(evidence),
+        figures=draw_figures(evidence, episodes, around),
+        frames=evidence.frames,
+        facts=_facts(evidence),
+        versions=evidence.folder.versions(),
+        command=reproduce(evidence.folder),
+        style=Markup(read_source("report.css")),
+        **{name: Markup(source) for name, source in scripts.items()},
+        script_hashes=" ".join(f"'sha256-{digest_source(source)}'" for source in scripts.values()),
+    )
+
+
+def draw_figures(
+    evidence: Evidence, episodes: Sequence[Episode], around: Landscape | None
+) -> dict[str, figures.Figure]:
+    """Every figure that Plotly draws, by the id of its place in the page."""
+    drawn = {
+        "learned-return": figures.learning_figure(
+            evidence, "learned_return", "learned return", figures.ACCENT
+        ),
+        "true-return": figures.learning_figure(
+            evidence, "true_return", "true return", figures.TRUTH
+        ),
+        "returns": figures.returns_figure(evidence, episodes),
+    }
+    if around is None:
+        return {"entries": figures.entries_figure(evidence), **drawn}
+    return {
+        "circle": figures.circle_figure(around, evidence),
+        "landscape": figures.landscape_figure(around, evidence),
+        "plane": figures.plane_figure(around, episodes),
+        **drawn,
+    }
+
+
+def reproduce(folder: RunFolder) -> str:
+    """The command that makes this run again."""
+    settings, name = folder.settings, folder.task.name
+    task = name if name in bundled_names() else "TASK_FOLDER"
+    words = [
+        "volition",
+        "train",
+        task,
+        "--judgments",
+        settings.judgments,
+        "--steps",
+        str(settings.steps),
+        "--seed",
+        str(settings.seed),
+    ]
+    return shlex.join([*words, *(["--symmetries"] if settings.symmetric else [])])
+
+
+def plotly_source() -> str:
+    """Plotly's JavaScript, as its Python package brings it."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+def _goal(folder: RunFolder) -> dict[str, Any]:
+    goal = folder.task.stated_goal()
+    return {
+        "text": goal.text,
+        "principles": goal.principles,
+        "vetoes": goal.vetoes,
+        "images": [_picture(path) for path in goal.images],
+        "counterexamples": [_picture(path) for path in goal.counterexamples],
+    }
+
+
+def _picture(path: Path) -> dict[str, str]:
+    kind = mimetypes.guess_type(path.name)[0] or "image/png"
+    return {"name": path.name, "uri": f"data:{kind};base64,{as_base64(path)}"}
+
+
+def _filters(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """The gallery's filters: a name for the page's script, words for a person, and a count."""
+    unsure = sum(0.25 < pair.model_p_a < 0.75 for pair in pairs)
+    offered = [
+        ("all", "All", len(pairs)),
+        ("disagrees", "Reward model disagrees", sum(pair.disagrees for pair in pairs)),
+        ("unsure", "Reward model unsure", unsure),
+        ("tie", "Ties", sum(pair.chosen == "tie" for pair in pairs)),
+        ("repeated", "Asked twice", sum(pair.repeated for pair in pairs)),
+        ("failure", "Failures", sum(pair.chosen == "failure" for pair in pairs)),
+    ]
+    always = ("all", "disagrees")
+    return [
+        {"name": name, "words": words, "count": count}
+        for name, words, count in offered
+        if count or name in always
+    ]
+
+
+def _ladder(evidence: Evidence) -> list[dict[str, Any]]:
+    """Judged segments from the lowest to the highest predicted reward, evenly spread by rank."""
+    segments = evidence.segments
+    ranked = sorted(segments, key=lambda name: float(evidence.values[name].mean()))
+    chosen = np.linspace(0, len(ranked) - 1, min(LADDER, len(ranked))).round().astype(int)
+    return [
+        {"segment": segments[ranked[place]], "value": float(evidence.values[ranked[place]].mean())}
+        for place in chosen
+    ]
+
+
+def _facts(evidence: Evidence) -> dict[str, str]:
+    """The run's configuration and cost, for a person to read."""
+    task, settings, replies = evidence.folder.task, evidence.folder.settings, evidence.judgments
+    latencies = [judgment.reply.latency_s for judgment in replies if judgment.reply.latency_s]
+    tokens = [
+        sum(j.reply.prompt_tokens for j in replies),
+        sum(j.reply.completion_tokens for j in replies),
+    ]
+    inputs = evidence.fit["form"]["inputs"]
+    facts = {
+        "Task": task.name,
+        "Environment": f"{task.environment.id} {task.environment.kwargs or ''}".strip(),
+        "Judge": ", ".join(judge.name for judge in evidence.judges.values()),
+        "Judgments": settings.judgments,
+        "Symmetries used": ", ".join(s.name for s in task.reward.symmetries)
+        if settings.symmetric
+        else "none",
+        "Reward model sees": f"observation entries {', '.join(map(str, inputs))}",
+        "Weight decay": f"{evidence.fit['strength']:g}, chosen by held-out judgments",
+        "Algorithm": f"{task.training.algorithm.upper()}, discount {task.training.gamma:g}",
+        "Environment steps": f"{evidence.result['env_steps']:,}, {settings.envs} side by side",
+        "Updates": f"{evidence.result['updates_per_s']:,.0f} per second",
+        "Wall time": f"{evidence.result['wall_s']:.1f} s",
+        "Cost": f"${evidence.result['cost_usd']:.2f}",
+        "Seed": str(settings.seed),
+        "Evaluation": f"{settings.episodes} episodes from fixed seeds",
+    }
+    if any(tokens):
+        facts["Tokens"] = f"{tokens[0]:,} in, {tokens[1]:,} out"
+    if latencies:
+        facts["Judge's latency"] = f"{float(np.median(latencies)):.2f} s (median)"
+    return facts
+
+
+@cache
+def template(name: str) -> jinja2.Template:
+    """One of the package's templates, which escape all that they are given."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    return environment.get_template(name)
+
+
+def number(value: float, digits: int = 0) -> str:
+    """A number with a true minus sign and no negative zero."""
+    text = f"{value:,.{digits}f}"
+    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", "−")
+
+
+def read_source(name: str) -> str:
+    """A style or a script of the package's own."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def digest_source(source: str) -> str:
+    """Names a script in a content security policy."""
+    return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()

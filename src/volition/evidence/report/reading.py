@@ -1,0 +1,149 @@
+"""What a report is made from: everything that a finished run folder holds, read once."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from volition.comparison import Comparison, Segment
+from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
+from volition.reward.model import FILE, RewardModel
+from volition.run.folder import RunFolder
+from volition.storage.tensors import read_description
+
+SHADED = 6000  # bytes of a PNG that is no flat drawing
+ROWS = 1024  # of one evaluation of the reward model: a fixed shape compiles one program
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A finished run.
+
+    Attributes:
+        result: `result.json`.
+        true_returns: Of every evaluation episode, by the environment's own reward.
+        history: What each training session measured.
+        fit: What is known of the reward model's fit, `heldout` among it.
+        frames: Every judged frame by its id, as base64: its PNG, or a WebP where that is large.
+        values: What every member of the reward model says of a judged segment, in logits and
+            averaged over its steps, by the segment's id: float32 (members,).
+    """
+
+    folder: RunFolder
+    result: dict[str, Any]
+    true_returns: tuple[float, ...]
+    history: list[dict[str, float]]
+    fit: dict[str, Any]
+    judges: dict[str, JudgeIdentity]
+    comparisons: dict[str, Comparison]
+    judgments: list[Judgment]
+    preferences: dict[str, Preference]
+    frames: dict[str, str]
+    model: RewardModel
+    values: dict[str, Floats]
+    vetoed: dict[str, dict[str, Floats]] = field(default_factory=dict)
+    """The same by the model of each veto, by its words."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any judge is an error model in place of a judge."""
+        return any(judge.simulated for judge in self.judges.values())
+
+    @property
+    def segments(self) -> dict[str, Segment]:
+        """Every judged segment by id."""
+        pairs = self.comparisons.values()
+        return {segment.id: segment for c in pairs for segment in (c.first, c.second)}
+
+    def p_first(self, comparison: Comparison, principle: str | None = None) -> float:
+        """The reward model's probability that the first segment is preferred (Bradley-Terry); under
+        a veto that of the veto's own."""
+        values = self.vetoed.get(principle or "", self.values)
+        logit = float((values[comparison.first.id] - values[comparison.second.id]).mean())
+        return float(np.exp(-np.logaddexp(0.0, -logit)))
+
+
+def read_evidence(folder: RunFolder) -> Evidence:
+    """Reads a run folder.
+
+    Raises:
+        RunError: The run is unfinished, or a file of it is damaged.
+        StoreError: Its judgments are damaged.
+    """
+    result, evaluation = folder.read(folder.result), folder.read(folder.evaluation)
+    model = RewardModel.load(folder.reward_model)
+    with folder.open_store() as store:
+        comparisons, judgments, judges = store.comparisons(), store.judgments(), store.judges()
+        segments = {s.id: s for c in comparisons.values() for s in (c.first, c.second)}
+        frame_ids = dict.fromkeys(frame.id for s in segments.values() for frame in s.frames)
+        frames = {name: embedded(store.frame_path(name)) for name in frame_ids}
+    return Evidence(
+        folder,
+        result,
+        tuple(evaluation["true_returns"]),
+        read_description(folder.checkpoint)["history"],
+        read_description(folder.reward_model / FILE),
+        judges,
+        comparisons,
+        judgments,
+        {p.comparison_id: p for p in derive_preferences(judgments)},
+        frames,
+        model,
+        _segment_values(model, segments),
+        {
+            veto: _segment_values(head, segments)
+            for veto, head in zip(folder.task.stated_goal().vetoes, model.vetoes, strict=True)
+        },
+    )
+
+
+def member_values(model: RewardModel, observations: Floats) -> Floats:
+    """What every member says, in logits: float32 (members, rows) of (rows, obs_dim)."""
+    padded = np.pad(observations, [(0, -len(observations) % ROWS), (0, 0)])
+    blocks = [
+        _members(model, jnp.asarray(block))
+        for block in padded.reshape(-1, ROWS, observations.shape[-1])
+    ]
+    return np.concatenate([np.asarray(block) for block in blocks], 1)[:, : len(observations)]
+
+
+@eqx.filter_jit
+def _members(model: RewardModel, observations: jax.Array) -> jax.Array:
+    return model.members(observations)
+
+
+def _segment_values(model: RewardModel, segments: dict[str, Segment]) -> dict[str, Floats]:
+    steps = [segment.observations for segment in segments.values()]
+    values = member_values(model, np.concatenate(steps))  # (members, all steps)
+    ends = np.cumsum([len(some) for some in steps])[:-1]
+    return {
+        name: some.mean(1)
+        for name, some in zip(segments, np.split(values, ends, axis=1), strict=True)
+    }
+
+
+def embedded(path: Path) -> str:
+    """A frame for the page. One that is shaded takes an eighth of its size as WebP with losses that
+    nobody sees; the run keeps what was judged."""
+    if path.stat().st_size <= SHADED:
+        return as_base64(path)
+    smaller = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.save(smaller, "WEBP", quality=85, method=2)
+    return base64.b64encode(smaller.getvalue()).decode()
+
+
+def as_base64(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,389 @@
+"""A judge that is asked over a network: all that the providers' wires have in common.
+
+A wire puts a prompt into one provider's form, sends it, and reads what comes back. Everything else
+is here and is done once: composing, timing, asking for several votes, counting and pricing tokens,
+and merging votes. Retrying is not: the caller knows how much is in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from volition.comparison import content_id
+from volition.judges import prompt as prompts
+from volition.judges.base import AskError, Estimate, JudgeOptions, Price, Question
+from volition.judges.live.connection import Endpoint, ask_error, http_client
+from volition.judges.live.pricing import cost_usd
+from volition.judges.prompt import Brief, Prompt
+from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
+from volition.storage.pictures import read_frame
+
+if TYPE_CHECKING:
+    import httpx2
+
+TIMEOUT_S = 120.0
+CHARACTERS_PER_TOKEN = 3  # of English, at least; four is usual
+PART_TOKENS = 12  # at most, of what a provider writes around a part or a question
+Document = dict[str, Any]
+Outcomes = list[Verdict | Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What probing a judge has shown.
+
+    Attributes:
+        judge_id: Of the judge that was found able.
+        soft: Whether probabilities come back; else votes do.
+        deterministic: Whether the same question had the same answer twice.
+        price_known: Whether a request can be priced before it is made.
+        cost_usd: What probing did cost this time; nothing where it is remembered.
+        notes: Better ways of asking that did not work, and why.
+        checked_at: Seconds since 1970.
+    """
+
+    judge_id: str
+    soft: bool
+    deterministic: bool
+    price_known: bool
+    cost_usd: float
+    notes: tuple[str, ...]
+    checked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a provider says that it billed.
+
+    Attributes:
+        prompt_tokens: All that went in.
+        cached_tokens: How many of them were read from the provider's cache.
+        written_tokens: How many of them were written into it.
+        cost_usd: None where the provider gives no amount, as most do not.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    written_tokens: int = 0
+    cost_usd: float | None = None
+
+
+class Wire(Protocol):
+    """One way of asking one provider. A frozen value; what it is given to read is never trusted."""
+
+    @property
+    def name(self) -> str:
+        """decisions, systemone, logprobs or votes."""
+        ...
+
+    @property
+    def priced_as(self) -> str:
+        """The provider in the price lists."""
+        ...
+
+    @property
+    def soft(self) -> bool:
+        """Whether one answer is a probability; else it is a vote."""
+        ...
+
+    @property
+    def several(self) -> bool:
+        """Whether one request can be for several votes."""
+        ...
+
+    @property
+    def most(self) -> int:
+        """Questions that one request may hold."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Beside the model, all that an answer depends on."""
+        ...
+
+    def picture_tokens(self, width: int, height: int, count: int) -> int:
+        """What a picture of that size is billed, at most, among `count` questions."""
+        ...
+
+    def completion_tokens(self, count: int) -> int:
+        """What one answer to `count` questions is billed, at most; the request says so too."""
+        ...
+
+    def connect(self, client: httpx2.AsyncClient, endpoint: Endpoint) -> Any:
+        """The provider's client library on this connection, with a placeholder for the key."""
+        ...
+
+    async def send(self, library: Any, prompt: Prompt, samples: int) -> str:
+        """One request, for `samples` votes if the provider can; the body of the reply as it came.
+
+        Raises:
+            Exception: Whatever the library raises.
+        """
+        ...
+
+    def usage(self, document: Document) -> Usage:
+        """What was billed. May raise LookupError, TypeError, ValueError on a malformed reply."""
+        ...
+
+    def read(self, document: Document, count: int) -> list[Outcomes]:
+        """For each vote in the reply, an outcome for each question. May raise as `usage` does."""
+        ...
+
+
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+@dataclass(slots=True)
+class LiveJudge:
+    """Puts questions to a model over a wire.
+
+    Attributes:
+        name: For a person to read, such as `openai:gpt-6-luna`.
+        per_request: Questions in one request at most.
+        samples: Votes for each question, where the wire gives no probabilities.
+        capability: What probing has shown, if it was probed.
+    """
+
+    name: str
+    model: str
+    endpoint: Endpoint
+    wire: Wire
+    brief: Brief
+    price: Price | None = None
+    per_request: int = 1
+    samples: int = 1
+    timeout_s: float = TIMEOUT_S
+    capability: Capability | None = None
+    _client: httpx2.AsyncClient | None = field(default=None, init=False, repr=False)
+    _library: Any = field(default=None, init=False, repr=False)
+    # Every reply is one of its own, even where a server sends the same twice.
+    _series: bytes = field(default_factory=lambda: uuid.uuid4().bytes, init=False, repr=False)
+    _numbers: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.per_request = min(self.per_request, self.wire.most)
+        if self.wire.soft:
+            self.samples = 1
+
+    @property
+    def identity(self) -> JudgeIdentity:
+        settings = {
+            "model": self.model,
+            "prompt": prompts.VERSION,
+            "wire": self.wire.name,
+            "per_request": str(self.per_request),
+            "samples": str(self.samples),
+            "overlay": str(self.brief.overlay),
+            **self.wire.settings,
+        }
+        if not self.endpoint.official:
+            settings["endpoint"] = self.endpoint.url
+        return JudgeIdentity(self.name, settings=settings)
+
+    def estimate(self, questions: Sequence[Question]) -> Estimate:
+        outline = prompts.outline(self.brief, questions)
+        parts = len(outline.sizes) * 2 + len(questions) + 4
+        tokens = len(outline.words.encode()) // CHARACTERS_PER_TOKEN + parts * PART_TOKENS
+        tokens += sum(self.wire.picture_tokens(*size, len(questions)) for size in outline.sizes)
+        prompt_tokens = tokens * self.samples
+        completion_tokens = self.wire.completion_tokens(len(questions)) * self.samples
+        # At most all of it is written into a cache, which may cost more than reading it.
+        usage = Usage(prompt_tokens, completion_tokens, written_tokens=prompt_tokens)
+        return Estimate(prompt_tokens, completion_tokens, self._cost(usage))
+
+    async def ask(self, questions: Sequence[Question]) -> Reply:
+        # Drawing and compressing a sheet takes longer than the loop may be held up; one pair does
+        # not take as long as changing threads.
+        if len(questions) == 1:
+            prompt = _composed(self.brief, questions)
+        else:
+            prompt = await asyncio.to_thread(_composed, self.brief, questions)
+        started = time.perf_counter()
+        bodies, fault = await self._collect(prompt)
+        if fault is not None and not bodies:
+            raise fault
+        raw = bodies[0] if len(bodies) == 1 else json.dumps(bodies)
+        usage = self._usage(bodies, questions)
+        return Reply(
+            content_id(self._series, next(self._numbers).to_bytes(8, "little"), raw.encode()),
+            self.endpoint.redact(raw),
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            self._cost(usage) or 0.0,
+            time.perf_counter() - started,
+        )
+
+    def read(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
+        votes = [
+            outcomes
+            for body in _bodies(reply.raw)
+            for outcomes in self._read_body(body, len(questions))
+        ]
+        return [_merge([outcomes[place] for outcomes in votes]) for place in range(len(questions))]
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+        self._client = self._library = None
+
+    # Asking --------------------------------------------------------------------------------
+
+    async def _collect(self, prompt: Prompt) -> tuple[list[str], AskError | None]:
+        """The bodies of as many requests as bring the votes, and what went wrong if nothing came.
+
+        A provider that can give several votes at once is billed the prompt once; whether a server
+        does is seen from its first reply.
+        """
+        at_once = self.samples if self.wire.several else 1
+        bodies, fault = await self._gather(prompt, at_once, self.samples if at_once == 1 else 1)
+        if bodies and at_once > 1:
+            missing = at_once - len(self._read_body(bodies[0], len(prompt.asked)))
+            bodies += (await self._gather(prompt, 1, missing))[0]
+        return bodies, fault
+
+    async def _gather(
+        self, prompt: Prompt, samples: int, requests: int
+    ) -> tuple[list[str], AskError | None]:
+        sent = [self._send(prompt, samples) for _ in range(requests)]
+        came = await asyncio.gather(*sent, return_exceptions=True)
+        bodies = [body for body in came if isinstance(body, str)]
+        for error in came:
+            if isinstance(error, BaseException) and not isinstance(error, AskError):
+                raise error
+        return bodies, next((error for error in came if isinstance(error, AskError)), None)
+
+    async def _send(self, prompt: Prompt, samples: int) -> str:
+        if self._client is None:
+            self._client = http_client(self.endpoint, self.timeout_s)
+            self._library = self.wire.connect(self._client, self.endpoint)
+        try:
+            # The client's own limit begins anew with every byte that trickles in.
+            async with asyncio.timeout(self.timeout_s):
+                return await self.wire.send(self._library, prompt, samples)
+        except Exception as error:
+            # Not chained: the library's exception holds the request, and that holds the key.
+            raise ask_error(error, self.endpoint) from None
+
+    def _usage(self, bodies: Sequence[str], questions: Sequence[Question]) -> Usage:
+        """What was billed in all; as much as was reserved for a reply that does not say."""
+        billed = []
+        for body in bodies:
+            try:
+                billed.append(_checked(self.wire.usage(_document(body))))
+            except MALFORMED:
+                reserved = self.estimate(questions)
+                billed.append(
+                    Usage(
+                        reserved.prompt_tokens // self.samples,
+                        reserved.completion_tokens // self.samples,
+                    )
+                )
+        reported = [usage.cost_usd for usage in billed if usage.cost_usd is not None]
+        return Usage(
+            sum(usage.prompt_tokens for usage in billed),
+            sum(usage.completion_tokens for usage in billed),
+            sum(usage.cached_tokens for usage in billed),
+            sum(usage.written_tokens for usage in billed),
+            sum(reported) if len(reported) == len(billed) else None,
+        )
+
+    def _cost(self, usage: Usage) -> float | None:
+        if usage.cost_usd is not None:
+            return usage.cost_usd
+        return cost_usd(
+            self.wire.priced_as,
+            self.model,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
+            written_tokens=usage.written_tokens,
+            base_url=None if self.endpoint.official else self.endpoint.url,
+            price=self.price,
+        )
+
+    # Reading -------------------------------------------------------------------------------
+
+    def _read_body(self, body: str, count: int) -> list[Outcomes]:
+        try:
+            votes = self.wire.read(_document(body), count)
+            if votes and all(len(outcomes) == count for outcomes in votes):
+                return votes
+            said = f"it answers {[len(outcomes) for outcomes in votes]} of {count} questions"
+        except MALFORMED as error:
+            said = f"{type(error).__name__}: {error}"
+        return [[Failure("unparsable", f"{said:.200}; the reply begins {body!r:.200}")] * count]
+
+
+def brief_of(options: JudgeOptions) -> Brief:
+    """What every question has in common, its pictures read from their files."""
+    goal = options.goal
+    return Brief(
+        goal.text,
+        tuple(read_frame(path) for path in goal.images),
+        tuple(read_frame(path) for path in goal.counterexamples),
+        options.view.overlay,
+    )
+
+
+async def post(library: Any, path: str, body: Document) -> str:
+    """A request by OpenAI's or Anthropic's library, whose reply is left as it came.
+
+    Their typed methods copy and check every part of a body first, which takes longer than all else.
+    """
+    import httpx2
+
+    response: httpx2.Response = await library.post(path, cast_to=httpx2.Response, body=body)
+    return response.text
+
+
+def _composed(brief: Brief, questions: Sequence[Question]) -> Prompt:
+    """The prompt with its pictures compressed."""
+    prompt = prompts.compose(brief, questions)
+    for picture in prompt.pictures:
+        _ = picture.base64
+    return prompt
+
+
+def _document(body: str) -> Document:
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("the reply is no JSON object")
+    return document
+
+
+def _bodies(raw: str) -> list[str]:
+    """The bodies that a reply is made of: one as it came, several as a JSON list of texts."""
+    try:
+        several = json.loads(raw)
+    except MALFORMED:
+        return [raw]
+    if isinstance(several, list) and several and {type(body) for body in several} == {str}:
+        return several
+    return [raw]
+
+
+def _checked(usage: Usage) -> Usage:
+    counts: list[Any] = [usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens]
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        raise ValueError(f"not a number of tokens among {counts}")
+    if usage.cost_usd is not None and not 0 <= usage.cost_usd < float("inf"):
+        raise ValueError(f"not an amount of dollars: {usage.cost_usd}")
+    return usage
+
+
+def _merge(votes: Sequence[Verdict | Failure]) -> Verdict | Failure:
+    """The share of the votes that could be read; a failure where none could."""
+    verdicts = [vote for vote in votes if isinstance(vote, Verdict)]
+    if not verdicts:
+        return next(vote for vote in votes if isinstance(vote, Failure))
+    share = sum(verdict.p_shown_first for verdict in verdicts) / len(verdicts)
+    said = dict.fromkeys(verdict.explanation for verdict in verdicts if verdict.explanation)
+    return Verdict(share, "\n".join(said))

@@ -1,0 +1,499 @@
+"""The judging engine, all of it on one asyncio loop: what waits, what is under way, what came back.
+
+`volition.judging.thread` runs it on a thread of its own. Each judge has a lane, and what the lanes
+share is the writer, the budget and the first error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import os
+import random
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import Any
+
+from volition.comparison import Comparison
+from volition.errors import InputError, JudgeUnavailable, VolitionError
+from volition.goal import Principles
+from volition.judges.base import AskError, Judge, Question
+from volition.judging.limits import Budget, Limits, Pace, Reservation
+from volition.judging.writer import Writer
+from volition.judgment import (
+    Failure,
+    Judgment,
+    Order,
+    Reply,
+    Request,
+    Tries,
+    Verdict,
+    live_reply_id,
+)
+from volition.storage.store import Store
+
+PATIENCE_S = 300.0  # without any answer, before a judge that keeps putting us off is given up
+LONGEST_PAUSE_S = 30.0  # where the server does not say how long
+TROUBLES = 8  # cuts of the pace in a row, about a minute, before a judge in trouble is given up
+FIRST_TROUBLES = 3  # likewise for one that never answered yet: most likely the address is wrong
+REJECTIONS = 3  # in a row, of a judge that answered before
+TROUBLED = frozenset({"connection", "server_error", "timeout"})
+PERHAPS_BILLED = frozenset({"connection", "timeout"})  # nobody knows: it counts as reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where judging is.
+
+    Attributes:
+        waiting: Comparisons that are neither judged nor given up.
+        under_way: Requests.
+        requests: Sent in all, those put off by the server counted once.
+        verdicts, failures: That came in, of this process.
+        given_up: Comparisons that got no verdict in as many attempts as are allowed.
+        unasked: Comparisons that the budget did not allow to ask.
+        put_off: How often a server asked to wait.
+        spent_usd: US dollars that the store's judgments cost so far, at most.
+    """
+
+    waiting: int = 0
+    under_way: int = 0
+    requests: int = 0
+    verdicts: int = 0
+    failures: int = 0
+    given_up: int = 0
+    unasked: int = 0
+    put_off: int = 0
+    spent_usd: float = 0.0
+
+
+class Engine:
+    """What all judges share: the writer, the budget, and the first error."""
+
+    def __init__(self, folder: Path, limits: Limits, seed: int) -> None:
+        self.limits, self.seed = limits, seed
+        self.writer = Writer(folder)
+        self.budget = Budget(limits)
+        self.error: VolitionError | None = None
+        self._lanes: dict[str, Lane] = {}
+        self._taking = 0
+        self._one_at_a_time = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+
+    async def open(self) -> None:
+        await self.writer.open()
+        spent, judged = await self.writer.read(lambda s: (s.spent_usd(), s.judged_live()))
+        self.budget = Budget(self.limits, spent, judged)
+
+    async def take(self, judge: Judge, comparisons: list[Comparison], under: Principles) -> None:
+        self._taking += 1
+        try:
+            async with self._one_at_a_time:
+                lane = self._lanes.get(judge.identity.id)
+                if lane is None:
+                    lane = Lane(judge, self)
+                    await lane.open()
+                    self._lanes[judge.identity.id] = lane
+                await lane.take(comparisons, under)
+        except Exception as error:
+            self.fail(error)
+        finally:
+            self._taking -= 1
+            self.wake()
+
+    async def settled(self) -> None:
+        while self._taking or self._tasks or any(lane.open_ids for lane in self._lanes.values()):
+            self._changed.clear()
+            await self._changed.wait()
+        if self.error is not None:
+            raise self.error
+
+    def standing(self) -> Standing:
+        """May be asked from any thread: what is read here changes in one piece."""
+        lanes = list(self._lanes.values())
+        counted = {
+            name: sum(getattr(lane.standing, name) for lane in lanes)
+            for name in Standing.__dataclass_fields__
+            if name not in ("waiting", "under_way", "spent_usd")
+        }
+        return Standing(
+            waiting=sum(len(lane.open_ids) for lane in lanes),
+            under_way=sum(lane.under_way for lane in lanes),
+            spent_usd=self.budget.spent_usd,
+            **counted,
+        )
+
+    async def close(self) -> None:
+        for lane in self._lanes.values():
+            lane.stop()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        for lane in self._lanes.values():
+            await lane.close()
+        await self.writer.close()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a piece of work by itself; what it raises is kept for whoever waits."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def fail(self, error: BaseException) -> None:
+        """Remembers the first error and asks nothing more of any judge."""
+        if self.error is None and isinstance(error, VolitionError):
+            self.error = error
+        elif self.error is None:
+            self.error = JudgeUnavailable(f"judging stopped by {type(error).__name__}: {error}")
+            self.error.__cause__ = error
+        for lane in self._lanes.values():
+            lane.stop()
+            lane.open_ids.clear()
+
+    def wake(self) -> None:
+        """Something was answered, settled or stopped: others may go on."""
+        self._changed.set()
+        for lane in self._lanes.values():
+            lane.send_more()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error)
+        self.wake()
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A comparison to be asked; `attempt` counts how often it was already."""
+
+    comparison: Comparison
+    principles: Principles
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """A request whose row is in the store; put off, it is sent again as it is."""
+
+    request: Request
+    questions: tuple[Question, ...]
+    waiting: tuple[_Waiting, ...]
+    reservation: Reservation
+    put_off: int = 0
+
+
+class Lane:
+    """All that concerns one judge, so that one in trouble holds up no other."""
+
+    def __init__(self, judge: Judge, engine: Engine) -> None:
+        self.open_ids: set[str] = set()
+        self.under_way = 0
+        self.standing = Standing()
+        self._judge, self._judge_id, self._engine = judge, judge.identity.id, engine
+        self._pace = Pace(engine.limits.concurrency)
+        self._queue: deque[_Waiting] = deque()
+        self._again: deque[_Sending] = deque()
+        self._put_off: dict[str, tuple[_Sending, asyncio.TimerHandle]] = {}
+        self._stopped = self._answered = False
+        self._troubles = self._rejections = 0
+        self._turnstile = asyncio.Lock()
+        self._resume_at = self._alive_at = asyncio.get_running_loop().time()
+
+    async def open(self) -> None:
+        """Makes the judge known to the store, and reads what a killed process left unread."""
+        writer, identity = self._engine.writer, self._judge.identity
+        await writer.write(lambda store: store.add_judge(identity))
+        unread = await writer.read(lambda store: store.unread(self._judge_id))
+        comparisons = await writer.read(Store.comparisons) if unread else {}
+        for request, reply in unread:
+            questions = [
+                Question(comparisons[comparison_id], order, principle)
+                for comparison_id, order, principle in request.questions
+            ]
+            await self._store_outcomes(questions, reply, self._outcomes(reply, questions))
+
+    async def take(self, comparisons: list[Comparison], principles: Principles) -> None:
+        check_price(self._judge, self._engine.limits, comparisons[:1])
+        writer = self._engine.writer
+        await writer.write(lambda store: store.add_comparisons(comparisons))
+        ids = [comparison.id for comparison in comparisons]
+        tries = await writer.read(lambda store: store.tries(self._judge_id, ids))
+        if not self.open_ids:
+            self._alive_at = asyncio.get_running_loop().time()
+        for comparison in comparisons:
+            before = tries.get(comparison.id, Tries())
+            if comparison.id in self.open_ids or before.verdicts or self._stopped:
+                continue
+            if before.failures >= self._engine.limits.attempts:
+                self._count(given_up=1)
+                continue
+            self.open_ids.add(comparison.id)
+            self._queue.append(_Waiting(comparison, principles, before.failures))
+
+    async def close(self) -> None:
+        await self._judge.close()
+
+    # Sending ---------------------------------------------------------------------------------
+
+    def send_more(self) -> None:
+        """Sends what is waiting for as long as pace, pauses and budget allow."""
+        now = asyncio.get_running_loop().time()
+        while (
+            (self._again or self._queue)
+            and self.under_way < int(self._pace.limit)
+            and now >= self._resume_at
+        ):
+            try:
+                sending = self._again.popleft() if self._again else self._compose()
+            except Exception as error:  # a judge that cannot estimate
+                self._engine.fail(error)
+                return
+            if sending is None:
+                if not self._engine.budget.under_way:  # nothing will be given back any more
+                    self._drop_queue()
+                return
+            self.under_way += 1
+            self._engine.start(self._send(sending))
+
+    def _compose(self) -> _Sending | None:
+        """The next request, as large as judge and budget allow; None where they allow none.
+
+        Questions without a verdict go into requests half as large as before, for it may be the
+        number that was too much.
+        """
+        attempt, budget = self._queue[0].attempt, self._engine.budget
+        size = min(max(1, self._judge.per_request >> attempt), budget.judgments_left)
+        alike = takewhile(lambda waiting: waiting.attempt == attempt, self._queue)
+        waiting = list(islice(alike, int(size)))
+        while waiting:
+            questions = tuple(_question(w, self._engine.seed) for w in waiting)
+            cost = self._judge.estimate(questions).cost_usd
+            if reservation := budget.reserve(cost, len(questions)):
+                for _ in waiting:
+                    self._queue.popleft()
+                asked = tuple((q.comparison.id, q.order, q.principle) for q in questions)
+                request = Request(os.urandom(8).hex(), self._judge_id, asked, reservation.usd)
+                return _Sending(request, questions, tuple(waiting), reservation)
+            if budget.under_way:  # what is given back may pay for all of them together
+                return None
+            waiting = waiting[: len(waiting) // 2]
+        return None
+
+    async def _send(self, sending: _Sending) -> None:
+        sent_at = asyncio.get_running_loop().time()
+        try:
+            if not sending.put_off:
+                self._count(requests=1)
+                await self._engine.writer.write(lambda store: store.add_request(sending.request))
+            reply = await self._ask(sending.questions)
+        except AskError as error:
+            self.under_way -= 1
+            if error.kind == "rate_limited" and error.again and not self._stopped:
+                self._wait_and_send_again(sending, error, sent_at)
+            else:
+                await self._no_reply(sending, error, sent_at)
+        except BaseException:
+            self.under_way -= 1
+            raise
+        else:
+            self.under_way -= 1
+            self._pace.accepted()
+            self._alive_at = asyncio.get_running_loop().time()
+            self._answered, self._troubles, self._rejections = True, 0, 0
+            await self._received(sending, reply)
+
+    async def _ask(self, questions: Sequence[Question]) -> Reply:
+        """Asks; whatever a judge raises that it should not costs it this request and no more."""
+        try:
+            # One begins in each turn of the loop. Begun all in one, all would leave when the last
+            # is ready, come back together, and keep each other waiting from then on.
+            async with self._turnstile:
+                asking = asyncio.create_task(self._judge.ask(questions))
+                await asyncio.sleep(0)
+            return await asking
+        except (AskError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            said = f"the judge failed with {type(error).__name__}: {error}"
+            raise AskError("rejected", said[:300], again=False) from error
+
+    def _wait_and_send_again(self, sending: _Sending, error: AskError, sent_at: float) -> None:
+        loop = asyncio.get_running_loop()
+        later = replace(sending, put_off=sending.put_off + 1)
+        delay = _delay(error.retry_after_s, later.put_off)
+        self._count(put_off=1)
+        if self._pace.refused(sent_at, loop.time()):
+            self._pause(delay)
+        timer = loop.call_later(delay, self._send_again, later)
+        self._put_off[sending.request.id] = later, timer
+        if loop.time() + delay - self._alive_at > PATIENCE_S:
+            self._give_up(f"asks to wait another {delay:.0f} s: {error}")
+
+    def _send_again(self, sending: _Sending) -> None:
+        del self._put_off[sending.request.id]
+        self._again.append(sending)
+        self.send_more()
+
+    def _pause(self, delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._resume_at = max(self._resume_at, loop.time() + delay)
+        loop.call_at(self._resume_at, self.send_more)
+
+    # What came back --------------------------------------------------------------------------
+
+    async def _received(self, sending: _Sending, reply: Reply) -> None:
+        stored = _as_stored(reply, sending)
+        self._engine.budget.settle(sending.reservation, stored.cost_usd, len(sending.questions))
+        # On disk before anything reads it: what was paid for is kept even if it cannot be read.
+        await self._engine.writer.write(lambda store: store.add_replies(self._judge_id, [stored]))
+        outcomes = self._outcomes(stored, sending.questions)
+        await self._store_outcomes(sending.questions, stored, outcomes)
+        self._ask_again(sending, outcomes)
+
+    async def _no_reply(self, sending: _Sending, error: AskError, sent_at: float) -> None:
+        came = error.reply
+        if came is None:
+            perhaps = sending.reservation.usd if error.kind in PERHAPS_BILLED else 0.0
+            came = Reply("", "", cost_usd=perhaps)
+        stored = _as_stored(came, sending)
+        judged = len(sending.questions) if stored.raw else 0
+        self._engine.budget.settle(sending.reservation, stored.cost_usd, judged)
+        await self._engine.writer.write(lambda store: store.add_replies(self._judge_id, [stored]))
+        failures = [Failure(error.kind, str(error))] * len(sending.questions)
+        await self._store_outcomes(sending.questions, stored, failures)
+        self._note_trouble(error, sent_at)
+        alike = len(sending.questions) == 1  # then the next request would be the same
+        self._ask_again(sending, failures, give_up=alike and not error.again)
+
+    def _note_trouble(self, error: AskError, sent_at: float) -> None:
+        loop = asyncio.get_running_loop()
+        if error.kind == "rejected":
+            self._rejections += 1
+            if not self._answered or self._rejections >= REJECTIONS:
+                self._give_up(f"cannot be asked: {error}")
+        elif error.kind in TROUBLED and self._pace.refused(sent_at, loop.time()):
+            self._troubles += 1
+            self._pause(_delay(error.retry_after_s, self._troubles))
+            if self._troubles >= (TROUBLES if self._answered else FIRST_TROUBLES):
+                self._give_up(f"does not answer ({error.kind}): {error}")
+
+    def _outcomes(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
+        try:
+            outcomes = self._judge.read(reply, questions)
+        except Exception as error:
+            said = f"the reply made its reader fail with {type(error).__name__}"
+            return [Failure("unparsable", said)] * len(questions)
+        if len(outcomes) != len(questions):
+            said = f"{len(outcomes)} outcomes for {len(questions)} questions"
+            return [Failure("unparsable", said)] * len(questions)
+        return outcomes
+
+    async def _store_outcomes(
+        self, questions: Sequence[Question], reply: Reply, outcomes: Sequence[Verdict | Failure]
+    ) -> None:
+        judgments = [
+            Judgment(q.comparison.id, self._judge_id, q.order, outcome, reply, q.principle)
+            for q, outcome in zip(questions, outcomes, strict=True)
+        ]
+        await self._engine.writer.write(lambda store: store.add_judgments(judgments))
+        verdicts = sum(isinstance(outcome, Verdict) for outcome in outcomes)
+        self._count(verdicts=verdicts, failures=len(outcomes) - verdicts)
+
+    def _ask_again(
+        self, sending: _Sending, outcomes: Sequence[Verdict | Failure], give_up: bool = False
+    ) -> None:
+        """Puts what got no verdict into the queue once more, unless it was asked often enough."""
+        for waiting, outcome in zip(sending.waiting, outcomes, strict=True):
+            attempt = waiting.attempt + 1
+            if isinstance(outcome, Verdict) or self._stopped:
+                self.open_ids.discard(waiting.comparison.id)
+            elif give_up or attempt >= self._engine.limits.attempts:
+                self.open_ids.discard(waiting.comparison.id)
+                self._count(given_up=1)
+            else:
+                self._queue.append(replace(waiting, attempt=attempt))
+
+    # Stopping --------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Sends nothing more. What is under way comes back and is stored."""
+        self._stopped = True
+        for waiting in self._queue:
+            self.open_ids.discard(waiting.comparison.id)
+        self._queue.clear()
+        put_off = [*self._again]
+        for sending, timer in self._put_off.values():
+            timer.cancel()
+            put_off.append(sending)
+        self._again.clear()
+        self._put_off.clear()
+        for sending in put_off:  # never answered, never billed: settled, so that it costs nothing
+            error = AskError("rate_limited", "the server asked to wait", again=False)
+            self._engine.start(self._no_reply(sending, error, -math.inf))
+
+    def _give_up(self, why: str) -> None:
+        name = self._judge.identity.name
+        self._engine.error = self._engine.error or JudgeUnavailable(f"{name} {why}")
+        self.stop()
+
+    def _drop_queue(self) -> None:
+        self._count(unasked=len(self._queue))
+        for waiting in self._queue:
+            self.open_ids.discard(waiting.comparison.id)
+        self._queue.clear()
+
+    def _count(self, **more: int) -> None:
+        counts = {name: getattr(self.standing, name) + by for name, by in more.items()}
+        self.standing = replace(self.standing, **counts)
+
+
+def _question(waiting: _Waiting, seed: int) -> Question:
+    """The question with its order of presentation and its principle.
+
+    Both follow from the run's seed, the comparison and the attempt, whenever it is asked.
+    """
+    comparison, principles = waiting.comparison, waiting.principles
+    drawn = hashlib.sha256(f"{seed} {comparison.id} {waiting.attempt}".encode()).digest()
+    order = Order.SWAPPED if drawn[0] % 2 else Order.FORWARD
+    chosen = int.from_bytes(drawn[1:9], "little")
+    principle = principles[chosen % len(principles)] if principles else None
+    return Question.put(comparison, order, principle)
+
+
+def _as_stored(reply: Reply, sending: _Sending) -> Reply:
+    """The reply under the name of its request, with a cost that can be counted."""
+    raw = reply.raw.encode("utf-8", "replace").decode()  # SQLite refuses half a surrogate pair
+    cost = reply.cost_usd
+    return replace(
+        reply,
+        id=live_reply_id(sending.request.id, raw),
+        raw=raw,
+        cost_usd=cost if 0 <= cost < math.inf else sending.reservation.usd,
+        request_id=sending.request.id,
+    )
+
+
+def _delay(retry_after_s: float | None, times: int) -> float:
+    """Seconds to wait: as the server says, else longer each time, and never all at once."""
+    if retry_after_s is not None and 0 <= retry_after_s < math.inf:
+        return retry_after_s
+    return min(LONGEST_PAUSE_S, 0.5 * 2.0 ** (times - 1)) * random.uniform(0.5, 1.0)
+
+
+def check_price(judge: Judge, limits: Limits, comparisons: Sequence[Comparison]) -> None:
+    """That a limit in dollars can be kept.
+
+    Raises:
+        InputError: There is such a limit, and nobody knows what the judge costs.
+    """
+    questions = [Question(comparison, Order.FORWARD) for comparison in comparisons]
+    if limits.max_usd is not None and questions and judge.estimate(questions).cost_usd is None:
+        raise InputError(
+            f"the price of {judge.identity.name} is not known, so --max-usd cannot be kept: give "
+            "--price-in and --price-out, in US dollars per million tokens, or leave --max-usd out"
+        )

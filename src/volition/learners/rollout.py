@@ -1,0 +1,147 @@
+"""Vector environments stepped on the host: transitions for the learner, returns for evaluation.
+
+The environment's own reward is summed here for the evaluation log, and goes nowhere else: what a
+learner gets has no field for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, SupportsFloat
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from volition.comparison import observed
+from volition.envs.scene import make_env
+from volition.learners.base import Transitions
+from volition.tasks.task import EnvironmentSection
+
+Array = npt.NDArray[Any]
+Watch = Callable[[gymnasium.Env[Any, Any], Any, bool], Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step of every environment gave.
+
+    Attributes:
+        transitions: (envs, ...) for the learner; no reward.
+        observations: float32 (envs, obs_dim) to act on next, after any reset.
+        ended: bool (envs,), where an episode ended.
+        true_returns: float (envs,), the environment's own return of the episode so far. For the
+            evaluation log only.
+        states: float64 (envs, fields), the environments' own states that the step led to; None
+            where nobody asked for them.
+    """
+
+    transitions: Transitions
+    observations: Array
+    ended: Array
+    true_returns: Array
+    states: Array | None = None
+
+
+class Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Looks at what a step led to, before a new episode begins there."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], watch: Watch) -> None:
+        super().__init__(env)
+        self._watch = watch
+        self.state: Array = np.zeros(0)
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        result = self.env.reset(**options)
+        if not len(self.state):
+            self.state = self._watch(self.env, result[0], True)
+        return result
+
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+        result = self.env.step(action)
+        observation, _, terminated, truncated, _ = result
+        self.state = self._watch(self.env, observation, terminated or truncated)
+        return result
+
+
+class Rollout:
+    """`envs` copies of an environment side by side.
+
+    Args:
+        environment: Which.
+        envs: How many.
+        watch: Looks at an environment after each step, at what is observed there and whether the
+            episode ended, and tells its state, float64 (fields,).
+        drawn: Whether the environments can be drawn.
+    """
+
+    def __init__(
+        self,
+        environment: EnvironmentSection,
+        envs: int,
+        watch: Watch | None = None,
+        drawn: bool = False,
+    ) -> None:
+        more = {"render_mode": "rgb_array"} if drawn else {}
+
+        def make() -> gymnasium.Env[Any, Any]:
+            made: gymnasium.Env[Any, Any] = make_env(
+                environment.id, environment.kwargs, disable_env_checker=True, **more
+            )
+            return Watched(made, watch) if watch else made
+
+        self._env: Any = SyncVectorEnv([make] * envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        self._observations: Array = np.zeros(0)
+        self._returns: Array = np.zeros(envs)
+        self._watched = watch is not None
+        self.envs = envs
+
+    @property
+    def observation_space(self) -> gymnasium.Space[Any]:
+        space: gymnasium.Space[Any] = self._env.single_observation_space
+        return space
+
+    @property
+    def action_space(self) -> gymnasium.Space[Any]:
+        space: gymnasium.Space[Any] = self._env.single_action_space
+        return space
+
+    @property
+    def episode_limit(self) -> int | None:
+        """The number of steps after which the environment cuts an episode, if it does."""
+        spec = self._env.envs[0].spec
+        return spec.max_episode_steps if spec else None
+
+    @property
+    def fields(self) -> int:
+        """How many numbers the state of an environment has; 0 where nobody is told."""
+        return len(self._env.envs[0].state) if self._watched else 0
+
+    def reset(self, seed: int) -> Array:
+        """Starts every environment anew; returns what is observed: float32 (envs, obs_dim)."""
+        observations, _ = self._env.reset(seed=seed)
+        self._observations = observed(observations)
+        self._returns = np.zeros(self.envs)
+        return self._observations
+
+    def step(self, actions: Array) -> Step:
+        """Takes one step in every environment."""
+        seen, rewards, terminated, truncated, info = self._env.step(actions)
+        ended = terminated | truncated
+        observations = observed(seen).copy()
+        reached = observations
+        if ended.any():
+            reached = observations.copy()
+            for index in np.flatnonzero(ended):
+                reached[index] = info["final_obs"][index]
+        returns = self._returns + rewards
+        transitions = Transitions(self._observations, actions, reached, terminated.copy())
+        self._observations = observations
+        self._returns = np.where(ended, 0.0, returns)
+        states = np.stack([env.state for env in self._env.envs]) if self._watched else None
+        return Step(transitions, observations, ended, returns, states)
+
+    def close(self) -> None:
+        self._env.close()

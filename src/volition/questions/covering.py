@@ -1,0 +1,192 @@
+"""Pairs that cover what an environment can show, before a reward model says what is doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from volition.comparison import Comparison, Frame, Pixels, Segment, State
+from volition.envs.base import Scene
+from volition.envs.scene import open_scene
+from volition.errors import EnvironmentUnsupported, InputError
+from volition.questions.distinct import DECIMALS, Look, distinct_pairs
+from volition.questions.exploring import LONGEST, explore, farthest
+from volition.questions.filming import filmed_pairs
+from volition.questions.seeing import eye, see
+from volition.tasks.task import EnvironmentSection, Task
+from volition.tasks.view import JudgeView
+
+Floats = npt.NDArray[np.floating]
+
+
+STEPS_PER_STATE = 25  # taken for each state that is chosen
+LEAST_STEPS = 1000
+CLIPS_PER_CLIP = 6  # that are cut for each that is chosen
+SHIFTED = 3  # clips begin in the time of one: more would be variations on one
+
+
+def covering(task: Task, goal_id: str, count: int, seed: int) -> list[Comparison]:
+    """Comparisons that cover what the environment can show, seen as the judge sees it."""
+    rng, environment = np.random.default_rng(seed), task.environment
+    try:
+        scene = open_scene(environment.id, environment.kwargs)
+    except EnvironmentUnsupported:
+        pairs = filmed_pairs(environment, task.view, count, rng)
+    else:
+        pairs = covering_segments(environment, scene, task.view, count, rng)
+    return [Comparison.between(goal_id, *pair) for pair in pairs]
+
+
+def covering_segments(
+    environment: EnvironmentSection,
+    scene: Scene,
+    view: JudgeView,
+    count: int,
+    rng: np.random.Generator,
+) -> list[tuple[Segment, Segment]]:
+    """Pairs of what an environment can show, states or clips as the view says, seen to differ.
+
+    Args:
+        environment: Whose scene `scene` is.
+        scene: Draws what is chosen.
+        view: How the judge sees it.
+        count: How many pairs.
+        rng: Of the segments, and of who meets whom on which side.
+
+    Raises:
+        InputError: Hardly any two can be told apart by what the judge sees, or no episode is as
+            long as a clip.
+    """
+    if view.clip is None:
+        seen = eye(scene, view)
+        pairs = coverage(environment, scene, count, rng, lambda state: seen(state).frames[0])
+        return [(seen(one), seen(other)) for one, other in pairs]
+    states = covering_clips(environment, scene, view.steps, 2 * count, rng)
+    clips = (see(scene, view, each) for each in states)
+    return distinct_pairs(clips, count, lambda clip: clip.frames)
+
+
+def coverage(
+    environment: EnvironmentSection, scene: Scene, count: int, rng: np.random.Generator, look: Look
+) -> list[tuple[State, State]]:
+    """Pairs of states that cover the environment's, each seen to differ.
+
+    Args:
+        environment: Whose scene `scene` is.
+        scene: Where it has ranges, they are covered; else what random acting reaches.
+        count: How many pairs.
+        rng: Of the states, and of who meets whom on which side.
+        look: What the judge sees of a state.
+
+    Raises:
+        InputError: Hardly any two states can be told apart by what the judge sees.
+    """
+    if scene.ranges is None:
+        states = covering_states(environment, scene, 2 * count, rng)
+        return distinct_pairs(states, count, lambda state: (look(state),))
+    return coverage_pairs(scene, count, rng, look)
+
+
+def covering_states(
+    environment: EnvironmentSection, scene: Scene, batch: int, rng: np.random.Generator
+) -> Iterator[State]:
+    """States without end that random acting reaches, in shuffled batches that cover them."""
+    while True:
+        explored = explore(environment, scene, max(LEAST_STEPS, STEPS_PER_STATE * batch), rng)
+        for place in rng.permutation(farthest(explored.observations, batch, rng)):
+            values = explored.states[place].round(DECIMALS).tolist()
+            yield dict(zip(scene.fields, values, strict=True))
+
+
+def covering_clips(
+    environment: EnvironmentSection,
+    scene: Scene,
+    length: int,
+    batch: int,
+    rng: np.random.Generator,
+) -> Iterator[npt.NDArray[np.float64]]:
+    """Clips without end, float64 (length, fields), in shuffled batches that cover what random
+    acting does, by the mean and the deviation of what is observed.
+
+    Raises:
+        InputError: No episode is that long.
+    """
+    shift = max(1, length // SHIFTED)
+    while True:
+        steps = max(LEAST_STEPS, CLIPS_PER_CLIP * batch * shift)
+        explored = explore(environment, scene, steps, rng, max(LONGEST, 2 * length))
+        starts = np.arange(0, steps - length + 1, shift)
+        starts = starts[explored.episodes[starts] == explored.episodes[starts + length - 1]]
+        if not len(starts):
+            raise InputError(
+                f"no episode of random acting in {environment.id} has {length} steps: make "
+                "view.clip.steps in task.toml shorter"
+            )
+        rows = starts[:, None] + np.arange(length)
+        observed = explored.observations[rows].reshape(*rows.shape, -1)
+        moments = np.concatenate([observed.mean(1), observed.std(1)], 1)
+        for place in rng.permutation(farthest(moments, batch, rng)):
+            yield explored.states[rows[place]].round(DECIMALS)
+
+
+class BoundedScene(Protocol):
+    """What is needed of a scene to cover it."""
+
+    def draw(self, state: State) -> Pixels:
+        """uint8 (height, width, 3)."""
+        ...
+
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]] | None:
+        """Lowest and highest value of every field, in the order of the fields, if it has them."""
+        ...
+
+
+def coverage_pairs(
+    scene: BoundedScene, count: int, rng: np.random.Generator, look: Look | None = None
+) -> list[tuple[State, State]]:
+    """Pairs of states that cover the scene's ranges evenly, each seen to differ.
+
+    Args:
+        scene: The environment.
+        count: How many pairs.
+        rng: Of the states, and of who meets whom on which side.
+        look: What the judge sees of a state; by default the whole drawing.
+
+    Raises:
+        InputError: Hardly any two states can be told apart by what the judge sees.
+    """
+    seen: Look = look or (lambda state: Frame(scene.draw(state)))
+    return distinct_pairs(_covering(scene, 2 * count, rng), count, lambda state: (seen(state),))
+
+
+def _covering(scene: BoundedScene, batch: int, rng: np.random.Generator) -> Iterator[State]:
+    """States without end, in shuffled batches that each cover the ranges evenly.
+
+    The additive recurrence of Martin Roberts (2018, "The unreasonable effectiveness of
+    quasirandom sequences"), shifted at random. It is shuffled because its neighbours differ by
+    one and the same step, and so would the states of a pair.
+    """
+    if scene.ranges is None:
+        raise ValueError("a scene without ranges cannot be covered by them: explore it")
+    low, high = np.array(list(scene.ranges.values())).T
+    step = _step(len(low))
+    start = rng.random(len(low))
+    drawn = 0
+    while True:
+        numbers = drawn + rng.permutation(batch)
+        drawn += batch
+        for point in (start + numbers[:, None] * step) % 1.0:
+            values = np.round(low + point * (high - low), DECIMALS)
+            yield dict(zip(scene.ranges, values.tolist(), strict=True))
+
+
+def _step(dimensions: int) -> Floats:
+    """Powers of 1 / g, where g > 1 solves g ** (dimensions + 1) = g + 1."""
+    g = 2.0
+    for _ in range(64):
+        g = (1 + g) ** (1 / (dimensions + 1))
+    return g ** -np.arange(1.0, dimensions + 1)

@@ -1,0 +1,1 @@
+"""From judgments to a reward model, and what the judgments say of the judge."""

@@ -1,0 +1,98 @@
+"""Whether answers come as often as they were said to be probable, and a factor to see to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+
+EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)  # of the confidences that are counted together
+TRIED = np.exp(np.linspace(-2.5, 2.5, 51))
+LOG_TEMPERATURE_SD = 1.0  # of the prior, so that answers which all agree do not ask for infinity
+
+
+class Bin(NamedTuple):
+    """Answers that were predicted about as surely.
+
+    Attributes:
+        confidence: Mean probability that the prediction gave to the side it chose.
+        agreement: How much of the judges' answers went to that side.
+        judgments: How many.
+    """
+
+    confidence: float
+    agreement: float
+    judgments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How sure a reward model may be.
+
+    Attributes:
+        temperature: The factor by which its logits were multiplied (Guo et al., arXiv:1706.04599,
+            whose T is the inverse).
+        error: Expected calibration error with it: the mean distance of confidence and agreement.
+        error_before: The same without.
+        bins: The table behind it.
+    """
+
+    temperature: float
+    error: float
+    error_before: float
+    bins: tuple[Bin, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "temperature": self.temperature,
+            "error": self.error,
+            "error_before": self.error_before,
+            "bins": [bin._asdict() for bin in self.bins],
+        }
+
+
+def calibrate(logits: Floats, of_order: Floats, p_first: Floats, count: Floats) -> Calibration:
+    """The factor on `logits` under which held-out answers are most probable.
+
+    Args:
+        logits: Of P(first preferred) by what is seen, of judgments that were held out: (answers,).
+        of_order: What the judge's bias to what is shown first adds: (answers,).
+        p_first: What the judge said: (answers,).
+        count: Of judgments: (answers,).
+    """
+    losses = []
+    for factor in TRIED:
+        scaled = factor * logits + of_order
+        loss = float((count * (np.logaddexp(0, scaled) - p_first * scaled)).sum())
+        losses.append(loss + (np.log(factor) / LOG_TEMPERATURE_SD) ** 2 / 2)
+    temperature = float(TRIED[np.argmin(losses)])
+    before, _ = _expected_error(logits + of_order, p_first, count)
+    error, bins = _expected_error(temperature * logits + of_order, p_first, count)
+    return Calibration(temperature, error, before, bins)
+
+
+def _expected_error(
+    logits: Floats, p_first: Floats, count: Floats
+) -> tuple[float, tuple[Bin, ...]]:
+    confidence = 1 / (1 + np.exp(-np.abs(logits).astype(np.float64)))
+    agreement = np.where(logits > 0, p_first, 1 - p_first)
+    bins = []
+    for low, high in pairwise(EDGES):
+        inside = (confidence >= low) & ((confidence < high) | (high == EDGES[-1]))
+        if inside.any():
+            weights = count[inside]
+            bins.append(
+                Bin(
+                    float(np.average(confidence[inside], weights=weights)),
+                    float(np.average(agreement[inside], weights=weights)),
+                    int(weights.sum()),
+                )
+            )
+    distances = [abs(bin.confidence - bin.agreement) * bin.judgments for bin in bins]
+    return float(sum(distances) / count.sum()), tuple(bins)

@@ -1,0 +1,393 @@
+"""The reward model fitted to preferences by Bradley-Terry, and its held-out metrics.
+
+P(first preferred) = sigmoid(slope (r(first) - r(second)) + bias s), r of a clip being the mean over
+its steps (Bradley and Terry, 1952; Christiano et al., arXiv:1706.03741, eq. 1, with a mean for the
+sum), and s = 1 where the first was shown first, -1 where the second was (Davidson and
+Beaver, 1977). Every judge has a bias of its own, and a slope: how sure it is. Both are fitted with
+the rest, and priors hold them to 0 and 1 as long as nothing speaks for more. So does every
+principle of the goal under which a judgment was asked: its slope, never below 0, says how much its
+answers have in common with the others.
+
+The comparisons are dealt into as many folds as there are members, and each member leaves out one
+fold: a cross-validation committee. So every comparison is judged by a member that never saw it,
+which gives an honest held-out accuracy without setting judgments aside, and the members differ by
+their data. The same held-out answers choose the strength of the weight decay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import optax
+from jaxtyping import Array, Float, Int
+
+from volition.errors import InputError
+from volition.networks import Layers, apply_network, encoder_depth, init_network
+from volition.reward.calibration import Calibration, calibrate
+from volition.reward.model import HIDDEN, MEMBERS, RewardModel, evenly_spread
+from volition.reward.preferences import AnswerData, Floats, PreferenceData, Proportion
+from volition.tasks.task import RewardSection
+
+STEPS = 200
+BATCH = 64
+PICTURE_BATCH = 16  # where observations are pictures, each of which takes as long as many states
+LEARNING_RATE = 2e-2
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 6.0)  # of decoupled weight decay, before the learning rate
+JUDGE_LEARNING_RATE = 0.1
+BIAS_SD = 2.0  # of the prior on a judge's bias to what is shown first, in logits
+LOG_SLOPE_SD = 1.0  # of the prior on the logarithm of its slope
+CLIP_STEPS = 6  # of each clip in one batch
+BLOCK = 1 << 13  # observations that all members look at together: of more, memory would run out
+LEAST_ROOM = 256  # rows for which programs are compiled, though there be fewer
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTraits:
+    """How one judge answers, as fitted.
+
+    Attributes:
+        bias: To what is shown first, in logits: 0 is none, 2 is 88% of what it cannot decide.
+        slope: How sure it is of a difference in reward, against the judges' geometric mean.
+    """
+
+    bias: float
+    slope: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted model and what held-out comparisons say of it.
+
+    Attributes:
+        model: The ensemble, normalised over the judged states; its logits are calibrated.
+        heldout: Comparisons decided as the judge did by the member that never saw them; ties of
+            the judge do not count.
+        log_loss: Of the same answers, in nats, for each strength tried.
+        strength: The weight decay that was chosen.
+        judges: How each judge answers, by its id.
+        calibration: Whether held-out answers are as probable as they were said to be.
+        unseen: Logit of P(first preferred), of each comparison by the member that never saw it.
+    """
+
+    model: RewardModel
+    heldout: Proportion
+    log_loss: dict[float, float]
+    strength: float
+    judges: dict[str, JudgeTraits]
+    calibration: Calibration
+    unseen: Floats
+
+
+def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int) -> Fit:
+    """Fits the ensemble, the strength of its weight decay chosen by what each member left out.
+
+    Of the strengths within one standard error of the best the strongest is taken (Breiman et al.,
+    1984): noisy judgments are what a reward model overfits to.
+
+    Args:
+        data: The preferences.
+        section: What the reward model may see, and the symmetries that the task declares.
+        symmetric: Whether to use the symmetries, as further data.
+        seed: Of initial weights, folds and batches.
+
+    Raises:
+        InputError: No comparison is decided, or an observation entry does not exist.
+    """
+    rng = np.random.default_rng(seed)
+    observation_shape = data.observations.shape[3:]
+    inputs = check_inputs(section, observation_shape)
+    data.check_decided()
+    folds = rng.permutation(len(data.weight)) % MEMBERS
+    symmetries = section.symmetries if symmetric else ()
+    candidates, traits = _fit_all(rng, data.mirrored([s.negate for s in symmetries]), folds, inputs)
+    said = data.said()
+    logits = _comparison_logits(candidates, data.observations)  # (strengths, members, rows)
+    unseen = logits[:, folds, np.arange(len(folds))]  # (strengths, rows)
+    biased = _as_said(unseen, said, traits, folds)  # (strengths, answers)
+    losses = np.logaddexp(0, biased) - said.p_first * biased
+    chosen = _one_standard_error(_per_comparison(losses, said))
+    decided = data.decided()
+    agrees = ((unseen[chosen] > 0) == (data.p_first > 0.5))[decided]
+    model = jax.tree.map(lambda leaf: leaf[chosen], candidates)
+    of_order = _as_said(0 * unseen, said, traits, folds)[chosen]
+    calibration = calibrate(biased[chosen] - of_order, of_order, said.p_first, said.weight)
+    model = model.scaled(calibration.temperature)
+    return Fit(
+        model.normalised(data.observations.reshape(-1, *observation_shape)),
+        Proportion(int(agrees.sum()), int(decided.sum())),
+        dict(zip(STRENGTHS, _per_comparison(losses, said).mean(1).tolist(), strict=True)),
+        STRENGTHS[chosen],
+        _describe(data.judges, jax.tree.map(lambda leaf: leaf[chosen], traits)),
+        calibration,
+        unseen[chosen] * calibration.temperature,
+    )
+
+
+def score(model: RewardModel, data: PreferenceData) -> Proportion:
+    """How many decided comparisons the model decides as the judge did."""
+    agrees = (preferred_logits(model, data.observations) > 0) == (data.p_first > 0.5)
+    decided = data.decided()
+    return Proportion(int(agrees[decided].sum()), int(decided.sum()))
+
+
+def preferred_logits(model: RewardModel, observations: Floats) -> Floats:
+    """Logit of P(first preferred) by the whole ensemble: (rows,) of (rows, 2, T, obs_dim)."""
+    stacked = jax.tree.map(lambda leaf: leaf[None], model)
+    return _comparison_logits(stacked, observations)[0].mean(0)
+
+
+def check_inputs(section: RewardSection, observation_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The observation entries that the reward model sees; none of a picture, which it sees whole.
+
+    Raises:
+        InputError: The task names an entry that the environment does not have.
+    """
+    negated = [entry for symmetry in section.symmetries for entry in symmetry.negate]
+    if len(observation_shape) == 3:
+        if section.observations or negated:
+            raise InputError(
+                "reward.observations and reward.symmetries name entries of a vector, and what is "
+                f"observed here is a picture, {observation_shape}: leave them out"
+            )
+        return ()
+    (observation_dim,) = observation_shape
+    inputs = section.observations or tuple(range(observation_dim))
+    for key, entries in (("observations", inputs), ("symmetries", negated)):
+        for entry in entries:
+            if entry >= observation_dim:
+                raise InputError(
+                    f"reward.{key} names the observation entry {entry}, and the environment has "
+                    f"{observation_dim}: they count from 0"
+                )
+    return inputs
+
+
+def _as_said(
+    logits: Floats, said: AnswerData, traits: Traits, folds: npt.NDArray[np.int64]
+) -> Floats:
+    """(strengths, answers): the logits (strengths, rows) as the judges say them, each judge as the
+    member knows it that left the comparison out."""
+    member = folds[said.comparison]
+    slope = np.exp(
+        np.asarray(traits.log_slope)[:, member, said.judge]
+        + np.asarray(traits.log_heed)[:, member, said.principle]
+    )
+    bias = np.asarray(traits.bias)[:, member, said.judge]
+    return slope * logits[:, said.comparison] + bias * said.sign
+
+
+def _per_comparison(losses: Floats, said: AnswerData) -> Floats:
+    """(strengths, rows): mean over the judgments of each comparison."""
+    rows = int(said.comparison.max()) + 1
+    counts = np.bincount(said.comparison, said.weight, rows)
+    sums = [np.bincount(said.comparison, said.weight * loss, rows) for loss in losses]
+    return (np.stack(sums) / counts).astype(np.float32)
+
+
+def _one_standard_error(losses: Floats) -> int:
+    means = losses.mean(1)
+    best = int(means.argmin())
+    error = losses[best].std() / np.sqrt(losses.shape[1])
+    return int(np.flatnonzero(means <= means[best] + error).max())
+
+
+def _describe(judges: tuple[str, ...], traits: Traits) -> dict[str, JudgeTraits]:
+    """Each judge's traits: the members' mean."""
+    bias = np.asarray(traits.bias).mean(0)
+    slope = np.exp(np.asarray(traits.log_slope).mean(0))
+    return {name: JudgeTraits(float(bias[n]), float(slope[n])) for n, name in enumerate(judges)}
+
+
+def _fit_all(
+    rng: np.random.Generator,
+    data: PreferenceData,
+    folds: npt.NDArray[np.int64],
+    inputs: tuple[int, ...],
+) -> tuple[RewardModel, Traits]:
+    """Every member at every strength; each leaf of the result starts (strengths, members, ...).
+
+    Args:
+        data: The preferences, and copies of them by symmetries: `folds` for each.
+        folds: Of the comparisons before they were copied.
+    """
+    seen = data.observations[..., inputs] if inputs else data.observations
+    shape = seen.shape[3:]
+    flat = seen.reshape(-1, *shape)
+    mean, scale = flat.mean(0), np.maximum(flat.std(0), 1e-6)
+    if picture := () if inputs else shape:
+        scale = np.full(shape, np.sqrt(np.square(scale).mean()))  # one for all pixels
+    standardised = ((seen - mean) / scale).astype(np.float32)
+    batch = PICTURE_BATCH if picture else BATCH
+
+    layers = init_network(rng, shape, (*HIDDEN, 1), MEMBERS)
+    said = data.said()
+    of_answer = folds[said.comparison % len(folds)]
+    batches = np.stack(
+        [rng.choice(np.flatnonzero(_kept(of_answer, m)), (STEPS, batch)) for m in range(MEMBERS)],
+        1,
+    )  # (steps, members, batch)
+    padded = _Padded(
+        jnp.asarray(_pad(standardised, room(len(standardised)))),
+        AnswerData(*(_pad(column, room(len(of_answer))) for column in said)),
+        jnp.asarray(said.weight.sum() * len(folds) / len(data.weight)),
+        _present(data.judges),
+        _present(data.principles),
+    )
+    strengths = jnp.asarray(STRENGTHS, jnp.float32)
+    moments = _moments_of_clips(rng, standardised.shape[2])
+    fitted, traits = _train(layers, padded, jnp.asarray(batches, jnp.int32), moments, strengths)
+    centre = _centres(fitted, jnp.asarray(evenly_spread(standardised.reshape(-1, *shape))))
+
+    def every(array: npt.ArrayLike) -> Array:
+        return jnp.asarray(
+            np.broadcast_to(np.asarray(array, np.float32), (len(STRENGTHS), *np.shape(array)))
+        )
+
+    model = RewardModel(
+        fitted, every(mean), every(scale), centre, every(0), every(1), inputs, picture
+    )
+    return model, traits
+
+
+def _kept(folds: npt.NDArray[np.int64], member: int) -> npt.NDArray[np.bool_]:
+    kept = folds != member
+    return kept if kept.any() else np.ones_like(kept)
+
+
+def _moments_of_clips(
+    rng: np.random.Generator, length: int
+) -> Int[Array, "steps clip_steps"] | None:
+    """The steps of clips that each batch holds: one out of each of `CLIP_STEPS` parts of a clip,
+    another one in every batch, so that their mean is right on average. None where all are held."""
+    if length <= CLIP_STEPS:
+        return None
+    places = (np.arange(CLIP_STEPS) + rng.random((STEPS, CLIP_STEPS))) * length / CLIP_STEPS
+    return jnp.asarray(places, jnp.int32)
+
+
+def room(rows: int, least: int = LEAST_ROOM) -> int:
+    """For at least so many rows: four times as many each time, so that more data recompiles
+    rarely."""
+    while least < rows:
+        least *= 4
+    return least
+
+
+def _present(names: Sequence[object]) -> Array:
+    """1 for each of the names, padded with 0."""
+    return jnp.asarray(_pad(np.ones(len(names), np.float32), room(len(names), 1)))
+
+
+def _pad(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
+    return np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1))
+
+
+class Traits(NamedTuple):
+    """How judges answer and principles are heeded, as every member knows it."""
+
+    bias: Float[Array, "*stack judges"]
+    log_slope: Float[Array, "*stack judges"]
+    log_heed: Float[Array, "*stack principles"]
+
+
+class _Padded(NamedTuple):
+    observations: Float[Array, "rows two T inputs"]  # standardised
+    said: AnswerData
+    judgments: Float[Array, ""]  # how many there are in all
+    judges: Float[Array, " judges"]  # 1 for a judge, 0 where there is none
+    principles: Float[Array, " principles"]  # likewise
+
+
+def _relative(log_slope: Float[Array, "members names"], present: Float[Array, " names"]) -> Array:
+    """Logarithms of the slopes against their mean, since the reward has a scale already."""
+    mean = (log_slope * present).sum(-1, keepdims=True) / present.sum()
+    return (log_slope - mean) * present
+
+
+@jax.jit
+def _train(
+    layers: Layers,
+    data: _Padded,
+    batches: Int[Array, "steps members batch"],
+    moments: Int[Array, "steps clip_steps"] | None,
+    strengths: Float[Array, " strengths"],
+) -> tuple[Layers, Traits]:
+    """AdamW on the weighted Bradley-Terry loss; leaves come back as (strengths, members, ...)."""
+    optimiser = optax.scale_by_adam()
+    schedule = optax.cosine_decay_schedule(1.0, STEPS)
+
+    def loss(
+        fitted: tuple[Layers, Traits],
+        rows: Int[Array, "members batch"],
+        moments: Int[Array, " clip_steps"] | None,
+    ) -> Array:
+        layers, traits = fitted
+        said = AnswerData(*(column[rows] for column in data.said))
+        pairs = data.observations[said.comparison]  # (members, batch, 2, T, ...)
+        pairs = pairs if moments is None else pairs[:, :, :, moments]
+        seen = pairs.reshape(len(pairs), -1, *pairs.shape[4:])
+        rewards = apply_network(layers, seen, encoder_depth(pairs.shape[4:]), jnp.tanh)
+        returns = rewards.reshape(pairs.shape[:4]).mean(-1)  # (members, batch, 2)
+        log_slope = jnp.take_along_axis(_relative(traits.log_slope, data.judges), said.judge, 1)
+        log_heed = _relative(traits.log_heed, data.principles)
+        slope = jnp.exp(log_slope + jnp.take_along_axis(log_heed, said.principle, 1))
+        bias = jnp.take_along_axis(traits.bias, said.judge, 1)
+        logits = slope * (returns[..., 0] - returns[..., 1]) + bias * said.sign
+        losses = optax.sigmoid_binary_cross_entropy(logits, said.p_first)
+        scaled = traits.bias / BIAS_SD, *(each / LOG_SLOPE_SD for each in traits[1:])
+        prior = sum((each**2).sum() for each in scaled) / 2
+        return (said.weight * losses).sum() / said.weight.sum() * len(rows) + prior / data.judgments
+
+    def fit_one(strength: Float[Array, ""]) -> tuple[Layers, Traits]:
+        def step(carry: Any, inputs: tuple[Array, Array, Array | None]) -> tuple[Any, None]:
+            (layers, traits), state = carry
+            rows, count, moments = inputs
+            gradient = jax.grad(loss)((layers, traits), rows, moments)
+            (down, across), state = optimiser.update(gradient, state)
+            rate = schedule(count) * LEARNING_RATE
+            layers = jax.tree.map(lambda p, u: p - rate * (u + strength * p), layers, down)
+            quick = schedule(count) * JUDGE_LEARNING_RATE
+            traits = jax.tree.map(lambda p, u: p - quick * u, traits, across)
+            return ((layers, traits), state), None
+
+        nothing = jnp.zeros((batches.shape[1], len(data.judges)))
+        heeded = jnp.zeros((batches.shape[1], len(data.principles)))
+        start = layers, Traits(nothing, nothing, heeded)
+        carry = start, optimiser.init(start)
+        ((fitted, traits), _), _ = jax.lax.scan(step, carry, (batches, jnp.arange(STEPS), moments))
+        return fitted, Traits(
+            traits.bias,
+            _relative(traits.log_slope, data.judges),
+            _relative(traits.log_heed, data.principles),
+        )
+
+    return jax.vmap(fit_one)(strengths)
+
+
+@jax.jit
+def _centres(layers: Layers, standardised: Float[Array, "rows inputs"]) -> Array:
+    depth = encoder_depth(standardised.shape[1:])
+    return apply_network(layers, standardised, depth, jnp.tanh)[..., 0].mean(-1)
+
+
+def _comparison_logits(models: RewardModel, observations: Floats) -> Floats:
+    """(models, members, rows): logit of P(first preferred) by every member of every model."""
+    rows = min(room(len(observations)), max(1, BLOCK // (2 * observations.shape[2])))
+    padded = _pad(observations, -(-len(observations) // rows) * rows)
+    blocks = [padded[start : start + rows] for start in range(0, len(padded), rows)]
+    logits = [np.asarray(_logits(models, jnp.asarray(block))) for block in blocks]
+    return np.concatenate(logits, -1)[..., : len(observations)]
+
+
+@eqx.filter_jit
+def _logits(models: RewardModel, observations: Array) -> Array:
+    values = jax.vmap(lambda model: model.members(observations))(models)
+    returns = values.mean(-1)  # (models, members, rows, 2)
+    return returns[..., 0] - returns[..., 1]

@@ -1,0 +1,156 @@
+"""The reward model: an ensemble of networks, saved, normalised, and capped by vetoes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from volition.networks import Layers, Linear, apply_network, encoder_depth, init_network
+from volition.reward.preferences import Floats
+from volition.storage.tensors import load_tree, read_description, save_tree
+
+MEMBERS = 5
+HIDDEN = (128,)
+SPREAD_PENALTY = 0.5
+CAP = 4.0  # standard deviations above the mean, which hardly any state exceeds
+CLEAN = 0.9  # of the states judged under a veto are worse than what is clean
+UNCAPPED = 1e6
+NORMALISED_OVER = 1024
+FILE = "model.safetensors"
+
+
+class RewardModel(eqx.Module):
+    """An ensemble r(observation) on the logit scale, and the normalised reward made from it."""
+
+    layers: Layers  # stacked: (members, inputs, outputs)
+    input_mean: Float[Array, " inputs"]
+    input_scale: Float[Array, " inputs"]
+    centre: Float[Array, " members"]  # each member's mean over the judged states: no meaning in it
+    shift: Float[Array, ""]
+    scale: Float[Array, ""]
+    inputs: tuple[int, ...] = eqx.field(static=True)  # none of pictures, which are seen whole
+    picture: tuple[int, ...] = eqx.field(static=True, default=())  # height, width, channels
+    vetoes: tuple[RewardModel, ...] = ()  # each scaled so that 0 is clean and -1 caps at the mean
+
+    def members(
+        self, observations: Float[Array, "*batch obs_dim"]
+    ) -> Float[Array, "members *batch"]:
+        """What every member says, in logits: (members, *batch)."""
+        seen = observations if self.picture else observations[..., self.inputs]
+        shape = self.input_mean.shape
+        flat = ((seen - self.input_mean) / self.input_scale).reshape(-1, *shape)
+        values = apply_network(self.layers, flat, encoder_depth(shape), jnp.tanh)[..., 0]
+        return (values - self.centre[:, None]).reshape(len(values), *seen.shape[: -len(shape)])
+
+    def cautious(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
+        """Ensemble mean minus `SPREAD_PENALTY` standard deviations, in logits: (*batch,)."""
+        values = self.members(observations)
+        return values.mean(0) - SPREAD_PENALTY * values.std(0)
+
+    @jax.jit
+    def __call__(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
+        """The reward that a learner gets: float32 (*batch,), zero mean and unit scale.
+
+        Whatever it would be, a veto caps it at `CAP` (1 + v), v being what the veto's own model
+        says: 0 of what keeps to it, -1 of what does so as much less as judged states differ.
+        """
+        reward = (self.cautious(observations) - self.shift) / self.scale
+        for veto in self.vetoes:
+            reward = jnp.minimum(reward, CAP * (1 + veto(observations)))
+        return reward
+
+    def normalised(self, observations: Floats) -> RewardModel:
+        """The same model with zero mean and unit scale over `observations` (rows, obs_dim).
+
+        `NORMALISED_OVER` of them are taken.
+        """
+        shift, scale = _moments(self, jnp.asarray(evenly_spread(observations)))
+        return eqx.tree_at(lambda m: (m.shift, m.scale), self, (shift, scale))
+
+    def scaled(self, factor: float) -> RewardModel:
+        """The same model with every logit multiplied: surer or less sure, of the same mind."""
+        *below, last = self.layers
+        layers = (*below, Linear(last.weight * factor, last.bias * factor))
+        return eqx.tree_at(lambda m: (m.layers, m.centre), self, (layers, self.centre * factor))
+
+    def as_veto(self, observations: Floats) -> RewardModel:
+        """The same model as a veto, 0 where `observations` (rows, obs_dim) are clean.
+
+        Clean are the best tenth of them. The unit is their standard deviation, and at least one
+        logit, since less is no difference that a judge is sure of.
+        """
+        values = np.asarray(self.cautious(jnp.asarray(evenly_spread(observations))))
+        clean, unit = np.quantile(values, CLEAN), max(1.0, float(values.std()))
+        found = (jnp.asarray(clean, jnp.float32), jnp.asarray(unit, jnp.float32))
+        return eqx.tree_at(lambda m: (m.shift, m.scale), self, found)
+
+    def capped_by(self, vetoes: Sequence[RewardModel | None]) -> RewardModel:
+        """The same model with these vetoes; None is one that caps nothing.
+
+        It has the same shape as any other, so that a program that is compiled serves them all.
+        """
+        nothing = (jnp.full((), -UNCAPPED), jnp.ones(()))
+        inert = eqx.tree_at(lambda m: (m.shift, m.scale), replace(self, vetoes=()), nothing)
+        return replace(self, vetoes=tuple(inert if each is None else each for each in vetoes))
+
+    def save(self, folder: Path, **description: object) -> None:
+        """Writes the model as safetensors with JSON in its header."""
+        folder.mkdir(exist_ok=True)
+        dense = self.layers[encoder_depth(self.picture) :]
+        form = {
+            "inputs": self.inputs,
+            "members": len(self.centre),
+            "picture": self.picture,
+            "sizes": [int(layer.weight.shape[-1]) for layer in dense],
+            "vetoes": len(self.vetoes),
+        }
+        save_tree(folder / FILE, self, {"form": form, **description})
+
+    @classmethod
+    def load(cls, folder: Path) -> RewardModel:
+        """The model in `folder`.
+
+        Raises:
+            RunError: There is none, or it is damaged.
+        """
+        form = read_description(folder / FILE)["form"]
+        like = cls.unfitted(
+            tuple(form["inputs"]),
+            tuple(form.get("picture", ())),
+            form["members"],
+            tuple(form["sizes"]),
+        )
+        like = like.capped_by([None] * form.get("vetoes", 0))
+        return load_tree(folder / FILE, like)
+
+    @classmethod
+    def unfitted(
+        cls,
+        inputs: tuple[int, ...],
+        picture: tuple[int, ...] = (),
+        members: int = MEMBERS,
+        sizes: tuple[int, ...] = (*HIDDEN, 1),
+    ) -> RewardModel:
+        """A model that knows nothing, of the shape that `fit` gives: programs are the same."""
+        seen = picture or (len(inputs),)
+        layers = init_network(np.random.default_rng(0), seen, sizes, members)
+        mean, scale, centre = jnp.zeros(seen), jnp.ones(seen), jnp.zeros(members)
+        return cls(layers, mean, scale, centre, jnp.zeros(()), jnp.ones(()), inputs, picture)
+
+
+@eqx.filter_jit
+def _moments(model: RewardModel, observations: Array) -> tuple[Array, Array]:
+    values = model.cautious(observations)
+    return values.mean(), jnp.maximum(values.std(), 1e-6)
+
+
+def evenly_spread(rows: Floats) -> Floats:
+    """`NORMALISED_OVER` of the rows, evenly spread, so that any number of them runs one program."""
+    return rows[np.linspace(0, len(rows) - 1, NORMALISED_OVER).astype(np.int64)]

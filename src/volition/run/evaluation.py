@@ -1,0 +1,119 @@
+"""What a finished policy does, measured with the environment's own reward. Nothing learns here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from volition.learners.rollout import Array, Rollout
+from volition.tasks.task import EnvironmentSection, Task, bundled_tasks
+from volition.tasks.truth import TRUTHS, Measure, Truth
+
+FIRST_SEED = 10_000
+EPISODES = 100
+CUT_AFTER = 1000  # steps of an episode, where the environment ends none by itself
+
+
+class Acts(Protocol):
+    """A policy: float32 (batch, obs_dim) to actions (batch, action_dim)."""
+
+    def __call__(self, observations: Any, /) -> Any: ...
+
+
+class Scores(Protocol):
+    """A reward model: float32 (*batch, obs_dim) to rewards (*batch,)."""
+
+    def __call__(self, observations: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Returns of fixed-seed episodes: `FIRST_SEED`, `FIRST_SEED` + 1, and so on.
+
+    Attributes:
+        true_returns: The environment's own return of each episode, by which nothing was trained.
+        learned_returns: The sum of the learned reward over the same episodes.
+        measures: Numbers of each episode that say what was reached, by their names.
+        cut: How many of the episodes the environment had not ended after `CUT_AFTER` steps.
+    """
+
+    true_returns: tuple[float, ...]
+    learned_returns: tuple[float, ...]
+    measures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    cut: int = 0
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.true_returns))
+
+    @property
+    def std(self) -> float:
+        return float(np.std(self.true_returns))
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """The mean of every measure over the episodes."""
+        return {name: float(np.mean(values)) for name, values in self.measures.items()}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know before reading the numbers."""
+        if not self.cut:
+            return []
+        return [
+            f"{self.cut} of {len(self.true_returns)} evaluation episodes were cut after "
+            f"{CUT_AFTER} steps, since the environment has no limit of its own"
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "true_return_mean": self.mean, "true_return_std": self.std}
+
+
+def truth_about(task: Task) -> Truth | None:
+    """What is true of a bundled task; None of one that shares its name and not its goal."""
+    stated = [(some.name, some.environment.id, some.goal.text) for some in bundled_tasks()]
+    is_known = (task.name, task.environment.id, task.goal.text) in stated
+    return TRUTHS.get(task.name) if is_known else None
+
+
+def measures_of(task: Task) -> Mapping[str, Measure]:
+    """What is measured of a task of which something is true."""
+    truth = truth_about(task)
+    return truth.measures if truth else {}
+
+
+def evaluate(
+    policy: Acts,
+    reward: Scores,
+    environment: EnvironmentSection,
+    episodes: int = EPISODES,
+    measures: Mapping[str, Measure] | None = None,
+) -> Evaluation:
+    """The first episode of each of `episodes` environments, seeded one after the other."""
+    rollout = Rollout(environment, episodes)
+    longest = rollout.episode_limit or CUT_AFTER
+    observations = rollout.reset(FIRST_SEED)
+    running: Array = np.ones(episodes, np.bool_)
+    true_returns = np.zeros(episodes)
+    reached: list[Array] = []  # (episodes, obs_dim) each
+    counted: list[Array] = []  # which of them were still running: (episodes,)
+    while running.any() and len(reached) < longest:
+        step = rollout.step(np.asarray(policy(observations)))
+        reached.append(np.asarray(step.transitions.next_observation))
+        counted.append(running)
+        true_returns[running] = step.true_returns[running]
+        running = running & ~step.ended
+        observations = step.observations
+    rollout.close()
+    lived, during = np.stack(reached), np.stack(counted)  # (steps, episodes, ...)
+    learned_returns = (np.asarray(reward(lived)) * during).sum(0)
+    measured = {
+        name: tuple(measure(lived[during[:, each], each]) for each in range(episodes))
+        for name, measure in (measures or {}).items()
+    }
+    return Evaluation(
+        tuple(true_returns.tolist()), tuple(learned_returns.tolist()), measured, int(running.sum())
+    )

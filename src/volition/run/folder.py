@@ -1,0 +1,205 @@
+"""A run is a folder. What it holds, where, and how it is read back."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+from pydantic import ValidationError
+
+from volition.errors import RunError
+from volition.storage.store import Store
+from volition.tasks.task import Task
+
+CONFIG = "config.toml"
+Querying = Literal["information", "disagreement", "uniform"]
+VERSIONED = ("jax", "equinox", "optax", "gymnasium", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """Which live judge a person chose for a run, and what it may use.
+
+    Attributes:
+        judge: As `PROVIDER:MODEL`.
+        max_judgments: How many comparisons are put to it; the store of the run may hold more.
+        max_usd: US dollars in all; None is no limit.
+        base_url: Where to ask, in place of the provider's own address.
+        price_in, price_out: US dollars per million tokens, in place of the published price.
+        per_request: Comparisons in one request.
+        samples: Votes for each comparison where the judge gives no probabilities.
+        concurrency: Requests under way at once.
+        explain: Whether the judge says why.
+        first: Comparisons that are judged before the policy begins to learn; the others are chosen
+            while it learns.
+        querying: How those are chosen: `information`, `disagreement` or `uniform`.
+        judge_id: Of the judge that was found able; None before it was tried.
+        probe_usd: US dollars that trying it did cost.
+    """
+
+    judge: str
+    max_judgments: int
+    max_usd: float | None = None
+    base_url: str | None = None
+    price_in: float | None = None
+    price_out: float | None = None
+    per_request: int = 1
+    samples: int = 1
+    concurrency: int = 32
+    explain: bool = False
+    first: int = 30
+    querying: Querying = "information"
+    judge_id: str | None = None
+    probe_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a person chose for a run, beside the task itself.
+
+    Attributes:
+        judgments: Name of one of the task's sets of recorded judgments, or a path; empty where a
+            live judge is asked.
+        symmetric: Whether the reward model uses the symmetries that the task declares.
+        steps: Environment steps in all.
+        seed: Of everything random.
+        envs: Environments side by side.
+        episodes: Episodes of the evaluation.
+        live: The live judge, where there is one.
+    """
+
+    judgments: str
+    symmetric: bool
+    steps: int
+    seed: int
+    envs: int = 4
+    episodes: int = 100
+    live: LiveSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of a run, its task and its settings."""
+
+    path: Path
+    task: Task
+    settings: Settings
+
+    checkpoint = property(lambda self: self.path / "checkpoint.safetensors")
+    reward_model = property(lambda self: self.path / "reward_model")
+    policy = property(lambda self: self.path / "policy")
+    tensorboard = property(lambda self: self.path / "tensorboard")
+    sheets = property(lambda self: self.path / "sheets")
+    film = property(lambda self: self.path / "policy.mp4")
+    evaluation = property(lambda self: self.path / "evaluation.json")
+    result = property(lambda self: self.path / "result.json")
+    report = property(lambda self: self.path / "report.html")
+
+    @classmethod
+    @contextmanager
+    def create(cls, path: Path, task: Task, settings: Settings) -> Iterator[Self]:
+        """A new run folder with its configuration and the goal's files in it.
+
+        It takes its place when the block that fills it ends well: all of it, or nothing.
+
+        Raises:
+            RunError: The folder is there already, or cannot be written.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            hint = f", or go on with `volition resume {path}`" if (path / CONFIG).is_file() else ""
+            raise RunError(f"{path} is there already: choose another folder with --out{hint}")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        names = {file: f"{n}-{Path(file).name}" for n, file in enumerate(task.goal.files)}
+        run = cls(partial, task.with_files(names, partial / "task"), settings)
+        try:
+            run.task.folder.mkdir(parents=True)
+            for file, name in names.items():
+                shutil.copyfile(task.folder / file, run.task.folder / name)
+            (partial / CONFIG).write_text(tomli_w.dumps(run._document()), encoding="utf-8")
+            yield run
+            partial.replace(path)
+        except OSError as error:
+            raise RunError(f"{path} cannot be written: {error}") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The run in a folder.
+
+        Raises:
+            RunError: It is no run folder, or its configuration was changed into something else.
+        """
+        file = path / CONFIG
+        if not file.is_file():
+            raise RunError(f"{path} holds no {CONFIG}: it is not a run folder")
+        try:
+            document = tomllib.loads(file.read_text(encoding="utf-8"))
+            task = Task.model_validate({**document["task"], "folder": path / "task"})
+            settings = document["settings"]
+            if "live" in settings:
+                settings["live"] = LiveSettings(**settings["live"])
+            return cls(path, task, Settings(**settings))
+        except (KeyError, TypeError, ValueError, ValidationError, OSError) as error:
+            raise RunError(f"{file} is not a run's configuration: {error}") from error
+
+    def open_store(self) -> Store:
+        return Store.open(self.path)
+
+    def read(self, file: Path) -> dict[str, Any]:
+        """One of the run's JSON files.
+
+        Raises:
+            RunError: It is not there yet, or damaged.
+        """
+        try:
+            document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunError(
+                f"{self.path} is unfinished: it has no {file.name} yet; "
+                f"go on with `volition resume {self.path}`"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} cannot be read: {error}") from error
+        return document
+
+    def versions(self) -> dict[str, str]:
+        """The versions that the run was made with, as its configuration says."""
+        document = tomllib.loads((self.path / CONFIG).read_text(encoding="utf-8"))
+        return dict(document["versions"])
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "settings": _without_none(asdict(self.settings)),
+            "task": self.task.model_dump(mode="json", exclude_none=True),
+            "versions": current_versions(),
+        }
+
+
+def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+    """The table as TOML can say it, which leaves out what is not there."""
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value is not None
+    }
+
+
+def current_versions() -> dict[str, str]:
+    """Versions of Volition, Python and what a result depends on."""
+    packages = {name: importlib.metadata.version(name) for name in VERSIONED}
+    return {
+        "volition": importlib.metadata.version("volition"),
+        "python": platform.python_version(),
+        **packages,
+    }

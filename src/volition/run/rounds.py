@@ -1,0 +1,335 @@
+"""Judging without a live connection: questions go into a folder, answers come back as a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from volition.comparison import content_id
+from volition.envs.scene import open_scene, scenes_of
+from volition.errors import InputError, JudgeUnavailable, RunError
+from volition.judging.answers import read_answers
+from volition.judging.folders import (
+    ASKED_FILE,
+    BATCHES,
+    Asked,
+    Pair,
+    Row,
+    batch_name,
+    check_new,
+    read_questions,
+    requests_of,
+    write_questions,
+)
+from volition.judging.recordings import JUDGMENTS_FILE, read_recording
+from volition.judgment import Failure, Verdict
+from volition.questions.covering import covering_segments
+from volition.run.folder import CONFIG, RunFolder
+from volition.tasks.task import Task
+
+OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
+VERDICTS = {1.0: "first", 0.0: "second", 0.5: "tie"}
+P_FIRST = {said: p_first for p_first, said in VERDICTS.items()}
+
+Outcomes = Mapping[int, Verdict | Failure]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What answers have come to.
+
+    Attributes:
+        asked: The folder, a judgments folder now.
+        judge: Who judged.
+        failures: Why pairs have no verdict, by their numbers. Only a batch may leave some out.
+    """
+
+    asked: Asked
+    judge: str
+    failures: Mapping[int, Failure]
+
+
+def ask(
+    task_or_run: str,
+    out: Path,
+    *,
+    pairs: int = 60,
+    per_sheet: int | None = None,
+    seed: int = 0,
+    batches: Sequence[str] = (),
+    goal: str | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Asked:
+    """Writes comparisons worth judging into the new folder `out`.
+
+    About a task they cover its states, or clips of it. For a run they are those near what its
+    policy visits of which its reward model is least sure.
+
+    Args:
+        task_or_run: A task's name or folder, or a run folder.
+        out: The folder to write.
+        pairs: How many comparisons; a run may have fewer that a judge could tell apart.
+        per_sheet: Comparisons on a contact sheet; by default as many as can be judged well.
+        seed: Of the states and of the side on which each is shown.
+        batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
+        goal: One of the task's goals, by name; else its default one.
+        kwargs: Of the environment that is shown, beside the task's own.
+
+    Raises:
+        InputError: There is no such task, goal, run or model, or the folder is there already.
+        EnvironmentUnsupported: The environment cannot be set to a state, or made so.
+        RunError: The run has learned nothing yet.
+    """
+    check_new(out)
+    rng = np.random.default_rng(seed)
+    if (Path(task_or_run) / CONFIG).is_file():
+        if goal is not None:
+            raise InputError(f"{task_or_run} is a run, which has its goal: leave --goal out")
+        if kwargs:
+            raise InputError(
+                f"{task_or_run} is a run, whose environment is made as its own "
+                "configuration says: leave --kwargs out"
+            )
+        run = RunFolder.open(Path(task_or_run))
+        doubtful = _doubtful(run, pairs, rng)
+        return write_questions(
+            doubtful, run.task, out, per_sheet, run.path.absolute(), batches=batches
+        )
+    task = Task.find(task_or_run, goal).with_kwargs(kwargs or {})
+    scene = open_scene(task.environment.id, task.environment.kwargs)
+    covering = covering_segments(task.environment, scene, task.view, pairs, rng)
+    return write_questions(covering, task, out, per_sheet, batches=batches)
+
+
+def hand_in(asked: Asked, judge: str, max_usd: float | None = None) -> str:
+    """Hands the batch file for that model in to its provider; returns the batch's id.
+
+    Raises:
+        InputError: It may cost more than `max_usd`, or nobody knows what it costs.
+        JudgeUnavailable: No key is set, or the provider does not take it.
+    """
+    from volition.judges.live.batch import submit
+
+    file = asked.folder / BATCHES / batch_name(judge)
+    about = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    most = about["most_usd"]
+    if max_usd is not None and (most is None or most > max_usd):
+        known = "nobody knows what it costs" if most is None else f"it may cost ${most:.4f}"
+        raise InputError(
+            f"{file} was written, and not handed in: {known}, and --max-usd is {max_usd:g}"
+        )
+    about["id"] = submit(judge, file.read_bytes())
+    file.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return str(about["id"])
+
+
+def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> Answered:
+    """Completes a folder of questions into a judgments folder, and feeds the run that asked.
+
+    Doing it again with the same answers changes nothing.
+
+    Args:
+        folder: What `ask` wrote.
+        file: A choice for each pair, as `read_answers` takes it, or the results of a batch; left
+            out, they are fetched from the provider to which the batch was handed in.
+        judge: Who judged, for everything that shows these judgments; a batch's results say it.
+
+    Raises:
+        InputError: An answer is wrong or missing, or other answers are there already. Nothing is
+            imported then.
+        JudgeUnavailable: The batch is under way, or came to nothing.
+        RunError: The run that asked is not where it was.
+    """
+    asked, rows = read_questions(folder)
+    outcomes, judged_by = _outcomes(file or _fetched(folder), rows)
+    name = judge or judged_by
+    if name is None:
+        raise InputError("who judged? Say it with --judge NAME")
+    run = _open_run(asked)
+    failures = {pair: each for pair, each in outcomes.items() if isinstance(each, Failure)}
+    judged = [
+        {**row, **_said(outcome), "judge": name}
+        for row in rows
+        if isinstance(outcome := outcomes[row["pair"]], Verdict)
+    ]
+    if not judged:
+        raise InputError(f"no pair has a verdict: {next(iter(failures.values())).message}")
+    _complete(folder / JUDGMENTS_FILE, "".join(json.dumps(row) + "\n" for row in judged), run, name)
+    return Answered(asked, name, failures)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenVerdict:
+    """A verdict of a folder that was answered.
+
+    Attributes:
+        frames: Ids of the frames that were shown first, and of those that were shown second.
+        file_id: Names all the answers that came with it.
+        line: As it stands in judgments.jsonl.
+        principle: Under which alone it was asked, if any.
+    """
+
+    verdict: Verdict
+    frames: tuple[tuple[str, ...], ...]
+    judge: str
+    file_id: str
+    line: str
+    principle: str | None
+
+
+def read_verdicts(folder: Path) -> list[GivenVerdict]:
+    """What `answer` made of a folder of questions that were shown in frames.
+
+    Raises:
+        InputError: It is no such folder, or nobody has answered yet.
+    """
+    read_questions(folder)
+    file = folder / JUDGMENTS_FILE
+    if not file.is_file():
+        raise InputError(f"{folder} has no answers yet: run `volition answer {folder} FILE`")
+    text = file.read_text(encoding="utf-8")
+    given = []
+    for line in text.splitlines():
+        row = json.loads(line)
+        p_first = row["p_first"] if "p_first" in row else P_FIRST[row["verdict"]]
+        shown = [row[side].get("frames") or [row[side]["frame"]] for side in ("first", "second")]
+        frames = tuple(tuple(Path(path).stem for path in side) for side in shown)
+        name = content_id(text.encode())
+        verdict, principle = Verdict(p_first), row.get("principle")
+        given.append(GivenVerdict(verdict, frames, row["judge"], name, line, principle))
+    return given
+
+
+# Choosing ------------------------------------------------------------------------------------
+
+
+def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair]:
+    """Comparisons that the run has not asked, and that would teach its reward model most."""
+    from volition.questions.candidates import Candidates, choose
+    from volition.reward.model import RewardModel
+    from volition.run.sessions import checkpointed
+
+    if not run.checkpoint.is_file():
+        raise RunError(
+            f"{run.path} has no {run.checkpoint.name} yet, so nobody knows what its policy "
+            f"visits: go on with `volition resume {run.path}`, or ask about its task"
+        )
+    scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
+    with run.open_store() as store:
+        (goal_id, *_), asked = store.goal_texts(), set(store.comparison_ids())
+    passages = checkpointed(run).visited.passages(rng, run.task.view.steps)
+    candidates = Candidates.drawn(passages, scene, run.task.view)
+    model = RewardModel.load(run.reward_model)
+    chosen = choose(candidates, model, goal_id, asked, count, rng)
+    if not chosen:
+        raise RunError(
+            f"{run.path}: no two states that its policy visits look different to the judge; "
+            "ask about its task instead"
+        )
+    sides = rng.random(len(chosen)) < 0.5
+    return [
+        (c.second, c.first) if swap else (c.first, c.second)
+        for c, swap in zip(chosen, sides, strict=True)
+    ]
+
+
+# Answers -------------------------------------------------------------------------------------
+
+
+def _outcomes(file: Path, rows: Sequence[Row]) -> tuple[Outcomes, str | None]:
+    """The outcome of every pair, and who judged if the file says so."""
+    from volition.judges.live.batch import read_results
+
+    requests = requests_of(rows)
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        results = read_results(text, {key: len(pairs) for key, pairs in requests.items()})
+    except InputError as error:
+        raise InputError(f"{file}, {error}\nnothing was imported") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    if results is None:
+        answers = read_answers(file, [row["pair"] for row in rows])
+        return {pair: OUTCOMES[choice] for pair, choice in answers.items()}, None
+    numbered = {
+        pair: outcome
+        for key, pairs in requests.items()
+        for pair, outcome in zip(pairs, results.outcomes[key], strict=True)
+    }
+    return numbered, results.judge
+
+
+def _said(verdict: Verdict) -> Row:
+    """A verdict as judgments.jsonl has it."""
+    p_first = verdict.p_shown_first
+    return {"verdict": VERDICTS[p_first]} if p_first in VERDICTS else {"p_first": p_first}
+
+
+def _complete(judgments: Path, text: str, run: RunFolder | None, judge: str) -> None:
+    """Writes the judgments, and adds them to the run's store: both, or neither."""
+    if judgments.exists() and judgments.read_text(encoding="utf-8") != text:
+        raise InputError(
+            f"{judgments} holds other answers already: copy the folder without it for a second "
+            "judge, or remove it to replace them"
+        )
+    partial = judgments.with_suffix(f".{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        if run is not None:
+            _feed(run, partial, judge)
+        partial.replace(judgments)
+    except OSError as error:
+        raise InputError(f"{judgments} cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _fetched(folder: Path) -> Path:
+    """The results of the batch that was handed in, kept as they came before they are read."""
+    from volition.judges.live.batch import fetch
+
+    for file in sorted((folder / BATCHES).glob("*.json")):
+        about = json.loads(file.read_text(encoding="utf-8"))
+        if about["id"] is None:
+            continue
+        results = file.with_suffix(".results.jsonl")
+        if not results.exists():
+            text = fetch(about["judge"], about["id"])
+            if text is None:
+                raise JudgeUnavailable(
+                    f"{about['judge']} has batch {about['id']} under way; most are done within an "
+                    f"hour, all within a day: run `volition answer {folder}` again later"
+                )
+            partial = results.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(results)
+        return results
+    raise InputError(f"no batch of {folder} was handed in: give the file of answers")
+
+
+def _open_run(asked: Asked) -> RunFolder | None:
+    if asked.run is None:
+        return None
+    try:
+        return RunFolder.open(asked.run)
+    except RunError as error:
+        raise RunError(
+            f"the run that asked is not where it was ({error}): put it back, or correct `run` in "
+            f"{asked.folder / ASKED_FILE}"
+        ) from None
+
+
+def _feed(run: RunFolder, judgments: Path, judge: str) -> None:
+    """Adds the judgments to the run's store; those that are there already are left alone."""
+    from volition.judging.recordings import import_recording
+
+    scenes = scenes_of(run.task.environment)
+    with run.open_store() as store:
+        goal_id = store.add_goal(run.task.stated_goal())
+        import_recording(read_recording(judgments, judge, goal_id, scenes, run.task.view), store)

@@ -1,0 +1,497 @@
+"""The store of a run's judgments: an append-only SQLite file beside a folder of PNG frames.
+
+This and the schema beside it are the only modules that speak SQL. Rows are named by the hash of
+their content, inserted if they are new and otherwise left alone; triggers refuse every change and
+deletion. A frame's PNG is on disk before any row names it, and a judgment is on disk before anybody
+uses it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from volition.comparison import Comparison, Frame, ObservedPair, Segment, content_id, unpacked
+from volition.errors import StoreError
+from volition.goal import Goal
+from volition.judgment import (
+    UNREACHED,
+    Failure,
+    JudgeIdentity,
+    Judgment,
+    Order,
+    Preference,
+    Reply,
+    Request,
+    Tries,
+    Verdict,
+    derive_preferences,
+    live_reply_id,
+)
+from volition.storage.pictures import read_frame, write_frame
+from volition.storage.schema import migrate
+
+DATABASE = "judgments.sqlite"
+FRAMES = "frames"
+
+
+class Store:
+    """Judgments, and all that they are about, in one folder. Use `open` or `create`."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._connection = connection
+
+    @classmethod
+    def create(cls, folder: Path) -> Self:
+        """A store in `folder`, made if it is not there yet."""
+        (folder / FRAMES).mkdir(parents=True, exist_ok=True)
+        return cls._connect(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The store in `folder`.
+
+        Raises:
+            StoreError: There is none, or the file is damaged.
+        """
+        if not (folder / DATABASE).is_file():
+            raise StoreError(f"{folder} holds no {DATABASE}: it is not a run folder")
+        return cls._connect(folder)
+
+    @classmethod
+    def _connect(cls, folder: Path) -> Self:
+        path = folder / DATABASE
+        try:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(verdict)
+            migrate(connection)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{path} cannot be read as a database ({error}). Restore the file from a copy; "
+                f"`volition verify {folder}` lists what else is damaged"
+            ) from error
+        return cls(folder, connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Writing -------------------------------------------------------------------------------
+
+    def add_goal(self, goal: Goal) -> str:
+        """Stores the goal with its pictures; returns its id."""
+        pictures = [(read_frame(path), 0) for path in goal.images]
+        pictures += [(read_frame(path), 1) for path in goal.counterexamples]
+        principles = [*goal.principles, *({"veto": veto} for veto in goal.vetoes)]
+        goal_id = _goal_id(
+            goal.text, principles, [(frame.id, counter) for frame, counter in pictures]
+        )
+        with self._transaction() as sql:
+            self._add_frames(sql, [frame for frame, _ in pictures])
+            sql.execute(
+                "INSERT OR IGNORE INTO goals VALUES (?, ?, ?)",
+                (goal_id, goal.text, json.dumps(principles)),
+            )
+            sql.executemany(
+                "INSERT OR IGNORE INTO goal_pictures VALUES (?, ?, ?, ?)",
+                [
+                    (goal_id, position, frame.id, counter)
+                    for position, (frame, counter) in enumerate(pictures)
+                ],
+            )
+        return goal_id
+
+    def add_judge(self, judge: JudgeIdentity) -> str:
+        """Stores who judges; returns the judge's id."""
+        settings = json.dumps(dict(judge.settings), sort_keys=True)
+        with self._transaction() as sql:
+            sql.execute(
+                "INSERT OR IGNORE INTO judges VALUES (?, ?, ?, ?)",
+                (judge.id, judge.name, int(judge.simulated), settings),
+            )
+        return judge.id
+
+    def add_comparisons(self, comparisons: Iterable[Comparison]) -> None:
+        """Stores comparisons with their segments and frames."""
+        comparisons = list(comparisons)
+        segments = {s.id: s for c in comparisons for s in (c.first, c.second)}
+        with self._transaction() as sql:
+            self._add_frames(sql, [f for s in segments.values() for f in s.frames])
+            sql.executemany(
+                "INSERT OR IGNORE INTO segments (id, shape, observations, states) "
+                "VALUES (?, ?, ?, ?)",
+                [
+                    (
+                        s.id,
+                        json.dumps(s.observations.shape),
+                        s.observations.tobytes(),
+                        json.dumps([dict(state) for state in s.states]),
+                    )
+                    for s in segments.values()
+                ],
+            )
+            sql.executemany(
+                "INSERT OR IGNORE INTO segment_frames VALUES (?, ?, ?)",
+                [
+                    (s.id, position, frame.id)
+                    for s in segments.values()
+                    for position, frame in enumerate(s.frames)
+                ],
+            )
+            sql.executemany(
+                "INSERT OR IGNORE INTO comparisons VALUES (?, ?, ?, ?)",
+                [(c.id, c.goal_id, c.first.id, c.second.id) for c in comparisons],
+            )
+
+    def add_request(self, request: Request) -> None:
+        """Stores a request that is about to be sent."""
+        with self._transaction() as sql:
+            sql.execute(
+                "INSERT INTO requests (id, judge_id, questions, reserved_usd) VALUES (?, ?, ?, ?)",
+                (request.id, request.judge_id, json.dumps(request.questions), request.reserved_usd),
+            )
+
+    def add_replies(
+        self, judge_id: str, replies: Iterable[Reply], reused_from: str | None = None
+    ) -> None:
+        """Stores replies as they came, before anything reads them.
+
+        Args:
+            judge_id: Who replied.
+            replies: What came back.
+            reused_from: The folder of the store that they were taken from and paid in, if any.
+        """
+        with self._transaction() as sql:
+            sql.executemany(
+                "INSERT OR IGNORE INTO replies (id, judge_id, raw, prompt_tokens, "
+                "completion_tokens, cost_usd, latency_s, request_id, reused_from) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        r.id,
+                        judge_id,
+                        r.raw,
+                        r.prompt_tokens,
+                        r.completion_tokens,
+                        r.cost_usd,
+                        r.latency_s,
+                        r.request_id,
+                        reused_from,
+                    )
+                    for r in replies
+                ],
+            )
+
+    def add_judgments(self, judgments: Iterable[Judgment]) -> None:
+        """Stores judgments. Their replies and comparisons must be there already."""
+        rows = []
+        for judgment in judgments:
+            outcome = judgment.outcome
+            told: tuple[object, ...] = (
+                (outcome.p_shown_first, outcome.explanation or None, None, None)
+                if isinstance(outcome, Verdict)
+                else (None, None, outcome.kind, outcome.message)
+            )
+            rows.append(
+                (
+                    judgment.id,
+                    judgment.reply.id,
+                    judgment.comparison_id,
+                    judgment.order.value,
+                    judgment.principle,
+                    *told,
+                )
+            )
+        with self._transaction() as sql:
+            sql.executemany(
+                "INSERT OR IGNORE INTO judgments (id, reply_id, comparison_id, presentation, "
+                "principle, p_shown_first, explanation, failure_kind, failure_message) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def _add_frames(self, sql: sqlite3.Connection, frames: Iterable[Frame]) -> None:
+        unique = {frame.id: frame for frame in frames}
+        for frame in unique.values():
+            write_frame(frame, self.frame_path(frame.id))
+        sql.executemany(
+            "INSERT OR IGNORE INTO frames VALUES (?, ?, ?)",
+            [(f.id, f.pixels.shape[1], f.pixels.shape[0]) for f in unique.values()],
+        )
+
+    # Reading -------------------------------------------------------------------------------
+
+    def frame_path(self, frame_id: str) -> Path:
+        return self.folder / FRAMES / f"{frame_id}.png"
+
+    def frame(self, frame_id: str) -> Frame:
+        """The frame with this id, its pixels checked against it."""
+        frame = read_frame(self.frame_path(frame_id))
+        if frame.id != frame_id:
+            raise StoreError(
+                f"{self.frame_path(frame_id)}: its pixels hash to {frame.id}, not to its name; "
+                "the file was changed after it was judged. Restore it from a copy"
+            )
+        return frame
+
+    def judges(self) -> dict[str, JudgeIdentity]:
+        """Every judge by id."""
+        rows = self._read("SELECT id, name, simulated, settings FROM judges ORDER BY id")
+        return {
+            judge_id: JudgeIdentity(name, bool(simulated), json.loads(settings))
+            for judge_id, name, simulated, settings in rows
+        }
+
+    def goal_texts(self) -> dict[str, str]:
+        """The words of every goal by the goal's id."""
+        return dict(self._read("SELECT id, text FROM goals"))
+
+    def segments(self) -> dict[str, Segment]:
+        """Every segment by id, with its frames."""
+        frame_ids: dict[str, list[str]] = {}
+        for segment_id, frame_id in self._read(
+            "SELECT segment_id, frame_id FROM segment_frames ORDER BY segment_id, position"
+        ):
+            frame_ids.setdefault(segment_id, []).append(frame_id)
+        frames = {i: self.frame(i) for i in {i for ids in frame_ids.values() for i in ids}}
+        return {
+            segment_id: Segment(
+                unpacked(blob, json.loads(shape)),
+                tuple(frames[i] for i in frame_ids[segment_id]),
+                tuple(json.loads(states)),
+            )
+            for segment_id, shape, blob, states in self._read(
+                "SELECT id, shape, observations, states FROM segments ORDER BY id"
+            )
+        }
+
+    def comparisons(self) -> dict[str, Comparison]:
+        """Every comparison by id, in the order in which they were stored."""
+        segments = self.segments()
+        rows = self._read(
+            "SELECT id, goal_id, first_id, second_id FROM comparisons ORDER BY comparisons.rowid"
+        )
+        return {
+            comparison_id: Comparison(goal_id, segments[first_id], segments[second_id])
+            for comparison_id, goal_id, first_id, second_id in rows
+        }
+
+    def observed(self) -> dict[str, ObservedPair]:
+        """What the reward model sees of every comparison, without reading a picture."""
+        segments = {
+            segment_id: unpacked(blob, json.loads(shape))
+            for segment_id, shape, blob in self._read(
+                "SELECT id, shape, observations FROM segments"
+            )
+        }
+        return {
+            comparison_id: (segments[first_id], segments[second_id])
+            for comparison_id, first_id, second_id in self._read(
+                "SELECT id, first_id, second_id FROM comparisons ORDER BY rowid"
+            )
+        }
+
+    def comparison_ids(self) -> list[str]:
+        """Every comparison's id, in the order in which they were stored."""
+        return [name for (name,) in self._read("SELECT id FROM comparisons ORDER BY rowid")]
+
+    def judgments(self) -> list[Judgment]:
+        """Every judgment, in the order in which they were stored."""
+        rows = self._read(
+            "SELECT j.comparison_id, r.judge_id, j.presentation, j.principle, j.p_shown_first, "
+            "j.explanation, j.failure_kind, j.failure_message, r.id, r.raw, r.prompt_tokens, "
+            "r.completion_tokens, r.cost_usd, r.latency_s, r.request_id "
+            "FROM judgments j JOIN replies r ON r.id = j.reply_id ORDER BY j.sequence"
+        )
+        return [
+            Judgment(
+                comparison_id,
+                judge_id,
+                Order(order),
+                Failure(kind, message or "") if p is None else Verdict(p, explanation or ""),
+                Reply(*reply),
+                principle,
+            )
+            for (
+                comparison_id,
+                judge_id,
+                order,
+                principle,
+                p,
+                explanation,
+                kind,
+                message,
+                *reply,
+            ) in rows
+        ]
+
+    def preferences(self) -> list[Preference]:
+        """What a learner may use, derived anew from the judgments."""
+        return derive_preferences(self.judgments())
+
+    def cost_usd(self) -> float:
+        """What was paid for this store's replies, in US dollars; reused ones were paid before."""
+        ((cost,),) = self._read(
+            "SELECT coalesce(sum(cost_usd), 0) FROM replies WHERE reused_from IS NULL"
+        )
+        return float(cost)
+
+    def spent_usd(self) -> float:
+        """What may have been paid, at most: a request without a reply counts as it was reserved."""
+        ((reserved,),) = self._read(
+            "SELECT coalesce(sum(reserved_usd), 0) FROM requests q "
+            "WHERE NOT EXISTS (SELECT 1 FROM replies r WHERE r.request_id = q.id)"
+        )
+        return self.cost_usd() + float(reserved)
+
+    def judged_live(self) -> int:
+        """How many comparisons live judges replied to here, whether or not with a verdict."""
+        ((count,),) = self._read(
+            "SELECT coalesce(sum(json_array_length(q.questions)), 0) FROM requests q "
+            "JOIN replies r ON r.request_id = q.id WHERE r.raw <> ''"
+        )
+        return int(count)
+
+    def tries(self, judge_id: str, comparison_ids: Iterable[str]) -> dict[str, Tries]:
+        """How often this judge was asked about each of these comparisons, where it was at all."""
+        rows = self._read(
+            "SELECT j.comparison_id, count(j.p_shown_first), "
+            "count(j.failure_kind) FILTER (WHERE j.failure_kind NOT IN "
+            "(SELECT value FROM json_each(?))) "
+            "FROM json_each(?) asked JOIN judgments j ON j.comparison_id = asked.value "
+            "JOIN replies r ON r.id = j.reply_id WHERE r.judge_id = ? GROUP BY j.comparison_id",
+            json.dumps(sorted(UNREACHED)),
+            json.dumps(list(comparison_ids)),
+            judge_id,
+        )
+        return {comparison_id: Tries(*counts) for comparison_id, *counts in rows}
+
+    def unread(self, judge_id: str) -> list[tuple[Request, Reply]]:
+        """Replies that were stored, and not read before the program was killed."""
+        rows = self._read(
+            "SELECT q.id, q.judge_id, q.questions, q.reserved_usd, r.id, r.raw, r.prompt_tokens, "
+            "r.completion_tokens, r.cost_usd, r.latency_s, r.request_id "
+            "FROM replies r JOIN requests q ON q.id = r.request_id WHERE r.judge_id = ? "
+            "AND r.raw <> '' AND NOT EXISTS (SELECT 1 FROM judgments WHERE reply_id = r.id)",
+            judge_id,
+        )
+        return [
+            (
+                Request(
+                    request_id,
+                    judge,
+                    tuple((c, Order(order), p) for c, order, p in json.loads(questions)),
+                    reserved,
+                ),
+                Reply(*reply),
+            )
+            for request_id, judge, questions, reserved, *reply in rows
+        ]
+
+    # Checking ------------------------------------------------------------------------------
+
+    def verify(self) -> list[str]:
+        """Re-hashes everything and follows every reference; returns one line for each defect."""
+        defects = [
+            f"{DATABASE}: {line}"
+            for (line,) in self._read("PRAGMA integrity_check")
+            if line != "ok"
+        ]
+        defects += [
+            f"{DATABASE}: row {row} of {table} refers to a row of {parent} that is not there"
+            for table, row, parent, _ in self._read("PRAGMA foreign_key_check")
+        ]
+        for (frame_id,) in self._read("SELECT id FROM frames ORDER BY id"):
+            try:
+                self.frame(frame_id)
+            except StoreError as error:
+                defects.append(str(error))
+        return defects or [*self._verify_goals(), *self._verify_replies(), *self._verify_ids()]
+
+    def _verify_goals(self) -> Iterator[str]:
+        for goal_id, text, principles in self._read("SELECT * FROM goals"):
+            pictures = self._read(
+                "SELECT frame_id, counterexample FROM goal_pictures WHERE goal_id = ? "
+                "ORDER BY position",
+                goal_id,
+            )
+            if _goal_id(text, json.loads(principles), pictures) != goal_id:
+                yield f"{DATABASE}: goal {goal_id} does not match the hash of its content"
+
+    def _verify_replies(self) -> Iterator[str]:
+        for reply_id, request_id, raw in self._read(
+            "SELECT id, request_id, raw FROM replies WHERE request_id IS NOT NULL"
+        ):
+            if live_reply_id(request_id, raw) != reply_id:
+                yield f"{DATABASE}: reply {reply_id} does not match the hash of its content"
+
+    def _verify_ids(self) -> Iterator[str]:
+        named: list[tuple[str, str, str]] = [
+            ("judge", name, judge.id) for name, judge in self.judges().items()
+        ]
+        named += [("segment", name, segment.id) for name, segment in self.segments().items()]
+        try:
+            named += [("comparison", name, c.id) for name, c in self.comparisons().items()]
+            ids = [
+                judgment_id
+                for (judgment_id,) in self._read("SELECT id FROM judgments ORDER BY sequence")
+            ]
+            named += [
+                ("judgment", name, judgment.id)
+                for name, judgment in zip(ids, self.judgments(), strict=True)
+            ]
+        except ValueError as error:
+            yield f"{DATABASE}: {error}"
+        for kind, name, actual in named:
+            if name != actual:
+                yield f"{DATABASE}: {kind} {name} does not match the hash of its content"
+
+    # SQLite --------------------------------------------------------------------------------
+
+    def _read(self, query: str, *arguments: object) -> list[tuple]:  # type: ignore[type-arg]
+        try:
+            return self._connection.execute(query, arguments).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.folder / DATABASE} is damaged: {error}") from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything that is added in the block is written together, or nothing of it."""
+        with self._transaction():
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of the block is written, or nothing. Inside of another one it is part of that."""
+        if self._connection.in_transaction:
+            yield self._connection
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"{self.folder / DATABASE} refused a row: {error}") from error
+            raise
+
+
+def _goal_id(text: str, principles: Iterable[object], pictures: Iterable[tuple[str, int]]) -> str:
+    described = [text, list(principles), [list(picture) for picture in pictures]]
+    return content_id(json.dumps(described).encode())

@@ -1,0 +1,64 @@
+"""Trees of arrays as safetensors with JSON beside them in the header. Never pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from volition.errors import RunError
+from volition.storage.files import write_whole
+
+Tree = TypeVar("Tree")
+
+
+def save_tree(path: Path, tree: Any, description: dict[str, Any]) -> None:
+    """Writes every array of `tree` under its path in the tree, whole or not at all."""
+    arrays = {name: np.asarray(leaf) for name, leaf in _named(tree)}
+    encoded = save(arrays, metadata={"description": json.dumps(description)})
+    write_whole(path, encoded)
+
+
+def load_tree(path: Path, like: Tree) -> Tree:
+    """The tree in `path`, of the form of `like`.
+
+    Raises:
+        RunError: The file is missing or damaged, or holds other arrays than `like`.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    leaves = []
+    for name, leaf in _named(like):
+        array = stored.get(name)
+        if array is None or array.shape != np.shape(leaf):
+            found = "missing" if array is None else f"of shape {array.shape}"
+            raise RunError(f"{path}: {name} is {found}, and must be of shape {np.shape(leaf)}")
+        leaves.append(jax.numpy.asarray(array))
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The JSON that was saved with a tree.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            description: dict[str, Any] = json.loads(file.metadata()["description"])
+    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    return description
+
+
+def _named(tree: Any) -> list[tuple[str, Any]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path, simple=True, separator="."), leaf) for path, leaf in leaves]

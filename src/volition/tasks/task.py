@@ -1,0 +1,290 @@
+"""A task folder: `task.toml`, goal pictures and recorded judgments, read and checked."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from volition.errors import InputError
+from volition.goal import Goal, Principle, read_constitution
+from volition.tasks.toml import Place, by_goal, explain, line_of
+from volition.tasks.view import JudgeView, Section
+
+TASK_FILE = "task.toml"
+BUNDLED = Path(__file__).parent / "bundled"
+
+
+class EnvironmentSection(Section):
+    """Which environment, as `gymnasium.make` takes it."""
+
+    id: str = Field(min_length=1)
+    kwargs: dict[str, Any] = Field(default={})
+
+
+class GoalSection(Section):
+    """The goal in words and pictures; the paths of files are relative to the task folder."""
+
+    text: str = Field(min_length=1)
+    images: tuple[str, ...] = ()
+    counterexamples: tuple[str, ...] = ()
+    principles: tuple[str, ...] = ()
+    vetoes: tuple[str, ...] = ()
+    constitution: str | None = None
+    """A file with further principles and vetoes, likewise relative."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that belongs to the goal and stands in files of its own, each once."""
+        constitution = [self.constitution] if self.constitution else []
+        return tuple(dict.fromkeys((*self.images, *self.counterexamples, *constitution)))
+
+
+class Symmetry(Section):
+    """A change of an observation that leaves the goal as well represented as before.
+
+    Attributes:
+        name: For a person to read.
+        negate: The observation entries whose sign changes.
+    """
+
+    name: str = Field(min_length=1)
+    negate: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+
+
+class RewardSection(Section):
+    """What the reward model is given.
+
+    Attributes:
+        observations: The observation entries that a judge can see in a frame; all by default.
+        symmetries: Declared symmetries of the goal; used where the user opts in.
+    """
+
+    observations: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    symmetries: tuple[Symmetry, ...] = ()
+
+    @model_validator(mode="after")
+    def _observations_differ(self) -> Self:
+        if self.observations is not None:
+            if not self.observations:
+                raise ValueError("observations names no entry: the reward model would see nothing")
+            if len(set(self.observations)) < len(self.observations):
+                raise ValueError(f"observations names an entry twice: {list(self.observations)}")
+        return self
+
+
+class JudgmentsSection(Section):
+    """The folders of recorded judgments by name, and which is taken by default."""
+
+    default: str
+    sets: dict[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _default_is_a_set(self) -> Self:
+        if self.default not in self.sets:
+            raise ValueError(f"default is {self.default!r}, which is none of {sorted(self.sets)}")
+        return self
+
+
+class TrainingSection(Section):
+    """How long to train, how far ahead the policy looks, and how many judgments that takes.
+
+    Attributes:
+        algorithm: The learner; `auto` is PPO for discrete actions and for pictures, otherwise SAC.
+        steps: Environment steps in all.
+        gamma: Discount factor of one environment step.
+        max_judgments: Comparisons that are put to a live judge.
+        first_judgments: Those of them that cover the environment's states, before the policy begins
+            to learn; the others are about what it does then.
+    """
+
+    algorithm: Literal["auto", "sac", "ppo"] = "auto"
+    steps: Annotated[int, Field(ge=100)] = 20_000
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.99
+    max_judgments: Annotated[int, Field(ge=1)] = 100
+    first_judgments: Annotated[int, Field(ge=1)] = 30
+
+
+class Task(Section):
+    """A task: an environment, a goal, and what the judge and the reward model see."""
+
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    summary: str = ""
+    environment: EnvironmentSection
+    goal: GoalSection
+    view: JudgeView = JudgeView()
+    reward: RewardSection = RewardSection()
+    judgments: JudgmentsSection | None = None
+    training: TrainingSection = TrainingSection()
+    folder: Path = Field(default=Path(), exclude=True)
+
+    chosen: str | None = Field(default=None, exclude=True)
+    """Which of the goals of task.toml this is, where it names several."""
+
+    more_kwargs: dict[str, Any] = Field(default={}, exclude=True)
+    """What the environment is made with beside, or in place of, what task.toml says."""
+
+    @classmethod
+    def find(cls, name_or_path: str, goal: str | None = None) -> Self:
+        """The bundled task of that name, or the task in that folder.
+
+        Args:
+            name_or_path: Of the task.
+            goal: One of its goals by name, where it has several; else its default one.
+
+        Raises:
+            InputError: There is no such task or goal, or its file is not as it must be.
+        """
+        folder = Path(name_or_path)
+        if not (folder / TASK_FILE).is_file():
+            bundled = BUNDLED / name_or_path
+            if name_or_path in bundled_names():
+                folder = bundled
+            elif folder.is_dir():
+                raise InputError(f"{folder} holds no {TASK_FILE}: it is not a task folder")
+            else:
+                raise InputError(
+                    f"there is no task {name_or_path!r}: it is neither a folder nor one of the "
+                    f"bundled tasks ({', '.join(bundled_names())})"
+                )
+        return cls.read(folder, goal)
+
+    @classmethod
+    def read(cls, folder: Path, goal: str | None = None) -> Self:
+        """The task in `folder`, with the goal of that name where it has several.
+
+        Raises:
+            InputError: There is no such goal, or task.toml is wrong: it names file, line, key and
+                what is allowed.
+        """
+        tasks = cls.read_all(folder)
+        if goal is None:
+            return next(iter(tasks.values()))
+        if goal not in tasks:
+            named = [name for name in tasks if name]
+            has = f"its goals are {', '.join(named)}" if named else "its one goal has no name"
+            raise InputError(f"{folder / TASK_FILE}: there is no goal {goal!r}: {has}")
+        return tasks[goal]
+
+    @classmethod
+    def read_all(cls, folder: Path) -> dict[str | None, Self]:
+        """A task for each goal of the one in `folder`, the default one first.
+
+        Every goal is checked, whichever is wanted. A single goal's name is None.
+
+        Raises:
+            InputError: Its task.toml names file, line, key and what is allowed.
+        """
+        path = folder / TASK_FILE
+        try:
+            text = path.read_text(encoding="utf-8")
+            document = tomllib.loads(text)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"{path} is not valid TOML: {error}") from error
+        tasks = {}
+        for name, resolved in by_goal(path, text, document).items():
+            where = Place(path, text, name, document.get("goals", {}).get(name, {}))
+            try:
+                task = cls.model_validate({**resolved, "folder": folder, "chosen": name})
+            except ValidationError as error:
+                raise InputError(explain(where, error, cls)) from None
+            for file in task.goal.files:
+                if not (folder / file).is_file():
+                    line = line_of(text, [*where.written(("goal",)), file])
+                    is_text = file == task.goal.constitution
+                    kind = "constitution" if is_text else "goal picture"
+                    raise InputError(f"{path}:{line}: the {kind} {file} is missing")
+            task.stated_goal()
+            tasks[name] = task
+        return tasks
+
+    def stated_goal(self) -> Goal:
+        """The goal, with the paths of its pictures resolved and its constitution read.
+
+        Raises:
+            InputError: The constitution cannot be read, or says nothing; or a principle is empty,
+                or a veto, too.
+        """
+        further = self._constitution()
+        try:
+            return Goal(
+                self.goal.text,
+                [self.folder / image for image in self.goal.images],
+                [self.folder / image for image in self.goal.counterexamples],
+                _each_once(self.goal.principles, [p.text for p in further if not p.veto]),
+                _each_once(self.goal.vetoes, [p.text for p in further if p.veto]),
+            )
+        except ValueError as error:
+            raise InputError(f"the goal of {self.name}: {error}") from None
+
+    def _constitution(self) -> list[Principle]:
+        if self.goal.constitution is None:
+            return []
+        path = self.folder / self.goal.constitution
+        try:
+            principles = read_constitution(path.read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read: {error}") from error
+        if not principles:
+            raise InputError(f"{path} holds no principle: write one on each line")
+        return principles
+
+    def with_files(self, names: Mapping[str, str], folder: Path) -> Self:
+        """The same task in another folder, where its goal's files have other names."""
+        changed = {
+            "images": tuple(names[picture] for picture in self.goal.images),
+            "counterexamples": tuple(names[picture] for picture in self.goal.counterexamples),
+            "constitution": self.goal.constitution and names[self.goal.constitution],
+        }
+        goal = self.goal.model_copy(update=changed)
+        return self.model_copy(update={"goal": goal, "folder": folder})
+
+    def with_kwargs(self, kwargs: Mapping[str, Any]) -> Self:
+        """The same task in its environment made with these keyword arguments, too."""
+        made = self.environment.model_copy(update={"kwargs": {**self.environment.kwargs, **kwargs}})
+        more = {**self.more_kwargs, **kwargs}
+        return self.model_copy(update={"environment": made, "more_kwargs": more})
+
+    def judgments_folder(self, chosen: str | None) -> Path:
+        """Where the judgments named `chosen` are: a set of this task, or any path.
+
+        Raises:
+            InputError: There is no such set and no such path, or the task has no judgments.
+        """
+        sets = self.judgments.sets if self.judgments else {}
+        if chosen is None:
+            if self.judgments is None:
+                raise InputError(
+                    f"the task {self.name} needs a judge, and has no recorded judgments of its "
+                    "own: name a judge with --judge PROVIDER:MODEL, or give judgments with "
+                    "--judgments PATH"
+                )
+            chosen = self.judgments.default
+        path = self.folder / sets[chosen] if chosen in sets else Path(chosen)
+        if not path.exists():
+            named = f" or one of the task's sets ({', '.join(sets)})" if sets else ""
+            raise InputError(
+                f"there are no judgments at {path}: --judgments takes a folder with "
+                f"judgments.jsonl in it, such a file{named}"
+            )
+        return path
+
+
+def _each_once(*said: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(each for some in said for each in some))
+
+
+def bundled_names() -> list[str]:
+    """The names of the tasks that come with the package."""
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{TASK_FILE}"))
+
+
+def bundled_tasks() -> Iterator[Task]:
+    """The tasks that come with the package, one for each of their goals."""
+    for name in bundled_names():
+        yield from Task.read_all(BUNDLED / name).values()

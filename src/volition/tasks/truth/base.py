@@ -1,0 +1,55 @@
+"""What is known of a task, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from volition.comparison import Observations
+
+Array = npt.NDArray[Any]
+Measure = Callable[[Observations], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is true of one task.
+
+    Attributes:
+        potential: How well a segment (T, obs_dim) represents the goal, from 0 to 1.
+        seen: The observation entries that a frame shows.
+        measures: Numbers of one episode, from what was observed after each of its steps (steps,
+            obs_dim), each with its unit in its name where it has one.
+        principles: The potential under a principle, by its words; under any other it is the goal's.
+        scale: Of each entry in `seen`, how far it ranges from its middle; left out, 1 for all. A
+            simulated judge's eye errs alike over about half of that.
+    """
+
+    potential: Callable[[Observations], float]
+    seen: tuple[int, ...]
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    scale: tuple[float, ...] = ()
+    principles: Mapping[str, Callable[[Observations], float]] = field(default_factory=dict)
+
+    def under(self, principle: str | None) -> Callable[[Observations], float]:
+        """How well a segment keeps to a principle, or represents the goal where there is none."""
+        return self.principles.get(principle or "", self.potential)
+
+
+@dataclass(frozen=True, slots=True)
+class of_state:  # noqa: N801 (it is used as a function)
+    """The potential of a segment by its states' (T, obs_dim) to (T,): their mean."""
+
+    of_each: Callable[[Observations], Array]
+
+    def __call__(self, observations: Observations) -> float:
+        return float(np.mean(self.of_each(observations)))
+
+
+def magnitude(values: Array, rounded: float = 0.05) -> Array:
+    """Like the absolute value, and smooth at zero."""
+    return np.sqrt(values**2 + rounded**2) - rounded
