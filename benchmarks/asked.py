@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import cache
 
@@ -13,21 +13,14 @@ from volition.comparison import Comparison
 from volition.judges import judge as judge_named
 from volition.judges.base import JudgeOptions, Question
 from volition.judgment import Judgment, Order, Reply, derive_preferences
-from volition.learners.base import RewardFunction
+from volition.learners.base import Policy, RewardFunction
 from volition.learners.rollout import Rollout
-from volition.questions.covering import covering
+from volition.learners.visited import Visited
+from volition.questions.covering import covering_comparisons
 from volition.reward.model import RewardModel
 from volition.reward.preferences import PreferenceData
 from volition.run.evaluation import evaluate
-from volition.run.folder import Settings
-from volition.run.sessions import (
-    StateReward,
-    make_learner,
-    run_session,
-    session_seed,
-    session_steps,
-    start,
-)
+from volition.run.sessions import Setup, StateReward, run_session, session_seeds
 from volition.tasks.task import Task
 
 
@@ -35,7 +28,7 @@ from volition.tasks.task import Task
 def comparisons(task_name: str, count: int, seed: int) -> tuple[Comparison, ...]:
     """The comparisons that a run would put to a judge to begin with."""
     task = Task.find(task_name)
-    return tuple(covering(task, "goal", count, seed))
+    return tuple(covering_comparisons(task.environment, task.view, "goal", count, seed))
 
 
 def judged(task: Task, judge_name: str, asked: Sequence[Comparison], seed: int) -> list[Judgment]:
@@ -66,17 +59,27 @@ def learned_return(task: Task, reward: RewardModel | RewardFunction, seed: int) 
             other reward.
         seed: Of the learner and the environments.
     """
-    settings = Settings("none", False, task.training.steps, seed)
-    with closing(Rollout(task.environment, settings.envs)) as rollout:
-        learner = make_learner(rollout, task, settings)
-        position = start(settings, rollout, learner)
-        session = session_steps(rollout.episode_limit)
-        for number in range(-(-settings.steps // (session * settings.envs))):
-            signal = reward
-            if isinstance(reward, RewardModel):
-                seen = position.visited.flat()
-                signal = StateReward(reward.normalised(seen) if len(seen) else reward)
-            seeds = session_seed(seed, number), session_seed(seed, number + 1)
-            position, _, _ = run_session(rollout, learner, signal, position, seeds, session)
-    policy = learner.policy(position.state)
+
+    def signal(visited: Visited) -> RewardFunction:
+        return StateReward.over(reward, visited) if isinstance(reward, RewardModel) else reward
+
+    policy = learned_policy(task, signal, seed)
     return evaluate(policy, lambda observations: 0 * observations[..., 0], task.environment).mean
+
+
+def learned_policy(task: Task, signal: Callable[[Visited], RewardFunction], seed: int) -> Policy:
+    """What a run's learner makes of any reward in the sessions of a run.
+
+    Args:
+        task: Where, and for how many steps.
+        signal: The reward of a session, given what was visited before it.
+        seed: Of the learner and the environments.
+    """
+    setup = Setup(task.environment, task.training, task.training.steps, seed)
+    with closing(Rollout(task.environment, setup.envs)) as rollout:
+        learner = setup.learner(rollout)
+        position, steps = setup.start(rollout, learner), setup.session_steps(rollout)
+        for number in range(setup.sessions(rollout)):
+            reward, seeds = signal(position.visited), session_seeds(seed, number)
+            position, _, _ = run_session(rollout, learner, reward, position, seeds, steps)
+    return learner.policy(position.state)

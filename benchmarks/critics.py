@@ -24,11 +24,11 @@ import numpy as np
 
 from claims import claim
 from tasks import judged
-from volition.run import sessions as training
 from volition.learners import replay as ring
 from volition.learners import sac
 from volition.learners.base import RewardFunction
 from volition.reward.model import RewardModel
+from volition.run import sessions
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 from volition.tasks.truth import TRUTHS, of_state
@@ -90,7 +90,7 @@ class Remedied:
         return getattr(self._learner, name)
 
     def iterate(
-        self, state: sac.SACState, transitions: Any, following: Any, reward: training.StateReward
+        self, state: sac.SACState, transitions: Any, following: Any, reward: sessions.StateReward
     ) -> Any:
         weights = reward.model.layers[0].weight
         known, self._model = self._model, weights
@@ -123,15 +123,15 @@ REMEDIES: dict[str, Remedy] = {
 
 def reached(task: Task, potential: of_state, name: str, seed: int) -> float:
     """The mean potential that a run's policy reaches."""
-    make, normalise = training.make_learner, RewardModel.normalised
-    training.make_learner = lambda *given: Remedied(make(*given), REMEDIES[name])  # type: ignore[arg-type, assignment]
+    make, normalise = sessions.Setup.learner, RewardModel.normalised
+    sessions.Setup.learner = lambda *given: Remedied(make(*given), REMEDIES[name])  # type: ignore[arg-type, assignment, method-assign]
     if name == "the first scale":
         scale = FirstScale()
         RewardModel.normalised = lambda *given: scale(*given)  # type: ignore[method-assign]
     try:
         return judged(task, potential, seed)["reached"]
     finally:
-        training.make_learner, RewardModel.normalised = make, normalise  # type: ignore[method-assign]
+        sessions.Setup.learner, RewardModel.normalised = make, normalise  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ from claims import claim
 from volition.evidence.film import Episode, encode_animation, record, side_by_side
 from volition.run.evaluation import EPISODES, FIRST_SEED
 from volition.run.run import Run, train
-from volition.run.sessions import load_policy
 from volition.storage.compilation import enable_cache
 from volition.storage.files import write_whole
 
@@ -32,7 +31,7 @@ def filmed(run: Run) -> Episode:
     """The first evaluation episode of a run."""
     folder = run.folder
     episode = Episode("first", FIRST_SEED, 0.0)
-    record(load_policy(folder), folder.task.environment, [episode], folder.task.view, EPISODES)
+    record(run.policy, folder.task.environment, [episode], folder.task.view, EPISODES)
     return episode
 
 
@@ -56,12 +55,12 @@ def main() -> None:
         for goal in GOALS:
             out = Path(folder) / goal
             run = train("lamp", goal, seed=arguments.seed, out=out)
-            results[goal] = run.folder.read(run.folder.result)
+            results[goal] = run.result
             episodes.append(filmed(run))
     if arguments.out:
         frames = side_by_side(episodes)[::EVERY]
         write_whole(arguments.out, encode_animation(frames, "webp", captioned))
-    heldout = {goal: round(result["heldout_accuracy"], 3) for goal, result in results.items()}
+    heldout = {goal: round(result.heldout_accuracy or 0.0, 3) for goal, result in results.items()}
     claim(
         "lamps from 90 judgments of one look each: held-out pairs decided as the judge did",
         min(heldout.values()),
@@ -69,7 +68,7 @@ def main() -> None:
         ">= 0.8",
         min(heldout.values()) >= 0.8,
         all=heldout,
-        measures={goal: result["measures"] for goal, result in results.items()},
+        measures={goal: result.measures for goal, result in results.items()},
     )
 
 

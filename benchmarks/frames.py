@@ -22,7 +22,7 @@ from typing import Any
 from claims import claim
 from volition.comparison import Pixels, State
 from volition.envs.scene import make_env, open_scene
-from volition.run.folder import LiveSettings
+from volition.judges.settings import JudgeSettings
 from volition.run.run import train
 from volition.tasks.task import Task
 
@@ -113,24 +113,24 @@ def claim_shares(steps: int, judgments: int, rounds: int) -> list[bool]:
     stop = drawing.watch(MujocoScene)
     with tempfile.TemporaryDirectory() as folder:
         run = train(
-            TASK, judge=LiveSettings(JUDGE, judgments), steps=steps, out=Path(folder) / "run"
+            TASK, judge=JudgeSettings(JUDGE, judgments), steps=steps, out=Path(folder) / "run"
         )
-        result = run.folder.read(run.folder.result)
+        result = run.result
     stop()
-    wall, taken = result["wall_s"], costs(TASK.environment.kwargs, rounds)
+    wall, taken = result.wall_s, costs(TASK.environment.kwargs, rounds)
     others = wall - drawing.seconds
-    each_step = {name: result["env_steps"] * taken[name] / 1000 for name in ("gymnasium", "scene")}
+    each_step = {name: result.env_steps * taken[name] / 1000 for name in ("gymnasium", "scene")}
     shares = {name: seconds / (others + seconds) for name, seconds in each_step.items()}
     about: dict[str, Any] = {
         "judge": JUDGE,
-        "judgments": result["judgments"],
-        "env_steps": result["env_steps"],
+        "judgments": result.judgments,
+        "env_steps": result.env_steps,
         "frames": drawing.frames,
         "drawing_s": round(drawing.seconds, 1),
         "wall_s": round(wall, 1),
         "milliseconds_a_frame": {name: round(taken[name], 2) for name in each_step},
         "share_drawing_every_step": {name: round(share, 3) for name, share in shares.items()},
-        "measures": {name: round(value, 2) for name, value in result["measures"].items()},
+        "measures": {name: round(value, 2) for name, value in result.measures.items()},
     }
     share = drawing.seconds / wall
     return [

@@ -28,7 +28,7 @@ from volition.evidence.report.pairs import Pair, read_pairs
 from volition.evidence.report.reading import Evidence, read_evidence
 from volition.judges.sheets import NumberedPair, draw_sheets
 from volition.run.folder import RunFolder
-from volition.run.sessions import load_policy
+from volition.run.run import Run
 from volition.storage.compilation import enable_cache
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -105,7 +105,7 @@ def film(evidence: Evidence) -> list[Pixels]:
     median = int(np.argsort(returns, kind="stable")[(len(returns) - 1) // 2])
     episode = Episode("median", 10_000 + median, returns[median])
     record(
-        load_policy(folder),
+        Run(folder).policy,
         folder.task.environment,
         [episode],
         folder.task.view,

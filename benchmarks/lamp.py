@@ -59,9 +59,9 @@ def learn(goal: str, seed: int, folder: Path) -> Outcome:
     started = time.perf_counter()
     run = train(task, judge=judge, seed=seed, out=folder / f"{goal}-{seed}")
     seconds = time.perf_counter() - started
-    (measured,) = run.folder.read(run.folder.evaluation)["measures"].values()
-    result = run.folder.read(run.folder.result)
-    return Outcome(tuple(measured), result["judgments"], seconds, run)
+    (measured,) = run.evaluation.measures.values()
+    result = run.result
+    return Outcome(tuple(measured), result.judgments, seconds, run)
 
 
 def check(goal: str, outcomes: list[Outcome]) -> list[bool]:

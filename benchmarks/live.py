@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from claims import claim
-from volition.run.folder import LiveSettings
+from volition.judges.settings import JudgeSettings
 from volition.run.run import train
 
 JUDGMENTS = 50
@@ -45,14 +45,16 @@ def main() -> None:
     seeds = 1 if parser.parse_args().quick else 5
     returns, costs, judgments, seconds = [], [], [], []
     with serving() as address, tempfile.TemporaryDirectory() as folder:
-        live = LiveSettings("openai:test", JUDGMENTS, base_url=address, price_in=0.1, price_out=0.4)
+        live = JudgeSettings(
+            "openai:test", JUDGMENTS, base_url=address, price_in=0.1, price_out=0.4
+        )
         for seed in range(seeds):
             run = train("pendulum", judge=live, seed=seed, out=Path(folder) / str(seed))
-            result = run.folder.read(run.folder.result)
-            returns.append(round(result["return_mean"], 1))
-            costs.append(round(result["cost_usd"], 5))
-            judgments.append(result["judgments"])
-            seconds.append(round(result["wall_s"], 1))
+            result = run.result
+            returns.append(round(result.return_mean, 1))
+            costs.append(round(result.cost_usd, 5))
+            judgments.append(result.judgments)
+            seconds.append(round(result.wall_s, 1))
     claim(
         f"Pendulum-v1 from at most {JUDGMENTS} live judgments over loopback: true return",
         min(returns),

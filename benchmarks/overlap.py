@@ -18,29 +18,28 @@ import time
 from pathlib import Path
 
 from claims import claim
+from volition.judges.settings import JudgeSettings
 from volition.judging.thread import Judging
-from volition.questions.covering import covering
-from volition.run.folder import LiveSettings
-from volition.run.live import limits_of, make_judge
+from volition.questions.covering import covering_comparisons
+from volition.run.creating import make_judge
+from volition.run.live import limits_of
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
 from volition.storage.store import Store
-from volition.storage.tensors import read_description
 from volition.tasks.task import Task
 
 LATENCY_S, CONCURRENCY = 1.5, 32
 TASK = Task.find("pendulum")
 
 
-def live(judgments: int, latency_s: float) -> LiveSettings:
+def live(judgments: int, latency_s: float) -> JudgeSettings:
     judge = f"simulated:exact?latency={latency_s:g}&per_request=1"
-    return LiveSettings(judge, judgments, concurrency=CONCURRENCY)
+    return JudgeSettings(judge, judgments, concurrency=CONCURRENCY)
 
 
 def updates_per_s(run: Run) -> float:
     """The median over the run's sessions, the first of which acts at random in part."""
-    sessions = read_description(run.folder.checkpoint)["history"][1:]
-    return statistics.median(session["updates_per_s"] for session in sessions)
+    return statistics.median(session.updates_per_s for session in run.history[1:])
 
 
 def judging_alone(judgments: int, folder: Path) -> float:
@@ -48,15 +47,15 @@ def judging_alone(judgments: int, folder: Path) -> float:
     settings = live(judgments, LATENCY_S)
     with Store.create(folder) as store:
         goal_id = store.add_goal(TASK.stated_goal())
-        comparisons = covering(TASK, goal_id, judgments, 0)
+        comparisons = covering_comparisons(TASK.environment, TASK.view, goal_id, judgments, 0)
     started = time.perf_counter()
-    with Judging(folder, limits_of(settings), 0) as judging:
+    with Judging(folder, limits_of(settings, judgments), 0) as judging:
         judging.ask(make_judge(TASK, settings), comparisons)
         judging.wait()
     return time.perf_counter() - started
 
 
-def timed_run(out: Path, steps: int, judge: LiveSettings | None) -> tuple[float, Run]:
+def timed_run(out: Path, steps: int, judge: JudgeSettings | None) -> tuple[float, Run]:
     started = time.perf_counter()
     run = train("pendulum", judge=judge, out=out, steps=steps)
     return time.perf_counter() - started, run
@@ -81,7 +80,7 @@ def main() -> None:
                     "judging_s": judging_s,
                     "training_s": alone_s,
                     "both_s": both_s,
-                    "judgments": both.folder.read(both.folder.result)["judgments"],
+                    "judgments": both.result.judgments,
                     "ratio": both_s / max(judging_s, alone_s),
                     "speed": updates_per_s(both) / updates_per_s(alone),
                 }

@@ -24,7 +24,6 @@ from claims import claim
 from volition.evidence.report.landscapes import landscape as report_landscape
 from volition.evidence.scoring import score_run
 from volition.learners.base import Transitions
-from volition.reward.learning import learn_reward
 from volition.reward.model import RewardModel
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
@@ -60,7 +59,7 @@ def fitted(judgments: str, symmetric: bool, seed: int, folder: Path) -> Run:
         symmetric=symmetric,
     )
     with run.folder.open_store() as store:
-        learn_reward(run.folder, store)
+        run.fit_reward(store)
     return run
 
 
@@ -73,7 +72,7 @@ def policies(seeds: int, folder: Path) -> list[bool]:
             train(TASK, judgments=judgments, out=folder / f"{judgments}-{seed}", seed=seed)
             for seed in range(seeds)
         ]
-        returns = [run.folder.read(run.folder.result)["return_mean"] for run in runs]
+        returns = [run.result.return_mean for run in runs]
         median, worst, best = np.median(returns), min(returns), np.median(ceiling)
         held.append(
             claim(
@@ -81,7 +80,7 @@ def policies(seeds: int, folder: Path) -> list[bool]:
                 round(float(median), 1),
                 "median of the seeds' means",
                 "median >= -150, worst >= -165, within 5% of the same learner on the true reward",
-                median >= -150 and worst >= -165 and median >= best * 1.05,
+                bool(median >= -150 and worst >= -165 and median >= best * 1.05),
                 returns=[round(value, 1) for value in returns],
                 true_reward_returns=[round(value, 1) for value in ceiling],
                 steps=steps,
@@ -120,7 +119,7 @@ def accuracies(seeds: int, folder: Path) -> list[bool]:
     heldout = []
     for run in full:
         with run.folder.open_store() as store:
-            heldout.append(learn_reward(run.folder, store)["heldout"]["share"])
+            heldout.append(run.fit_reward(store)[1].heldout.share)
     looked = [fitted("one-look", False, seed, folder / "accuracy") for seed in range(seeds)]
     scored = [score_run(run.folder, TASK.judgments_folder("full"))["accuracy"] for run in looked]
     return [

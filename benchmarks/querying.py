@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -23,11 +24,11 @@ from volition.comparison import Comparison
 from volition.envs.scene import open_scene
 from volition.judgment import Judgment
 from volition.learners.visited import Passages
-from volition.questions.candidates import Candidates, choose
-from volition.questions.covering import covering
+from volition.questions import Querying
+from volition.questions.candidates import Candidates, chosen_comparisons
+from volition.questions.covering import covering_comparisons
 from volition.reward.fit import fit
-from volition.reward.model import RewardModel
-from volition.run.folder import Querying
+from volition.reward.model import RewardModel, opinions
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 
@@ -57,7 +58,7 @@ def judgments_needed(querying: Querying, seed: int) -> int:
     """Judgments after which the peak stays within the bound; `MOST` + `MORE` if it never does."""
     rng = np.random.default_rng(seed)
     scene = open_scene(TASK.environment.id)
-    candidates = Candidates.drawn(pool(rng), scene, TASK.view)
+    candidates = Candidates.drawn(*pool(rng), scene, TASK.view)
     comparisons: list[Comparison] = []
     answers: list[Judgment] = []
     needed = 0
@@ -66,7 +67,7 @@ def judgments_needed(querying: Querying, seed: int) -> int:
         comparisons.extend(asked)
         answers.extend(judged(TASK, f"simulated:strong:{seed}", asked, len(answers)))
 
-    answer(covering(TASK, "goal", FIRST, seed))
+    answer(covering_comparisons(TASK.environment, TASK.view, "goal", FIRST, seed))
     while True:
         model = fit(data(comparisons, answers), TASK.reward, True, seed).model
         if peak_degrees(model) > WITHIN_DEGREES:
@@ -74,7 +75,8 @@ def judgments_needed(querying: Querying, seed: int) -> int:
         if len(answers) >= MOST:
             return max(needed, FIRST)
         asked = {comparison.id for comparison in comparisons}
-        answer(choose(candidates, model, "goal", asked, MORE, rng, querying))
+        doubt = partial(opinions, model)
+        answer(chosen_comparisons(candidates, doubt, "goal", asked, MORE, rng, querying))
 
 
 def main() -> None:

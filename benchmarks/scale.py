@@ -13,6 +13,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -26,11 +27,11 @@ from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.learners.base import Transitions
 from volition.learners.sac import SAC, SACSettings, SACState
 from volition.learners.visited import Passages
-from volition.questions.candidates import Candidates, choose
+from volition.questions.candidates import Candidates, chosen_comparisons
 from volition.reward.fit import check_inputs
-from volition.reward.learning import learn_reward
-from volition.reward.model import RewardModel
-from volition.run.folder import RunFolder, Settings
+from volition.reward.model import RewardModel, opinions
+from volition.run.folder import RunFolder, RunSettings
+from volition.run.run import Run
 from volition.run.sessions import StateReward
 from volition.storage.compilation import enable_cache
 from volition.storage.store import Store
@@ -88,8 +89,9 @@ def choosing_s(states: int) -> float:
     taken = []
     for _ in range(4):
         started = time.perf_counter()
-        candidates = Candidates.drawn(passages, scene, TASK.view)
-        assert len(choose(candidates, model, "goal", (), 32, rng)) == 32
+        candidates = Candidates.drawn(*passages, scene, TASK.view)
+        chosen = chosen_comparisons(candidates, partial(opinions, model), "goal", (), 32, rng)
+        assert len(chosen) == 32
         taken.append(time.perf_counter() - started)
     return min(taken[1:])
 
@@ -98,7 +100,7 @@ def fitting_s(judgments: int, folder: Path) -> float:
     """Seconds to fit a reward model to a store with so many judgments."""
     rng = np.random.default_rng(0)
     frame = (Frame(np.zeros((8, 8, 3), np.uint8)),)
-    settings = Settings("none", False, 4000, 0)
+    settings = RunSettings("none", False, 4000, 0)
     with RunFolder.create(folder, TASK, settings) as run, Store.create(run.path) as store:
         goal_id = store.add_goal(TASK.stated_goal())
         store.add_judge(JUDGE)
@@ -123,10 +125,10 @@ def fitting_s(judgments: int, folder: Path) -> float:
                     )
                     for c, reply in zip(pairs, replies, strict=True)
                 )
-    run = RunFolder.open(folder)
-    with run.open_store() as store:
+    fitted = Run.open(folder)
+    with fitted.folder.open_store() as store:
         started = time.perf_counter()
-        learn_reward(run, store)
+        fitted.fit_reward(store)
         return time.perf_counter() - started
 
 

@@ -26,13 +26,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from asked import learned_policy
 from claims import claim
+from volition.judges.settings import JudgeSettings
 from volition.learners.base import Policy, RewardFunction, Transitions
 from volition.learners.rollout import Rollout
+from volition.learners.visited import Visited
+from volition.questions import Querying
 from volition.run.evaluation import FIRST_SEED, evaluate
-from volition.run.folder import LiveSettings, Querying, Settings
 from volition.run.run import train
-from volition.run.sessions import make_learner, run_session, session_seed, session_steps, start
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import BUNDLED, Task, bundled_names
 from volition.tasks.truth import TRUTHS, of_state
@@ -62,18 +64,15 @@ class TrueReward(eqx.Module):
 
 def on_the_truth(task: Task, potential: of_state, seed: int) -> Policy:
     """The policy of the same learner, sessions and steps, on the potential."""
-    settings = Settings("none", False, task.training.steps, seed)
-    with closing(Rollout(task.environment, settings.envs)) as rollout:
-        learner = make_learner(rollout, task, settings)
-        position = start(settings, rollout, learner)
-        session = session_steps(rollout.episode_limit)
-        reward: RewardFunction = TrueReward(potential, jnp.zeros(()), jnp.ones(()))
-        for number in range(-(-settings.steps // (session * settings.envs))):
-            seeds = session_seed(seed, number), session_seed(seed, number + 1)
-            position, _, _ = run_session(rollout, learner, reward, position, seeds, session)
-            values = potential.of_each(position.visited.flat())
-            reward = TrueReward(potential, jnp.float32(values.mean()), jnp.float32(values.std()))
-    return learner.policy(position.state)
+
+    def signal(visited: Visited) -> RewardFunction:
+        states = visited.flat()
+        if not len(states):
+            return TrueReward(potential, jnp.zeros(()), jnp.ones(()))
+        values = potential.of_each(states)
+        return TrueReward(potential, jnp.float32(values.mean()), jnp.float32(values.std()))
+
+    return learned_policy(task, signal, seed)
 
 
 class AtRandom:
@@ -109,7 +108,7 @@ def judged(
 ) -> dict[str, Any]:
     """A run, by what its policy reaches; with the task's own number of judgments by default."""
     most = min(1000, judgments or task.training.max_judgments)
-    live = LiveSettings(
+    live = JudgeSettings(
         f"simulated:strong:{seed}",
         most,
         querying=querying,
@@ -117,12 +116,12 @@ def judged(
     )
     with tempfile.TemporaryDirectory() as folder:
         run = train(task, judge=live, out=Path(folder) / "run", seed=seed)
-        result = run.folder.read(run.folder.result)
+        result = run.result
         return {
             "reached": mean_potential(run.policy, task, potential),
-            "judgments": result["judgments"],
-            "run_s": round(result["wall_s"], 1),
-            "measures": {name: round(value, 3) for name, value in result["measures"].items()},
+            "judgments": result.judgments,
+            "run_s": round(result.wall_s, 1),
+            "measures": {name: round(value, 3) for name, value in result.measures.items()},
         }
 
 

@@ -33,24 +33,15 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from asked import learned_policy
 from claims import claim
 from volition.envs.scene import make_env
 from volition.learners.base import Transitions
-from volition.learners.rollout import Rollout
+from volition.learners.policies import POLICY_FILE, save_policy
 from volition.run.evaluation import EPISODES, FIRST_SEED, Acts
-from volition.run.folder import RunFolder, Settings
+from volition.run.folder import RunFolder, RunSettings
 from volition.run.run import Run, train
-from volition.run.sessions import (
-    POLICY_FILE,
-    load_policy,
-    make_learner,
-    run_session,
-    session_seed,
-    session_steps,
-    start,
-)
 from volition.storage.compilation import enable_cache
-from volition.storage.tensors import save_tree
 from volition.tasks.task import Task
 
 JUDGE = "simulated:strong"
@@ -101,19 +92,11 @@ def check_proxy(task: Task, proxy: Progress | Points) -> None:
 def proxy_policy(task: Task, proxy: Progress | Points, seed: int, out: Path) -> Acts:
     """What the run's own learner makes of the environment's reward; kept in `out`."""
     if (out / "policy" / POLICY_FILE).is_file():
-        return load_policy(RunFolder.open(out))
-    settings = Settings("none", False, task.training.steps, seed)
-    with closing(Rollout(task.environment, settings.envs)) as rollout:
-        learner = make_learner(rollout, task, settings)
-        position = start(settings, rollout, learner)
-        session = session_steps(rollout.episode_limit)
-        for number in range(-(-settings.steps // (session * settings.envs))):
-            seeds = session_seed(seed, number), session_seed(seed, number + 1)
-            position, _, _ = run_session(rollout, learner, proxy, position, seeds, session)
-    policy = learner.policy(position.state)
+        return Run.open(out).policy
+    policy = learned_policy(task, lambda _: proxy, seed)
+    settings = RunSettings("none", False, task.training.steps, seed)
     with RunFolder.create(out, task, settings) as kept:
-        kept.policy.mkdir()
-        save_tree(kept.policy / POLICY_FILE, policy, {"environment": task.environment.id})
+        save_policy(kept.policy, policy)
     return policy
 
 
@@ -182,7 +165,7 @@ def learn(name: str, seed: int, folder: Path) -> Outcome:
     result = run.advance()
     held_out = deeds(task, run.policy, **HELD_OUT) if which == "guest" else None
     judged = deeds(task, run.policy)
-    return Outcome(proxy, judged, held_out, result["judgments"], seconds)
+    return Outcome(proxy, judged, held_out, result.judgments, seconds)
 
 
 def of(outcomes: list[Outcome], who: str, metric: str) -> list[float]:

@@ -23,6 +23,7 @@ class Linear(NamedTuple):
 
 
 Layers = tuple[Linear, ...]
+AnyArray = Array | np.ndarray  # from the host, or on the device
 
 
 def init_layers(rng: np.random.Generator, sizes: tuple[int, ...], *stack: int) -> Layers:

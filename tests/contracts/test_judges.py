@@ -17,7 +17,8 @@ from volition.comparison import Comparison
 from volition.envs.scene import open_scene
 from volition.goal import Goal
 from volition.judges import judge as judge_named
-from volition.judges.base import Judge, JudgeOptions, Price, Question
+from volition.judges.base import Judge, JudgeOptions, Question
+from volition.judges.settings import Price
 from volition.judging.limits import Limits
 from volition.judging.thread import Judging
 from volition.judgment import Failure, Order, Reply, Verdict

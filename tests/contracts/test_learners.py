@@ -18,10 +18,11 @@ import pytest
 
 from volition import learners
 from volition.errors import EnvironmentUnsupported
-from volition.learners.base import AnyArray, Learner, Transitions
+from volition.learners.base import Learner, Transitions
 from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.sac import SAC, SACSettings
 from volition.learners.spaces import Bounds, Choice
+from volition.networks import AnyArray
 from volition.storage.tensors import load_tree, save_tree
 
 ENVS = 8

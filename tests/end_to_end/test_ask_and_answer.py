@@ -25,13 +25,13 @@ from volition.judges.sheets import choose_layout
 from volition.judging.folders import Asked, write_questions
 from volition.judging.recordings import read_recording
 from volition.judgment import derive_preferences
+from volition.learners.policies import POLICY_FILE
 from volition.questions.covering import coverage_pairs
 from volition.questions.distinct import distinguishable
 from volition.questions.seeing import eye
 from volition.run.folder import RunFolder
 from volition.run.rounds import answer, ask
 from volition.run.run import Run, train
-from volition.run.sessions import POLICY_FILE
 from volition.storage.pictures import read_frame
 from volition.tasks.task import Task
 
@@ -168,9 +168,9 @@ def test_training_on_answers(
     said = capsys.readouterr().out
     assert f"volition train pendulum --judgments {questions.folder}" in said
     run = train("pendulum", judgments=questions.folder, out=tmp_path / "run", steps=400)
-    result = run.folder.read(run.folder.result)
-    assert result["judge"] == "recorded:somebody"
-    assert result["judgments"] == 20
+    result = run.result
+    assert result.judge == "recorded:somebody"
+    assert result.judgments == 20
     assert {sheet.name for sheet in run.folder.sheets.iterdir()} == {"sheet-1.png", "sheet-2.png"}
 
 
@@ -265,11 +265,11 @@ def test_a_finished_run_learns_from_the_answers_it_gets(own_run: RunFolder, tmp_
     asked = ask(str(own_run.path), tmp_path / "asked", pairs=10)
     answer(asked.folder, answered(asked.folder, tmp_path / "answers.jsonl"), "a person")
     assert "volition resume" in " ".join(verify(own_run))
-    before = own_run.read(own_run.result)
+    before = Run(own_run).result
     result = Run.open(own_run.path).advance()
-    assert result["judgments"] == before["judgments"] + 10
-    assert result["env_steps"] == before["env_steps"]
-    assert "a person" in result["judge"]
+    assert result.judgments == before.judgments + 10
+    assert result.env_steps == before.env_steps
+    assert "a person" in result.judge
     assert verify(own_run) == []
     policy = (own_run.policy / POLICY_FILE).read_bytes()
     assert Run.open(own_run.path).advance() == result

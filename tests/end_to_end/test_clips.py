@@ -16,11 +16,11 @@ from PIL import Image
 from volition import cli
 from volition.envs.scene import open_scene, scenes_of
 from volition.evidence.report import write_report
+from volition.judges.settings import JudgeSettings
 from volition.judges.sheets import STEP, choose_layout
 from volition.judging.folders import Asked
 from volition.judging.recordings import read_recording
 from volition.questions.seeing import see
-from volition.run.folder import LiveSettings
 from volition.run.rounds import ask
 from volition.run.run import Run, train
 from volition.storage.pictures import read_frame
@@ -130,9 +130,10 @@ def test_answers_are_the_judgments_of_the_same_clips(answered: Path, task: Path)
 
 
 def test_a_run_learns_from_clips_what_no_frame_shows(run: Run, task: Path) -> None:
-    result = run.folder.read(run.folder.result)
-    assert result["judgments"] == 40
-    assert result["heldout_accuracy"] >= 0.8
+    result = run.result
+    assert result.judgments == 40
+    assert result.heldout_accuracy is not None
+    assert result.heldout_accuracy >= 0.8
     slow, fast = (
         run.reward_model(np.array([[1, 0, v], [-1, 0, v], [0, 1, -v]], np.float32)).mean()
         for v in (0.5, 6.0)
@@ -206,8 +207,10 @@ def test_a_live_judge_is_asked_about_clips_of_the_policy(task: Path, tmp_path: P
     folder = tmp_path / "pendulum"
     folder.mkdir()
     (folder / "task.toml").write_text(TASK.replace('"spinning"', '"pendulum"'))
-    live = train(folder, judge=LiveSettings("simulated:exact", 40), out=tmp_path / "run", steps=800)
-    assert live.folder.read(live.folder.result)["judgments"] == 40
+    live = train(
+        folder, judge=JudgeSettings("simulated:exact", 40), out=tmp_path / "run", steps=800
+    )
+    assert live.result.judgments == 40
     scene, view = open_scene("Pendulum-v1"), live.folder.task.view
     with live.folder.open_store() as store:
         assert store.verify() == []

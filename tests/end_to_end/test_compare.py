@@ -16,13 +16,13 @@ from volition import cli
 from volition.comparison import Segment
 from volition.errors import InputError, RunError
 from volition.evidence.contest import Contest, Tally
-from volition.run.folder import LiveSettings
+from volition.judges.settings import JudgeSettings
 from volition.run.run import Run
 from volition.storage.store import Store
 from volition.tasks.truth import truth_of
 
 PAIRS = 5
-EXACT = LiveSettings("simulated:exact", PAIRS)
+EXACT = JudgeSettings("simulated:exact", PAIRS)
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from volition.comparison import Observations
 from volition.evidence.report import write_report
 from volition.evidence.scoring import score_run
 from volition.evidence.verification import verify
+from volition.judges.settings import JudgeSettings
 from volition.judging.folders import Asked
-from volition.run.folder import LiveSettings, RunFolder
+from volition.run.folder import RunFolder
 from volition.run.rounds import answer, ask
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
@@ -61,7 +62,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setitem(TRUTHS, "leaning", truth)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(enable_cache()))
     folder = write_task(tmp_path / "task")
-    judge = LiveSettings("simulated:noisy:0.05", 150, first=150)
+    judge = JudgeSettings("simulated:noisy:0.05", 150, first=150)
     made = train(str(folder), judge=judge, out=tmp_path / "run")
     for file in folder.iterdir():
         file.unlink()
@@ -77,14 +78,14 @@ def test_principles_are_drawn_measured_and_shown_and_the_veto_caps(run: Run) -> 
         used = Counter(judgment.principle for judgment in store.judgments())
     assert set(used) == {*goal.principles, LEFT}
     assert 35 <= used[LEFT] <= 65
-    result = folder.read(folder.result)
-    slopes = {each["principle"]: each["slope"] for each in result["principles"]}
+    result = run.result
+    slopes = {heed.principle: heed.slope for heed in result.principles}
     assert slopes[DOWN] < 0 < min(slopes[UP], slopes["The rod is up."])
-    assert [(a["kind"], a["principles"]) for a in result["alarms"]] == [("contradicts", [DOWN])]
-    assert any("contradicts the other principles" in warning for warning in result["warnings"])
-    (veto,) = result["vetoes"]
-    assert veto["caps"]
-    assert veto["heldout"]["share"] > 0.6
+    assert [(a.kind, a.principles) for a in result.alarms] == [("contradicts", (DOWN,))]
+    assert any("contradicts the other principles" in warning for warning in result.warnings)
+    (veto,) = result.vetoes
+    assert veto.caps
+    assert veto.heldout.share > 0.6
     angles = np.linspace(-np.pi, np.pi, 180)
     states = jnp.asarray(np.stack([np.cos(angles), np.sin(angles), 0 * angles], -1))
     rewards = np.asarray(run.reward_model(states))
@@ -126,8 +127,8 @@ def test_a_veto_is_judged_without_a_connection(tmp_path: Path) -> None:
     rows = judged_offline(asked, tmp_path / "answers.csv")
     assert [row.get("principle") for row in rows] == [None] * 60 + [LEFT] * 30
     run = train(str(task), judgments=asked.folder, out=tmp_path / "run", steps=400)
-    (veto,) = run.folder.read(run.folder.result)["vetoes"]
-    assert (veto["principle"], veto["judgments"], veto["caps"]) == (LEFT, 30, True)
+    (veto,) = run.result.vetoes
+    assert (veto.principle, veto.judgments, veto.caps) == (LEFT, 30, True)
     right = jnp.asarray([[np.cos(a), np.sin(a), 0] for a in (-0.5, -1.0, -1.5)])
     left = right * jnp.asarray([1.0, -1.0, 1.0])
     assert float(run.reward_model(right).max()) < float(run.reward_model(left).min())

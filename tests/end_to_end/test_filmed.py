@@ -14,9 +14,10 @@ from servers import serving
 from volition.comparison import Pixels
 from volition.evidence.verification import verify
 from volition.goal import Goal
+from volition.judges.settings import JudgeSettings
 from volition.questions.filming import Filming, filmed_pairs
-from volition.run.folder import LiveSettings
-from volition.run.run import task_for, train
+from volition.run.creating import task_for
+from volition.run.run import train
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import ClipSection, JudgeView
 
@@ -93,7 +94,7 @@ def test_a_segment_does_not_go_beyond_its_episode() -> None:
 def test_what_is_filmed_is_judged_and_learned_from(tmp_path: Path) -> None:
     task = task_for("test/Lift-v0", Goal("The disc is at the top."))
     with serving(strict=False) as server:
-        live = LiveSettings(
+        live = JudgeSettings(
             "openai:test",
             40,
             base_url=server.openai,

@@ -35,7 +35,8 @@ import sys
 from pathlib import Path
 from volition.goal import Goal
 from volition.judges import judge
-from volition.judges.base import JudgeOptions, Price
+from volition.judges.settings import Price
+from volition.judges.base import JudgeOptions
 from volition.judging.thread import Judging
 from volition.judging.limits import Limits
 from volition.storage.store import Store

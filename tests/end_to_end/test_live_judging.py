@@ -18,9 +18,11 @@ from servers import Server, serving
 from volition.cli.main import main
 from volition.errors import InputError, JudgeUnavailable
 from volition.evidence.verification import verify
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Verdict
-from volition.run.folder import LiveSettings, RunFolder
-from volition.run.live import limits_of, make_judge, tried
+from volition.run.creating import make_judge
+from volition.run.folder import RunFolder
+from volition.run.live import limits_of
 from volition.run.progress import Progress
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
@@ -42,8 +44,8 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def live(server: Server, judgments: int = 12) -> LiveSettings:
-    return LiveSettings(
+def live(server: Server, judgments: int = 12) -> JudgeSettings:
+    return JudgeSettings(
         "openai:test", judgments, base_url=server.openai, price_in=0.1, price_out=0.4
     )
 
@@ -63,10 +65,10 @@ def test_a_judge_that_looks_is_trained_on_and_asked_each_thing_once(
     run = train(
         "pendulum", judge=live(server), out=tmp_path / "run", steps=STEPS, listener=told.append
     )
-    result = run.folder.read(run.folder.result)
-    assert (result["judge"], result["simulated"], result["judgments"]) == ("openai:test", False, 12)
-    assert 0 < result["cost_usd"] < 0.01
-    assert result["warnings"] == []
+    result = run.result
+    assert (result.judge, result.simulated, result.judgments) == ("openai:test", False, 12)
+    assert 0 < result.cost_usd < 0.01
+    assert result.warnings == ()
     assert verify(run.folder) == []
     assert any(p.stage == "judgments" and p.comparisons == 12 for p in told)
     with run.folder.open_store() as store:
@@ -92,8 +94,8 @@ def test_the_same_again_costs_nothing_where_its_answers_are_reused(
         steps=STEPS,
     )
     assert server.requests.total() == before
-    result = again.folder.read(again.folder.result)
-    assert (result["judgments"], result["cost_usd"]) == (12, 0.0)
+    result = again.result
+    assert (result.judgments, result.cost_usd) == (12, 0.0)
     assert verify(again.folder) == []
     more = train(
         "pendulum",
@@ -104,7 +106,7 @@ def test_the_same_again_costs_nothing_where_its_answers_are_reused(
         steps=STEPS,
     )
     assert server.requests.total() == before + 3
-    assert more.folder.read(more.folder.result)["judgments"] == 15
+    assert more.result.judgments == 15
 
 
 def test_a_run_that_stopped_while_judging_goes_on_with_what_is_missing(
@@ -120,7 +122,7 @@ def test_a_run_that_stopped_while_judging_goes_on_with_what_is_missing(
         kept = len(store.preferences())
     assert kept < 12
     result = Run.open(tmp_path / "run").advance()
-    assert result["judgments"] == 12
+    assert result.judgments == 12
     assert max(server.asked.values()) == 1, "what was answered is not asked again"
 
 
@@ -214,10 +216,13 @@ def test_a_whole_run_on_one_request_costs_what_was_predicted(
         (["--max-usd", "1"], "--max-usd needs a judge"),
         (["--judge", "openai:x", "--judgments", "full"], "not both"),
         (["--judge", "simulated:clever"], "there is no judge"),
-        (["--judge", "simulated:exact", "--max-judgments", "0"], "max_judgments is at least 1"),
+        (
+            ["--judge", "simulated:exact", "--max-judgments", "0"],
+            "--max-judgments must be at least 1",
+        ),
         (["--judge", "simulated:exact", "--price-in", "1"], "go together"),
-        (["--judge", "simulated:exact", "--per-request", "0"], "per_request"),
-        (["--judge", "simulated:exact", "--first", "0"], "--first is a number from 1 on"),
+        (["--judge", "simulated:exact", "--per-request", "0"], "--per-request must be at least 1"),
+        (["--judge", "simulated:exact", "--first", "0"], "--first must be at least 1"),
         (["--judge", "simulated:exact", "--reuse", "nowhere"], "not a run folder"),
         (["--judge", "openai:x", "--base-url", "http://example.com"], "must be https"),
     ],
@@ -252,14 +257,16 @@ def test_trying_the_judge_is_paid_from_the_same_purse(server: Server, tmp_path: 
     run = train(
         "pendulum", judge=replace(live(server), max_usd=0.01), out=tmp_path / "run", steps=STEPS
     )
-    settings, result = run.folder.settings.live, run.folder.read(run.folder.result)
-    assert settings is not None
+    settings, result = run.folder.settings, run.result
+    assert settings.live is not None
     assert settings.probe_usd > 0
     with run.folder.open_store() as store:
-        assert result["cost_usd"] == pytest.approx(store.cost_usd() + settings.probe_usd)
-    assert limits_of(settings).max_usd == pytest.approx(0.01 - settings.probe_usd)
+        assert result.cost_usd == pytest.approx(store.cost_usd() + settings.probe_usd)
+    limits = limits_of(settings.live, 12, settings.probe_usd)
+    assert limits.max_usd == pytest.approx(0.01 - settings.probe_usd)
     remembered = make_judge(Task.find("pendulum"), live(server))
-    assert tried(live(server), remembered).probe_usd == 0, "it is paid once"
+    assert remembered.capability is not None
+    assert remembered.capability.cost_usd == 0, "it is paid once"
 
 
 def test_a_limit_in_dollars_needs_a_price(server: Server, tmp_path: Path) -> None:
@@ -273,10 +280,10 @@ def test_a_budget_that_ends_early_is_said_and_trained_on(server: Server, tmp_pat
     probed(server)
     small = replace(live(server, 50), max_usd=0.001)
     run = train("pendulum", judge=small, out=tmp_path / "run", steps=STEPS)
-    result = run.folder.read(run.folder.result)
-    assert 0 < result["judgments"] < 50
-    assert result["cost_usd"] <= 0.001
-    assert f"{50 - result['judgments']} comparisons have no verdict" in result["warnings"][0]
+    result = run.result
+    assert 0 < result.judgments < 50
+    assert result.cost_usd <= 0.001
+    assert f"{50 - result.judgments} comparisons have no verdict" in result.warnings[0]
 
 
 def test_a_judge_that_says_nothing_is_an_error_with_the_reason(
@@ -294,10 +301,9 @@ def test_what_was_chosen_is_in_the_configuration_and_no_key_is(
     monkeypatch.setenv("VOLITION_API_KEY", key := "nobody-may-see-this")
     chosen = replace(live(server), max_usd=0.5, per_request=3)
     run = Run.create(Task.find("pendulum"), out=tmp_path / "run", live=chosen, steps=STEPS)
-    found = RunFolder.open(tmp_path / "run").settings.live
-    assert found is not None
-    assert replace(found, judge_id=None, probe_usd=0.0) == chosen
-    assert found.judge_id is not None
+    settings = RunFolder.open(tmp_path / "run").settings
+    assert settings.live == chosen
+    assert settings.judge_id is not None
     run.advance()
     for file in (tmp_path / "run").rglob("*"):
         assert not file.is_file() or key.encode() not in file.read_bytes(), file

@@ -13,7 +13,7 @@ from volition.run.run import train
 def test_a_pole_is_balanced_in_the_middle_of_the_track(tmp_path: Path) -> None:
     """From 36 judgments; nobody said that the episode ends when the pole falls."""
     run = train("cartpole", out=tmp_path / "run", seed=0)
-    measures = run.folder.read(run.folder.result)["measures"]
+    measures = run.result.measures
     assert measures["steps upright"] >= 475
     assert measures["share of time within 0.5 m of the middle"] >= 0.9
 
@@ -22,5 +22,5 @@ def test_a_pole_is_balanced_in_the_middle_of_the_track(tmp_path: Path) -> None:
 def test_an_acrobot_swings_its_free_end_up(tmp_path: Path) -> None:
     """From 60 judgments about heights; nobody said that there is a mark."""
     run = train("acrobot", out=tmp_path / "run", seed=0, steps=40_000)
-    returns = run.folder.read(run.folder.evaluation)["true_returns"]
+    returns = run.evaluation.true_returns
     assert sorted(returns)[len(returns) // 2] >= -100  # minus a point for every step before it

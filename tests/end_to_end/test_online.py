@@ -10,9 +10,9 @@ import pytest
 from servers import Server, serving
 from volition.errors import JudgeUnavailable
 from volition.evidence.verification import verify
+from volition.judges.settings import JudgeSettings
 from volition.reward.model import RewardModel
-from volition.run.folder import LiveSettings
-from volition.run.live import make_judge
+from volition.run.creating import make_judge
 from volition.run.progress import Progress
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
@@ -29,11 +29,11 @@ def _own_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
 
 
-def online(judgments: int = 40, judge: str = "simulated:exact") -> LiveSettings:
-    return LiveSettings(judge, judgments, first=16, concurrency=4)
+def online(judgments: int = 40, judge: str = "simulated:exact") -> JudgeSettings:
+    return JudgeSettings(judge, judgments, first=16, concurrency=4)
 
 
-def probed(server: Server, live: LiveSettings) -> None:
+def probed(server: Server, live: JudgeSettings) -> None:
     """Lets the judge be probed, and forgets what that took at the server."""
     make_judge(Task.find("pendulum"), live)
     server.asked.clear()
@@ -42,15 +42,14 @@ def probed(server: Server, live: LiveSettings) -> None:
 def test_what_the_policy_reaches_is_asked_and_learned_from(tmp_path: Path) -> None:
     told: list[Progress] = []
     run = train("pendulum", judge=online(), out=tmp_path / "run", steps=STEPS, listener=told.append)
-    result = run.folder.read(run.folder.result)
-    assert result["simulated"]
-    assert 34 <= result["judgments"] <= 40
+    result = run.result
+    assert result.simulated
+    assert 34 <= result.judgments <= 40
     assert verify(run.folder) == []
     asked = sorted({p.judgments for p in told if p.stage == "policy"})
     assert asked[0] == 16
     assert len(asked) > 3, "questions are asked one wave after the other"
-    history = read_description(run.folder.checkpoint)["history"]
-    assert history[-1]["judgments"] == result["judgments"]
+    assert run.history[-1].judgments == result.judgments
     with run.folder.open_store() as store:
         later = list(store.comparisons().values())[16:]
     velocities = [abs(s.states[0]["theta_dot"]) for c in later for s in (c.first, c.second)]
@@ -59,17 +58,17 @@ def test_what_the_policy_reaches_is_asked_and_learned_from(tmp_path: Path) -> No
 
 def test_a_run_on_a_judge_that_answers_at_once_can_be_repeated(tmp_path: Path) -> None:
     one, other = (
-        train("pendulum", judge=online(), out=tmp_path / name, steps=STEPS).folder
+        train("pendulum", judge=online(), out=tmp_path / name, steps=STEPS)
         for name in ("one", "other")
     )
-    assert one.read(one.evaluation) == other.read(other.evaluation)
-    with one.open_store() as store, other.open_store() as again:
+    assert one.evaluation == other.evaluation
+    with one.folder.open_store() as store, other.folder.open_store() as again:
         assert store.comparison_ids() == again.comparison_ids()
 
 
 def test_a_slow_judge_makes_fewer_questions_and_no_fewer_steps(tmp_path: Path) -> None:
     with serving(latency_s=0.4, strict=False) as server:
-        live = LiveSettings(
+        live = JudgeSettings(
             "openai:test",
             400,
             base_url=server.openai,
@@ -80,11 +79,11 @@ def test_a_slow_judge_makes_fewer_questions_and_no_fewer_steps(tmp_path: Path) -
         )
         probed(server, live)
         run = train("pendulum", judge=live, out=tmp_path / "run", steps=STEPS)
-        result = run.folder.read(run.folder.result)
-        assert result["env_steps"] == STEPS
-        assert result["judgments"] < 400
-        said = f"{result['judgments']} of at most 400 comparisons were asked by the time"
-        assert said in result["warnings"][0]
+        result = run.result
+        assert result.env_steps == STEPS
+        assert result.judgments < 400
+        said = f"{result.judgments} of at most 400 comparisons were asked by the time"
+        assert said in result.warnings[0]
         assert max(server.asked.values()) == 1
     assert verify(run.folder) == []
 
@@ -93,7 +92,7 @@ def test_a_judge_that_fails_meanwhile_stops_the_run_which_goes_on_where_it_was(
     tmp_path: Path,
 ) -> None:
     with serving(strict=False) as server:
-        live = LiveSettings(
+        live = JudgeSettings(
             "openai:test",
             40,
             base_url=server.openai,
@@ -112,7 +111,7 @@ def test_a_judge_that_fails_meanwhile_stops_the_run_which_goes_on_where_it_was(
             kept = len(store.preferences())
         assert kept >= 16
         result = Run.open(tmp_path / "run").advance()
-        assert result["judgments"] > kept
+        assert result.judgments > kept
         assert max(server.asked.values()) == 1, "what was answered is not asked again"
     assert verify(run.folder) == []
 

@@ -10,8 +10,8 @@ import pytest
 
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported
+from volition.judges.settings import JudgeSettings
 from volition.questions.distinct import look_different
-from volition.run.folder import LiveSettings
 from volition.run.rounds import ask
 from volition.run.run import train
 from volition.tasks.task import Task
@@ -34,11 +34,11 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 @pytest.mark.slow
 def test_a_pose_is_learned_for_a_while(task: Task, tmp_path: Path) -> None:
-    judge = LiveSettings("simulated:exact", 24, first=24)
+    judge = JudgeSettings("simulated:exact", 24, first=24)
     run = train(task, judge=judge, out=tmp_path / "run", steps=400)
-    result = run.folder.read(run.folder.result)
-    assert result["simulated"]
-    assert result["judgments"] == 24
+    result = run.result
+    assert result.simulated
+    assert result.judgments == 24
     steps, seen = POSES[task.name]
     assert len(run.reward_model.inputs) == seen
     with run.folder.open_store() as store:

@@ -57,7 +57,7 @@ def test_the_environments_reward_reaches_evaluation_only(
 
     monkeypatch.setattr(PendulumEnv, "step", step)
     blind = train("pendulum", out=tmp_path / "blind", steps=SHORT)
-    assert np.isnan(blind.folder.read(blind.folder.result)["return_mean"])
+    assert np.isnan(blind.result.return_mean)
     assert files_that_learning_wrote(blind) == files_that_learning_wrote(run)
 
 

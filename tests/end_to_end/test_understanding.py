@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from volition.run.folder import LiveSettings
+from volition.judges.settings import JudgeSettings
 from volition.run.run import train
 
-JUDGE = LiveSettings("simulated:exact", max_judgments=120, first=100)
+JUDGE = JudgeSettings("simulated:exact", max_judgments=120, first=100)
 
 
 @pytest.mark.slow
@@ -25,13 +25,14 @@ def test_a_short_run_learns_what_the_goal_means(
     tmp_path: Path, task: str, goal: str | None, measured: set[str]
 ) -> None:
     run = train(task, goal, judge=JUDGE, steps=1600, out=tmp_path / "run")
-    result = run.folder.read(run.folder.result)
-    assert result["judgments"] == 120
-    assert result["simulated"]
-    assert result["heldout_accuracy"] > 0.7
-    assert set(run.folder.read(run.folder.evaluation)["measures"]) == measured
+    result = run.result
+    assert result.judgments == 120
+    assert result.simulated
+    assert result.heldout_accuracy is not None
+    assert result.heldout_accuracy > 0.7
+    assert set(run.evaluation.measures) == measured
     stated = run.folder.task.stated_goal()
-    slopes = {each["principle"]: each["slope"] for each in result["principles"]}
+    slopes = {each.principle: each.slope for each in result.principles}
     assert set(slopes) == set(stated.principles)
     assert all(slope > 0 for slope in slopes.values())
-    assert [each["caps"] for each in result["vetoes"]] == [True] * len(stated.vetoes)
+    assert [each.caps for each in result.vetoes] == [True] * len(stated.vetoes)

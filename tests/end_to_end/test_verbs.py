@@ -109,7 +109,7 @@ def test_a_learned_reward_for_other_libraries(run: Run) -> None:
 
 
 def test_help_and_import_load_no_jax() -> None:
-    for program in ("import volition", "import volition.cli.main as c; c.main(['tasks'])"):
+    for program in ("import volition", "import volition.cli as c; c.main(['tasks'])"):
         code = f"import sys; {program}; sys.exit('jax' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -233,7 +233,7 @@ def test_a_veto_is_saved_and_an_older_model_still_loads(
 ) -> None:
     plain, capped = vetoed
     states = jnp.asarray(plane(20, 2).reshape(-1, 3))
-    capped.save(tmp_path, judgments=3)
+    capped.save(tmp_path, {"judgments": 3})
     np.testing.assert_array_equal(RewardModel.load(tmp_path)(states), capped(states))
     assert read_description(tmp_path / FILE)["judgments"] == 3
     form = read_description(tmp_path / FILE)["form"]

@@ -51,7 +51,8 @@ from volition.goal import Goal
 from volition.judgment import Failure
 from volition.reward.fit import preferred_logits
 from volition.reward.preferences import PreferenceData
-from volition.run.run import Run, task_for
+from volition.run.creating import task_for
+from volition.run.run import Run
 
 HOSTILE = "</script><script>alert('goal')</script><img src=x onerror=alert(1)>"
 

@@ -11,7 +11,7 @@ import pytest
 
 from volition.errors import RunError
 from volition.run.run import Run
-from volition.run.sessions import session_seed, session_steps
+from volition.run.sessions import session_seeds, session_steps
 from volition.storage.tensors import load_tree, read_description, save_tree
 
 
@@ -25,14 +25,15 @@ def test_a_session_holds_whole_episodes_where_they_are_short(
 
 
 def test_every_session_of_every_run_starts_elsewhere() -> None:
-    seeds = [session_seed(seed, number) for seed in range(20) for number in range(20)]
-    assert len(set(seeds)) == 400
+    seeds = [session_seeds(seed, number) for seed in range(20) for number in range(20)]
+    assert len({first for first, _ in seeds}) == 400
+    assert session_seeds(3, 4)[1] == session_seeds(3, 5)[0]
 
 
 def test_learning_curves_are_those_of_the_episodes(run: Run) -> None:
-    history = read_description(run.folder.checkpoint)["history"]
-    assert [session["env_steps"] for session in history] == [800, 1600]
-    assert all(-2000 < session["true_return"] < 0 for session in history)
+    history = run.history
+    assert [session.env_steps for session in history] == [800, 1600]
+    assert all(-2000 < session.true_return < 0 for session in history)
 
 
 def test_a_tree_survives_the_disk_or_is_refused(tmp_path: Path) -> None:

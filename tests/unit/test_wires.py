@@ -21,10 +21,11 @@ from volition.comparison import Comparison, Frame, Segment
 from volition.errors import InputError, JudgeUnavailable
 from volition.goal import Goal
 from volition.judges import judge as judge_named
-from volition.judges.base import AskError, JudgeOptions, Price, Question
+from volition.judges.base import AskError, JudgeOptions, Question
 from volition.judges.live import openai, probe
 from volition.judges.live.connection import Endpoint, http_client, resolve, status_error
 from volition.judges.live.judge import LiveJudge
+from volition.judges.settings import Price
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
 

@@ -14,12 +14,12 @@ import tyro
 from tyro.conf import Positional, arg
 
 from volition.cli.options import (
-    NOT_LIVE,
+    NO_JUDGE,
     Folder,
     Json,
+    JudgeOptions,
     Kwargs,
-    Live,
-    live_settings,
+    chosen_judge,
     option,
     read_kwargs,
     said_kwargs,
@@ -51,7 +51,13 @@ def train(
             "Recorded judgments: one of the task's sets by name, a folder, or a JSONL file.",
         ),
     ] = None,
-    live: Annotated[Live, arg(name="")] = NOT_LIVE,
+    live: JudgeOptions = NO_JUDGE,
+    reuse: Annotated[
+        Path | None, option("RUN", "Take over what the same judge answered in another run.")
+    ] = None,
+    dry_run: Annotated[
+        bool, arg(help="Say what judging will take, and stop.", help_behavior_hint="")
+    ] = False,
     symmetries: Annotated[
         bool,
         arg(
@@ -77,15 +83,15 @@ def train(
 
     _check_numbers(seed, steps=steps)
     chosen = _find_task(task, env, goal).with_kwargs(read_kwargs(kwargs))
-    settings = live_settings(live, chosen)
-    if settings and live.dry_run:
+    settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
+    if settings and dry_run:
         return _say_prediction(chosen, settings, seed, json)
     run = Run.create(
         chosen,
         judgments,
         out,
         live=settings,
-        reuse=live.reuse,
+        reuse=reuse,
         steps=steps,
         seed=seed,
         symmetric=symmetries,
@@ -96,7 +102,7 @@ def train(
 def _find_task(task: str | None, env: str | None, goal: str | None) -> Any:
     """The task that is named, or one made of an environment's id and a goal in words."""
     from volition.goal import Goal
-    from volition.run.run import task_for
+    from volition.run.creating import task_for
     from volition.tasks.task import Task
 
     if bool(task) == bool(env):
@@ -109,7 +115,7 @@ def _find_task(task: str | None, env: str | None, goal: str | None) -> Any:
 
 
 def _say_prediction(task: Any, settings: Any, seed: int, as_json: bool) -> int:
-    from volition.run.live import predict_judging
+    from volition.run.creating import predict_judging
 
     told = predict_judging(task, settings, seed)
     cost = "at a price that is not known" if told.cost_usd is None else f"${told.cost_usd:.4f}"
@@ -364,7 +370,7 @@ def compare(
 ) -> int:
     """Let a judge compare two policies, blind, by clips of their episodes from the same seeds."""
     from volition.evidence.contest import Contest
-    from volition.run.folder import LiveSettings
+    from volition.judges.settings import JudgeSettings
 
     _check_numbers(seed, pairs=pairs)
     if [judge, ask, judgments].count(None) != 2:
@@ -378,7 +384,7 @@ def compare(
         print(f"then: volition answer {ask} {ask / 'answers.csv'} --judge NAME")
         return 0
     if judge is not None:
-        settings = LiveSettings(judge, len(contest.rows), max_usd=max_usd, base_url=base_url)
+        settings = JudgeSettings(judge, len(contest.rows), max_usd, base_url)
         contest.put_to(settings, same_judge)
     elif judgments is not None:
         contest.take_in(judgments, same_judge)
@@ -468,6 +474,7 @@ def _advance(run: Any, as_json: bool) -> int:
     from volition.cli.display import Display
     from volition.evidence.report import write_report
     from volition.run.progress import Progress
+    from volition.storage.documents import as_document
 
     print(f"run folder: {run.folder.path}", file=sys.stderr)
     with Display() as display:
@@ -475,25 +482,25 @@ def _advance(run: Any, as_json: bool) -> int:
         display(
             Progress(
                 "report",
-                judgments=result["judgments"],
-                env_steps=result["env_steps"],
-                total_steps=result["env_steps"],
-                heldout_accuracy=result["heldout_accuracy"],
+                judgments=result.judgments,
+                env_steps=result.env_steps,
+                total_steps=result.env_steps,
+                heldout_accuracy=result.heldout_accuracy,
             )
         )
         page = write_report(run.folder)
-    for warning in result["warnings"]:
+    for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(
-        f"{result['task']}: true return {result['return_mean']:.1f} ± {result['return_std']:.1f} "
-        f"over {result['episodes']} episodes (evaluation only), learned from "
-        f"{result['judgments']} judgments of {result['judge']}, ${result['cost_usd']:.2f}"
+        f"{result.task}: true return {result.return_mean:.1f} ± {result.return_std:.1f} "
+        f"over {result.episodes} episodes (evaluation only), learned from "
+        f"{result.judgments} judgments of {result.judge}, ${result.cost_usd:.2f}"
     )
-    for name, mean in result.get("measures", {}).items():
+    for name, mean in result.measures.items():
         print(f"{name}: {mean:.4g} on average (evaluation only)")
     print(f"report: {page}")
     if as_json:
-        _print_json(result | {"wall_s": time.perf_counter() - STARTED})
+        _print_json(as_document(result) | {"wall_s": time.perf_counter() - STARTED})
     return 0
 
 

@@ -7,13 +7,14 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, get_type_hints
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, Suppress, arg
 
 from volition.errors import InputError
+from volition.judges.settings import JudgeSettings
 
 
 def option(metavar: str, help: str) -> Any:
@@ -35,89 +36,73 @@ NOT_BARE = {*NOT_TOML, *NOT_TOML.values(), "inf", "nan"}  # what is or seems to 
 Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
 
 
-@dataclass(frozen=True)
-class Live:
-    """A judge that is asked while you wait, in place of recorded judgments."""
+def described(settings: type, options: Mapping[str, Any]) -> Any:
+    """A dataclass as a group of options: those that are described, and no others.
 
-    judge: Annotated[
-        str | None,
-        option(
-            "PROVIDER:MODEL",
-            "Such as openai:gpt-6-luna; providers: openai, anthropic, gemini, local, simulated.",
-        ),
-    ] = None
-    base_url: Annotated[
-        str | None, option("URL", "Ask there: any server that speaks the provider's protocol.")
-    ] = None
-    max_usd: Annotated[float | None, option("USD", "Spend no more than this, in all.")] = None
-    max_judgments: Annotated[
-        int | None, option("N", "Ask no more than this; by default the task's own number.")
-    ] = None
-    price_in: Annotated[
-        float | None, option("USD", "Price of a million tokens that go in, if it is not known.")
-    ] = None
-    price_out: Annotated[float | None, option("USD", "Likewise of those that come out.")] = None
-    per_request: Annotated[
-        int,
-        arg(metavar="N", help="Put so many comparisons into one request, on one contact sheet."),
-    ] = 1
-    samples: Annotated[
-        int,
-        arg(
-            metavar="N", help="Ask so often where a judge gives no probabilities: the share counts."
-        ),
-    ] = 1
-    concurrency: Annotated[int, arg(metavar="N", help="Requests under way at once, at most.")] = 32
-    explain: Annotated[bool, arg(help="Let the judge say why.", help_behavior_hint="")] = False
-    first: Annotated[
-        int | None,
-        option(
-            "N",
-            "Judge so many before learning begins, the others meanwhile; by default the "
-            "task's own number.",
-        ),
-    ] = None
-    querying: Annotated[
-        Literal["information", "disagreement", "uniform"],
-        arg(help="How the others are chosen from what the policy reaches."),
-    ] = "information"
-    reuse: Annotated[
-        Path | None, option("RUN", "Take over what the same judge answered in another run.")
-    ] = None
-    dry_run: Annotated[
-        bool, arg(help="Say what judging will take, and stop.", help_behavior_hint="")
-    ] = False
+    Args:
+        settings: The dataclass. A field without a default is an empty word here.
+        options: For each option, by its field, how it is described.
+    """
+    hints = get_type_hints(settings)
+    rows: list[tuple[str, Any, Any]] = []
+    for declared in fields(settings):
+        default = "" if declared.default is MISSING else declared.default
+        shown = options.get(declared.name, Suppress)
+        rows.append((declared.name, Annotated[hints[declared.name], shown], field(default=default)))
+    return make_dataclass(settings.__name__, rows, bases=(settings,), frozen=True)
 
 
-NOT_LIVE = Live()
+JUDGE_OPTIONS = {
+    "judge": option(
+        "PROVIDER:MODEL",
+        "Such as openai:gpt-6-luna; providers: openai, anthropic, gemini, local, simulated.",
+    ),
+    "base_url": option("URL", "Ask there: any server that speaks the provider's protocol."),
+    "max_usd": option("USD", "Spend no more than this, in all."),
+    "max_judgments": option("N", "Ask no more than this; by default the task's own number."),
+    "price_in": option("USD", "Price of a million tokens that go in, if it is not known."),
+    "price_out": option("USD", "Likewise of those that come out."),
+    "per_request": arg(
+        metavar="N", help="Put so many comparisons into one request, on one contact sheet."
+    ),
+    "samples": arg(
+        metavar="N", help="Ask so often where a judge gives no probabilities: the share counts."
+    ),
+    "concurrency": arg(metavar="N", help="Requests under way at once, at most."),
+    "explain": arg(help="Let the judge say why.", help_behavior_hint=""),
+    "first": option(
+        "N",
+        "Judge so many before learning begins, the others meanwhile; by default the task's own "
+        "number.",
+    ),
+    "querying": arg(help="How the others are chosen from what the policy reaches."),
+}
 
 
-def live_settings(live: Live, task: Any) -> Any:
-    """What was chosen about a live judge; None where none was."""
-    from volition.run.folder import LiveSettings
+JudgeOptions = Annotated[
+    JudgeSettings, arg(name="", constructor=described(JudgeSettings, JUDGE_OPTIONS))
+]
+"""A judge that is asked while you wait, in place of recorded judgments."""
+NO_JUDGE = JudgeSettings("")
 
-    if live.judge is None:
-        if given := [
-            field.name for field in fields(Live) if getattr(live, field.name) != field.default
-        ]:
-            raise InputError(f"--{given[0].replace('_', '-')} needs a judge: name it with --judge")
-        return None
-    training = task.training
-    first = training.first_judgments if live.first is None else live.first
-    return LiveSettings(
-        live.judge,
-        training.max_judgments if live.max_judgments is None else live.max_judgments,
-        live.max_usd,
-        live.base_url,
-        live.price_in,
-        live.price_out,
-        live.per_request,
-        live.samples,
-        live.concurrency,
-        live.explain,
-        first,
-        live.querying,
-    )
+
+def chosen_judge(live: JudgeSettings, **beside: object) -> JudgeSettings | None:
+    """The judge that was chosen, or None.
+
+    Args:
+        live: Its settings.
+        beside: Further options that need a judge.
+
+    Raises:
+        InputError: None was, and one of its options was given.
+    """
+    if live.judge:
+        return live
+    given = [name for name in JUDGE_OPTIONS if getattr(live, name) != getattr(NO_JUDGE, name)]
+    given += [name for name, value in beside.items() if value]
+    if given:
+        raise InputError(f"--{given[0].replace('_', '-')} needs a judge: name it with --judge")
+    return None
 
 
 def read_kwargs(said: Sequence[str]) -> dict[str, Any]:

@@ -33,17 +33,19 @@ from volition.envs.scene import draw, make_env
 from volition.errors import InputError, RunError
 from volition.evidence.contest_page import ShownPair, render_comparison
 from volition.evidence.film import Episode, encode_mp4, panel, side_by_side
+from volition.judges.settings import JudgeSettings
 from volition.judging.folders import Asked, write_questions
 from volition.judging.thread import Judging
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict, undo_order
 from volition.learners.rollout import Rollout
 from volition.reward.examining import at_least
 from volition.reward.preferences import Proportion
+from volition.run.creating import make_judge
 from volition.run.evaluation import CUT_AFTER, Acts
-from volition.run.folder import LiveSettings, RunFolder
-from volition.run.live import limits_of, make_judge
+from volition.run.folder import RunFolder
+from volition.run.live import limits_of
 from volition.run.rounds import read_verdicts
-from volition.run.sessions import load_policy
+from volition.run.run import Run
 from volition.storage.compilation import enable_cache
 from volition.storage.files import write_whole
 from volition.storage.store import DATABASE, Store
@@ -168,7 +170,7 @@ class Contest:
     def page(self) -> Path:
         return self.folder / PAGE
 
-    def put_to(self, live: LiveSettings, same_judge: bool = False) -> None:
+    def put_to(self, live: JudgeSettings, same_judge: bool = False) -> None:
         """Asks a live judge about every pair that it has not answered yet.
 
         Raises:
@@ -179,7 +181,9 @@ class Contest:
         self._refuse(judge.identity.name, same_judge)
         with Store.open(self.folder) as store:
             comparisons = store.comparisons()
-        with Judging(self.folder, limits_of(live), self.seed) as judging:
+        with Judging(
+            self.folder, limits_of(live, live.max_judgments or len(self.rows)), self.seed
+        ) as judging:
             asked = [comparisons[row["comparison"]] for row in self.rows if row["comparison"]]
             judging.ask(judge, asked, self.task.stated_goal().put_under)
             judging.wait()
@@ -440,7 +444,7 @@ def _episodes(
     """What is observed after each step, and what was done, of every episode."""
     count = about["pairs"]
     with closing(Rollout(environment, count)) as rollout:
-        policy: Acts = load_policy(side.run) if side.run else _Random(rollout, about["seed"])
+        policy: Acts = Run(side.run).policy if side.run else _Random(rollout, about["seed"])
         observations, running = rollout.reset(FIRST_SEED), np.ones(count, np.bool_)
         steps: list[tuple[Array, Array, Array]] = []
         while running.any() and len(steps) < (rollout.episode_limit or CUT_AFTER):

@@ -18,7 +18,7 @@ from volition.comparison import Observations, Pixels, observed
 from volition.envs.scene import draw, make_env
 from volition.run.evaluation import CUT_AFTER, FIRST_SEED, Acts
 from volition.run.folder import RunFolder
-from volition.run.sessions import load_policy
+from volition.run.run import Run
 from volition.storage.files import write_whole
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
@@ -69,7 +69,7 @@ def record_chosen(folder: RunFolder, true_returns: Sequence[float]) -> list[Epis
     ]
     # The evaluation's batch, so that its compiled program serves here too.
     record(
-        load_policy(folder),
+        Run(folder).policy,
         folder.task.environment,
         episodes,
         folder.task.view,

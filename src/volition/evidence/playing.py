@@ -15,7 +15,7 @@ from volition.envs.making import check_alike, make_env
 from volition.errors import RunError
 from volition.evidence.film import Episode, record, write_mp4
 from volition.run.folder import RunFolder
-from volition.run.sessions import load_policy
+from volition.run.run import Run
 from volition.tasks.task import EnvironmentSection
 
 
@@ -39,7 +39,7 @@ def show_episodes(
     """
     if sys.platform == "linux" and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
         raise RunError("there is no display to open a window on: write a film with --out FILE")
-    policy, section = load_policy(run), _where(run, kwargs)
+    policy, section = Run(run).policy, _where(run, kwargs)
     env = make_env(section.id, section.kwargs, render_mode="human")
     returns = []
     for number in range(episodes):
@@ -65,7 +65,7 @@ def film_episodes(
         RunError: The file cannot be written.
     """
     recorded = [Episode("", seed + number, float("nan")) for number in range(episodes)]
-    record(load_policy(run), _where(run, kwargs), recorded, run.task.view, batch=episodes)
+    record(Run(run).policy, _where(run, kwargs), recorded, run.task.view, batch=episodes)
     try:
         return write_mp4([drawing for episode in recorded for drawing in episode.drawings], out)
     except OSError as error:

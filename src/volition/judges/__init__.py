@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from volition.errors import InputError
-from volition.judges.base import Judge, JudgeOptions
+
+if TYPE_CHECKING:
+    from volition.judges.base import Judge, JudgeOptions
 
 # prefix: the module with `make(model, options) -> Judge`; imported when it is first asked for,
 # since each needs a client library of its own

@@ -13,21 +13,9 @@ from typing import Protocol
 
 from volition.comparison import Comparison, Segment
 from volition.goal import Goal, Principle
+from volition.judges.settings import Price
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a person says a model costs, in US dollars per million tokens."""
-
-    prompt: float
-    completion: float
-
-    def __post_init__(self) -> None:
-        for per_million in (self.prompt, self.completion):
-            if not 0 <= per_million < float("inf"):
-                raise ValueError(f"a price is a number of dollars from 0 on, not {per_million}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +104,29 @@ class Estimate:
     cost_usd: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What probing a judge has shown.
+
+    Attributes:
+        judge_id: Of the judge that was found able.
+        soft: Whether probabilities come back; else votes do.
+        deterministic: Whether the same question had the same answer twice.
+        price_known: Whether a request can be priced before it is made.
+        cost_usd: What probing did cost this time; nothing where it is remembered.
+        notes: Better ways of asking that did not work, and why.
+        checked_at: Seconds since 1970.
+    """
+
+    judge_id: str
+    soft: bool
+    deterministic: bool
+    price_known: bool
+    cost_usd: float
+    notes: tuple[str, ...]
+    checked_at: float
+
+
 class AskError(Exception):
     """A request that brought back no reply that could be read.
 
@@ -151,6 +162,16 @@ class Judge(Protocol):
     @property
     def per_request(self) -> int:
         """How many questions go into one request at most."""
+        ...
+
+    @property
+    def capability(self) -> Capability | None:
+        """What probing has shown; None where it was not probed."""
+        ...
+
+    @property
+    def immediate(self) -> bool:
+        """Whether answers come at once, so that a run which waits for them can be repeated."""
         ...
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:

@@ -54,6 +54,14 @@ class LocalJudge:
     _numbers: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
 
     @property
+    def immediate(self) -> bool:
+        return False
+
+    @property
+    def capability(self) -> None:
+        return None
+
+    @property
     def identity(self) -> JudgeIdentity:
         settings = {
             "model": self.model,

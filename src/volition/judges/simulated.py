@@ -143,6 +143,7 @@ class SimulatedJudge:
         asked: int = 0,
     ) -> None:
         self.identity, self.per_request = identity, service.per_request
+        self.capability = None
         self.immediate = service.latency == 0 and math.isinf(service.rate)
         self._errors, self._service, self._run, self._asked = errors, service, run, asked
         self._allowed, self._counted_at = max(1.0, service.rate), time.monotonic()

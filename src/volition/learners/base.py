@@ -7,17 +7,47 @@ the very next update, for every transition ever stored, and nothing is compiled 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
-import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Shaped
 
-AnyArray = Array | np.ndarray  # from the host, or on the device
+from volition.learners.spaces import ActionKind
+from volition.networks import AnyArray
+
 Metrics = dict[str, Float[Array, ""]]
-Policy = Callable[[AnyArray], Array]  # observations (batch, ...) to actions (batch, ...)
 State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyForm:
+    """All that a policy's file must say beside its numbers.
+
+    Attributes:
+        learner: sac or ppo.
+        observation_shape: Of one environment.
+        hidden: Sizes of the hidden dense layers.
+        actions: What it chooses among.
+    """
+
+    learner: str
+    observation_shape: tuple[int, ...]
+    hidden: tuple[int, ...]
+    actions: ActionKind
+
+
+class Policy(Protocol):
+    """Behaviour: observations (batch, ...) to actions (batch, ...), and its form on disk."""
+
+    @property
+    def form(self) -> PolicyForm:
+        """What its file says beside its numbers."""
+        ...
+
+    def __call__(self, observations: AnyArray, /) -> Array:
+        """The actions without noise."""
+        ...
 
 
 class Transitions(NamedTuple):

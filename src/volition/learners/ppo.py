@@ -27,14 +27,14 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt32
 
 from volition.errors import InputError
 from volition.learners.base import (
-    AnyArray,
     Metrics,
+    PolicyForm,
     RewardFunction,
     Transitions,
     held_value,
 )
 from volition.learners.spaces import ActionKind, action_kind, observed_shape
-from volition.networks import Layers, apply_network, encoder_depth, init_network
+from volition.networks import AnyArray, Layers, apply_network, encoder_depth, init_network
 
 Tree = TypeVar("Tree")
 
@@ -134,13 +134,28 @@ class PPOState(eqx.Module):
     total_steps: Int[Array, ""]  # data and not a setting: another length of run compiles nothing
 
 
-class Policy(eqx.Module):
+class PPOPolicy(eqx.Module):
     """An actor with the scale of its inputs and the kind of its actions."""
 
     layers: Layers
     log_std: Float[Array, " action_dim"]
     inputs: Moments
     actions: ActionKind = eqx.field(static=True)
+
+    @property
+    def form(self) -> PolicyForm:
+        shape = self.inputs.mean.shape
+        sizes = [layer.weight.shape[-1] for layer in self.layers[encoder_depth(shape) :]]
+        return PolicyForm("ppo", shape, tuple(sizes[:-1]), self.actions)
+
+    @classmethod
+    def of_form(cls, form: PolicyForm) -> PPOPolicy:
+        """One that knows nothing."""
+        shape, sizes = form.observation_shape, (*form.hidden, form.actions.outputs)
+        layers = init_network(np.random.default_rng(0), shape, sizes)
+        rows, mean, variance = jnp.zeros(()), jnp.zeros(shape), jnp.zeros(shape)
+        log_std = jnp.asarray(form.actions.first_log_std)
+        return cls(layers, log_std, Moments(rows, mean, variance), form.actions)
 
     @jax.jit
     def __call__(self, observations: Float[AnyArray, "batch obs_dim"]) -> Array:
@@ -276,10 +291,12 @@ class PPO:
             state, actions = self._learn(state, transitions, next_observations, reward)
         return state, actions, state.learned.metrics
 
-    def policy(self, state: PPOState) -> Policy:
+    def policy(self, state: PPOState) -> PPOPolicy:
         """The actor, copied: the buffers of `state` go with the next iteration."""
         networks = state.learned.networks
-        return _copy(Policy(networks.actor, networks.log_std, state.learned.inputs, self.actions))
+        return _copy(
+            PPOPolicy(networks.actor, networks.log_std, state.learned.inputs, self.actions)
+        )
 
     @partial(jax.jit, static_argnames="self", donate_argnames="rollout")
     def _collect(

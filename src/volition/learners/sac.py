@@ -24,14 +24,14 @@ from jaxtyping import Float, Int, UInt32
 from volition.errors import EnvironmentUnsupported, InputError
 from volition.learners import replay as ring
 from volition.learners.base import (
-    AnyArray,
     Metrics,
+    PolicyForm,
     RewardFunction,
     Transitions,
     held_value,
 )
-from volition.learners.spaces import bounds_of
-from volition.networks import Layers, apply_layers, init_layers
+from volition.learners.spaces import Bounds, bounds_of
+from volition.networks import AnyArray, Layers, apply_layers, init_layers
 
 Tree = TypeVar("Tree")
 
@@ -89,12 +89,33 @@ class SACState(eqx.Module):
     total_steps: Int[Array, ""]  # data and not a setting: another length of run compiles nothing
 
 
-class Policy(eqx.Module):
+class SACPolicy(eqx.Module):
     """A tanh-Gaussian actor and the bounds of its actions."""
 
     layers: Layers  # gives (mean, log of the standard deviation) for every entry of the action
     low: Float[Array, " action_dim"]
     high: Float[Array, " action_dim"]
+
+    @property
+    def form(self) -> PolicyForm:
+        sizes = [layer.weight.shape[-1] for layer in self.layers]
+        low, high = (tuple(map(float, bound)) for bound in (self.low, self.high))
+        shape = (self.layers[0].weight.shape[-2],)
+        return PolicyForm("sac", shape, tuple(sizes[:-1]), Bounds(low, high))
+
+    @classmethod
+    def of_form(cls, form: PolicyForm) -> SACPolicy:
+        """One that knows nothing.
+
+        Raises:
+            ValueError: It acts in no bounds.
+        """
+        if not isinstance(form.actions, Bounds):
+            raise ValueError(f"SAC acts in bounds, not in {form.actions}")
+        sizes = (*form.observation_shape, *form.hidden, 2 * form.actions.outputs)
+        layers = init_layers(np.random.default_rng(0), sizes)
+        low, high = (jnp.asarray(bound) for bound in (form.actions.low, form.actions.high))
+        return cls(layers, low, high)
 
     @jax.jit
     def __call__(
@@ -266,9 +287,9 @@ class SAC:
         state = SACState(learned, replay, key, steps, state.total_steps)
         return state, jax.tree.map(jnp.mean, metrics)
 
-    def policy(self, state: SACState) -> Policy:
+    def policy(self, state: SACState) -> SACPolicy:
         """The averaged actor, copied: the buffers of `state` go with the next iteration."""
-        return _copy(Policy(state.learned.average_actor, *self._bounds()))
+        return _copy(SACPolicy(state.learned.average_actor, *self._bounds()))
 
     def _bounds(self) -> tuple[Array, Array]:
         return jax.device_put((np.array(self.low, np.float32), np.array(self.high, np.float32)))

@@ -20,7 +20,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from volition.errors import EnvironmentUnsupported
-from volition.learners.base import AnyArray
+from volition.networks import AnyArray
 
 EDGE = 1.0 - 1e-6  # squashed actions are taken to be no nearer to their bounds
 

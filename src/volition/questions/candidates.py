@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Comparison, Segment
 from volition.envs.base import Scene
-from volition.learners.visited import POOL, Passages
+from volition.questions import Querying
 from volition.questions.choosing import Floats, chosen_pairs
 from volition.questions.distinct import DECIMALS, look_different
-from volition.questions.seeing import see
-from volition.reward.model import RewardModel
-from volition.run.folder import Querying
+from volition.questions.seeing import States, see
 from volition.tasks.view import JudgeView
 
 
@@ -36,14 +32,23 @@ class Candidates:
     segment: Callable[[int], Segment]
 
     @classmethod
-    def drawn(cls, passages: Passages, scene: Scene, view: JudgeView) -> Candidates:
-        """What was visited, of which a segment is drawn when it is looked at."""
+    def drawn(
+        cls, observations: npt.NDArray[Any], states: States, scene: Scene, view: JudgeView
+    ) -> Candidates:
+        """What was visited, of which a segment is drawn when it is looked at.
+
+        Args:
+            observations: (segments, T, *obs_shape).
+            states: float64 (segments, T, fields), of the same steps.
+            scene: Draws them.
+            view: How the judge sees it.
+        """
 
         @cache
         def segment(place: int) -> Segment:
-            return see(scene, view, np.round(passages.states[place], DECIMALS))
+            return see(scene, view, np.round(states[place], DECIMALS))
 
-        return cls(passages.observations, segment)
+        return cls(observations, segment)
 
     @classmethod
     def filmed(cls, segments: Sequence[Segment]) -> Candidates:
@@ -54,11 +59,11 @@ class Candidates:
         )
 
 
-def choose(
+def chosen_comparisons(
     candidates: Candidates,
-    model: RewardModel,
+    opinions: Callable[[npt.NDArray[Any]], tuple[Floats, Floats]],
     goal_id: str,
-    asked: Container[str],
+    asked_before: Container[str],
     count: int,
     rng: np.random.Generator,
     querying: Querying = "information",
@@ -67,9 +72,10 @@ def choose(
 
     Args:
         candidates: What may be compared.
-        model: The reward model whose doubt is asked about.
+        opinions: Of segments (segments, T, *obs_shape): what each member of the reward model says
+            of them in logits (members, segments), and their reward (segments,).
         goal_id: Under which goal.
-        asked: Ids of comparisons that are not to be asked again.
+        asked_before: Ids of comparisons that are not to be asked again.
         count: How many.
         rng: Of the pairs that are considered.
         querying: How they are chosen.
@@ -82,27 +88,8 @@ def choose(
 
     def worth(one: int, other: int) -> bool:
         frames = candidates.segment(one).frames, candidates.segment(other).frames
-        return look_different(*frames) and between(one, other).id not in asked
+        return look_different(*frames) and between(one, other).id not in asked_before
 
-    values, reward = _opinions(model, candidates.observations)
+    values, reward = opinions(candidates.observations)
     pairs = chosen_pairs(values, reward, count, rng, worth, querying)
     return [between(one, other) for one, other in pairs]
-
-
-def _opinions(model: RewardModel, observations: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """What each member says of each segment, in logits (members, segments), and its reward."""
-    count = len(observations)
-    places = np.arange(-(-count // POOL) * POOL) % count
-    said = [
-        _said(model, jnp.asarray(observations[places[start : start + POOL]]))
-        for start in range(0, len(places), POOL)
-    ]
-    values, reward = (
-        np.concatenate([np.asarray(each) for each in part], -1) for part in zip(*said, strict=True)
-    )
-    return values[:, :count], reward[:count]
-
-
-@jax.jit
-def _said(model: RewardModel, observations: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return model.members(observations).mean(-1), model(observations).mean(-1)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from volition.run.folder import Querying
+from volition.questions import Querying
 
 Floats = npt.NDArray[np.floating]
 Proposals = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # pairs, the best first

@@ -16,7 +16,7 @@ from volition.questions.distinct import DECIMALS, Look, distinct_pairs
 from volition.questions.exploring import LONGEST, explore, farthest
 from volition.questions.filming import filmed_pairs
 from volition.questions.seeing import eye, see
-from volition.tasks.task import EnvironmentSection, Task
+from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 
 Floats = npt.NDArray[np.floating]
@@ -28,15 +28,28 @@ CLIPS_PER_CLIP = 6  # that are cut for each that is chosen
 SHIFTED = 3  # clips begin in the time of one: more would be variations on one
 
 
-def covering(task: Task, goal_id: str, count: int, seed: int) -> list[Comparison]:
-    """Comparisons that cover what the environment can show, seen as the judge sees it."""
-    rng, environment = np.random.default_rng(seed), task.environment
+def covering_comparisons(
+    environment: EnvironmentSection, view: JudgeView, goal_id: str, count: int, seed: int
+) -> list[Comparison]:
+    """Comparisons that cover what an environment can show, seen as the judge sees it.
+
+    Args:
+        environment: Set to states where it can be, and filmed elsewhere.
+        view: How the judge sees it.
+        goal_id: Under which goal.
+        count: How many.
+        seed: Of the segments.
+
+    Raises:
+        InputError: Hardly any two can be told apart by what the judge sees.
+    """
+    rng = np.random.default_rng(seed)
     try:
         scene = open_scene(environment.id, environment.kwargs)
     except EnvironmentUnsupported:
-        pairs = filmed_pairs(environment, task.view, count, rng)
+        pairs = filmed_pairs(environment, view, count, rng)
     else:
-        pairs = covering_segments(environment, scene, task.view, count, rng)
+        pairs = covering_segments(environment, scene, view, count, rng)
     return [Comparison.between(goal_id, *pair) for pair in pairs]
 
 

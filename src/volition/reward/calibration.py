@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ TRIED = np.exp(np.linspace(-2.5, 2.5, 51))
 LOG_TEMPERATURE_SD = 1.0  # of the prior, so that answers which all agree do not ask for infinity
 
 
-class Bin(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Bin:
     """Answers that were predicted about as surely.
 
     Attributes:
@@ -46,15 +47,6 @@ class Calibration:
     error: float
     error_before: float
     bins: tuple[Bin, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "temperature": self.temperature,
-            "error": self.error,
-            "error_before": self.error_before,
-            "bins": [bin._asdict() for bin in self.bins],
-        }
 
 
 def calibrate(logits: Floats, of_order: Floats, p_first: Floats, count: Floats) -> Calibration:

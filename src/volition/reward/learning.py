@@ -1,127 +1,210 @@
-"""The reward model of a run: fitted to what its store says, and kept in its folder."""
+"""From judgments to the reward model that a policy learns from, vetoes and alarms included."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
 
 from volition.comparison import ObservedPair, content_id
-from volition.judgment import Judgment, Preference, Verdict, derive_preferences
+from volition.errors import RunError
+from volition.judgment import (
+    Answers,
+    JudgeIdentity,
+    Judgment,
+    Preference,
+    Verdict,
+    derive_preferences,
+)
+from volition.reward.calibration import Calibration
 from volition.reward.examining import check_fit, foretold
-from volition.reward.fit import Fit, fit
+from volition.reward.fit import Fit, JudgeTraits, fit
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData, Proportion
-from volition.reward.principles import Alarm, alarms, counted, heeded
-from volition.run.folder import RunFolder
-from volition.storage.store import Store
+from volition.reward.principles import Alarm, Counted, Heed, alarms, heeded
+from volition.storage.documents import from_document
 from volition.storage.tensors import read_description
+from volition.tasks.task import RewardSection
 
 LEAST_OF_A_VETO = 10  # comparisons that it decides, before it caps anything
 
 
-def learn_reward(folder: RunFolder, store: Store) -> dict[str, Any]:
-    """Fits the reward model to the store's judgments, unless that has been done.
+class Judged(NamedTuple):
+    """What was judged.
 
-    Returns:
-        What is known of the fit: `judgments`, `heldout`, `strength`, `preferences`, `judges`,
-        `calibration`, `principles`, `vetoes`, `alarms`.
-
-    Raises:
-        JudgeUnfit: A judge's answers say nothing.
+    Attributes:
+        judgments: All of them.
+        observed: What the reward model sees of every comparison, by its id.
+        judges: Who judged, by id.
     """
-    file, settings, judgments = folder.reward_model / FILE, folder.settings, store.judgments()
-    name = digest(derive_preferences(judgments))
-    if file.is_file() and (known := read_description(file))["preferences"] == name:
-        return known
-    observed, vetoes = store.observed(), folder.task.stated_goal().vetoes
-    ordinary = [judgment for judgment in judgments if judgment.principle not in vetoes]
-    preferences = derive_preferences(ordinary)
-    data = PreferenceData.gather(observed, preferences)
-    fitted = fit(data, folder.task.reward, settings.symmetric, settings.seed)
-    check_judges(store, ordinary, preferences, fitted)
-    heeds = heeded(data, fitted.unseen, {name: each.bias for name, each in fitted.judges.items()})
-    fitted_vetoes = [
-        fit_veto(folder, observed, veto, [j for j in judgments if j.principle == veto])
-        for veto in vetoes
-    ]
-    found = [*alarms(heeds, ordinary), *(a for veto in fitted_vetoes for a in veto.alarms())]
-    fitted.model.capped_by([veto.model for veto in fitted_vetoes]).save(
-        folder.reward_model,
-        judgments=sum(isinstance(judgment.outcome, Verdict) for judgment in judgments),
-        preferences=name,
-        symmetric=settings.symmetric,
-        strength=fitted.strength,
-        log_loss={str(strength): loss for strength, loss in fitted.log_loss.items()},
-        heldout=counted(fitted.heldout),
-        judges={judge_id: asdict(traits) for judge_id, traits in fitted.judges.items()},
-        calibration=fitted.calibration.as_dict(),
-        principles=[heed.as_dict() for heed in heeds],
-        vetoes=[veto.as_dict() for veto in fitted_vetoes],
-        alarms=[alarm.as_dict() for alarm in found],
-    )
-    return read_description(file)
+
+    judgments: Sequence[Judgment]
+    observed: Mapping[str, ObservedPair]
+    judges: Mapping[str, JudgeIdentity]
 
 
 @dataclass(frozen=True, slots=True)
-class FittedVeto:
-    """A veto as it was learned.
+class Recipe:
+    """How a reward model is made of what was judged.
+
+    Attributes:
+        section: What it may see, and the symmetries that the task declares.
+        vetoes: Principles that are learned by themselves and cap the reward.
+        symmetric: Whether it uses the symmetries.
+        seed: Of everything random.
+    """
+
+    section: RewardSection
+    vetoes: tuple[str, ...] = ()
+    symmetric: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VetoFit:
+    """What is known of a veto as it was learned.
 
     Attributes:
         principle: Its words.
-        model: What says how far a state keeps to it; None where the judgments say too little.
+        caps: Whether it does anything; else the judgments say too little.
         judgments: Under it.
         heldout: As of `Fit`.
     """
 
     principle: str
-    model: RewardModel | None
+    caps: bool
     judgments: int
-    heldout: Proportion
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "principle": self.principle,
-            "caps": self.model is not None,
-            "judgments": self.judgments,
-            "heldout": counted(self.heldout),
-        }
+    heldout: Counted
 
     def alarms(self) -> list[Alarm]:
         """What a person should know before relying on it."""
         correct, total = self.heldout
-        if self.model is None:
-            said = f"caps nothing: {total} of its {self.judgments} judgments prefer one side"
+        if not self.caps:
+            trouble = f"caps nothing: {total} of its {self.judgments} judgments prefer one side"
         elif self.heldout.interval[0] <= 0.5:
-            said = f"caps by chance: {correct} of {total} of its held-out judgments are foretold"
+            trouble = f"caps by chance: {correct} of {total} of its held-out judgments are foretold"
         else:
             return []
-        reason = f"the veto “{self.principle}” {said}"
+        reason = f"the veto “{self.principle}” {trouble}"
         return [Alarm("veto", (self.principle,), reason, self.judgments)]
 
 
-def fit_veto(
-    folder: RunFolder,
-    observed: Mapping[str, ObservedPair],
-    principle: str,
-    judgments: Sequence[Judgment],
-) -> FittedVeto:
-    """What the judgments under a veto say, as a reward model of its own."""
-    settings, preferences = folder.settings, derive_preferences(judgments)
+@dataclass(frozen=True, slots=True)
+class RewardFit:
+    """What is known of a reward model's fit; it is kept in the model's file.
+
+    Attributes:
+        judgments: With a verdict.
+        preferences: Names what it was fitted to, as `digest` does.
+        symmetric: Whether it used the symmetries of the task.
+        strength: The weight decay that was chosen.
+        log_loss: In nats, of held-out answers, for each strength tried.
+        heldout: Comparisons decided as the judge did by the member that never saw them.
+        judges: How each judge answers, by its id.
+        calibration: Whether held-out answers are as probable as they were said to be.
+        principles: How far each is heeded.
+        vetoes: What became of each, in the order of the goal.
+        alarms: What speaks for a goal that is ambiguous.
+    """
+
+    judgments: int
+    preferences: str
+    symmetric: bool
+    strength: float
+    log_loss: dict[float, float]
+    heldout: Counted
+    judges: dict[str, JudgeTraits]
+    calibration: Calibration
+    principles: tuple[Heed, ...] = field(default=())
+    vetoes: tuple[VetoFit, ...] = field(default=())
+    alarms: tuple[Alarm, ...] = field(default=())
+
+    @property
+    def heldout_accuracy(self) -> float | None:
+        """Of the reward model, on comparisons that it did not see; None where there are none."""
+        return self.heldout.share if self.heldout.trials else None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know before believing what is learned from it."""
+        reasons = [alarm.reason for alarm in self.alarms]
+        if self.heldout.interval[0] > 0.5:
+            return reasons
+        correct, total = self.heldout
+        return [
+            *reasons,
+            f"the reward model decides {correct} of {total} held-out comparisons as the judge did, "
+            "which is no better than chance: the judgments may be too few, or contradict each "
+            "other, or the reward model may not see what the judge saw",
+        ]
+
+
+def learn_reward(judged: Judged, recipe: Recipe) -> tuple[RewardModel, RewardFit]:
+    """Fits the reward model to what was judged, each veto by itself.
+
+    Raises:
+        InputError: The judgments say nothing.
+        JudgeUnfit: A judge's answers say nothing.
+    """
+    ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
+    preferences = derive_preferences(ordinary)
+    data = PreferenceData.gather(judged.observed, preferences)
+    fitted = fit(data, recipe.section, recipe.symmetric, recipe.seed)
+    _check_judges(judged.judges, ordinary, preferences, fitted)
+    biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
+    heeds = heeded(data, fitted.unseen, biases)
+    vetoes = [_fit_veto(judged, veto, recipe) for veto in recipe.vetoes]
+    warned = [alarm for _, veto in vetoes for alarm in veto.alarms()]
+    return fitted.model.capped_by([model for model, _ in vetoes]), RewardFit(
+        judgments=_verdicts(judged.judgments),
+        preferences=digest(derive_preferences(judged.judgments)),
+        symmetric=recipe.symmetric,
+        strength=fitted.strength,
+        log_loss=fitted.log_loss,
+        heldout=fitted.heldout,
+        judges=fitted.judges,
+        calibration=fitted.calibration,
+        principles=tuple(heeds),
+        vetoes=tuple(veto for _, veto in vetoes),
+        alarms=(*alarms(heeds, ordinary), *warned),
+    )
+
+
+def read_fit(folder: Path) -> RewardFit:
+    """What is known of the reward model in `folder`.
+
+    Raises:
+        RunError: There is none, or it is damaged.
+    """
+    try:
+        return from_document(RewardFit, read_description(folder / FILE))
+    except ValidationError as error:
+        raise RunError(f"{folder / FILE} is not a fitted reward model: {error}") from error
+
+
+def _fit_veto(judged: Judged, principle: str, recipe: Recipe) -> tuple[RewardModel | None, VetoFit]:
+    """What the judgments under a veto say, as a reward model of its own; None: too little."""
+    judgments = [j for j in judged.judgments if j.principle == principle]
+    preferences = derive_preferences(judgments)
     decided = sum(preference.p_first != 0.5 for preference in preferences)
-    count = sum(isinstance(judgment.outcome, Verdict) for judgment in judgments)
+    count = _verdicts(judgments)
     if decided < LEAST_OF_A_VETO:
-        return FittedVeto(principle, None, count, Proportion(0, decided))
-    data = PreferenceData.gather(observed, preferences)
-    fitted = fit(data, folder.task.reward, settings.symmetric, settings.seed)
+        return None, VetoFit(principle, False, count, Proportion(0, decided))
+    data = PreferenceData.gather(judged.observed, preferences)
+    fitted = fit(data, recipe.section, recipe.symmetric, recipe.seed)
     states = data.observations.reshape(-1, *data.observations.shape[3:])
-    return FittedVeto(principle, fitted.model.as_veto(states), count, fitted.heldout)
+    return fitted.model.as_veto(states), VetoFit(principle, True, count, fitted.heldout)
 
 
-def check_judges(
-    store: Store, judgments: Sequence[Judgment], preferences: Sequence[Preference], fitted: Fit
+def _check_judges(
+    judges: Mapping[str, JudgeIdentity],
+    judgments: Sequence[Judgment],
+    preferences: Sequence[Preference],
+    fitted: Fit,
 ) -> None:
     """That the judges' answers say something, by themselves and by what was fitted to them.
 
@@ -130,48 +213,20 @@ def check_judges(
     """
     unseen = dict(zip((p.comparison_id for p in preferences), fitted.unseen.tolist(), strict=True))
     biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
-    names = {judge_id: judge.name for judge_id, judge in store.judges().items()}
+    names = {judge_id: judge.name for judge_id, judge in judges.items()}
     check_fit(judgments, names, foretold(judgments, unseen, biases))
 
 
-def preference_data(store: Store) -> PreferenceData:
-    """All that the store's judgments say, as arrays.
-
-    Raises:
-        InputError: They say nothing.
-    """
-    return PreferenceData.gather(store.observed(), store.preferences())
+def _verdicts(judgments: Sequence[Judgment]) -> int:
+    return sum(isinstance(judgment.outcome, Verdict) for judgment in judgments)
 
 
 def digest(preferences: Sequence[Preference]) -> str:
     """Names what a reward model was fitted to, so that `verify` can derive it again."""
-    rows = [
-        (
-            p.comparison_id,
-            [
-                (
-                    a.judge_id,
-                    a.order,
-                    a.p_first,
-                    a.count,
-                    *([a.principle] if a.principle is not None else []),
-                )
-                for a in p.answers
-            ],
-        )
-        for p in preferences
-    ]
+    rows = [(p.comparison_id, [_row(answers) for answers in p.answers]) for p in preferences]
     return content_id(json.dumps(rows).encode())
 
 
-def warnings(known: Mapping[str, Any]) -> list[str]:
-    """What a person should know before believing the result, by what is known of the fit."""
-    heldout, found = known["heldout"], [alarm["reason"] for alarm in known.get("alarms", ())]
-    if heldout["interval"][0] > 0.5:
-        return found
-    return [
-        *found,
-        f"the reward model decides {heldout['correct']} of {heldout['total']} held-out comparisons "
-        "as the judge did, which is no better than chance: the judgments may be too few, or "
-        "contradict each other, or the reward model may not see what the judge saw",
-    ]
+def _row(answers: Answers) -> list[object]:
+    under = [] if answers.principle is None else [answers.principle]
+    return [answers.judge_id, answers.order, answers.p_first, answers.count, *under]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,8 +100,8 @@ class RewardModel(eqx.Module):
         inert = eqx.tree_at(lambda m: (m.shift, m.scale), replace(self, vetoes=()), nothing)
         return replace(self, vetoes=tuple(inert if each is None else each for each in vetoes))
 
-    def save(self, folder: Path, **description: object) -> None:
-        """Writes the model as safetensors with JSON in its header."""
+    def save(self, folder: Path, description: Mapping[str, object] | None = None) -> None:
+        """Writes the model as safetensors with JSON in its header: its form, and a description."""
         folder.mkdir(exist_ok=True)
         dense = self.layers[encoder_depth(self.picture) :]
         form = {
@@ -111,7 +111,7 @@ class RewardModel(eqx.Module):
             "sizes": [int(layer.weight.shape[-1]) for layer in dense],
             "vetoes": len(self.vetoes),
         }
-        save_tree(folder / FILE, self, {"form": form, **description})
+        save_tree(folder / FILE, self, {"form": form, **(description or {})})
 
     @classmethod
     def load(cls, folder: Path) -> RewardModel:
@@ -154,3 +154,28 @@ def _moments(model: RewardModel, observations: Array) -> tuple[Array, Array]:
 def evenly_spread(rows: Floats) -> Floats:
     """`NORMALISED_OVER` of the rows, evenly spread, so that any number of them runs one program."""
     return rows[np.linspace(0, len(rows) - 1, NORMALISED_OVER).astype(np.int64)]
+
+
+BLOCK = 2048  # segments of one evaluation: a fixed shape compiles one program
+
+
+def opinions(model: RewardModel, observations: Floats) -> tuple[Floats, Floats]:
+    """What is made of segments (segments, T, ...), each by the mean over its steps.
+
+    Returns:
+        What every member says, in logits (members, segments), and the reward (segments,).
+    """
+    count = len(observations)
+    places = np.arange(-(-count // BLOCK) * BLOCK) % count
+    blocks = [
+        _opinions(model, jnp.asarray(observations[places[start : start + BLOCK]]))
+        for start in range(0, len(places), BLOCK)
+    ]
+    values = np.concatenate([np.asarray(value) for value, _ in blocks], -1)
+    reward = np.concatenate([np.asarray(reward) for _, reward in blocks], -1)
+    return values[:, :count], reward[:count]
+
+
+@jax.jit
+def _opinions(model: RewardModel, observations: Array) -> tuple[Array, Array]:
+    return model.members(observations).mean(-1), model(observations).mean(-1)

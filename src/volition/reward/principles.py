@@ -11,11 +11,12 @@ principle that contradicts the others hardly counts in the reward, and is not tu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import PlainSerializer, PlainValidator
 
 from volition.judgment import Judgment, Verdict, undo_order
 from volition.reward.preferences import AnswerData, Floats, PreferenceData, Proportion
@@ -25,6 +26,25 @@ SLOPE_SD = 1.0  # of the prior around 1, the slope of a principle like the other
 INTERVAL = 1.959964  # standard deviations: 95%
 ENOUGH = 20  # judgments under a principle, before anything is said against it
 OPPOSITE = 5  # comparisons judged under two principles, likewise
+
+
+def _counted(proportion: Proportion) -> dict[str, object]:
+    """With its share and its interval; the share is None where nothing was counted."""
+    correct, total = proportion
+    return {
+        "correct": correct,
+        "total": total,
+        "share": proportion.share if total else None,
+        "interval": proportion.interval,
+    }
+
+
+Counted = Annotated[
+    Proportion,
+    PlainSerializer(_counted),
+    PlainValidator(lambda document: Proportion(document["correct"], document["total"])),
+]
+"""A proportion as JSON documents have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +63,7 @@ class Heed:
     slope: float
     interval: tuple[float, float]
     judgments: int
-    heldout: Proportion
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "heldout": counted(self.heldout)}
+    heldout: Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +83,6 @@ class Alarm:
     principles: tuple[str, ...]
     reason: str
     judgments: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
-
-def counted(proportion: Proportion) -> dict[str, Any]:
-    """A proportion with its interval, for JSON; its share is None where nothing was counted."""
-    correct, total = proportion
-    return {
-        "correct": correct,
-        "total": total,
-        "share": proportion.share if total else None,
-        "interval": proportion.interval,
-    }
 
 
 def heeded(data: PreferenceData, unseen: Floats, biases: Mapping[str, float]) -> list[Heed]:

@@ -3,69 +3,33 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
-import os
 import platform
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from os import getpid
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self, TypeVar
 
 import tomli_w
 from pydantic import ValidationError
 
-from volition.errors import RunError
+from volition.errors import InputError, RunError
+from volition.judges.settings import JudgeSettings
+from volition.storage.documents import read_document
 from volition.storage.store import Store
 from volition.tasks.task import Task
 
 CONFIG = "config.toml"
-Querying = Literal["information", "disagreement", "uniform"]
+T = TypeVar("T")
 VERSIONED = ("jax", "equinox", "optax", "gymnasium", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
-class LiveSettings:
-    """Which live judge a person chose for a run, and what it may use.
-
-    Attributes:
-        judge: As `PROVIDER:MODEL`.
-        max_judgments: How many comparisons are put to it; the store of the run may hold more.
-        max_usd: US dollars in all; None is no limit.
-        base_url: Where to ask, in place of the provider's own address.
-        price_in, price_out: US dollars per million tokens, in place of the published price.
-        per_request: Comparisons in one request.
-        samples: Votes for each comparison where the judge gives no probabilities.
-        concurrency: Requests under way at once.
-        explain: Whether the judge says why.
-        first: Comparisons that are judged before the policy begins to learn; the others are chosen
-            while it learns.
-        querying: How those are chosen: `information`, `disagreement` or `uniform`.
-        judge_id: Of the judge that was found able; None before it was tried.
-        probe_usd: US dollars that trying it did cost.
-    """
-
-    judge: str
-    max_judgments: int
-    max_usd: float | None = None
-    base_url: str | None = None
-    price_in: float | None = None
-    price_out: float | None = None
-    per_request: int = 1
-    samples: int = 1
-    concurrency: int = 32
-    explain: bool = False
-    first: int = 30
-    querying: Querying = "information"
-    judge_id: str | None = None
-    probe_usd: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a person chose for a run, beside the task itself.
+class RunSettings:
+    """What was chosen for a run, beside the task itself.
 
     Attributes:
         judgments: Name of one of the task's sets of recorded judgments, or a path; empty where a
@@ -76,6 +40,8 @@ class Settings:
         envs: Environments side by side.
         episodes: Episodes of the evaluation.
         live: The live judge, where there is one.
+        judge_id: Of the live judge that was found able.
+        probe_usd: US dollars that trying it did cost.
     """
 
     judgments: str
@@ -84,7 +50,9 @@ class Settings:
     seed: int
     envs: int = 4
     episodes: int = 100
-    live: LiveSettings | None = None
+    live: JudgeSettings | None = None
+    judge_id: str | None = None
+    probe_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +61,7 @@ class RunFolder:
 
     path: Path
     task: Task
-    settings: Settings
+    settings: RunSettings
 
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")
     reward_model = property(lambda self: self.path / "reward_model")
@@ -107,7 +75,7 @@ class RunFolder:
 
     @classmethod
     @contextmanager
-    def create(cls, path: Path, task: Task, settings: Settings) -> Iterator[Self]:
+    def create(cls, path: Path, task: Task, settings: RunSettings) -> Iterator[Self]:
         """A new run folder with its configuration and the goal's files in it.
 
         It takes its place when the block that fills it ends well: all of it, or nothing.
@@ -118,7 +86,7 @@ class RunFolder:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             hint = f", or go on with `volition resume {path}`" if (path / CONFIG).is_file() else ""
             raise RunError(f"{path} is there already: choose another folder with --out{hint}")
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        partial = path.with_name(f".{path.name}.{getpid()}.partial")
         names = {file: f"{n}-{Path(file).name}" for n, file in enumerate(task.goal.files)}
         run = cls(partial, task.with_files(names, partial / "task"), settings)
         try:
@@ -146,32 +114,25 @@ class RunFolder:
         try:
             document = tomllib.loads(file.read_text(encoding="utf-8"))
             task = Task.model_validate({**document["task"], "folder": path / "task"})
-            settings = document["settings"]
-            if "live" in settings:
-                settings["live"] = LiveSettings(**settings["live"])
-            return cls(path, task, Settings(**settings))
-        except (KeyError, TypeError, ValueError, ValidationError, OSError) as error:
+            return cls(path, task, _settings(document["settings"]))
+        except (KeyError, TypeError, ValueError, ValidationError, InputError, OSError) as error:
             raise RunError(f"{file} is not a run's configuration: {error}") from error
 
     def open_store(self) -> Store:
         return Store.open(self.path)
 
-    def read(self, file: Path) -> dict[str, Any]:
-        """One of the run's JSON files.
+    def read(self, file: Path, kind: type[T]) -> T:
+        """One of the run's JSON files, as the value of that kind.
 
         Raises:
             RunError: It is not there yet, or damaged.
         """
-        try:
-            document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not file.is_file():
             raise RunError(
                 f"{self.path} is unfinished: it has no {file.name} yet; "
                 f"go on with `volition resume {self.path}`"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise RunError(f"{file} cannot be read: {error}") from error
-        return document
+            )
+        return read_document(file, kind)
 
     def versions(self) -> dict[str, str]:
         """The versions that the run was made with, as its configuration says."""
@@ -184,6 +145,14 @@ class RunFolder:
             "task": self.task.model_dump(mode="json", exclude_none=True),
             "versions": current_versions(),
         }
+
+
+def _settings(table: Mapping[str, Any]) -> RunSettings:
+    """The settings in config.toml; those of 0.1 say of the live judge who it was found to be."""
+    live = dict(table.get("live", {}))
+    found = {name: live.pop(name) for name in ("judge_id", "probe_usd") if name in live}
+    judge = JudgeSettings(**live) if live else None
+    return RunSettings(**{**found, **table, "live": judge})
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:

@@ -1,154 +1,96 @@
-"""A run's live judge: which comparisons it is asked, and the asking of them."""
+"""A run's live judge: which comparisons it is asked first, and the asking of them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from volition.errors import InputError, Interrupted, JudgeUnavailable
-from volition.judges import judge as judge_named
-from volition.judges.base import Judge, JudgeOptions, Price
-from volition.judging.engine import check_price
+from volition.goal import Goal
+from volition.judges.base import Judge
+from volition.judges.settings import JudgeSettings
 from volition.judging.limits import Limits
-from volition.judging.prediction import Prediction, predict
-from volition.judging.thread import Judging, reuse
+from volition.judging.thread import Judging
 from volition.judgment import Failure
-from volition.questions.covering import covering
-from volition.run.folder import LiveSettings, RunFolder, Settings
 from volition.run.interrupting import noted
 from volition.run.progress import Listener, Progress
 from volition.storage.store import Store
-from volition.tasks.task import Task
+from volition.tasks.task import TrainingSection
 
 TICK_S = 0.2  # between two signs of life
+KEPT = "every answer is kept"
 
 
-def make_judge(task: Task, live: LiveSettings, probe: bool = True, asked: int = 0) -> Judge:
-    """The judge that a person chose, for this task.
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many comparisons a live judge is asked.
+
+    Attributes:
+        most: In all.
+        first: Of those, before the policy begins to learn: whole requests.
+    """
+
+    most: int
+    first: int
+
+    @classmethod
+    def of(cls, settings: JudgeSettings, training: TrainingSection) -> Quota:
+        """What a person chose, or else the task's own numbers."""
+        most = settings.max_judgments or training.max_judgments
+        first = settings.first or training.first_judgments
+        whole_requests = -(-first // settings.per_request) * settings.per_request
+        return cls(most, min(most, whole_requests))
+
+
+def limits_of(settings: JudgeSettings, most: int, spent_usd: float = 0.0) -> Limits:
+    """What the judge may use yet.
 
     Args:
-        task: Whose goal it is to judge.
-        live: Which judge, and how.
-        probe: Whether it is tried first.
-        asked: How many questions the run has put to it already.
-
-    Raises:
-        InputError: What was chosen is not possible.
-        JudgeUnavailable: The judge cannot be asked, or cannot judge.
+        settings: As a person chose.
+        most: Judgments in all.
+        spent_usd: What trying it did cost.
     """
-    try:
-        price = None
-        if live.price_in is not None and live.price_out is not None:
-            price = Price(live.price_in, live.price_out)
-        options = JudgeOptions(
-            task.stated_goal(),
-            task.view,
-            task=task.name,
-            base_url=live.base_url,
-            price=price,
-            explain=live.explain,
-            per_request=live.per_request,
-            samples=live.samples,
-            probe=probe,
-            known_id=live.judge_id,
-            max_usd=live.max_usd,
-            asked=asked,
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    if (live.price_in is None) != (live.price_out is None):
-        raise InputError("--price-in and --price-out go together")
-    return judge_named(live.judge, options)
-
-
-def tried(live: LiveSettings, judge: Judge) -> LiveSettings:
-    """The settings with what is known once the judge was tried: who it is, and what that cost."""
-    capability = getattr(judge, "capability", None)
-    cost = capability.cost_usd if capability else 0.0
-    return replace(live, judge_id=judge.identity.id, probe_usd=cost)
-
-
-def limits_of(live: LiveSettings) -> Limits:
-    """What the judge may use yet, once it was tried.
-
-    Raises:
-        InputError: A limit is not possible.
-    """
-    if live.first < 1:
-        raise InputError(f"--first is a number from 1 on, not {live.first}")
-    try:
-        limits = Limits(live.max_usd, live.max_judgments, live.concurrency)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    if limits.max_usd is None:
-        return limits
-    return replace(limits, max_usd=max(0.0, limits.max_usd - live.probe_usd))
-
-
-def choose_comparisons(
-    task: Task,
-    live: LiveSettings,
-    judge: Judge,
-    store: Store,
-    goal_id: str,
-    seed: int,
-    reused: Path | None,
-) -> None:
-    """Stores what the judge is to be asked, after what it has answered elsewhere already.
-
-    Raises:
-        InputError, StoreError: There is nothing to reuse, or a limit cannot be kept.
-    """
-    known = reuse(reused, store, judge.identity, goal_id) if reused is not None else 0
-    whole_requests = -(-live.first // live.per_request) * live.per_request
-    first = min(whole_requests, live.max_judgments) - known
-    if first > 0:
-        comparisons = covering(task, goal_id, first, seed)
-        check_price(judge, limits_of(live), comparisons[:1])
-        store.add_comparisons(comparisons)
-
-
-def predict_judging(task: Task, live: LiveSettings, seed: int) -> Prediction:
-    """What judging will use at most; nothing is asked, and nothing written."""
-    judge, limits = make_judge(task, live, probe=False), limits_of(live)
-    comparisons = covering(task, "prediction", live.max_judgments, seed)
-    check_price(judge, limits, comparisons[:1])
-    return predict(judge, comparisons, limits)
+    left = None if settings.max_usd is None else max(0.0, settings.max_usd - spent_usd)
+    return Limits(left, most, settings.concurrency)
 
 
 @contextmanager
-def judging_live(folder: RunFolder) -> Iterator[Asking | None]:
-    """The run's live judge, ready to be asked within the block; None where it has none.
+def live_judging(
+    folder: Path, judge: Callable[[int], Judge], goal: Goal, limits: Limits, seed: int
+) -> Iterator[LiveJudging]:
+    """A live judge, ready to be asked within the block.
+
+    Args:
+        folder: Of the store.
+        judge: Makes it, given how many questions it was asked before.
+        goal: Under which it judges.
+        limits: What it may use.
+        seed: Of the presentation orders and the principles.
 
     Raises:
         Interrupted: Ctrl-C was pressed; what was under way has been waited for and stored.
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
     """
-    live = folder.settings.live
-    if live is None:
-        yield None
-        return
     try:
-        with Judging(folder.path, limits_of(live), folder.settings.seed) as judging:
-            with folder.open_store() as store:
-                asked = store.judged_live()
-            yield Asking(folder, live, make_judge(folder.task, live, asked=asked), judging)
+        with Judging(folder, limits, seed) as judging:
+            with Store.open(folder) as store:
+                asked_before = store.judged_live()
+            yield LiveJudging(judge(asked_before), goal, judging)
     except KeyboardInterrupt:
-        raise Interrupted(f"stopped while judging; {_kept(folder)}") from None
+        raise Interrupted(f"stopped while judging; {KEPT}") from None
     except JudgeUnavailable as error:
-        raise JudgeUnavailable(f"{error}\n{_kept(folder)}") from None
+        raise JudgeUnavailable(f"{error}\n{KEPT}") from None
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class LiveJudging:
     """A run's live judge, and what puts questions to it: the store has no other writer."""
 
-    folder: RunFolder
-    live: LiveSettings
     judge: Judge
+    goal: Goal
     judging: Judging
 
     def all_pending(self, store: Store, listener: Listener, meanwhile: Callable[[], None]) -> None:
@@ -169,30 +111,29 @@ class Asking:
         if not pending:
             return
 
-        def tell() -> None:
+        def report() -> None:
             standing = self.judging.standing()
-            judged = len(answered) + standing.verdicts
             listener(
                 Progress(
                     "judgments",
-                    judgments=judged,
+                    judgments=len(answered) + standing.verdicts,
                     comparisons=len(comparisons),
                     cost_usd=standing.spent_usd,
                 )
             )
 
         with noted() as pressed:
-            self.judging.ask(self.judge, pending, self.folder.task.stated_goal().put_under)
-            tell()
+            self.judging.ask(self.judge, pending, self.goal.put_under)
+            report()
             meanwhile()
             while not self.judging.wait(TICK_S):
                 if pressed.is_set():
                     raise KeyboardInterrupt
-                tell()
-        tell()
+                report()
+        report()
         if not store.preferences():
             raise InputError(
-                f"{self.live.judge} gave no verdict on any of {len(comparisons)} "
+                f"{self.judge.identity.name} gave no verdict on any of {len(comparisons)} "
                 f"comparisons{_why(store)}"
             )
 
@@ -203,20 +144,15 @@ def unjudged(store: Store) -> list[str]:
     return [f"{missing} comparisons have no verdict{_why(store)}"] if missing else []
 
 
-def unasked(store: Store, settings: Settings) -> list[str]:
+def unasked(store: Store, most: int, steps: int) -> list[str]:
     """A warning where the policy had learned before its live judge was asked all that it might."""
-    live, asked = settings.live, len(store.comparison_ids())
-    if live is None or asked >= live.max_judgments:
+    count = len(store.comparison_ids())
+    if count >= most:
         return []
     return [
-        f"{asked} of at most {live.max_judgments} comparisons were asked by the time the policy "
-        f"had learned its {settings.steps} steps: with more --steps, or a larger --first, there is "
-        "time for more"
+        f"{count} of at most {most} comparisons were asked by the time the policy had learned its "
+        f"{steps} steps: with more --steps, or a larger --first, there is time for more"
     ]
-
-
-def _kept(folder: RunFolder) -> str:
-    return f"every answer is kept: go on with `volition resume {folder.path}`"
 
 
 def _why(store: Store) -> str:

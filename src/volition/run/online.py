@@ -9,10 +9,11 @@ may, is waited for, so that such a run can be repeated exactly.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from functools import partial
+from typing import Self
 
 import numpy as np
 
@@ -20,12 +21,15 @@ from volition.comparison import Segment
 from volition.envs.base import Scene
 from volition.envs.scene import open_scene
 from volition.learners.visited import Passages, Visited
-from volition.questions.candidates import Candidates, choose
+from volition.questions import Querying
+from volition.questions.candidates import Candidates, chosen_comparisons
 from volition.reward.examining import ENOUGH
-from volition.reward.learning import learn_reward
-from volition.reward.model import RewardModel
-from volition.run.live import Asking
+from volition.reward.learning import RewardFit
+from volition.reward.model import RewardModel, opinions
+from volition.run.live import LiveJudging
 from volition.run.progress import Progress
+from volition.tasks.task import EnvironmentSection
+from volition.tasks.view import JudgeView
 
 BEGIN, END = 0.05, 0.7  # of the steps, between which questions are asked: answers must have time
 WAVES = 8  # of questions at least, so that answers to the earlier ones guide the later
@@ -34,36 +38,58 @@ AHEAD = 2  # times as many questions as can be under way may be, before no more 
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """A reward model, how many verdicts it was fitted to, and its held-out accuracy."""
+class Plan:
+    """What is asked while a policy learns.
 
-    model: RewardModel
-    verdicts: int
-    heldout_accuracy: float
+    Attributes:
+        environment, view: What is shown of it.
+        goal_id: Under which goal.
+        most: Comparisons in all, those that were asked before among them.
+        steps: Environment steps that learning takes.
+        seed: Of the pairs that are considered.
+        per_request: Comparisons in one request.
+        concurrency: Requests under way at once.
+        querying: How comparisons are chosen.
+    """
+
+    environment: EnvironmentSection
+    view: JudgeView
+    goal_id: str
+    most: int
+    steps: int
+    seed: int
+    per_request: int
+    concurrency: int
+    querying: Querying
 
 
 class Inquiry:
     """What a run asks its live judge while its policy learns. A context manager.
 
     Args:
-        asking: The run's live judge. It has answered enough to fit a reward model.
+        live: The judge, which has answered enough to fit a reward model.
+        plan: What is asked.
+        asked: Ids of the comparisons that were asked before.
+        refit: Fits the reward model to all answers there are; it is called on another thread.
     """
 
-    def __init__(self, asking: Asking) -> None:
-        self._folder, self._live = asking.folder, asking.live
-        self._judging, self._judge = asking.judging, asking.judge
-        with self._folder.open_store() as store:
-            goal = self._folder.task.stated_goal()
-            self._goal_id, self._put_under = store.add_goal(goal), goal.put_under
-            self._asked = set(store.comparison_ids())
+    def __init__(
+        self,
+        live: LiveJudging,
+        plan: Plan,
+        asked: Iterable[str],
+        refit: Callable[[], tuple[RewardModel, RewardFit]],
+    ) -> None:
+        self._judging, self._judge, self._put_under = live.judging, live.judge, live.goal.put_under
+        self._plan, self._refit = plan, refit
+        self._asked = set(asked)
         self._first = len(self._asked)
-        self._patient = getattr(self._judge, "immediate", False)
-        self._rng = np.random.default_rng([self._folder.settings.seed, self._first])
+        self._rng = np.random.default_rng([plan.seed, self._first])
         self._thread = ThreadPoolExecutor(1, "inquiry")
-        self._work: Future[Learned | None] | None = None
+        self._work: Future[tuple[RewardModel, RewardFit] | None] | None = None
         self._scene: Scene | None = None
-        self.learned = self._refit()
-        self._verdicts_before = self.learned.verdicts - self._judging.standing().verdicts
+        self._model, self._fit = refit()
+        self._verdicts_before = self._fit.judgments - self._judging.standing().verdicts
 
     def __enter__(self) -> Self:
         return self
@@ -87,24 +113,24 @@ class Inquiry:
         Raises:
             JudgeUnavailable: The judge cannot be asked any more. What it answered is stored.
         """
-        found = self._finished()
+        model = self._finished()
         if self._work is None:
             self._begin(env_steps, visited, filmed)
-        if self._patient and self._work is not None:
+        if self._judge.immediate and self._work is not None:
             self._work.result()
             self._judging.wait()
-            if (later := self._finished()) is not None:
-                return later.model
-        return found.model if found else None
+            later = self._finished()
+            return model if later is None else later
+        return model
 
-    def told(self, progress: Progress) -> Progress:
+    def report(self, progress: Progress) -> Progress:
         """The same with what is known of judging now."""
         standing = self._judging.standing()
         return replace(
             progress,
             judgments=self._verdicts_before + standing.verdicts,
             cost_usd=standing.spent_usd,
-            heldout_accuracy=self.learned.heldout_accuracy,
+            heldout_accuracy=self._fit.heldout_accuracy,
         )
 
     def finish(self) -> None:
@@ -113,23 +139,24 @@ class Inquiry:
             self._work.result()
         self._judging.wait()
 
-    def _finished(self) -> Learned | None:
+    def _finished(self) -> RewardModel | None:
         if self._work is None or not self._work.done():
             return None
-        found, self._work = self._work.result(), None
-        if found is not None:
-            self.learned = found
-        return found
+        fitted, self._work = self._work.result(), None
+        if fitted is None:
+            return None
+        self._model, self._fit = fitted
+        return self._model
 
     def _begin(self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None) -> None:
         """Starts what is due: fitting to new answers, or a wave of questions."""
         self._judging.check()
-        standing = self._judging.standing()
-        new = self._verdicts_before + standing.verdicts - self.learned.verdicts
+        standing, learned_from = self._judging.standing(), self._fit.judgments
+        new = self._verdicts_before + standing.verdicts - learned_from
         wave = self._wave()
-        enough = max(wave, round(GROWTH * self.learned.verdicts))
-        room = AHEAD * self._live.concurrency * self._live.per_request - standing.waiting
-        unexamined = ENOUGH - self.learned.verdicts
+        enough = max(wave, round(GROWTH * learned_from))
+        room = AHEAD * self._plan.concurrency * self._plan.per_request - standing.waiting
+        unexamined = ENOUGH - learned_from
         if unexamined > 0:  # a judge that says nothing is asked no more than it takes to tell
             missing = unexamined - new - standing.waiting
             wave, room, enough = min(wave, missing), min(room, missing), min(enough, unexamined)
@@ -138,36 +165,36 @@ class Inquiry:
             return
         count = min(self._due(env_steps), room)
         if count >= min(wave, self._left()) > 0:
-            steps = self._folder.task.view.steps
+            steps = self._plan.view.steps
             reached = list(filmed) if filmed is not None else visited.passages(self._rng, steps)
             self._work = self._thread.submit(self._ask, reached, count)
 
     def _wave(self) -> int:
         """How many questions are asked together: whole requests."""
-        live = self._live
-        share = -(-(live.max_judgments - self._first) // (WAVES * live.per_request))
-        return max(1, min(live.concurrency, share)) * live.per_request
+        plan = self._plan
+        share = -(-(plan.most - self._first) // (WAVES * plan.per_request))
+        return max(1, min(plan.concurrency, share)) * plan.per_request
 
     def _left(self) -> int:
         """How many more questions may be asked in all."""
-        return self._live.max_judgments - len(self._asked)
+        return self._plan.most - len(self._asked)
 
     def _due(self, env_steps: int) -> int:
         """How many more questions may be asked by now."""
-        share = env_steps / self._folder.settings.steps
+        share = env_steps / self._plan.steps
         reached = min(1.0, max(0.0, (share - BEGIN) / (END - BEGIN)))
-        left = max(0, self._live.max_judgments - self._first)
+        left = max(0, self._plan.most - self._first)
         return self._first + round(reached * left) - len(self._asked)
 
     def _ask(self, reached: Passages | list[Segment], count: int) -> None:
-        chosen = choose(
+        chosen = chosen_comparisons(
             self._candidates(reached),
-            self.learned.model,
-            self._goal_id,
+            partial(opinions, self._model),
+            self._plan.goal_id,
             self._asked,
             count,
             self._rng,
-            self._live.querying,
+            self._plan.querying,
         )
         self._asked |= {comparison.id for comparison in chosen}
         self._judging.ask(self._judge, chosen, self._put_under)
@@ -175,13 +202,7 @@ class Inquiry:
     def _candidates(self, reached: Passages | list[Segment]) -> Candidates:
         if isinstance(reached, list):
             return Candidates.filmed(reached)
-        task = self._folder.task
         if self._scene is None:  # a drawing surface belongs to the thread that opened it
-            self._scene = open_scene(task.environment.id, task.environment.kwargs)
-        return Candidates.drawn(reached, self._scene, task.view)
-
-    def _refit(self) -> Learned:
-        with self._folder.open_store() as store:
-            known: dict[str, Any] = learn_reward(self._folder, store)
-        model = RewardModel.load(self._folder.reward_model)
-        return Learned(model, known["judgments"], known["heldout"]["share"])
+            environment = self._plan.environment
+            self._scene = open_scene(environment.id, environment.kwargs)
+        return Candidates.drawn(*reached, self._scene, self._plan.view)

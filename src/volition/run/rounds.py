@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,9 +212,9 @@ def read_verdicts(folder: Path) -> list[GivenVerdict]:
 
 def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair]:
     """Comparisons that the run has not asked, and that would teach its reward model most."""
-    from volition.questions.candidates import Candidates, choose
-    from volition.reward.model import RewardModel
-    from volition.run.sessions import checkpointed
+    from volition.questions.candidates import Candidates, chosen_comparisons
+    from volition.reward.model import RewardModel, opinions
+    from volition.run.checkpoint import Checkpoint
 
     if not run.checkpoint.is_file():
         raise RunError(
@@ -223,10 +224,10 @@ def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair
     scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
     with run.open_store() as store:
         (goal_id, *_), asked = store.goal_texts(), set(store.comparison_ids())
-    passages = checkpointed(run).visited.passages(rng, run.task.view.steps)
-    candidates = Candidates.drawn(passages, scene, run.task.view)
+    passages = Checkpoint(run.checkpoint).visited().passages(rng, run.task.view.steps)
+    candidates = Candidates.drawn(*passages, scene, run.task.view)
     model = RewardModel.load(run.reward_model)
-    chosen = choose(candidates, model, goal_id, asked, count, rng)
+    chosen = chosen_comparisons(candidates, partial(opinions, model), goal_id, asked, count, rng)
     if not chosen:
         raise RunError(
             f"{run.path}: no two states that its policy visits look different to the judge; "

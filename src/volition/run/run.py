@@ -4,6 +4,8 @@ Every stage leaves its result in the run folder, whole or not at all, and `advan
 not there yet: a run and its resumption are the same call. The policy is learned in sessions. A
 session starts from environments reset by a seed of its own and ends with a checkpoint, so a
 resumed run goes through the same states as one that was never interrupted, bit for bit.
+
+A stage takes values and returns values. Only `Run` knows the folder.
 """
 
 from __future__ import annotations
@@ -11,51 +13,47 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from volition.envs.scene import scenes_of
-from volition.errors import InputError
+from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.goal import Goal
-from volition.judging.recordings import import_recording, read_recording
+from volition.judges.base import Judge
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Preference
-from volition.learners.base import Policy
+from volition.learners.base import Policy, PolicyForm
+from volition.learners.policies import load_policy, save_policy, says_its_form
 from volition.learners.rollout import Rollout
-from volition.reward.fit import check_inputs, fit
-from volition.reward.learning import digest, learn_reward, preference_data, warnings
+from volition.reward.fit import fit
+from volition.reward.learning import Judged, Recipe, RewardFit, digest, learn_reward, read_fit
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
-from volition.run.evaluation import evaluate, measures_of
-from volition.run.folder import LiveSettings, RunFolder, Settings
-from volition.run.live import (
-    choose_comparisons,
-    judging_live,
-    limits_of,
+from volition.run.checkpoint import Checkpoint
+from volition.run.creating import (
+    OBJECT,
+    create_with_judge,
+    create_with_recording,
     make_judge,
-    tried,
-    unasked,
-    unjudged,
+    setup_of,
+    task_for,
 )
-from volition.run.online import Inquiry
+from volition.run.evaluation import Evaluation, evaluate, measures_of
+from volition.run.folder import RunFolder, RunSettings
+from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unasked, unjudged
+from volition.run.online import Inquiry, Plan
 from volition.run.progress import Listener, Progress
-from volition.run.sessions import (
-    Measured,
-    learn_policy,
-    load_policy,
-    make_learner,
-    practise,
-    save_policy,
-)
+from volition.run.results import Result, Session
+from volition.run.sessions import Setup, learn_policy, practise
 from volition.storage.compilation import enable_cache
+from volition.storage.documents import as_document, write_document
 from volition.storage.files import write_whole
 from volition.storage.store import Store
-from volition.storage.tensors import read_description
-from volition.tasks.task import EnvironmentSection, GoalSection, Task
+from volition.tasks.task import Task
 
 
 def train(
@@ -63,7 +61,7 @@ def train(
     goal: Goal | str | None = None,
     *,
     judgments: str | Path | None = None,
-    judge: str | LiveSettings | None = None,
+    judge: str | JudgeSettings | Judge | None = None,
     reuse: str | Path | None = None,
     out: str | Path | None = None,
     steps: int | None = None,
@@ -77,7 +75,8 @@ def train(
         task: A bundled task's name, a task folder, or an environment id together with a `Goal`.
         goal: What is wanted, where `task` is an environment id; else the name of one of its goals.
         judgments: One of the task's sets of recorded judgments, or a path to others.
-        judge: In their place a live judge, as `PROVIDER:MODEL` or with all its settings.
+        judge: In their place a live judge: as `PROVIDER:MODEL`, with all its settings, or an
+            object of your own that is a `Judge`.
         reuse: A run folder whose answers of the same judge are taken over.
         out: The run folder; by default a new one under `runs/`.
         steps: Environment steps; the task's own number by default.
@@ -92,9 +91,6 @@ def train(
         task = task_for(str(task), goal)
     elif not isinstance(task, Task):
         task = Task.find(str(task), goal)
-    if isinstance(judge, str):
-        training = task.training
-        judge = LiveSettings(judge, training.max_judgments, first=training.first_judgments)
     run = Run.create(
         task, judgments, out, live=judge, reuse=reuse, steps=steps, seed=seed, symmetric=symmetric
     )
@@ -102,27 +98,17 @@ def train(
     return run
 
 
-def task_for(env_id: str, goal: Goal) -> Task:
-    """A task made on the fly from an environment's id and a goal."""
-    name = env_id.rpartition("/")[2].lower()
-    absolute = [
-        [str(path.absolute()) for path in some] for some in (goal.images, goal.counterexamples)
-    ]
-    section = GoalSection(
-        text=goal.text,
-        images=tuple(absolute[0]),
-        counterexamples=tuple(absolute[1]),
-        principles=goal.principles,
-        vetoes=goal.vetoes,
-    )
-    return Task(name=name, environment=EnvironmentSection(id=env_id), goal=section)
-
-
 class Run:
-    """A run folder, and the stages that fill it."""
+    """A run folder, and the stages that fill it.
 
-    def __init__(self, folder: RunFolder) -> None:
+    Args:
+        folder: What it is made of.
+        judge: Who is asked, in place of whom the settings name.
+    """
+
+    def __init__(self, folder: RunFolder, judge: Judge | None = None) -> None:
         self.folder = folder
+        self._judge = judge
 
     @classmethod
     def create(
@@ -131,7 +117,7 @@ class Run:
         judgments: str | Path | None = None,
         out: str | Path | None = None,
         *,
-        live: LiveSettings | None = None,
+        live: str | JudgeSettings | Judge | None = None,
         reuse: str | Path | None = None,
         steps: int | None = None,
         seed: int = 0,
@@ -150,18 +136,23 @@ class Run:
         if symmetric and not task.reward.symmetries:
             raise InputError(f"the task {task.name} declares no symmetry to use")
         path = Path(out) if out else Path("runs") / f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        settings = Settings("", symmetric, steps or task.training.steps, seed)
+        settings = RunSettings("", symmetric, steps or task.training.steps, seed)
+        judge: Judge | None = None
         if live is None:
             chosen = str(judgments) if judgments is not None else None
-            _with_recording(path, task, settings, chosen)
+            create_with_recording(path, task, settings, chosen)
         else:
-            _with_judge(path, task, settings, live, Path(reuse) if reuse is not None else None)
-        return cls.open(path)
+            if not isinstance(live, str | JudgeSettings):
+                judge, live = live, OBJECT + live.identity.name
+            chosen_judge = JudgeSettings(live) if isinstance(live, str) else live
+            reused = Path(reuse) if reuse is not None else None
+            create_with_judge(path, task, settings, chosen_judge, judge, reused)
+        return cls(RunFolder.open(path), judge)
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """The run in a folder."""
-        return cls(RunFolder.open(Path(path)))
+    def open(cls, path: str | Path, judge: Judge | None = None) -> Run:
+        """The run in a folder; `judge` is the one that it began with, where that was an object."""
+        return cls(RunFolder.open(Path(path)), judge)
 
     @property
     def reward_model(self) -> RewardModel:
@@ -171,10 +162,47 @@ class Run:
     @property
     def policy(self) -> Policy:
         """The learned policy: float32 (batch, obs_dim) to actions (batch, ...)."""
-        return load_policy(self.folder)
+        folder = self.folder.policy
+        return load_policy(folder, None if says_its_form(folder) else self._form_of_policy())
 
-    def advance(self, listener: Listener = lambda _: None) -> dict[str, Any]:
-        """Does every stage that is not done yet; returns the result, as in `result.json`.
+    @property
+    def result(self) -> Result:
+        """What came of it.
+
+        Raises:
+            RunError: It is unfinished.
+        """
+        return self.folder.read(self.folder.result, Result)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """What the policy did, by the environment's own reward.
+
+        Raises:
+            RunError: It is unfinished.
+        """
+        return self.folder.read(self.folder.evaluation, Evaluation)
+
+    @property
+    def history(self) -> list[Session]:
+        """What every session of learning measured, up to the last checkpoint.
+
+        Raises:
+            RunError: There is no checkpoint yet.
+        """
+        return Checkpoint(self.folder.checkpoint).history()
+
+    @property
+    def reward_fit(self) -> RewardFit:
+        """What is known of the reward model's fit.
+
+        Raises:
+            RunError: There is none yet.
+        """
+        return read_fit(self.folder.reward_model)
+
+    def advance(self, listener: Listener = lambda _: None) -> Result:
+        """Does every stage that is not done yet.
 
         Raises:
             Interrupted: Ctrl-C was pressed; a checkpoint has been written.
@@ -182,76 +210,201 @@ class Run:
         enable_cache()
         self._forget_what_is_outdated()
         if self.folder.result.is_file():
-            return self.folder.read(self.folder.result)
+            return self.result
         started = time.perf_counter()
-        with self.folder.open_store() as store:
-            history = self._learn(store, listener)
-            learned = learn_reward(self.folder, store)
-            live = self.folder.settings.live
-            cost = store.cost_usd() + (live.probe_usd if live else 0.0)
-            judges = store.judges().values()
-            missing = [*unjudged(store), *unasked(store, self.folder.settings)]
-        save_policy(self.folder)
+        with self._resumable(), self.folder.open_store() as store:
+            policy, history = self._learn(store, listener)
+            _, learned = self.fit_reward(store)
+            cost = store.cost_usd() + self.folder.settings.probe_usd
+            judges = [*store.judges().values()]
+            missing = [*unjudged(store), *self._unasked(store)]
+        save_policy(self.folder.policy, policy)
+        evaluation = self._evaluate(history, learned, cost, listener)
+        result = Result(
+            run=str(self.folder.path),
+            task=self.folder.task.name,
+            judge=", ".join(judge.name for judge in judges),
+            simulated=any(judge.simulated for judge in judges),
+            judgments=learned.judgments,
+            cost_usd=round(cost, 9),
+            return_mean=evaluation.mean,
+            return_std=evaluation.std,
+            measures=evaluation.measured,
+            episodes=len(evaluation.true_returns),
+            heldout_accuracy=learned.heldout_accuracy,
+            principles=learned.principles,
+            vetoes=learned.vetoes,
+            alarms=learned.alarms,
+            env_steps=history[-1].env_steps,
+            updates_per_s=float(np.median([session.updates_per_s for session in history])),
+            wall_s=time.perf_counter() - started,
+            seed=self.folder.settings.seed,
+            warnings=(*missing, *learned.warnings, *evaluation.warnings),
+        )
+        write_document(self.folder.result, result)
+        return result
+
+    def fit_reward(self, store: Store) -> tuple[RewardModel, RewardFit]:
+        """The reward model of all that the store holds; it is fitted unless that has been done.
+
+        Raises:
+            JudgeUnfit: A judge's answers say nothing.
+        """
+        folder = self.folder
+        if (folder.reward_model / FILE).is_file():
+            known = read_fit(folder.reward_model)
+            if known.preferences == digest(store.preferences()):
+                return self.reward_model, known
+        judged = Judged(store.judgments(), store.observed(), store.judges())
+        model, learned = learn_reward(judged, self._recipe())
+        model.save(folder.reward_model, as_document(learned))
+        return model, learned
+
+    # Stages ----------------------------------------------------------------------------------
+
+    def _learn(self, store: Store, listener: Listener) -> tuple[Policy, list[Session]]:
+        """Judges, fits and learns; with a live judge all three go on side by side."""
+        if self.folder.settings.live is None:
+            return self._learn_policy(store, listener, None)
+        with self._live_judging() as live:
+            live.all_pending(store, listener, lambda: self._warm_up(store))
+            return self._learn_policy(store, listener, live)
+
+    def _learn_policy(
+        self, store: Store, listener: Listener, live: LiveJudging | None
+    ) -> tuple[Policy, list[Session]]:
+        folder, setup = self.folder, self._setup()
+        with ThreadPoolExecutor(1) as beside:
+            practised = beside.submit(self._practise)
+            model, fitted = self.fit_reward(store)
+            practised.result()
+        progress = Progress(
+            "policy",
+            total_steps=folder.settings.steps,
+            judgments=fitted.judgments,
+            heldout_accuracy=fitted.heldout_accuracy,
+        )
+        listener(progress)
+        learn = partial(
+            learn_policy, setup, model, Checkpoint(folder.checkpoint), folder.tensorboard
+        )
+        if live is None:
+            return learn(progress, listener)
+        plan = self._plan(store)
+        with Inquiry(live, plan, store.comparison_ids(), self._refit) as inquiry:
+            learned = learn(progress, listener, inquiry, setup.filming(folder.task.view))
+            inquiry.finish()
+        return learned
+
+    def _evaluate(
+        self, history: list[Session], learned: RewardFit, cost: float, listener: Listener
+    ) -> Evaluation:
         listener(
             Progress(
                 "evaluation",
-                judgments=learned["judgments"],
+                judgments=learned.judgments,
                 cost_usd=cost,
-                env_steps=int(history[-1]["env_steps"]),
-                heldout_accuracy=learned["heldout"]["share"],
+                env_steps=history[-1].env_steps,
+                heldout_accuracy=learned.heldout_accuracy,
             )
         )
-        settings, task = self.folder.settings, self.folder.task
+        task, episodes = self.folder.task, self.folder.settings.episodes
         evaluation = evaluate(
-            self.policy, self.reward_model, task.environment, settings.episodes, measures_of(task)
+            self.policy, self.reward_model, task.environment, episodes, measures_of(task)
         )
         write_whole(self.folder.evaluation, json.dumps(evaluation.as_dict()))
-        result = {
-            "run": str(self.folder.path),
-            "task": task.name,
-            "judge": ", ".join(judge.name for judge in judges),
-            "simulated": any(judge.simulated for judge in judges),
-            "judgments": learned["judgments"],
-            "cost_usd": round(cost, 9),
-            "return_mean": evaluation.mean,
-            "return_std": evaluation.std,
-            "measures": evaluation.measured,
-            "episodes": settings.episodes,
-            "heldout_accuracy": learned["heldout"]["share"],
-            "principles": learned["principles"],
-            "vetoes": learned["vetoes"],
-            "alarms": learned["alarms"],
-            "env_steps": int(history[-1]["env_steps"]),
-            "updates_per_s": float(np.median([session["updates_per_s"] for session in history])),
-            "wall_s": time.perf_counter() - started,
-            "seed": settings.seed,
-            "warnings": [*missing, *warnings(learned), *evaluation.warnings],
-        }
-        write_whole(self.folder.result, json.dumps(result, indent=2))
-        return result
+        return evaluation
 
-    def _learn(self, store: Store, listener: Listener) -> list[Measured]:
-        """Judges, fits and learns; with a live judge all three go on side by side."""
-        folder = self.folder
-        with ThreadPoolExecutor(1) as beside, judging_live(folder) as asking:
-            if asking:
-                asking.all_pending(store, listener, lambda: warm_up(folder, store))
-            practised = beside.submit(practise, folder)
-            learned = learn_reward(folder, store)
-            practised.result()
-            told = Progress(
-                "policy",
-                total_steps=folder.settings.steps,
-                judgments=learned["judgments"],
-                heldout_accuracy=learned["heldout"]["share"],
+    def _form_of_policy(self) -> PolicyForm:
+        """By the environment, for policies of 0.1, whose files do not say it."""
+        setup = self._setup()
+        with closing(Rollout(setup.environment, setup.envs)) as rollout:
+            learner = setup.learner(rollout)
+        return learner.policy(learner.start(0, 1)[0]).form
+
+    def _refit(self) -> tuple[RewardModel, RewardFit]:
+        """On another thread, which has a connection of its own."""
+        with self.folder.open_store() as store:
+            return self.fit_reward(store)
+
+    def _warm_up(self, store: Store) -> None:
+        """Compiles what comes next. Programs depend on shapes, not on what a judge will answer."""
+        ids, recipe = store.comparison_ids(), self._recipe()
+        guesses = [Preference(name, float(n % 2), 1.0) for n, name in enumerate(ids)]
+        data = PreferenceData.gather(store.observed(), guesses)
+        fit(data, recipe.section, recipe.symmetric, recipe.seed)
+        self._practise()
+
+    def _practise(self) -> None:
+        recipe = self._recipe()
+        practise(self._setup(), recipe.section, len(recipe.vetoes), self.folder.settings.episodes)
+
+    # What they are given ---------------------------------------------------------------------
+
+    def _setup(self) -> Setup:
+        return setup_of(self.folder.task, self.folder.settings)
+
+    def _recipe(self) -> Recipe:
+        task, settings = self.folder.task, self.folder.settings
+        return Recipe(task.reward, task.stated_goal().vetoes, settings.symmetric, settings.seed)
+
+    @contextmanager
+    def _live_judging(self) -> Iterator[LiveJudging]:
+        task, settings = self.folder.task, self.folder.settings
+        live = settings.live
+        assert live is not None
+        limits = limits_of(live, Quota.of(live, task.training).most, settings.probe_usd)
+        path, goal, seed = self.folder.path, task.stated_goal(), settings.seed
+        with live_judging(path, partial(self._judge_now, live), goal, limits, seed) as judging:
+            yield judging
+
+    def _judge_now(self, live: JudgeSettings, asked_before: int) -> Judge:
+        """The judge that the run began with."""
+        known_id = self.folder.settings.judge_id
+        if not live.judge.startswith(OBJECT):
+            task = self.folder.task
+            return make_judge(task, live, known_id=known_id, asked_before=asked_before)
+        if self._judge is None or self._judge.identity.id != known_id:
+            raise JudgeUnavailable(
+                f"the run began with a judge that was given as an object, "
+                f"{live.judge.removeprefix(OBJECT)} ({known_id}): go on in Python with that very "
+                "one, by Run.open(path, judge).advance()"
             )
-            listener(told)
-            if asking is None:
-                return learn_policy(folder, self.reward_model, told, listener)
-            with Inquiry(asking) as inquiry:
-                history = learn_policy(folder, self.reward_model, told, listener, inquiry)
-                inquiry.finish()
-                return history
+        return self._judge
+
+    def _plan(self, store: Store) -> Plan:
+        task, settings = self.folder.task, self.folder.settings
+        live = settings.live
+        assert live is not None
+        return Plan(
+            task.environment,
+            task.view,
+            store.add_goal(task.stated_goal()),
+            Quota.of(live, task.training).most,
+            settings.steps,
+            settings.seed,
+            live.per_request,
+            live.concurrency,
+            live.querying,
+        )
+
+    def _unasked(self, store: Store) -> list[str]:
+        settings = self.folder.settings
+        if settings.live is None:
+            return []
+        most = Quota.of(settings.live, self.folder.task.training).most
+        return unasked(store, most, settings.steps)
+
+    @contextmanager
+    def _resumable(self) -> Iterator[None]:
+        """Whoever stops the run is told how to go on with it."""
+        how = f"go on with `volition resume {self.folder.path}`"
+        try:
+            yield
+        except Interrupted as error:
+            raise Interrupted(f"{error}: {how}") from None
+        except JudgeUnavailable as error:
+            raise JudgeUnavailable(f"{error}: {how}") from None
 
     def _forget_what_is_outdated(self) -> None:
         """Removes all that was learned from other judgments than the store's, such as from fewer.
@@ -266,7 +419,7 @@ class Run:
             return
         with folder.open_store() as store:
             current = digest(store.preferences())
-        if read_description(folder.reward_model / FILE)["preferences"] == current:
+        if read_fit(folder.reward_model).preferences == current:
             return
         for file in (
             folder.result,
@@ -276,55 +429,5 @@ class Run:
             folder.checkpoint,
         ):
             file.unlink(missing_ok=True)
-        for learned in (folder.policy, folder.tensorboard, folder.reward_model):
-            shutil.rmtree(learned, ignore_errors=True)
-
-
-def _with_recording(path: Path, task: Task, settings: Settings, chosen: str | None) -> None:
-    """A run folder with recorded judgments in its store."""
-    source = task.judgments_folder(chosen)
-    name = chosen or (task.judgments.default if task.judgments else source.name)
-    settings = replace(settings, judgments=name)
-    check_environment(task, settings)
-    with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
-        goal_id = store.add_goal(task.stated_goal())
-        scenes = scenes_of(task.environment)
-        recording = read_recording(source, Path(name).name, goal_id, scenes, task.view)
-        import_recording(recording, store)
-        preference_data(store).check_decided()
-        for sheet in recording.sheets:
-            folder.sheets.mkdir(exist_ok=True)
-            shutil.copyfile(sheet, folder.sheets / sheet.name)
-
-
-def _with_judge(
-    path: Path, task: Task, settings: Settings, live: LiveSettings, reused: Path | None
-) -> None:
-    """A run folder with what a live judge is to be asked."""
-    limits_of(live)
-    check_environment(task, settings)
-    judge = make_judge(task, live)
-    live = tried(live, judge)
-    settings = replace(settings, live=live)
-    with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
-        goal_id = store.add_goal(task.stated_goal())
-        choose_comparisons(task, live, judge, store, goal_id, settings.seed, reused)
-
-
-def warm_up(folder: RunFolder, store: Store) -> None:
-    """Compiles what comes next. Programs depend on shapes, not on what a judge will answer."""
-    guesses = [Preference(name, float(n % 2), 1.0) for n, name in enumerate(store.comparison_ids())]
-    data = PreferenceData.gather(store.observed(), guesses)
-    fit(data, folder.task.reward, folder.settings.symmetric, folder.settings.seed)
-    practise(folder)
-
-
-def check_environment(task: Task, settings: Settings) -> None:
-    """That the learner can act in the environment, and the reward model see what the task says.
-
-    Raises:
-        EnvironmentUnsupported, InputError: It cannot.
-    """
-    with closing(Rollout(task.environment, 1)) as rollout:
-        learner = make_learner(rollout, task, settings)
-        check_inputs(task.reward, learner.observation_shape)
+        for outdated in (folder.policy, folder.tensorboard, folder.reward_model):
+            shutil.rmtree(outdated, ignore_errors=True)

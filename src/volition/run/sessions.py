@@ -7,11 +7,11 @@ through the same states as one that was never interrupted, whatever the environm
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import equinox as eqx
 import jax
@@ -20,6 +20,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from volition import learners
+from volition.comparison import Segment
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported, Interrupted
 from volition.learners.base import Learner, Policy, RewardFunction, Transitions
@@ -28,21 +29,16 @@ from volition.learners.visited import Visited
 from volition.questions.filming import FILMED, Filming
 from volition.reward.fit import check_inputs
 from volition.reward.model import RewardModel
-from volition.run.folder import RunFolder, Settings
+from volition.run.checkpoint import Checkpoint
 from volition.run.interrupting import noted
-from volition.run.online import Inquiry
 from volition.run.progress import Listener, Progress
-from volition.storage.tensors import load_tree, read_description, save_tree
-from volition.tasks.task import Task
+from volition.run.results import Session
+from volition.tasks.task import EnvironmentSection, RewardSection, TrainingSection
+from volition.tasks.view import JudgeView
 
 MIN_SESSION_STEPS = 200  # of every environment
 LONGEST_EPISODE = 1000  # a session holds whole episodes, unless they are longer than this
 TICK = 50  # steps between two signs of life
-SAVING_SHARE = 20  # times as long as writing a checkpoint took, until the next one is written
-
-POLICY_FILE = "policy.safetensors"
-
-Measured = dict[str, float]
 
 
 class Position(NamedTuple):
@@ -61,97 +57,165 @@ class StateReward(eqx.Module):
     def __call__(self, transitions: Transitions) -> jax.Array:
         return self.model(jnp.asarray(transitions.next_observation))
 
+    @classmethod
+    def over(cls, model: RewardModel, visited: Visited) -> StateReward:
+        """The model normalised over what was visited; before that, over the judged states."""
+        observations = visited.flat()
+        return cls(model.normalised(observations) if len(observations) else model)
 
-def make_learner(rollout: Rollout, task: Task, settings: Settings) -> Learner[Any]:
-    """The learner for an environment's spaces.
 
-    Raises:
-        EnvironmentUnsupported: It cannot act there.
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Who learns where: all that environments and learner are made from.
+
+    Attributes:
+        environment: Where.
+        training: The learner, and how far ahead it looks.
+        steps: Environment steps in all.
+        seed: Of everything random.
+        envs: Environments side by side.
     """
-    return learners.make(
-        task.training.algorithm,
-        rollout.observation_space,
-        rollout.action_space,
-        settings.envs,
-        gamma=task.training.gamma,
-        steps=settings.steps,
-    )
+
+    environment: EnvironmentSection
+    training: TrainingSection
+    steps: int
+    seed: int
+    envs: int = 4
+
+    def learner(self, rollout: Rollout) -> Learner[Any]:
+        """The learner for the spaces of these environments.
+
+        Raises:
+            EnvironmentUnsupported: It cannot act there.
+        """
+        return learners.make(
+            self.training.algorithm,
+            rollout.observation_space,
+            rollout.action_space,
+            self.envs,
+            gamma=self.training.gamma,
+            steps=self.steps,
+        )
+
+    def rollout(self, filming: Filming | None = None) -> Rollout:
+        """The environments, whose states are told where they can be, and filmed elsewhere."""
+        environment = self.environment
+        try:
+            scene = open_scene(environment.id, environment.kwargs)
+        except EnvironmentUnsupported:
+            if filming is None:
+                return Rollout(environment, self.envs)
+            return Rollout(environment, self.envs, filming, drawn=True)
+        return Rollout(environment, self.envs, lambda env, *_: scene.capture(env))
+
+    def start(self, rollout: Rollout, learner: Learner[Any]) -> Position:
+        """Where learning begins."""
+        state, actions = learner.start(self.seed, self.steps)
+        visited = Visited.empty(rollout.reset(0), rollout.fields, self.steps)
+        return Position(state, actions, visited)
+
+    def session_steps(self, rollout: Rollout) -> int:
+        """Steps of every environment in one session."""
+        return session_steps(rollout.episode_limit)
+
+    def sessions(self, rollout: Rollout) -> int:
+        """How many there are in all."""
+        return -(-self.steps // (self.session_steps(rollout) * self.envs))
+
+    def filming(self, view: JudgeView) -> Filming:
+        """Films so much of the run that questions find something everywhere in it."""
+        chance = min(1.0, FILMED / self.steps)
+        return Filming(view, chance, np.random.default_rng(self.seed))
+
+
+class Companion(Protocol):
+    """What goes on beside learning: it is told how far that is, and may bring a new reward."""
+
+    def turn(
+        self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None
+    ) -> RewardModel | None:
+        """Looks after what is under way; returns a new reward model, if there is one."""
+        ...
+
+    def report(self, progress: Progress) -> Progress:
+        """The same with what it knows itself."""
+        ...
 
 
 def learn_policy(
-    folder: RunFolder,
+    setup: Setup,
     model: RewardModel,
-    told: Progress,
+    checkpoint: Checkpoint,
+    curves: Path,
+    progress: Progress,
     listener: Listener,
-    inquiry: Inquiry | None = None,
-) -> list[Measured]:
-    """Learns from the last checkpoint on; the checkpoint of the last session is left in the run.
+    companion: Companion | None = None,
+    filming: Filming | None = None,
+) -> tuple[Policy, list[Session]]:
+    """Learns from the last checkpoint on, and leaves that of the last session.
 
     Args:
-        folder: The run.
+        setup: Who learns where.
         model: The reward model, the only signal.
-        told: What the listener knows already.
+        checkpoint: Where to go on, and what is left.
+        curves: The folder of TensorBoard's events.
+        progress: What the listener knows already.
         listener: Is told how far this is.
-        inquiry: What goes on being asked meanwhile; it may bring a new reward model at any time.
+        companion: What goes on meanwhile.
+        filming: Films the environments, where their states cannot be told.
 
     Returns:
-        What each session measured: env_steps, updates_per_s, learned_return, true_return (for
-        evaluation only), judgments, and the learner's own metrics.
+        What was learned, and what every session measured.
 
     Raises:
         Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         JudgeUnavailable: The judge cannot be asked any more.
     """
-    filming = filming_of(folder) if inquiry else None
-    with closing(open_rollout(folder, filming)) as rollout:
-        sessions = Sessions(folder, rollout, model, inquiry, filming)
-        with noted() as pressed, _curves(folder.tensorboard, sessions.done) as curves:
+    with closing(setup.rollout(filming)) as rollout:
+        sessions = _Sessions(setup, rollout, model, checkpoint, companion, filming)
+        with noted() as pressed, _curves(curves, sessions.done) as writer:
             while not sessions.finished():
-                measured = sessions.run_one(told, listener)
+                session = sessions.run_one(progress, listener)
                 sessions.save(at_once=sessions.finished() or pressed.is_set())
-                for name, value in measured.items():
-                    curves.add_scalar(name, value, int(measured["env_steps"]))
-                told = replace(
-                    inquiry.told(told) if inquiry else told,
-                    env_steps=int(measured["env_steps"]),
-                    updates_per_s=measured["updates_per_s"],
-                    learned_return=measured["learned_return"],
-                    true_return=measured["true_return"],
+                for name, value in session.scalars.items():
+                    writer.add_scalar(name, value, session.env_steps)
+                progress = replace(
+                    companion.report(progress) if companion else progress,
+                    env_steps=session.env_steps,
+                    updates_per_s=session.updates_per_s,
+                    learned_return=session.learned_return,
+                    true_return=session.true_return,
                 )
-                listener(told)
+                listener(progress)
                 if pressed.is_set() and not sessions.finished():
-                    raise Interrupted(
-                        f"stopped after {told.env_steps} steps; nothing is lost: "
-                        f"go on with `volition resume {folder.path}`"
-                    )
-    return sessions.history
+                    raise Interrupted(f"stopped after {session.env_steps} steps; nothing is lost")
+        return sessions.policy(), sessions.history
 
 
-class Sessions:
+class _Sessions:
     """The sessions of a run, from its last checkpoint on."""
 
     def __init__(
         self,
-        folder: RunFolder,
+        setup: Setup,
         rollout: Rollout,
         model: RewardModel,
-        inquiry: Inquiry | None,
+        checkpoint: Checkpoint,
+        companion: Companion | None,
         filming: Filming | None,
     ) -> None:
-        self._folder, self._rollout, self._inquiry = folder, rollout, inquiry
+        self._setup, self._rollout, self._companion = setup, rollout, companion
         self._model = self._judged = model
-        self._learner = make_learner(rollout, folder.task, folder.settings)
-        self.history: list[Measured] = []
-        if folder.checkpoint.is_file():
-            self._position = checkpointed(folder)
-            self.history = read_description(folder.checkpoint)["history"]
-        else:
-            self._position = start(folder.settings, rollout, self._learner)
-        told = self._position.visited.states.shape[-1]
-        self._filmed = filming.kept if filming and not told else None
-        self._steps = session_steps(rollout.episode_limit)
-        self._total = -(-folder.settings.steps // (self._steps * rollout.envs))
-        self._saved_at, self._saving_s = time.perf_counter(), 0.0
+        self._learner = setup.learner(rollout)
+        self._checkpoint = checkpoint
+        self._position = setup.start(rollout, self._learner)
+        self.history: list[Session] = []
+        if checkpoint.exists:
+            self._position, self.history = checkpoint.load(self._position)
+        fields = self._position.visited.states.shape[-1]
+        self._filmed = filming.kept if filming and not fields else None
+        self._steps = setup.session_steps(rollout)
+        self._total = setup.sessions(rollout)
 
     @property
     def done(self) -> int:
@@ -160,132 +224,75 @@ class Sessions:
     def finished(self) -> bool:
         return self.done >= self._total
 
-    def run_one(self, told: Progress, listener: Listener) -> Measured:
+    def run_one(self, progress: Progress, listener: Listener) -> Session:
         """The next session; returns what it measured."""
-        envs, seed, inquiry = self._rollout.envs, self._folder.settings.seed, self._inquiry
+        envs, companion = self._rollout.envs, self._companion
         before = self.done * self._steps * envs
 
         def tick(taken: int) -> RewardFunction | None:
-            steps = before + taken * envs
-            visited = self._position.visited
-            model = inquiry.turn(steps, visited, self._filmed) if inquiry else None
-            listener(replace(inquiry.told(told) if inquiry else told, env_steps=steps))
+            steps, visited = before + taken * envs, self._position.visited
+            model = companion.turn(steps, visited, self._filmed) if companion else None
+            now = companion.report(progress) if companion else progress
+            listener(replace(now, env_steps=steps))
             if model is None:
                 return None
             self._model = model
-            return self._reward()
+            return StateReward.over(model, visited)
 
-        seeds = session_seed(seed, self.done), session_seed(seed, self.done + 1)
-        self._position, taken, measured = run_session(
-            self._rollout, self._learner, self._reward(), self._position, seeds, self._steps, tick
+        reward = StateReward.over(self._model, self._position.visited)
+        seeds = session_seeds(self._setup.seed, self.done)
+        self._position, taken, speed = run_session(
+            self._rollout, self._learner, reward, self._position, seeds, self._steps, tick
         )
-        measured |= _returns(self._judged, taken)
-        measured["env_steps"] = before + self._steps * envs
-        if inquiry:
-            measured["judgments"] = inquiry.told(told).judgments
-        self.history.append(measured)
-        return measured
+        learned_return, true_return = _returns(self._judged, taken)
+        session = Session(
+            before + self._steps * envs,
+            speed.updates_per_s,
+            learned_return,
+            true_return,
+            companion.report(progress).judgments if companion else None,
+            speed.metrics,
+        )
+        self.history.append(session)
+        return session
+
+    def policy(self) -> Policy:
+        """What is learned so far."""
+        return self._learner.policy(self._position.state)
 
     def save(self, at_once: bool) -> None:
-        """Writes a checkpoint, unless the last one is so recent that writing would take up the run.
-
-        Sessions that are lost with a killed process are done again, in the same way.
-        """
-        now = time.perf_counter()
-        if at_once or now - self._saved_at >= SAVING_SHARE * self._saving_s:
-            save_tree(self._folder.checkpoint, self._position, {"history": self.history})
-            self._saved_at = time.perf_counter()
-            self._saving_s = self._saved_at - now
-
-    def _reward(self) -> StateReward:
-        """The model normalised over what was visited; before that, over the judged states."""
-        seen = self._position.visited.flat()
-        return StateReward(self._model.normalised(seen) if len(seen) else self._model)
+        self._checkpoint.save(self._position, self.history, at_once)
 
 
-def practise(folder: RunFolder) -> None:
+def practise(setup: Setup, section: RewardSection, vetoes: int, episodes: int) -> None:
     """Gets the programs of learning and of evaluation ready by using them; nothing of it is kept.
 
     They depend on shapes alone, so a reward model that knows nothing will do.
+
+    Args:
+        setup: Who will learn where.
+        section: What the reward model is given.
+        vetoes: How many cap it.
+        episodes: Of the evaluation.
     """
-    settings, task = folder.settings, folder.task
-    with closing(open_rollout(folder)) as rollout:
-        learner = make_learner(rollout, task, settings)
+    with closing(setup.rollout()) as rollout:
+        learner = setup.learner(rollout)
         shape = learner.observation_shape
-        blank = RewardModel.unfitted(
-            check_inputs(task.reward, shape), shape if len(shape) == 3 else ()
-        )
-        reward = StateReward(blank.capped_by([None] * len(task.stated_goal().vetoes)))
-        position = start(folder.settings, rollout, learner)
+        inputs = check_inputs(section, shape)
+        blank = RewardModel.unfitted(inputs, shape if len(shape) == 3 else ())
+        reward = StateReward(blank.capped_by([None] * vetoes))
+        position = setup.start(rollout, learner)
         steps = learner.learns_every + 1
         position, _, _ = run_session(rollout, learner, reward, position, (0, 0), steps)
     dtype = position.visited.observations.dtype
-    learner.policy(position.state)(np.zeros((settings.episodes, *shape), dtype))
+    learner.policy(position.state)(np.zeros((episodes, *shape), dtype))
 
 
-def filming_of(folder: RunFolder) -> Filming:
-    """Films so much of the run that questions find something everywhere in it."""
-    settings = folder.settings
-    chance = min(1.0, FILMED / settings.steps)
-    return Filming(folder.task.view, chance, np.random.default_rng(settings.seed))
+class Speed(NamedTuple):
+    """How fast a learner was, and what it says of itself at the end."""
 
-
-def open_rollout(folder: RunFolder, filming: Filming | None = None) -> Rollout:
-    """The run's environments, whose states are told where they can be, and filmed elsewhere."""
-    environment, settings = folder.task.environment, folder.settings
-    try:
-        scene = open_scene(environment.id, environment.kwargs)
-    except EnvironmentUnsupported:
-        if filming is None:
-            return Rollout(environment, settings.envs)
-        return Rollout(environment, settings.envs, filming, drawn=True)
-    return Rollout(environment, settings.envs, lambda env, *_: scene.capture(env))
-
-
-def start(settings: Settings, rollout: Rollout, learner: Learner[Any]) -> Position:
-    """Where a run begins."""
-    state, actions = learner.start(settings.seed, settings.steps)
-    observed = rollout.reset(0)
-    visited = Visited.empty(observed, rollout.fields, settings.steps)
-    return Position(state, actions, visited)
-
-
-def checkpointed(folder: RunFolder) -> Position:
-    """Where a run was when its last checkpoint was written.
-
-    Raises:
-        RunError: There is none, or it is damaged.
-    """
-    with closing(open_rollout(folder)) as rollout:
-        learner = make_learner(rollout, folder.task, folder.settings)
-        begin = start(folder.settings, rollout, learner)
-    position = load_tree(folder.checkpoint, begin)
-    like = begin.visited
-    visited = Visited(
-        *(np.array(new, old.dtype) for new, old in zip(position.visited, like, strict=True))
-    )
-    return position._replace(visited=visited)
-
-
-def save_policy(folder: RunFolder) -> None:
-    """Writes the policy of the last checkpoint as safetensors."""
-    with closing(Rollout(folder.task.environment, folder.settings.envs)) as rollout:
-        learner = make_learner(rollout, folder.task, folder.settings)
-    folder.policy.mkdir(exist_ok=True)
-    description = {"environment": folder.task.environment.id}
-    policy = learner.policy(checkpointed(folder).state)
-    save_tree(folder.policy / POLICY_FILE, policy, description)
-
-
-def load_policy(folder: RunFolder) -> Policy:
-    """The policy in a run folder: float32 (batch, obs_dim) to actions (batch, ...).
-
-    Raises:
-        RunError: There is none yet, or it is damaged.
-    """
-    with closing(Rollout(folder.task.environment, folder.settings.envs)) as rollout:
-        learner = make_learner(rollout, folder.task, folder.settings)
-    return load_tree(folder.policy / POLICY_FILE, learner.policy(learner.start(0, 1)[0]))
+    updates_per_s: float
+    metrics: dict[str, float]
 
 
 def run_session(
@@ -296,7 +303,7 @@ def run_session(
     seeds: tuple[int, int],
     steps: int,
     tick: Callable[[int], RewardFunction | None] = lambda _: None,
-) -> tuple[Position, list[Step], Measured]:
+) -> tuple[Position, list[Step], Speed]:
     """Steps the environments `steps` times, learning after each.
 
     Args:
@@ -310,7 +317,7 @@ def run_session(
         tick: Is told how many have been taken, now and then; may give a new reward function.
 
     Returns:
-        Where this session ended, its steps, and the learner's speed and last metrics.
+        Where this session ended, its steps, and the learner's speed.
     """
     state, actions, visited = position
     rollout.reset(seeds[0])
@@ -327,9 +334,9 @@ def run_session(
             reward = reward if later is None else later
     actions.block_until_ready()
     seconds = time.perf_counter() - started
+    speed = steps * learner.updates_per_iteration / seconds
     measured = {name: float(value) for name, value in metrics.items()}
-    measured["updates_per_s"] = steps * learner.updates_per_iteration / seconds
-    return Position(state, actions, visited), taken, measured
+    return Position(state, actions, visited), taken, Speed(speed, measured)
 
 
 def session_steps(episode_limit: int | None) -> int:
@@ -339,13 +346,17 @@ def session_steps(episode_limit: int | None) -> int:
     return episode_limit * -(-MIN_SESSION_STEPS // episode_limit)
 
 
-def session_seed(seed: int, number: int) -> int:
-    """The seed from which the environments of a session are reset."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+def session_seeds(seed: int, number: int) -> tuple[int, int]:
+    """The seeds from which the environments are reset: of a session, and of the one after it."""
+    first, second = (
+        int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
+        for place in (number, number + 1)
+    )
+    return first, second
 
 
-def _returns(model: RewardModel, steps: list[Step]) -> Measured:
-    """Mean returns of the episodes that ended; NaN where none did."""
+def _returns(model: RewardModel, steps: Sequence[Step]) -> tuple[float, float]:
+    """Mean learned and true returns of the episodes that ended; NaN where none did."""
     reached = np.stack([step.transitions.next_observation for step in steps])
     rewards = np.asarray(model(jnp.asarray(reached)))  # (steps, envs)
     learned, true = [], []
@@ -355,10 +366,9 @@ def _returns(model: RewardModel, steps: list[Step]) -> Measured:
         learned += running[step.ended].tolist()
         true += step.true_returns[step.ended].tolist()
         running[step.ended] = 0.0
-    return {
-        "learned_return": float(np.mean(learned)) if learned else float("nan"),
-        "true_return": float(np.mean(true)) if true else float("nan"),
-    }
+    if not learned:
+        return float("nan"), float("nan")
+    return float(np.mean(learned)), float(np.mean(true))
 
 
 @contextmanager

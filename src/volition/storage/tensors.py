@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -25,24 +27,41 @@ def save_tree(path: Path, tree: Any, description: dict[str, Any]) -> None:
 
 
 def load_tree(path: Path, like: Tree) -> Tree:
-    """The tree in `path`, of the form of `like`.
+    """The tree in `path`, of the form of `like`: the host's arrays are the host's again.
 
     Raises:
         RunError: The file is missing or damaged, or holds other arrays than `like`.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+    stored = _read_arrays(path)
     leaves = []
     for name, leaf in _named(like):
         array = stored.get(name)
         if array is None or array.shape != np.shape(leaf):
-            found = "missing" if array is None else f"of shape {array.shape}"
-            raise RunError(f"{path}: {name} is {found}, and must be of shape {np.shape(leaf)}")
-        leaves.append(jax.numpy.asarray(array))
+            defect = "missing" if array is None else f"of shape {array.shape}"
+            raise RunError(f"{path}: {name} is {defect}, and must be of shape {np.shape(leaf)}")
+        on_host = isinstance(leaf, np.ndarray)
+        leaves.append(np.array(array, leaf.dtype) if on_host else jax.numpy.asarray(array))
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def load_arrays(path: Path, names: Sequence[str]) -> list[npt.NDArray[Any]]:
+    """Some of the arrays in `path`, by their paths in the tree.
+
+    Raises:
+        RunError: The file is missing or damaged, or has none of a name.
+    """
+    stored = _read_arrays(path)
+    if missing := [name for name in names if name not in stored]:
+        raise RunError(f"{path}: {missing[0]} is missing")
+    return [stored[name] for name in names]
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def read_description(path: Path) -> dict[str, Any]:

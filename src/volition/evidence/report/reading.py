@@ -19,6 +19,8 @@ from volition.comparison import Comparison, Segment
 from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
 from volition.reward.model import FILE, RewardModel
 from volition.run.folder import RunFolder
+from volition.run.run import Run
+from volition.storage.documents import as_document
 from volition.storage.tensors import read_description
 
 SHADED = 6000  # bytes of a PNG that is no flat drawing
@@ -82,7 +84,8 @@ def read_evidence(folder: RunFolder) -> Evidence:
         RunError: The run is unfinished, or a file of it is damaged.
         StoreError: Its judgments are damaged.
     """
-    result, evaluation = folder.read(folder.result), folder.read(folder.evaluation)
+    run = Run(folder)
+    result, evaluation = as_document(run.result), run.evaluation
     model = RewardModel.load(folder.reward_model)
     with folder.open_store() as store:
         comparisons, judgments, judges = store.comparisons(), store.judgments(), store.judges()
@@ -92,9 +95,10 @@ def read_evidence(folder: RunFolder) -> Evidence:
     return Evidence(
         folder,
         result,
-        tuple(evaluation["true_returns"]),
-        read_description(folder.checkpoint)["history"],
-        read_description(folder.reward_model / FILE),
+        evaluation.true_returns,
+        [session.scalars for session in run.history],
+        as_document(run.reward_fit)
+        | {"form": read_description(folder.reward_model / FILE)["form"]},
         judges,
         comparisons,
         judgments,

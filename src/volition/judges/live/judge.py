@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from volition.comparison import content_id
 from volition.judges import prompt as prompts
-from volition.judges.base import AskError, Estimate, JudgeOptions, Price, Question
+from volition.judges.base import AskError, Capability, Estimate, JudgeOptions, Question
 from volition.judges.live.connection import Endpoint, ask_error, http_client
 from volition.judges.live.pricing import cost_usd
 from volition.judges.prompt import Brief, Prompt
+from volition.judges.settings import Price
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
 from volition.storage.pictures import read_frame
 
@@ -33,29 +34,6 @@ CHARACTERS_PER_TOKEN = 3  # of English, at least; four is usual
 PART_TOKENS = 12  # at most, of what a provider writes around a part or a question
 Document = dict[str, Any]
 Outcomes = list[Verdict | Failure]
-
-
-@dataclass(frozen=True, slots=True)
-class Capability:
-    """What probing a judge has shown.
-
-    Attributes:
-        judge_id: Of the judge that was found able.
-        soft: Whether probabilities come back; else votes do.
-        deterministic: Whether the same question had the same answer twice.
-        price_known: Whether a request can be priced before it is made.
-        cost_usd: What probing did cost this time; nothing where it is remembered.
-        notes: Better ways of asking that did not work, and why.
-        checked_at: Seconds since 1970.
-    """
-
-    judge_id: str
-    soft: bool
-    deterministic: bool
-    price_known: bool
-    cost_usd: float
-    notes: tuple[str, ...]
-    checked_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +150,10 @@ class LiveJudge:
         self.per_request = min(self.per_request, self.wire.most)
         if self.wire.soft:
             self.samples = 1
+
+    @property
+    def immediate(self) -> bool:
+        return False
 
     @property
     def identity(self) -> JudgeIdentity:

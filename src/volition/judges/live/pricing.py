@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from volition.judges.base import Price
+from volition.judges.settings import Price
 
 # our prefix: the provider's name in the price lists
 PROVIDERS = {

@@ -22,9 +22,9 @@ import platformdirs
 
 from volition.comparison import Comparison, Frame, Segment, content_id
 from volition.errors import InputError, JudgeUnavailable
-from volition.judges.base import AskError, Judge, JudgeOptions, Question
+from volition.judges.base import AskError, Capability, Judge, JudgeOptions, Question
 from volition.judges.live.connection import KeyRefused
-from volition.judges.live.judge import Capability, LiveJudge
+from volition.judges.live.judge import LiveJudge
 from volition.judges.prompt import Brief
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.storage.files import write_whole

@@ -1,0 +1,65 @@
+"""Where learning is, on disk: written now and then, whole or not at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from volition.learners.visited import Visited
+from volition.run.results import Session
+from volition.storage.tensors import load_arrays, load_tree, read_description, save_tree
+
+SAVING_SHARE = 20  # times as long as writing a checkpoint took, until the next one is written
+
+Tree = TypeVar("Tree")
+
+
+class Checkpoint:
+    """The file of a run's last position, and the history of its sessions."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._saved_at, self._saving_s = time.perf_counter(), 0.0
+
+    @property
+    def exists(self) -> bool:
+        return self._path.is_file()
+
+    def save(self, position: object, history: Sequence[Session], at_once: bool) -> None:
+        """Writes a position, unless the last one is so recent that writing would take up the run.
+
+        Sessions that are lost with a killed process are done again, in the same way.
+        """
+        now = time.perf_counter()
+        if at_once or now - self._saved_at >= SAVING_SHARE * self._saving_s:
+            scalars = [session.scalars for session in history]
+            save_tree(self._path, position, {"history": scalars})
+            self._saved_at = time.perf_counter()
+            self._saving_s = self._saved_at - now
+
+    def load(self, begin: Tree) -> tuple[Tree, list[Session]]:
+        """The position, of the form of `begin`, and the history.
+
+        Raises:
+            RunError: There is none, or it is damaged.
+        """
+        return load_tree(self._path, begin), self.history()
+
+    def history(self) -> list[Session]:
+        """What every session measured.
+
+        Raises:
+            RunError: There is none, or it is damaged.
+        """
+        return [Session.of(scalars) for scalars in read_description(self._path)["history"]]
+
+    def visited(self) -> Visited:
+        """What the policy has visited.
+
+        Raises:
+            RunError: There is no checkpoint, or it is damaged.
+        """
+        names = [f"visited.{name}" for name in Visited._fields]
+        return Visited(*load_arrays(self._path, names))

@@ -1,0 +1,174 @@
+"""How a run begins: everything is tried before anything is kept."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from volition.comparison import Comparison
+from volition.envs.scene import scenes_of
+from volition.goal import Goal
+from volition.judges import judge as judge_named
+from volition.judges.base import Judge, JudgeOptions
+from volition.judges.settings import JudgeSettings
+from volition.judging.engine import check_price
+from volition.judging.prediction import Prediction, predict
+from volition.judging.recordings import import_recording, read_recording
+from volition.judging.thread import reuse
+from volition.learners.rollout import Rollout
+from volition.questions.covering import covering_comparisons
+from volition.reward.fit import check_inputs
+from volition.reward.preferences import PreferenceData
+from volition.run.folder import RunFolder, RunSettings
+from volition.run.live import Quota, limits_of
+from volition.run.sessions import Setup
+from volition.storage.store import Store
+from volition.tasks.task import EnvironmentSection, GoalSection, RewardSection, Task
+
+OBJECT = "object:"  # what the name of a judge begins with that was given as an object
+
+
+def task_for(env_id: str, goal: Goal) -> Task:
+    """A task made on the fly from an environment's id and a goal."""
+    name = env_id.rpartition("/")[2].lower()
+    section = GoalSection(
+        text=goal.text,
+        images=tuple(str(path.absolute()) for path in goal.images),
+        counterexamples=tuple(str(path.absolute()) for path in goal.counterexamples),
+        principles=goal.principles,
+        vetoes=goal.vetoes,
+    )
+    return Task(name=name, environment=EnvironmentSection(id=env_id), goal=section)
+
+
+def setup_of(task: Task, settings: RunSettings) -> Setup:
+    """Who learns where in a run."""
+    return Setup(task.environment, task.training, settings.steps, settings.seed, settings.envs)
+
+
+def make_judge(
+    task: Task,
+    settings: JudgeSettings,
+    *,
+    known_id: str | None = None,
+    probe: bool = True,
+    asked_before: int = 0,
+) -> Judge:
+    """The judge that a person chose, for this task.
+
+    Args:
+        task: Whose goal it is to judge.
+        settings: Which judge, and how.
+        known_id: Of the judge that was found able when a run began, which goes on with that one.
+        probe: Whether it is tried first.
+        asked_before: How many questions the run has put to it already.
+
+    Raises:
+        InputError: What was chosen is not possible.
+        JudgeUnavailable: The judge cannot be asked, or cannot judge.
+    """
+    options = JudgeOptions(
+        task.stated_goal(),
+        task.view,
+        task=task.name,
+        base_url=settings.base_url,
+        price=settings.price,
+        explain=settings.explain,
+        per_request=settings.per_request,
+        samples=settings.samples,
+        wire=settings.wire,
+        probe=probe,
+        known_id=known_id,
+        max_usd=settings.max_usd,
+        asked=asked_before,
+    )
+    return judge_named(settings.judge, options)
+
+
+def check_environment(setup: Setup, section: RewardSection) -> None:
+    """That the learner can act in the environment, and the reward model see what the task says.
+
+    Raises:
+        EnvironmentUnsupported, InputError: It cannot.
+    """
+    with closing(Rollout(setup.environment, 1)) as rollout:
+        check_inputs(section, setup.learner(rollout).observation_shape)
+
+
+def create_with_recording(
+    path: Path, task: Task, settings: RunSettings, chosen: str | None
+) -> None:
+    """A run folder with recorded judgments in its store.
+
+    Args:
+        path: Of the folder.
+        task: What is to be done.
+        settings: Of the run.
+        chosen: One of the task's sets of judgments by name, or a path; None is the default set.
+
+    Raises:
+        VolitionError: The judgments, the environment or the folder will not do.
+    """
+    source = task.judgments_folder(chosen)
+    name = chosen or (task.judgments.default if task.judgments else source.name)
+    settings = replace(settings, judgments=name)
+    check_environment(setup_of(task, settings), task.reward)
+    with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
+        goal_id = store.add_goal(task.stated_goal())
+        scenes = scenes_of(task.environment)
+        recording = read_recording(source, Path(name).name, goal_id, scenes, task.view)
+        import_recording(recording, store)
+        PreferenceData.gather(store.observed(), store.preferences()).check_decided()
+        for sheet in recording.sheets:
+            folder.sheets.mkdir(exist_ok=True)
+            shutil.copyfile(sheet, folder.sheets / sheet.name)
+
+
+def create_with_judge(
+    path: Path,
+    task: Task,
+    settings: RunSettings,
+    live: JudgeSettings,
+    judge: Judge | None,
+    reused: Path | None,
+) -> None:
+    """A run folder with what a live judge is to be asked first.
+
+    Args:
+        path: Of the folder.
+        task: What is to be done.
+        settings: Of the run.
+        live: Which judge, and what it may use.
+        judge: The judge itself; by default it is made and tried.
+        reused: A run folder whose answers of the same judge are taken over.
+
+    Raises:
+        VolitionError: The judge, the environment or the folder will not do.
+    """
+    check_environment(setup_of(task, settings), task.reward)
+    judge = judge or make_judge(task, live)
+    spent = judge.capability.cost_usd if judge.capability else 0.0
+    settings = replace(settings, live=live, judge_id=judge.identity.id, probe_usd=spent)
+    quota = Quota.of(live, task.training)
+    with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
+        goal_id = store.add_goal(task.stated_goal())
+        known = reuse(reused, store, judge.identity, goal_id) if reused is not None else 0
+        if quota.first > known:
+            comparisons = _covering(task, goal_id, quota.first - known, settings.seed)
+            check_price(judge, limits_of(live, quota.most, spent), comparisons[:1])
+            store.add_comparisons(comparisons)
+
+
+def predict_judging(task: Task, live: JudgeSettings, seed: int) -> Prediction:
+    """What judging will use at most; nothing is asked, and nothing written."""
+    judge, most = make_judge(task, live, probe=False), Quota.of(live, task.training).most
+    limits = limits_of(live, most)
+    comparisons = _covering(task, "prediction", most, seed)
+    check_price(judge, limits, comparisons[:1])
+    return predict(judge, comparisons, limits)
+
+
+def _covering(task: Task, goal_id: str, count: int, seed: int) -> list[Comparison]:
+    return covering_comparisons(task.environment, task.view, goal_id, count, seed)
