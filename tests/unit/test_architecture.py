@@ -74,7 +74,7 @@ def test_every_benchmark_of_the_readme_exists() -> None:
     assert all((ROOT / path).is_file() for path in named)
 
 
-def test_every_module_is_in_one_layer() -> None:
+def test_every_room_is_in_one_layer() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
     named = {module.strip() for layer in layers for module in layer.split("|")}
