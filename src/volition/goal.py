@@ -55,9 +55,9 @@ class Goal:
     ) -> None:
         if not text.strip():
             raise ValueError("a goal needs words: its text is empty")
-        for kind, said in (("principle", principles), ("veto", vetoes)):
-            if any(not each.strip() for each in said):
-                raise ValueError(f"a {kind} needs words: one of {list(said)} is empty")
+        for kind, sentences in (("principle", principles), ("veto", vetoes)):
+            if any(not sentence.strip() for sentence in sentences):
+                raise ValueError(f"a {kind} needs words: one of {list(sentences)} is empty")
         if both := set(principles) & set(vetoes):
             raise ValueError(f"{both.pop()!r} is either a principle or a veto, not both")
         object.__setattr__(self, "text", text.strip())
@@ -86,13 +86,13 @@ def read_constitution(text: str) -> list[Principle]:
     """
     lines: list[str] = []
     for line in text.splitlines():
-        said = line.strip()
-        if not said or said.startswith("#"):
+        words = line.strip()
+        if not words or words.startswith("#"):
             continue
-        if line[0].isspace() and lines and not said.startswith("- "):
-            lines[-1] += f" {said}"
+        if line[0].isspace() and lines and not words.startswith("- "):
+            lines[-1] += f" {words}"
         else:
-            lines.append(said.removeprefix("- ").strip())
+            lines.append(words.removeprefix("- ").strip())
     return [
         Principle(line[len(VETO) :].strip(), veto=True)
         if line.lower().startswith(VETO)

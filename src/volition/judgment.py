@@ -197,23 +197,26 @@ def derive_preferences(judgments: Iterable[Judgment]) -> list[Preference]:
     Repeated judgments of one comparison, shown either way round, are averaged and their number
     is the weight; contradictions therefore move the probability towards 0.5.
     """
-    said: dict[str, dict[tuple[str, Order, str | None], list[float]]] = {}
+    answers_by_comparison: dict[str, dict[tuple[str, Order, str | None], list[float]]] = {}
     for judgment in judgments:
         if isinstance(judgment.outcome, Verdict):
             p_first = undo_order(judgment.outcome, judgment.order)
-            of_comparison = said.setdefault(judgment.comparison_id, {})
-            asked = (judgment.judge_id, judgment.order, judgment.principle)
-            of_comparison.setdefault(asked, []).append(p_first)
-    return [_preference(comparison_id, answers) for comparison_id, answers in said.items()]
+            of_comparison = answers_by_comparison.setdefault(judgment.comparison_id, {})
+            way = (judgment.judge_id, judgment.order, judgment.principle)
+            of_comparison.setdefault(way, []).append(p_first)
+    return [
+        _preference(comparison_id, answers)
+        for comparison_id, answers in answers_by_comparison.items()
+    ]
 
 
 def _preference(
-    comparison_id: str, said: Mapping[tuple[str, Order, str | None], Sequence[float]]
+    comparison_id: str, probabilities: Mapping[tuple[str, Order, str | None], Sequence[float]]
 ) -> Preference:
     answers = tuple(
         Answers(judge_id, order, sum(p_first) / len(p_first), len(p_first), principle)
-        for (judge_id, order, principle), p_first in said.items()
+        for (judge_id, order, principle), p_first in probabilities.items()
     )
-    count = sum(len(p_first) for p_first in said.values())
-    total = sum(sum(p_first) for p_first in said.values())
+    count = sum(len(p_first) for p_first in probabilities.values())
+    total = sum(sum(p_first) for p_first in probabilities.values())
     return Preference(comparison_id, total / count, float(count), answers)

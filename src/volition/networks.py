@@ -74,9 +74,9 @@ def init_network(
         return init_layers(rng, (*observation_shape, *sizes), *stack)
     height, width, channels = observation_shape
     inputs, outputs = [], (*CHANNELS, FEATURES)
-    for patch, found in zip(PATCHES, CHANNELS, strict=True):
+    for patch, features in zip(PATCHES, CHANNELS, strict=True):
         inputs.append(patch * patch * channels)
-        height, width, channels = -(-height // patch), -(-width // patch), found
+        height, width, channels = -(-height // patch), -(-width // patch), features
     inputs.append(height * width * channels)
     layers = [init_layers(rng, form, *stack)[0] for form in zip(inputs, outputs, strict=True)]
     encoder = tuple(Linear(np.sqrt(6.0) * layer.weight, 0.0 * layer.bias) for layer in layers)

@@ -105,7 +105,7 @@ def chosen_judge(live: JudgeSettings, **beside: object) -> JudgeSettings | None:
     return None
 
 
-def read_kwargs(said: Sequence[str]) -> dict[str, Any]:
+def read_kwargs(words: Sequence[str]) -> dict[str, Any]:
     """Keyword arguments of an environment, each said as NAME=VALUE.
 
     A value is a number, a string, true, false or an array, as TOML has them; or a bare word, which
@@ -115,10 +115,10 @@ def read_kwargs(said: Sequence[str]) -> dict[str, Any]:
         InputError: One is not said so, or a name is said twice.
     """
     kwargs: dict[str, Any] = {}
-    for each in said:
-        name, equals, value = each.partition("=")
+    for word in words:
+        name, equals, value = word.partition("=")
         if not (name.isidentifier() and equals):
-            raise InputError(f"--kwargs takes NAME=VALUE, such as layouts=heldout, not {each!r}")
+            raise InputError(f"--kwargs takes NAME=VALUE, such as layouts=heldout, not {word!r}")
         if name in kwargs:
             raise InputError(f"--kwargs names {name} twice")
         kwargs[name] = _value(name, value)
@@ -137,18 +137,18 @@ def _is_word(value: object) -> bool:
     return isinstance(value, str) and bool(WORD.fullmatch(value)) and value not in NOT_BARE
 
 
-def _value(name: str, said: str) -> Any:
+def _value(name: str, word: str) -> Any:
     try:
-        document = tomllib.loads(f"value = {said}")
+        document = tomllib.loads(f"value = {word}")
     except tomllib.TOMLDecodeError:
-        if _is_word(said):
-            return said
+        if _is_word(word):
+            return word
         document = {}
     value = document.get("value")
     if len(document) != 1 or not _can_be_kept(value):
-        hint = f"write {NOT_TOML[said]}" if said in NOT_TOML else "quote text as '\"...\"'"
+        hint = f"write {NOT_TOML[word]}" if word in NOT_TOML else "quote text as '\"...\"'"
         raise InputError(
-            f"--kwargs {name}={said}: that is no number, string, true, false or array as TOML has "
+            f"--kwargs {name}={word}: that is no number, string, true, false or array as TOML has "
             f"them, and no bare word: {hint}"
         )
     return value

@@ -52,8 +52,8 @@ def chosen_pairs(
 
     def telling() -> Proposals:
         one, other = rng.integers(len(reward), size=(2, CONSIDERED))
-        told = MEASURES[querying](values[:, one] - values[:, other])
-        best_first = np.argsort(-told, kind="stable")
+        gain = MEASURES[querying](values[:, one] - values[:, other])
+        best_first = np.argsort(-gain, kind="stable")
         return one[best_first], other[best_first]
 
     pairs: list[tuple[int, int]] = []

@@ -107,22 +107,22 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     folds = rng.permutation(len(data.weight)) % MEMBERS
     symmetries = section.symmetries if symmetric else ()
     candidates, traits = _fit_all(rng, data.mirrored([s.negate for s in symmetries]), folds, inputs)
-    said = data.said()
+    answers = data.said()
     logits = _comparison_logits(candidates, data.observations)  # (strengths, members, rows)
     unseen = logits[:, folds, np.arange(len(folds))]  # (strengths, rows)
-    biased = _as_said(unseen, said, traits, folds)  # (strengths, answers)
-    losses = np.logaddexp(0, biased) - said.p_first * biased
-    chosen = _one_standard_error(_per_comparison(losses, said))
+    biased = _as_answered(unseen, answers, traits, folds)  # (strengths, answers)
+    losses = np.logaddexp(0, biased) - answers.p_first * biased
+    chosen = _one_standard_error(_per_comparison(losses, answers))
     decided = data.decided()
     agrees = ((unseen[chosen] > 0) == (data.p_first > 0.5))[decided]
     model = jax.tree.map(lambda leaf: leaf[chosen], candidates)
-    of_order = _as_said(0 * unseen, said, traits, folds)[chosen]
-    calibration = calibrate(biased[chosen] - of_order, of_order, said.p_first, said.weight)
+    of_order = _as_answered(0 * unseen, answers, traits, folds)[chosen]
+    calibration = calibrate(biased[chosen] - of_order, of_order, answers.p_first, answers.weight)
     model = model.scaled(calibration.temperature)
     return Fit(
         model.normalised(data.observations.reshape(-1, *observation_shape)),
         Proportion(int(agrees.sum()), int(decided.sum())),
-        dict(zip(STRENGTHS, _per_comparison(losses, said).mean(1).tolist(), strict=True)),
+        dict(zip(STRENGTHS, _per_comparison(losses, answers).mean(1).tolist(), strict=True)),
         STRENGTHS[chosen],
         _describe(data.judges, jax.tree.map(lambda leaf: leaf[chosen], traits)),
         calibration,
@@ -169,25 +169,25 @@ def check_inputs(section: RewardSection, observation_shape: tuple[int, ...]) -> 
     return inputs
 
 
-def _as_said(
-    logits: Floats, said: AnswerData, traits: Traits, folds: npt.NDArray[np.int64]
+def _as_answered(
+    logits: Floats, answers: AnswerData, traits: Traits, folds: npt.NDArray[np.int64]
 ) -> Floats:
     """(strengths, answers): the logits (strengths, rows) as the judges say them, each judge as the
     member knows it that left the comparison out."""
-    member = folds[said.comparison]
+    member = folds[answers.comparison]
     slope = np.exp(
-        np.asarray(traits.log_slope)[:, member, said.judge]
-        + np.asarray(traits.log_heed)[:, member, said.principle]
+        np.asarray(traits.log_slope)[:, member, answers.judge]
+        + np.asarray(traits.log_heed)[:, member, answers.principle]
     )
-    bias = np.asarray(traits.bias)[:, member, said.judge]
-    return slope * logits[:, said.comparison] + bias * said.sign
+    bias = np.asarray(traits.bias)[:, member, answers.judge]
+    return slope * logits[:, answers.comparison] + bias * answers.sign
 
 
-def _per_comparison(losses: Floats, said: AnswerData) -> Floats:
+def _per_comparison(losses: Floats, answers: AnswerData) -> Floats:
     """(strengths, rows): mean over the judgments of each comparison."""
-    rows = int(said.comparison.max()) + 1
-    counts = np.bincount(said.comparison, said.weight, rows)
-    sums = [np.bincount(said.comparison, said.weight * loss, rows) for loss in losses]
+    rows = int(answers.comparison.max()) + 1
+    counts = np.bincount(answers.comparison, answers.weight, rows)
+    sums = [np.bincount(answers.comparison, answers.weight * loss, rows) for loss in losses]
     return (np.stack(sums) / counts).astype(np.float32)
 
 
@@ -227,16 +227,16 @@ def _fit_all(
     batch = PICTURE_BATCH if picture else BATCH
 
     layers = init_network(rng, shape, (*HIDDEN, 1), MEMBERS)
-    said = data.said()
-    of_answer = folds[said.comparison % len(folds)]
+    answers = data.said()
+    of_answer = folds[answers.comparison % len(folds)]
     batches = np.stack(
         [rng.choice(np.flatnonzero(_kept(of_answer, m)), (STEPS, batch)) for m in range(MEMBERS)],
         1,
     )  # (steps, members, batch)
     padded = _Padded(
         jnp.asarray(_pad(standardised, room(len(standardised)))),
-        AnswerData(*(_pad(column, room(len(of_answer))) for column in said)),
-        jnp.asarray(said.weight.sum() * len(folds) / len(data.weight)),
+        AnswerData(*(_pad(column, room(len(of_answer))) for column in answers)),
+        jnp.asarray(answers.weight.sum() * len(folds) / len(data.weight)),
         _present(data.judges),
         _present(data.principles),
     )
@@ -299,7 +299,7 @@ class Traits(NamedTuple):
 
 class _Padded(NamedTuple):
     observations: Float[Array, "rows two T inputs"]  # standardised
-    said: AnswerData
+    answers: AnswerData
     judgments: Float[Array, ""]  # how many there are in all
     judges: Float[Array, " judges"]  # 1 for a judge, 0 where there is none
     principles: Float[Array, " principles"]  # likewise
@@ -329,21 +329,23 @@ def _train(
         moments: Int[Array, " clip_steps"] | None,
     ) -> Array:
         layers, traits = fitted
-        said = AnswerData(*(column[rows] for column in data.said))
-        pairs = data.observations[said.comparison]  # (members, batch, 2, T, ...)
+        answers = AnswerData(*(column[rows] for column in data.answers))
+        pairs = data.observations[answers.comparison]  # (members, batch, 2, T, ...)
         pairs = pairs if moments is None else pairs[:, :, :, moments]
         seen = pairs.reshape(len(pairs), -1, *pairs.shape[4:])
         rewards = apply_network(layers, seen, encoder_depth(pairs.shape[4:]), jnp.tanh)
         returns = rewards.reshape(pairs.shape[:4]).mean(-1)  # (members, batch, 2)
-        log_slope = jnp.take_along_axis(_relative(traits.log_slope, data.judges), said.judge, 1)
+        log_slope = jnp.take_along_axis(_relative(traits.log_slope, data.judges), answers.judge, 1)
         log_heed = _relative(traits.log_heed, data.principles)
-        slope = jnp.exp(log_slope + jnp.take_along_axis(log_heed, said.principle, 1))
-        bias = jnp.take_along_axis(traits.bias, said.judge, 1)
-        logits = slope * (returns[..., 0] - returns[..., 1]) + bias * said.sign
-        losses = optax.sigmoid_binary_cross_entropy(logits, said.p_first)
-        scaled = traits.bias / BIAS_SD, *(each / LOG_SLOPE_SD for each in traits[1:])
-        prior = sum((each**2).sum() for each in scaled) / 2
-        return (said.weight * losses).sum() / said.weight.sum() * len(rows) + prior / data.judgments
+        slope = jnp.exp(log_slope + jnp.take_along_axis(log_heed, answers.principle, 1))
+        bias = jnp.take_along_axis(traits.bias, answers.judge, 1)
+        logits = slope * (returns[..., 0] - returns[..., 1]) + bias * answers.sign
+        losses = optax.sigmoid_binary_cross_entropy(logits, answers.p_first)
+        scaled = traits.bias / BIAS_SD, *(trait / LOG_SLOPE_SD for trait in traits[1:])
+        prior = sum((trait**2).sum() for trait in scaled) / 2
+        return (answers.weight * losses).sum() / answers.weight.sum() * len(
+            rows
+        ) + prior / data.judgments
 
     def fit_one(strength: Float[Array, ""]) -> tuple[Layers, Traits]:
         def step(carry: Any, inputs: tuple[Array, Array, Array | None]) -> tuple[Any, None]:

@@ -88,8 +88,8 @@ class RewardModel(eqx.Module):
         """
         values = np.asarray(self.cautious(jnp.asarray(evenly_spread(observations))))
         clean, unit = np.quantile(values, CLEAN), max(1.0, float(values.std()))
-        found = (jnp.asarray(clean, jnp.float32), jnp.asarray(unit, jnp.float32))
-        return eqx.tree_at(lambda m: (m.shift, m.scale), self, found)
+        unit_of_clean = (jnp.asarray(clean, jnp.float32), jnp.asarray(unit, jnp.float32))
+        return eqx.tree_at(lambda m: (m.shift, m.scale), self, unit_of_clean)
 
     def capped_by(self, vetoes: Sequence[RewardModel | None]) -> RewardModel:
         """The same model with these vetoes; None is one that caps nothing.
@@ -98,7 +98,7 @@ class RewardModel(eqx.Module):
         """
         nothing = (jnp.full((), -UNCAPPED), jnp.ones(()))
         inert = eqx.tree_at(lambda m: (m.shift, m.scale), replace(self, vetoes=()), nothing)
-        return replace(self, vetoes=tuple(inert if each is None else each for each in vetoes))
+        return replace(self, vetoes=tuple(inert if veto is None else veto for veto in vetoes))
 
     def save(self, folder: Path, description: Mapping[str, object] | None = None) -> None:
         """Writes the model as safetensors with JSON in its header: its form, and a description."""

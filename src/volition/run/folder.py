@@ -150,9 +150,9 @@ class RunFolder:
 def _settings(table: Mapping[str, Any]) -> RunSettings:
     """The settings in config.toml; those of 0.1 say of the live judge who it was found to be."""
     live = dict(table.get("live", {}))
-    found = {name: live.pop(name) for name in ("judge_id", "probe_usd") if name in live}
+    tried = {name: live.pop(name) for name in ("judge_id", "probe_usd") if name in live}
     judge = JudgeSettings(**live) if live else None
-    return RunSettings(**{**found, **table, "live": judge})
+    return RunSettings(**{**tried, **table, "live": judge})
 
 
 def _without_none(table: dict[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Inquiry:
     Args:
         live: The judge, which has answered enough to fit a reward model.
         plan: What is asked.
-        asked: Ids of the comparisons that were asked before.
+        asked_before: Ids of comparisons.
         refit: Fits the reward model to all answers there are; it is called on another thread.
     """
 
@@ -77,12 +77,12 @@ class Inquiry:
         self,
         live: LiveJudging,
         plan: Plan,
-        asked: Iterable[str],
+        asked_before: Iterable[str],
         refit: Callable[[], tuple[RewardModel, RewardFit]],
     ) -> None:
         self._judging, self._judge, self._put_under = live.judging, live.judge, live.goal.put_under
         self._plan, self._refit = plan, refit
-        self._asked = set(asked)
+        self._asked = set(asked_before)
         self._first = len(self._asked)
         self._rng = np.random.default_rng([plan.seed, self._first])
         self._thread = ThreadPoolExecutor(1, "inquiry")
