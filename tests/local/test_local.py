@@ -115,6 +115,8 @@ def test_the_order_of_the_pictures_matters(judge: LocalJudge) -> None:
 
 
 def test_nothing_is_billed_and_the_reply_is_kept(judge: LocalJudge) -> None:
+    assert judge.capability is None
+    assert not judge.immediate
     asked = questions(2)
     told, reply = judge.estimate(asked), ask(judge, asked)
     assert told.cost_usd == reply.cost_usd == 0

@@ -116,6 +116,29 @@ class Estimate:
     cost_usd: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What probing a judge has shown.
+
+    Attributes:
+        judge_id: Of the judge that was found able.
+        soft: Whether probabilities come back; else votes do.
+        deterministic: Whether the same question had the same answer twice.
+        price_known: Whether a request can be priced before it is made.
+        cost_usd: What probing did cost this time; nothing where it is remembered.
+        notes: Better ways of asking that did not work, and why.
+        checked_at: Seconds since 1970.
+    """
+
+    judge_id: str
+    soft: bool
+    deterministic: bool
+    price_known: bool
+    cost_usd: float
+    notes: tuple[str, ...]
+    checked_at: float
+
+
 class AskError(Exception):
     """A request that brought back no reply that could be read.
 
@@ -151,6 +174,16 @@ class Judge(Protocol):
     @property
     def per_request(self) -> int:
         """How many questions go into one request at most."""
+        ...
+
+    @property
+    def capability(self) -> Capability | None:
+        """What probing it has shown; None where it was not probed."""
+        ...
+
+    @property
+    def immediate(self) -> bool:
+        """Whether answers come at once, so that a run that waits for them repeats exactly."""
         ...
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:

@@ -66,8 +66,7 @@ def make_judge(task: Task, live: LiveSettings, probe: bool = True, asked: int = 
 
 def tried(live: LiveSettings, judge: Judge) -> LiveSettings:
     """The settings with what is known once the judge was tried: who it is, and what that cost."""
-    capability = getattr(judge, "capability", None)
-    cost = capability.cost_usd if capability else 0.0
+    cost = judge.capability.cost_usd if judge.capability else 0.0
     return replace(live, judge_id=judge.identity.id, probe_usd=cost)
 
 

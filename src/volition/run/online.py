@@ -57,7 +57,7 @@ class Inquiry:
             self._goal_id, self._put_under = store.add_goal(goal), goal.put_under
             self._asked = set(store.comparison_ids())
         self._first = len(self._asked)
-        self._patient = getattr(self._judge, "immediate", False)
+        self._patient = self._judge.immediate
         self._rng = np.random.default_rng([self._folder.settings.seed, self._first])
         self._thread = ThreadPoolExecutor(1, "inquiry")
         self._work: Future[Learned | None] | None = None

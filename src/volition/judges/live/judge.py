@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from volition.comparison import content_id
 from volition.judges import prompt as prompts
-from volition.judges.base import AskError, Estimate, JudgeOptions, Price, Question
+from volition.judges.base import AskError, Capability, Estimate, JudgeOptions, Price, Question
 from volition.judges.live.connection import Endpoint, ask_error, http_client
 from volition.judges.live.pricing import cost_usd
 from volition.judges.live.wires import Document, Outcomes, Usage, Wire
@@ -34,29 +34,6 @@ CHARACTERS_PER_TOKEN = 3  # of English, at least; four is usual
 PART_TOKENS = 12  # at most, of what a provider writes around a part or a question
 
 
-@dataclass(frozen=True, slots=True)
-class Capability:
-    """What probing a judge has shown.
-
-    Attributes:
-        judge_id: Of the judge that was found able.
-        soft: Whether probabilities come back; else votes do.
-        deterministic: Whether the same question had the same answer twice.
-        price_known: Whether a request can be priced before it is made.
-        cost_usd: What probing did cost this time; nothing where it is remembered.
-        notes: Better ways of asking that did not work, and why.
-        checked_at: Seconds since 1970.
-    """
-
-    judge_id: str
-    soft: bool
-    deterministic: bool
-    price_known: bool
-    cost_usd: float
-    notes: tuple[str, ...]
-    checked_at: float
-
-
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
@@ -68,7 +45,6 @@ class LiveJudge:
         name: For a person to read, such as `openai:gpt-6-luna`.
         per_request: Questions in one request at most.
         samples: Votes for each question, where the wire gives no probabilities.
-        capability: What probing has shown, if it was probed.
     """
 
     name: str
@@ -91,6 +67,10 @@ class LiveJudge:
         self.per_request = min(self.per_request, self.wire.most)
         if self.wire.soft:
             self.samples = 1
+
+    @property
+    def immediate(self) -> bool:
+        return False
 
     @property
     def identity(self) -> JudgeIdentity:

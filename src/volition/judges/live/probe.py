@@ -22,7 +22,7 @@ import platformdirs
 
 from volition.comparison import Comparison, Frame, Segment, content_id
 from volition.errors import InputError, JudgeUnavailable
-from volition.judges.base import AskError, Judge, JudgeOptions, Question
+from volition.judges.base import AskError, Capability, Judge, JudgeOptions, Question
 from volition.judges.live.connection import (
     Endpoint,
     KeyRefused,
@@ -30,7 +30,7 @@ from volition.judges.live.connection import (
     client_library,
     resolve,
 )
-from volition.judges.live.judge import Capability, LiveJudge, brief_of
+from volition.judges.live.judge import LiveJudge, brief_of
 from volition.judges.live.wires import Wire
 from volition.judges.prompt import Brief
 from volition.judgment import Failure, Order, Reply, Verdict
