@@ -144,6 +144,8 @@ class Instant:
 
     identity = JudgeIdentity("instant", simulated=True)
     per_request = 1
+    capability = None
+    immediate = True
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:
         return Estimate(300, 1, 0.0)

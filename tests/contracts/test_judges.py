@@ -188,6 +188,28 @@ def test_the_identity_is_that_of_the_answers(make: Callable[..., Judge], case: C
         assert elsewhere.identity.id != make().identity.id
 
 
+def test_what_probing_has_shown_is_known_with_the_judge(
+    make: Callable[..., Judge], case: Case
+) -> None:
+    judge = make()
+    if case.address is None:
+        assert judge.capability is None
+        return
+    capability = judge.capability
+    assert capability is not None
+    assert capability.judge_id == judge.identity.id
+    assert capability.soft == (case.wire != "votes")
+    assert capability.price_known
+    assert capability.cost_usd >= 0
+    assert make(base_url="http://127.0.0.1:9/v1", probe=False).capability is None
+
+
+def test_only_a_judge_in_this_process_answers_at_once(
+    make: Callable[..., Judge], case: Case
+) -> None:
+    assert make().immediate is (case.address is None)
+
+
 def test_the_key_is_nowhere_to_be_seen(
     make: Callable[..., Judge], questions: list[Question]
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from volition.envs.scene import open_scene, scenes_of
 from volition.errors import EnvironmentUnsupported, InputError, RunError
 from volition.evidence.verification import verify
 from volition.judges.live.batch import FORMS
-from volition.judges.live.connection import Provider
 from volition.judges.sheets import choose_layout
 from volition.judging.folders import Asked, write_questions
 from volition.judging.recordings import read_recording
@@ -317,7 +317,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Batches]:
         for name, form in FORMS.items():
             path = "/v1" if name == "openai" else ""
             official = form.provider
-            moved = Provider(official.name, server.url + path, official.variables)
+            moved = replace(official, url=server.url + path)
             monkeypatch.setattr(type(form), "provider", moved)
             monkeypatch.setenv(official.variables[0], server.key)
         yield server

@@ -18,7 +18,6 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +35,7 @@ from volition.judges.base import AskError, Judge, JudgeOptions, Question
 from volition.judges.live import openai
 from volition.judges.live.connection import resolve
 from volition.judges.live.judge import LiveJudge
+from volition.judges.live.wires import Wire, logprobs, votes
 from volition.judges.local import LocalJudge, make
 from volition.judges.prompt import Brief
 from volition.judgment import Failure, Order, Reply, Verdict
@@ -115,6 +115,8 @@ def test_the_order_of_the_pictures_matters(judge: LocalJudge) -> None:
 
 
 def test_nothing_is_billed_and_the_reply_is_kept(judge: LocalJudge) -> None:
+    assert judge.capability is None
+    assert not judge.immediate
     asked = questions(2)
     told, reply = judge.estimate(asked), ask(judge, asked)
     assert told.cost_usd == reply.cost_usd == 0
@@ -199,13 +201,13 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the server did not start")
 
 
-def asked_by(wire: Any, url: str, folder: Path) -> LiveJudge:
+def asked_by(wire: Wire, url: str, folder: Path) -> LiveJudge:
     endpoint = resolve(openai.PROVIDER, url, {})
     return LiveJudge("openai:tiny", str(folder), endpoint, wire, Brief("The disc is at the top."))
 
 
 def test_a_real_server_answers_with_probabilities(served: str, folder: Path) -> None:
-    judge = asked_by(openai.SystemOne(openai.Chat(str(folder), False), "assets"), served, folder)
+    judge = asked_by(openai.systemone(str(folder), "assets"), served, folder)
     (question,) = questions(1)
     p = probabilities(judge, [question])
     assert 0 < p[0] < 1
@@ -216,7 +218,7 @@ def test_a_real_server_answers_with_probabilities(served: str, folder: Path) -> 
 
 
 def test_a_real_server_drops_logprobs_in_silence(served: str, folder: Path) -> None:
-    judge = asked_by(openai.Logprobs(openai.Chat(str(folder), False)), served, folder)
+    judge = asked_by(logprobs(openai.Chat(str(folder), False)), served, folder)
     asked = questions(1)
     (outcome,) = judge.read(ask(judge, asked), asked)
     assert isinstance(outcome, Failure)
@@ -224,14 +226,14 @@ def test_a_real_server_drops_logprobs_in_silence(served: str, folder: Path) -> N
 
 
 def test_what_a_real_model_rambles_is_no_vote(served: str, folder: Path) -> None:
-    judge = asked_by(openai.Votes(openai.Chat(str(folder), False), enforced=False), served, folder)
+    judge = asked_by(votes(openai.Chat(str(folder), False), enforced=False), served, folder)
     asked = questions(1)
     (outcome,) = judge.read(ask(judge, asked), asked)
     assert isinstance(outcome, Failure)
 
 
 def test_an_endpoint_that_a_real_server_has_not_is_rejected(served: str, folder: Path) -> None:
-    judge = asked_by(openai.Decisions(openai.Chat(str(folder), False)), served, folder)
+    judge = asked_by(openai.decisions(str(folder), False), served, folder)
     with pytest.raises(AskError) as raised:
         ask(judge, questions(1))
     assert (raised.value.kind, raised.value.again) == ("rejected", False)

@@ -26,6 +26,9 @@ TRIALS = 1000
 class Provider:
     """A judge with random prices, delays and accidents, and the bill that it really sends."""
 
+    capability = None
+    immediate = False
+
     def __init__(self, rng: random.Random, per_request: int) -> None:
         self.identity = JudgeIdentity("provider", simulated=True)
         self.per_request = per_request

@@ -48,6 +48,9 @@ class Scripted:
     A script's entry is a reply's text, an error to raise, or None for an answer.
     """
 
+    capability = None
+    immediate = False
+
     def __init__(
         self,
         *script: str | Exception | None,

@@ -186,6 +186,9 @@ def test_latency_price_and_size_are_as_set() -> None:
     reply = asyncio.run(judge.ask(questions))
     assert time.perf_counter() - started >= 0.05
     assert (reply.latency_s, judge.per_request) == (0.05, 3)
+    assert not judge.immediate
+    assert judge_named("simulated:exact?price=0.001", OPTIONS).immediate
+    assert not judge_named("simulated:exact?rate=20", OPTIONS).immediate
     assert reply.cost_usd == judge.estimate(questions).cost_usd == pytest.approx(0.003)
     plain = judge_named("simulated:exact", OPTIONS)
     assert plain.identity == judge.identity, "no answer depends on them"

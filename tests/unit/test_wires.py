@@ -25,6 +25,7 @@ from volition.judges.base import AskError, JudgeOptions, Question
 from volition.judges.live import openai, probe
 from volition.judges.live.connection import Endpoint, http_client, resolve, status_error
 from volition.judges.live.judge import LiveJudge
+from volition.judges.live.wires import REASONING_TOKENS, logprobs, votes
 from volition.judges.settings import Price
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
@@ -95,7 +96,8 @@ def make(server: Server, case: Case, **differing: Any) -> LiveJudge:
     assert isinstance(judge, LiveJudge)
     if case.provider == "openai" and case.wire in ("logprobs", "votes"):
         wire: Any = judge.wire
-        judge = replace(judge, wire=replace(wire, chat=replace(wire.chat, think=True)))
+        chat = replace(wire.way.chat, think=True)
+        judge = replace(judge, wire=replace(wire, way=replace(wire.way, chat=chat)))
     return judge
 
 
@@ -233,7 +235,7 @@ def test_system_one_servers_want_pictures_in_different_places(
 ) -> None:
     judge = make(server, WIRES[1])
     wire: Any = judge.wire
-    differing = replace(judge, wire=replace(wire, pictures=pictures))
+    differing = replace(judge, wire=replace(wire, way=replace(wire.way, pictures=pictures)))
     assert right(questions()[0], answers(differing, questions())[0])
     assert [key for key in ("images", "assets") if key in server.bodies[0]] == (
         [pictures] if pictures != "inline" else []
@@ -259,24 +261,26 @@ def test_what_anthropic_itself_is_sent_says_that_pictures_are_never_reduced(
 ) -> None:
     judge = make(server, WIRES[4])
     wire: Any = judge.wire
-    ask(replace(judge, wire=replace(wire, official=True)), questions())
+    messages = replace(wire.way.chat, official=True)
+    official = replace(wire, way=replace(wire.way, chat=messages))
+    ask(replace(judge, wire=official), questions())
     images = [p for p in server.bodies[0]["messages"][0]["content"] if p["type"] == "image"]
     assert all(image["transformations"] == {"oversized_image": "error"} for image in images)
 
 
 def test_what_openai_itself_is_sent_has_its_own_parameters(server: Server) -> None:
     for case, wire in (
-        (WIRES[0], openai.Decisions(openai.Chat("test", official=True))),
-        (WIRES[2], openai.Logprobs(openai.Chat("test", official=True, effort="none"))),
-        (WIRES[3], openai.Votes(openai.Chat("test", official=True, effort="low"), samples=3)),
+        (WIRES[0], openai.decisions("test", official=True)),
+        (WIRES[2], logprobs(openai.Chat("test", official=True, effort="none"))),
+        (WIRES[3], votes(openai.Chat("test", official=True, effort="low"), samples=3)),
     ):
         judge = replace(make(server, case), wire=wire)
         assert right(questions()[0], answers(judge, questions())[0])
-    decisions, logprobs, votes = server.bodies
-    assert decisions["input"][0]["role"] == "system"
-    assert logprobs["reasoning_effort"] == "none"
-    assert "max_tokens" not in logprobs
-    assert votes["max_completion_tokens"] > openai.REASONING_TOKENS
+    decided, by_token, voted = server.bodies
+    assert decided["input"][0]["role"] == "system"
+    assert by_token["reasoning_effort"] == "none"
+    assert "max_tokens" not in by_token
+    assert voted["max_completion_tokens"] > REASONING_TOKENS
 
 
 # What it costs -----------------------------------------------------------------------------------
@@ -652,7 +656,7 @@ def test_a_parameter_that_a_server_does_not_know_is_left_out(server: Server) -> 
     server.behaviour.drops_logprobs = True
     server.behaviour.rejects = frozenset({"response_format"})
     judge = probed(server)
-    assert (judge.wire.name, judge.wire.settings["enforced"]) == ("votes", "False")
+    assert (judge.wire.name, judge.wire.way.settings["enforced"]) == ("votes", "False")
 
 
 def test_probing_works_where_a_loop_runs_already(server: Server) -> None:

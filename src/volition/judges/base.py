@@ -166,12 +166,12 @@ class Judge(Protocol):
 
     @property
     def capability(self) -> Capability | None:
-        """What probing has shown; None where it was not probed."""
+        """What probing it has shown; None where it was not probed."""
         ...
 
     @property
     def immediate(self) -> bool:
-        """Whether answers come at once, so that a run which waits for them can be repeated."""
+        """Whether answers come at once, so that a run that waits for them repeats exactly."""
         ...
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:

@@ -22,7 +22,7 @@ from PIL import Image
 from volition.comparison import content_id
 from volition.errors import JudgeUnavailable
 from volition.judges import prompt as prompts
-from volition.judges.base import Estimate, JudgeOptions, Question
+from volition.judges.base import Capability, Estimate, JudgeOptions, Question
 from volition.judges.live.connection import client_library
 from volition.judges.live.judge import brief_of
 from volition.judges.live.probe import GOAL, check
@@ -54,12 +54,12 @@ class LocalJudge:
     _numbers: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
 
     @property
-    def immediate(self) -> bool:
-        return False
+    def capability(self) -> Capability | None:
+        return None
 
     @property
-    def capability(self) -> None:
-        return None
+    def immediate(self) -> bool:
+        return False
 
     @property
     def identity(self) -> JudgeIdentity:

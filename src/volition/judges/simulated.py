@@ -41,7 +41,7 @@ from typing import Any
 
 from volition.comparison import content_id
 from volition.errors import InputError
-from volition.judges.base import AskError, Estimate, JudgeOptions, Question
+from volition.judges.base import AskError, Capability, Estimate, JudgeOptions, Question
 from volition.judges.error_models import (
     FIRST,
     REFUSED,
@@ -143,7 +143,7 @@ class SimulatedJudge:
         asked: int = 0,
     ) -> None:
         self.identity, self.per_request = identity, service.per_request
-        self.capability = None
+        self.capability: Capability | None = None
         self.immediate = service.latency == 0 and math.isinf(service.rate)
         self._errors, self._service, self._run, self._asked = errors, service, run, asked
         self._allowed, self._counted_at = max(1.0, service.rate), time.monotonic()

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from volition.judges import prompt as prompts
 from volition.judges.base import JudgeOptions
 from volition.judges.live.connection import (
     AUTHORIZATION,
@@ -20,18 +19,42 @@ from volition.judges.live.connection import (
     Endpoint,
     Provider,
     client_library,
-    resolve,
 )
-from volition.judges.live.judge import Document, LiveJudge, Outcomes, Usage, brief_of, post
-from volition.judges.live.probe import choose
+from volition.judges.live.judge import LiveJudge
+from volition.judges.live.probe import live_judge
+from volition.judges.live.wires import Document, Usage, Wire, post, votes
 from volition.judges.prompt import Part, Picture, Prompt
 from volition.judgment import Failure
 
 if TYPE_CHECKING:
     import httpx2
 
-PROVIDER = Provider("anthropic", "https://api.anthropic.com", ("ANTHROPIC_API_KEY",))
-REASONING_TOKENS = 4096  # allowed to a model that cannot be told not to think
+PROVIDER = Provider(
+    "anthropic", "https://api.anthropic.com", ("ANTHROPIC_API_KEY",), library="anthropic"
+)
+FULL = ("max_tokens", "model_context_window_exceeded")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Anthropic's protocol, at whatever address."""
+
+    priced_as = "anthropic"
+
+    def connect(self, client: httpx2.AsyncClient, endpoint: Endpoint) -> Any:
+        return client_library(PROVIDER.library, PROVIDER.name).AsyncAnthropic(
+            base_url=endpoint.url,
+            http_client=client,
+            api_key=PLACEHOLDER,
+            default_headers=AUTHORIZATION,
+            max_retries=0,
+            open_telemetry=False,
+        )
+
+    def picture_tokens(self, width: int, height: int, count: int) -> int:
+        """Anthropic, "Vision", evaluating image size: width times height over 750, or, for newer
+        models, patches of 28 pixels."""
+        return max(ceil(width * height / 750), ceil(width / 28) * ceil(height / 28))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,78 +64,47 @@ class Messages:
     Attributes:
         model: As the provider names it.
         think: False: the model is told not to think before it answers.
-        explain: The model also says why.
-        enforced: The server is given the schema of the answer.
         official: Whether Anthropic itself is asked.
     """
 
     model: str
     think: bool = False
-    explain: bool = False
-    enforced: bool = True
     official: bool = True
-    name = "votes"
-    soft = False
+    service = Service()
     several = False
-    most = 60
-    priced_as = "anthropic"
 
     @property
     def settings(self) -> Mapping[str, str]:
-        return {
-            "think": str(self.think),
-            "explain": str(self.explain),
-            "enforced": str(self.enforced),
-        }
+        return {"think": str(self.think)}
 
-    def picture_tokens(self, width: int, height: int, count: int) -> int:
-        """What a picture is billed, at most.
+    @property
+    def reasons(self) -> bool:
+        return self.think
 
-        Anthropic, "Vision", evaluating image size: width times height over 750, or, for newer
-        models, patches of 28 pixels.
-        """
-        return max(ceil(width * height / 750), ceil(width / 28) * ceil(height / 28))
+    def for_object(self, schema: Document | None, samples: int, varied: bool) -> Document:
+        if schema is None:
+            return {}
+        return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 
-    def completion_tokens(self, count: int) -> int:
-        return 16 + (100 if self.explain else 10) * count + REASONING_TOKENS * self.think
-
-    def connect(self, client: httpx2.AsyncClient, endpoint: Endpoint) -> Any:
-        library = client_library("anthropic", "anthropic")
-        return library.AsyncAnthropic(
-            api_key=PLACEHOLDER,
-            base_url=endpoint.url,
-            http_client=client,
-            max_retries=0,
-            default_headers=AUTHORIZATION,
-            open_telemetry=False,
-        )
-
-    async def send(self, library: Any, prompt: Prompt, samples: int) -> str:
-        count = len(prompt.asked)
+    async def send(self, library: Any, prompt: Prompt, ask: str, most: int, form: Document) -> str:
         goal = [self._part(part) for part in prompt.goal]
         goal[-1]["cache_control"] = {"type": "ephemeral"}
-        shown = [self._part(part) for part in prompt.shown]
-        ask = self._part(prompts.ask_for_json(prompt, self.explain))
-        more: dict[str, Any] = {}
-        if not self.think:
-            more["thinking"] = {"type": "disabled"}
-        if self.enforced:
-            form = {"type": "json_schema", "schema": prompts.schema(count, self.explain)}
-            more["output_config"] = {"format": form}
+        shown = [self._part(part) for part in (*prompt.shown, ask)]
         body = {
             "model": self.model,
-            "max_tokens": self.completion_tokens(count),
+            "max_tokens": most,
             "system": prompt.system,
-            "messages": [{"role": "user", "content": [*goal, *shown, ask]}],
-            **more,
+            "messages": [{"role": "user", "content": [*goal, *shown]}],
+            **({} if self.think else {"thinking": {"type": "disabled"}}),
+            **form,
         }
         return await post(library, "/v1/messages", body)
 
-    def _part(self, part: Part) -> dict[str, Any]:
+    def _part(self, part: Part) -> Document:
         if not isinstance(part, Picture):
             return {"type": "text", "text": part}
         source = {"type": "base64", "media_type": "image/png", "data": part.base64}
-        image: dict[str, Any] = {"type": "image", "source": source}
+        image: Document = {"type": "image", "source": source}
         if self.official:  # a picture is never made smaller unsaid
             image["transformations"] = {"oversized_image": "error"}
         return image
@@ -124,51 +116,29 @@ class Messages:
         prompt_tokens = billed["input_tokens"] + cached + written
         return Usage(prompt_tokens, billed["output_tokens"], cached, written)
 
-    def read(self, document: Document, count: int) -> list[Outcomes]:
-        stopped = document.get("stop_reason")
-        if stopped == "refusal":
-            details = document.get("stop_details") or {}
-            said = details.get("explanation") or "the model declined to answer"
-            return [[Failure("refused", f"{said:.300}")] * count]
-        text = "".join(block["text"] for block in document["content"] if block["type"] == "text")
-        outcomes = prompts.read_json(text, count)
-        if stopped in ("max_tokens", "model_context_window_exceeded"):
-            outcomes = [
-                Failure("truncated", outcome.message) if isinstance(outcome, Failure) else outcome
-                for outcome in outcomes
-            ]
-        return [outcomes]
+    def candidates(self, document: Document) -> list[Document | Failure]:
+        if document.get("stop_reason") != "refusal":
+            return [document]
+        details = document.get("stop_details") or {}
+        reason = details.get("explanation") or "the model declined to answer"
+        return [Failure("refused", f"{reason:.300}")]
+
+    def text(self, candidate: Document) -> str:
+        return "".join(block["text"] for block in candidate["content"] if block["type"] == "text")
+
+    def is_cut_off(self, candidate: Document) -> bool:
+        return candidate.get("stop_reason") in FULL
 
 
 def make(model: str, options: JudgeOptions) -> LiveJudge:
-    """The judge for this model, asked in the best way that works.
+    """The judge for this model; raises as `live_judge` does."""
+    return live_judge(PROVIDER, wires, model, options)
 
-    Raises:
-        InputError: An option is not as it must be.
-        JudgeUnavailable: A package or a key is missing, or no way of asking works.
-    """
-    endpoint = resolve(PROVIDER, options.base_url)
-    client_library("anthropic", "anthropic")
-    brief = brief_of(options)
-    explain, official = options.explain, endpoint.official
-    wires = [
-        Messages(model, False, explain, True, official),
-        Messages(model, True, explain, True, official),
-        Messages(model, True, explain, False, official),
+
+def wires(model: str, endpoint: Endpoint, options: JudgeOptions) -> list[Wire]:
+    """Every way of asking, best first."""
+    quiet, thinking = (Messages(model, think, endpoint.official) for think in (False, True))
+    return [
+        votes(messages, options.samples, options.explain, enforced)
+        for messages, enforced in ((quiet, True), (thinking, True), (thinking, False))
     ]
-    return choose(
-        [
-            LiveJudge(
-                f"anthropic:{model}",
-                model,
-                endpoint,
-                wire,
-                brief,
-                options.price,
-                options.per_request,
-                options.samples,
-            )
-            for wire in wires
-        ],
-        options,
-    )

@@ -18,7 +18,8 @@ from volition.errors import InputError, JudgeUnavailable
 from volition.judges.base import Question
 from volition.judges.live import anthropic, gemini, openai
 from volition.judges.live.connection import Endpoint, Provider, ask_error, http_client, resolve
-from volition.judges.live.judge import MALFORMED, Document, LiveJudge, Wire
+from volition.judges.live.judge import MALFORMED, LiveJudge
+from volition.judges.live.wires import Document, Wire, votes
 from volition.judges.prompt import Brief, Prompt, compose
 from volition.judgment import Failure, Verdict
 
@@ -67,7 +68,7 @@ class OpenAI:
     provider = openai.PROVIDER
 
     def wire(self, model: str) -> Wire:
-        return openai.Votes(openai.Chat(model, official=True))
+        return votes(openai.Chat(model, official=True), enforced=True)
 
     def request(self, key: str, body: Document) -> Row:
         return {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}
@@ -106,7 +107,7 @@ class Anthropic:
 
     def wire(self, model: str) -> Wire:
         # Not told to think nor not to: some models refuse the one, some the other.
-        return anthropic.Messages(model, think=True)
+        return votes(anthropic.Messages(model, think=True), enforced=True)
 
     def request(self, key: str, body: Document) -> Row:
         return {"custom_id": key, "params": body}
@@ -143,7 +144,7 @@ class Gemini:
     provider = gemini.PROVIDER
 
     def wire(self, model: str) -> Wire:
-        return gemini.Votes(gemini.Content(model, "default"))
+        return votes(gemini.Content(model, "default"))
 
     def request(self, key: str, body: Document) -> Row:
         return {"key": key, "request": body}
@@ -222,9 +223,9 @@ async def _bodies(provider: Provider, wire: Wire, prompts: Sequence[Prompt]) -> 
         return httpx2.Response(200, json={})
 
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(keep)) as client:
-        library = wire.connect(client, Endpoint(provider.url, True, "", None))
+        library = wire.service.connect(client, Endpoint(provider.url, True, "", None))
         for prompt in prompts:
-            await wire.send(library, prompt, 1)
+            await wire.way.send(library, prompt, 1)
     return bodies
 
 
@@ -311,7 +312,7 @@ def _model(form: Form, document: Document) -> str:
 
 def _outcomes(form: Form, document: Document, count: int) -> list[Verdict | Failure]:
     try:
-        (outcomes,) = form.wire("").read(document, count)
+        (outcomes,) = form.wire("").way.read(document, count)
     except MALFORMED as error:
         return [Failure("unparsable", f"{type(error).__name__}: {error}"[:300])] * count
     return outcomes
@@ -355,7 +356,7 @@ async def _asked(judge: str, what: Callable[[Any], Awaitable[T]]) -> T:
     endpoint = resolve(form.provider, None)
     client = http_client(endpoint, UPLOAD_TIMEOUT_S)
     try:
-        return await what(form.wire(model).connect(client, endpoint))
+        return await what(form.wire(model).service.connect(client, endpoint))
     except JudgeUnavailable:
         raise
     except Exception as error:

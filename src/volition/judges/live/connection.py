@@ -59,11 +59,19 @@ HARMLESS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A provider's own address, and the variables that may hold its key, first one first."""
+    """A provider, as those know it who have its key.
+
+    Attributes:
+        name: The judges' prefix; also the extra of this package that brings its client library.
+        url: Its own address.
+        variables: Those that may hold its key, first one first.
+        library: The client library, as it is imported.
+    """
 
     name: str
     url: str
     variables: tuple[str, ...]
+    library: str
 
 
 @dataclass(frozen=True, slots=True)

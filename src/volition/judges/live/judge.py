@@ -12,15 +12,16 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from volition.comparison import content_id
 from volition.judges import prompt as prompts
 from volition.judges.base import AskError, Capability, Estimate, JudgeOptions, Question
 from volition.judges.live.connection import Endpoint, ask_error, http_client
 from volition.judges.live.pricing import cost_usd
+from volition.judges.live.wires import Document, Outcomes, Usage, Wire
 from volition.judges.prompt import Brief, Prompt
 from volition.judges.settings import Price
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
@@ -32,88 +33,6 @@ if TYPE_CHECKING:
 TIMEOUT_S = 120.0
 CHARACTERS_PER_TOKEN = 3  # of English, at least; four is usual
 PART_TOKENS = 12  # at most, of what a provider writes around a part or a question
-Document = dict[str, Any]
-Outcomes = list[Verdict | Failure]
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What a provider says that it billed.
-
-    Attributes:
-        prompt_tokens: All that went in.
-        cached_tokens: How many of them were read from the provider's cache.
-        written_tokens: How many of them were written into it.
-        cost_usd: None where the provider gives no amount, as most do not.
-    """
-
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int = 0
-    written_tokens: int = 0
-    cost_usd: float | None = None
-
-
-class Wire(Protocol):
-    """One way of asking one provider. A frozen value; what it is given to read is never trusted."""
-
-    @property
-    def name(self) -> str:
-        """decisions, systemone, logprobs or votes."""
-        ...
-
-    @property
-    def priced_as(self) -> str:
-        """The provider in the price lists."""
-        ...
-
-    @property
-    def soft(self) -> bool:
-        """Whether one answer is a probability; else it is a vote."""
-        ...
-
-    @property
-    def several(self) -> bool:
-        """Whether one request can be for several votes."""
-        ...
-
-    @property
-    def most(self) -> int:
-        """Questions that one request may hold."""
-        ...
-
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """Beside the model, all that an answer depends on."""
-        ...
-
-    def picture_tokens(self, width: int, height: int, count: int) -> int:
-        """What a picture of that size is billed, at most, among `count` questions."""
-        ...
-
-    def completion_tokens(self, count: int) -> int:
-        """What one answer to `count` questions is billed, at most; the request says so too."""
-        ...
-
-    def connect(self, client: httpx2.AsyncClient, endpoint: Endpoint) -> Any:
-        """The provider's client library on this connection, with a placeholder for the key."""
-        ...
-
-    async def send(self, library: Any, prompt: Prompt, samples: int) -> str:
-        """One request, for `samples` votes if the provider can; the body of the reply as it came.
-
-        Raises:
-            Exception: Whatever the library raises.
-        """
-        ...
-
-    def usage(self, document: Document) -> Usage:
-        """What was billed. May raise LookupError, TypeError, ValueError on a malformed reply."""
-        ...
-
-    def read(self, document: Document, count: int) -> list[Outcomes]:
-        """For each vote in the reply, an outcome for each question. May raise as `usage` does."""
-        ...
 
 
 MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
@@ -127,7 +46,6 @@ class LiveJudge:
         name: For a person to read, such as `openai:gpt-6-luna`.
         per_request: Questions in one request at most.
         samples: Votes for each question, where the wire gives no probabilities.
-        capability: What probing has shown, if it was probed.
     """
 
     name: str
@@ -164,7 +82,7 @@ class LiveJudge:
             "per_request": str(self.per_request),
             "samples": str(self.samples),
             "overlay": str(self.brief.overlay),
-            **self.wire.settings,
+            **self.wire.way.settings,
         }
         if not self.endpoint.official:
             settings["endpoint"] = self.endpoint.url
@@ -174,9 +92,11 @@ class LiveJudge:
         outline = prompts.outline(self.brief, questions)
         parts = len(outline.sizes) * 2 + len(questions) + 4
         tokens = len(outline.words.encode()) // CHARACTERS_PER_TOKEN + parts * PART_TOKENS
-        tokens += sum(self.wire.picture_tokens(*size, len(questions)) for size in outline.sizes)
+        tokens += sum(
+            self.wire.service.picture_tokens(*size, len(questions)) for size in outline.sizes
+        )
         prompt_tokens = tokens * self.samples
-        completion_tokens = self.wire.completion_tokens(len(questions)) * self.samples
+        completion_tokens = self.wire.way.completion_tokens(len(questions)) * self.samples
         # At most all of it is written into a cache, which may cost more than reading it.
         usage = Usage(prompt_tokens, completion_tokens, written_tokens=prompt_tokens)
         return Estimate(prompt_tokens, completion_tokens, self._cost(usage))
@@ -245,11 +165,11 @@ class LiveJudge:
     async def _send(self, prompt: Prompt, samples: int) -> str:
         if self._client is None:
             self._client = http_client(self.endpoint, self.timeout_s)
-            self._library = self.wire.connect(self._client, self.endpoint)
+            self._library = self.wire.service.connect(self._client, self.endpoint)
         try:
             # The client's own limit begins anew with every byte that trickles in.
             async with asyncio.timeout(self.timeout_s):
-                return await self.wire.send(self._library, prompt, samples)
+                return await self.wire.way.send(self._library, prompt, samples)
         except Exception as error:
             # Not chained: the library's exception holds the request, and that holds the key.
             raise ask_error(error, self.endpoint) from None
@@ -259,7 +179,7 @@ class LiveJudge:
         billed = []
         for body in bodies:
             try:
-                billed.append(_checked(self.wire.usage(_document(body))))
+                billed.append(_checked(self.wire.way.usage(_document(body))))
             except MALFORMED:
                 reserved = self.estimate(questions)
                 billed.append(
@@ -281,7 +201,7 @@ class LiveJudge:
         if usage.cost_usd is not None:
             return usage.cost_usd
         return cost_usd(
-            self.wire.priced_as,
+            self.wire.service.priced_as,
             self.model,
             usage.prompt_tokens,
             usage.completion_tokens,
@@ -295,7 +215,7 @@ class LiveJudge:
 
     def _read_body(self, body: str, count: int) -> list[Outcomes]:
         try:
-            votes = self.wire.read(_document(body), count)
+            votes = self.wire.way.read(_document(body), count)
             if votes and all(len(outcomes) == count for outcomes in votes):
                 return votes
             said = f"it answers {[len(outcomes) for outcomes in votes]} of {count} questions"
@@ -313,17 +233,6 @@ def brief_of(options: JudgeOptions) -> Brief:
         tuple(read_frame(path) for path in goal.counterexamples),
         options.view.overlay,
     )
-
-
-async def post(library: Any, path: str, body: Document) -> str:
-    """A request by OpenAI's or Anthropic's library, whose reply is left as it came.
-
-    Their typed methods copy and check every part of a body first, which takes longer than all else.
-    """
-    import httpx2
-
-    response: httpx2.Response = await library.post(path, cast_to=httpx2.Response, body=body)
-    return response.text
 
 
 def _composed(brief: Brief, questions: Sequence[Question]) -> Prompt:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,8 +23,15 @@ import platformdirs
 from volition.comparison import Comparison, Frame, Segment, content_id
 from volition.errors import InputError, JudgeUnavailable
 from volition.judges.base import AskError, Capability, Judge, JudgeOptions, Question
-from volition.judges.live.connection import KeyRefused
-from volition.judges.live.judge import LiveJudge
+from volition.judges.live.connection import (
+    Endpoint,
+    KeyRefused,
+    Provider,
+    client_library,
+    resolve,
+)
+from volition.judges.live.judge import LiveJudge, brief_of
+from volition.judges.live.wires import Wire
 from volition.judges.prompt import Brief
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.storage.files import write_whole
@@ -39,6 +46,37 @@ Result = TypeVar("Result")
 
 class Unfit(Exception):
     """Why a wire cannot be used; the next one is tried."""
+
+
+def live_judge(
+    provider: Provider,
+    wires: Callable[[str, Endpoint, JudgeOptions], Sequence[Wire]],
+    model: str,
+    options: JudgeOptions,
+) -> LiveJudge:
+    """A provider's judge for this model, asked in the first of its `wires` that works.
+
+    Raises:
+        InputError: An option is not as it must be.
+        JudgeUnavailable: A package or a key is missing, or no way of asking works.
+    """
+    endpoint = resolve(provider, options.base_url)
+    client_library(provider.library, provider.name)
+    brief = brief_of(options)
+    judges = [
+        LiveJudge(
+            f"{provider.name}:{model}",
+            model,
+            endpoint,
+            wire,
+            brief,
+            options.price,
+            options.per_request,
+            options.samples,
+        )
+        for wire in wires(model, endpoint, options)
+    ]
+    return choose(judges, options)
 
 
 def choose(judges: Sequence[LiveJudge], options: JudgeOptions) -> LiveJudge:
