@@ -10,8 +10,9 @@ from functools import cache
 import numpy as np
 
 from volition.comparison import Comparison
-from volition.judges import judge as judge_named
-from volition.judges.base import JudgeOptions, Question
+from volition.judges import make_judge
+from volition.judges.base import Question
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Judgment, Order, Reply, derive_preferences
 from volition.learners.base import Policy, RewardFunction
 from volition.learners.rollout import Rollout
@@ -19,6 +20,7 @@ from volition.learners.visited import Visited
 from volition.questions.covering import covering_comparisons
 from volition.reward.model import RewardModel
 from volition.reward.preferences import PreferenceData
+from volition.run.creating import assignment_of
 from volition.run.evaluation import evaluate
 from volition.run.sessions import Setup, StateReward, run_session, session_seeds
 from volition.tasks.task import Task
@@ -33,7 +35,7 @@ def comparisons(task_name: str, count: int, seed: int) -> tuple[Comparison, ...]
 
 def judged(task: Task, judge_name: str, asked: Sequence[Comparison], seed: int) -> list[Judgment]:
     """The judge's answers, each question put in a random order."""
-    judge = judge_named(judge_name, JudgeOptions(task.stated_goal(), task.view, task=task.name))
+    judge = make_judge(JudgeSettings(judge_name), assignment_of(task))
     orders = np.random.default_rng([seed, 1]).choice(list(Order), len(asked))
     questions = [Question(c, Order(o)) for c, o in zip(asked, orders, strict=True)]
     reply = asyncio.run(judge.ask(questions))

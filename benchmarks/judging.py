@@ -29,8 +29,9 @@ import numpy as np
 from claims import claim
 from volition.comparison import Comparison, Frame, Segment, content_id
 from volition.goal import Goal
-from volition.judges import judge as judge_named
-from volition.judges.base import Estimate, JudgeOptions, Question
+from volition.judges import make_judge
+from volition.judges.base import Assignment, Estimate, Question
+from volition.judges.settings import JudgeSettings
 from volition.judging.limits import Limits
 from volition.judging.thread import Judging
 from volition.judging.writer import Writer
@@ -122,8 +123,8 @@ def judged_per_second(count: int, *behaviour: float) -> tuple[float, float]:
         with Store.create(folder) as store:
             asked = comparisons(store.add_goal(GOAL), count + WARMING)
             store.add_comparisons(asked)
-        options = JudgeOptions(GOAL, JudgeView(), base_url=base_url, wire="logprobs", probe=False)
-        judge = judge_named("openai:test", options)
+        settings = JudgeSettings("openai:test", base_url=base_url, wire="logprobs")
+        judge = make_judge(settings, Assignment(GOAL, JudgeView(), probe=False))
         with Judging(folder, Limits(concurrency=IN_FLIGHT)) as judging:
             judging.ask(judge, asked[:WARMING])  # imports the client library
             judging.wait()

@@ -18,10 +18,11 @@ import time
 from pathlib import Path
 
 from claims import claim
+from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.thread import Judging
 from volition.questions.covering import covering_comparisons
-from volition.run.creating import make_judge
+from volition.run.creating import assignment_of
 from volition.run.live import limits_of
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
@@ -50,7 +51,7 @@ def judging_alone(judgments: int, folder: Path) -> float:
         comparisons = covering_comparisons(TASK.environment, TASK.view, goal_id, judgments, 0)
     started = time.perf_counter()
     with Judging(folder, limits_of(settings, judgments), 0) as judging:
-        judging.ask(make_judge(TASK, settings), comparisons)
+        judging.ask(make_judge(settings, assignment_of(TASK)), comparisons)
         judging.wait()
     return time.perf_counter() - started
 

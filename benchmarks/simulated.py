@@ -19,8 +19,9 @@ import numpy as np
 from claims import claim
 from volition.comparison import Comparison, Frame, Segment
 from volition.goal import Goal
-from volition.judges import judge as judge_named
-from volition.judges.base import JudgeOptions, Question
+from volition.judges import make_judge
+from volition.judges.base import Assignment, Question
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Order, Verdict
 from volition.tasks.view import JudgeView
 
@@ -37,7 +38,7 @@ MEASURED = {
 }
 TOLERANCE = 0.06
 AGAIN = {"strong": 0.03, "mid": 0.136, "weak": 0.20}  # of real judges: changed when asked again
-OPTIONS = JudgeOptions(Goal("upright"), JudgeView(), task="pendulum")
+UPRIGHT = Assignment(Goal("upright"), JudgeView(), truth="pendulum")
 BLANK = Frame(np.zeros((1, 1, 3), np.uint8))  # a simulated judge does not look
 
 
@@ -57,7 +58,7 @@ def pairs(each: int) -> tuple[list[Comparison], np.ndarray, np.ndarray]:
 
 def choices(name: str, comparisons: list[Comparison], order: Order) -> np.ndarray:
     """1 where the comparison's first was chosen, 0 where its second was, NaN for a failure."""
-    judge = judge_named(name, OPTIONS)
+    judge = make_judge(JudgeSettings(name), UPRIGHT)
     questions = [Question(comparison, order) for comparison in comparisons]
     outcomes = judge.read(asyncio.run(judge.ask(questions)), questions)
     shown = np.array([o.p_shown_first if isinstance(o, Verdict) else np.nan for o in outcomes])

@@ -6,21 +6,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from volition.comparison import Comparison
     from volition.errors import VolitionError
     from volition.goal import Goal
+    from volition.judges.base import Judge
+    from volition.judges.settings import JudgeSettings
+    from volition.judging.pairs import judge_pairs
+    from volition.judgment import Judgment
     from volition.learners.learned_reward import LearnedReward
+    from volition.reward.model import RewardModel
+    from volition.run.results import Progress, Result
     from volition.run.run import Run, train
     from volition.tasks.task import Task
 
 __version__ = "0.1.0"
-__all__ = ["Goal", "LearnedReward", "Run", "Task", "VolitionError", "train"]
+__all__ = [
+    "Comparison",
+    "Goal",
+    "Judge",
+    "JudgeSettings",
+    "Judgment",
+    "LearnedReward",
+    "Progress",
+    "Result",
+    "RewardModel",
+    "Run",
+    "Task",
+    "VolitionError",
+    "judge_pairs",
+    "train",
+]
 
 _HOMES = {
+    "Comparison": "volition.comparison",
     "Goal": "volition.goal",
+    "Judge": "volition.judges.base",
+    "JudgeSettings": "volition.judges.settings",
+    "Judgment": "volition.judgment",
     "LearnedReward": "volition.learners.learned_reward",
+    "Progress": "volition.run.results",
+    "Result": "volition.run.results",
+    "RewardModel": "volition.reward.model",
     "Run": "volition.run.run",
     "Task": "volition.tasks.task",
     "VolitionError": "volition.errors",
+    "judge_pairs": "volition.judging.pairs",
     "train": "volition.run.run",
 }
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,9 +17,9 @@ from servers import Server, serving
 from volition.comparison import Comparison
 from volition.envs.scene import open_scene
 from volition.goal import Goal
-from volition.judges import judge as judge_named
-from volition.judges.base import Judge, JudgeOptions, Question
-from volition.judges.settings import Price
+from volition.judges import make_judge
+from volition.judges.base import Assignment, Judge, Question
+from volition.judges.settings import JudgeSettings
 from volition.judging.limits import Limits
 from volition.judging.thread import Judging
 from volition.judgment import Failure, Order, Reply, Verdict
@@ -93,15 +94,19 @@ def make(
     monkeypatch.setenv("VOLITION_API_KEY", KEY)
     monkeypatch.setenv("XDG_CACHE_HOME", str(remembered))
     task = Task.find("pendulum")
-    usual = JudgeOptions(
-        task.stated_goal(),
-        task.view,
-        task=task.name,
+    usual = JudgeSettings(
+        case.name,
         wire=case.wire,
         base_url=case.address(server) if case.address else None,
-        price=Price(1.0, 2.0),
+        price_in=1.0,
+        price_out=2.0,
     )
-    return lambda **differing: judge_named(case.name, replace(usual, **differing))
+    assignment = Assignment(task.stated_goal(), task.view, truth=task.name)
+
+    def made(probe: bool = True, **differing: Any) -> Judge:
+        return make_judge(replace(usual, **differing), replace(assignment, probe=probe))
+
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -34,9 +34,9 @@ JUDGING = """
 import sys
 from pathlib import Path
 from volition.goal import Goal
-from volition.judges import judge
-from volition.judges.settings import Price
-from volition.judges.base import JudgeOptions
+from volition.judges import make_judge
+from volition.judges.settings import JudgeSettings
+from volition.judges.base import Assignment
 from volition.judging.thread import Judging
 from volition.judging.limits import Limits
 from volition.storage.store import Store
@@ -45,10 +45,10 @@ from volition.tasks.task import JudgeView
 folder, base_url = Path(sys.argv[1]), sys.argv[2]
 with Store.open(folder) as store:
     asked = list(store.comparisons().values())
-options = JudgeOptions(Goal("higher"), JudgeView(), base_url=base_url, price=Price(1, 1),
-                       wire="logprobs")
+settings = JudgeSettings("openai:test", base_url=base_url, price_in=1, price_out=1,
+                         wire="logprobs")
 with Judging(folder, Limits(max_usd=float(sys.argv[3]), concurrency=int(sys.argv[4]))) as judging:
-    judging.ask(judge("openai:test", options), asked)
+    judging.ask(make_judge(settings, Assignment(Goal("higher"), JudgeView())), asked)
     print("asking", flush=True)
     judging.wait()
 """

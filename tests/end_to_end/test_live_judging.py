@@ -18,12 +18,13 @@ from servers import Server, serving
 from volition.cli.main import main
 from volition.errors import InputError, JudgeUnavailable
 from volition.evidence.verification import verify
+from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
 from volition.judgment import Verdict
-from volition.run.creating import make_judge
+from volition.run.creating import assignment_of
 from volition.run.folder import RunFolder
 from volition.run.live import limits_of
-from volition.run.progress import Progress
+from volition.run.results import Progress
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
@@ -52,7 +53,7 @@ def live(server: Server, judgments: int = 12) -> JudgeSettings:
 
 def probed(server: Server) -> None:
     """Lets the judge be probed, and forgets what that took at the server."""
-    make_judge(Task.find("pendulum"), live(server))
+    make_judge(live(server), assignment_of(Task.find("pendulum")))
     server.asked.clear()
     server.requests.clear()
 
@@ -130,7 +131,7 @@ STOPPED = """
 import sys
 from volition.errors import Interrupted
 from volition.run.run import Run
-from volition.run.progress import Progress
+from volition.run.results import Progress
 
 def tell(progress: Progress) -> None:
     print("judging", flush=True)
@@ -252,7 +253,7 @@ def test_a_judge_that_says_nothing_ends_the_run_with_the_reason(
 
 def test_trying_the_judge_is_paid_from_the_same_purse(server: Server, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="more than --max-usd 1e-06"):
-        make_judge(Task.find("pendulum"), replace(live(server), max_usd=1e-6))
+        make_judge(replace(live(server), max_usd=1e-6), assignment_of(Task.find("pendulum")))
     assert server.requests.total() == 0, "what cannot be paid is not asked"
     run = train(
         "pendulum", judge=replace(live(server), max_usd=0.01), out=tmp_path / "run", steps=STEPS
@@ -264,7 +265,7 @@ def test_trying_the_judge_is_paid_from_the_same_purse(server: Server, tmp_path: 
         assert result.cost_usd == pytest.approx(store.cost_usd() + settings.probe_usd)
     limits = limits_of(settings.live, 12, settings.probe_usd)
     assert limits.max_usd == pytest.approx(0.01 - settings.probe_usd)
-    remembered = make_judge(Task.find("pendulum"), live(server))
+    remembered = make_judge(live(server), assignment_of(Task.find("pendulum")))
     assert remembered.capability is not None
     assert remembered.capability.cost_usd == 0, "it is paid once"
 

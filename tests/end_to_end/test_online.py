@@ -10,10 +10,11 @@ import pytest
 from servers import Server, serving
 from volition.errors import JudgeUnavailable
 from volition.evidence.verification import verify
+from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
 from volition.reward.model import RewardModel
-from volition.run.creating import make_judge
-from volition.run.progress import Progress
+from volition.run.creating import assignment_of
+from volition.run.results import Progress
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
 from volition.storage.store import Store
@@ -35,7 +36,7 @@ def online(judgments: int = 40, judge: str = "simulated:exact") -> JudgeSettings
 
 def probed(server: Server, live: JudgeSettings) -> None:
     """Lets the judge be probed, and forgets what that took at the server."""
-    make_judge(Task.find("pendulum"), live)
+    make_judge(live, assignment_of(Task.find("pendulum")))
     server.asked.clear()
 
 

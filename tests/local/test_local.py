@@ -31,17 +31,19 @@ from tiny import build
 from volition.comparison import Comparison, Frame, Segment
 from volition.errors import JudgeUnavailable
 from volition.goal import Goal
-from volition.judges.base import AskError, Judge, JudgeOptions, Question
+from volition.judges.base import AskError, Assignment, Judge, Question
 from volition.judges.live import openai
 from volition.judges.live.connection import resolve
 from volition.judges.live.judge import LiveJudge
 from volition.judges.live.wires import Wire, logprobs, votes
 from volition.judges.local import LocalJudge, make
 from volition.judges.prompt import Brief
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
 
-OPTIONS = JudgeOptions(Goal("The disc is at the top."), JudgeView(), per_request=8, probe=False)
+SETTINGS = JudgeSettings("local:tiny", per_request=8)
+DISC = Assignment(Goal("The disc is at the top."), JudgeView(), probe=False)
 pytestmark = pytest.mark.filterwarnings("default")  # the libraries' own warnings are theirs
 
 
@@ -52,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def judge(folder: Path) -> LocalJudge:
-    return make(str(folder), OPTIONS)
+    return make(str(folder), SETTINGS, DISC)
 
 
 def disc(x: int, y: int, colour: int = 0) -> Segment:
@@ -131,22 +133,22 @@ def test_any_other_reply_is_a_failure(judge: LocalJudge, raw: str) -> None:
 
 
 def test_other_weights_are_another_judge(judge: LocalJudge, folder: Path, tmp_path: Path) -> None:
-    again = make(str(folder), OPTIONS)
+    again = make(str(folder), SETTINGS, DISC)
     assert again.identity == judge.identity
     other = build(tmp_path / "other", seed=1)
     shutil.copytree(other, tmp_path / "same-name" / folder.name)
-    differing = make(str(tmp_path / "same-name" / folder.name), OPTIONS)
+    differing = make(str(tmp_path / "same-name" / folder.name), SETTINGS, DISC)
     assert differing.weights != judge.weights
 
 
 def test_a_judge_that_cannot_see_is_caught(folder: Path) -> None:
     with pytest.raises(JudgeUnavailable, match="does not"):
-        make(str(folder), replace(OPTIONS, probe=True))
+        make(str(folder), SETTINGS, replace(DISC, probe=True))
 
 
 def test_a_model_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(JudgeUnavailable, match="cannot be loaded"):
-        make(str(tmp_path), OPTIONS)
+        make(str(tmp_path), SETTINGS, DISC)
 
 
 def test_code_that_comes_with_a_model_is_not_run(folder: Path, tmp_path: Path) -> None:
@@ -160,7 +162,7 @@ def test_code_that_comes_with_a_model_is_not_run(folder: Path, tmp_path: Path) -
     (odd / "config.json").write_text(json.dumps(config))
     (odd / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     with pytest.raises(JudgeUnavailable, match="cannot be loaded"):
-        make(str(odd), OPTIONS)
+        make(str(odd), SETTINGS, DISC)
     assert not (tmp_path / "ran").exists()
 
 
@@ -244,7 +246,9 @@ def test_probing_a_real_server_says_what_is_wrong_with_each_way(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(JudgeUnavailable) as raised:
-        openai.make(str(folder), replace(OPTIONS, base_url=served, per_request=1, probe=True))
+        openai.make(
+            str(folder), JudgeSettings("openai:tiny", base_url=served), replace(DISC, probe=True)
+        )
     told = str(raised.value)
     assert "decisions: " in told
     assert "accepts logprobs and returns none" in told

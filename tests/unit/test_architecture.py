@@ -20,7 +20,22 @@ DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").
 
 
 def test_public_names() -> None:
-    assert volition.__all__ == ["Goal", "LearnedReward", "Run", "Task", "VolitionError", "train"]
+    assert volition.__all__ == [
+        "Comparison",
+        "Goal",
+        "Judge",
+        "JudgeSettings",
+        "Judgment",
+        "LearnedReward",
+        "Progress",
+        "Result",
+        "RewardModel",
+        "Run",
+        "Task",
+        "VolitionError",
+        "judge_pairs",
+        "train",
+    ]
     assert all(getattr(volition, name).__doc__ for name in volition.__all__)
     assert set(volition.__all__) < set(dir(volition))
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):

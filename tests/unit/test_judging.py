@@ -19,8 +19,9 @@ from conftest import comparison
 from volition.comparison import Comparison
 from volition.errors import InputError, JudgeUnavailable, StoreError
 from volition.goal import Goal, Principle
-from volition.judges import judge as judge_named
-from volition.judges.base import AskError, Estimate, JudgeOptions, Question
+from volition.judges import make_judge
+from volition.judges.base import AskError, Assignment, Estimate, Question
+from volition.judges.settings import JudgeSettings
 from volition.judging.limits import Limits
 from volition.judging.prediction import predict
 from volition.judging.thread import Judging, reuse
@@ -575,7 +576,7 @@ def test_reusing_where_there_is_nothing_to_reuse_is_an_error(folder: Path, tmp_p
 
 # Names ------------------------------------------------------------------------------------------
 
-OPTIONS = JudgeOptions(GOAL, JudgeView(), task="pendulum")
+UPRIGHT = Assignment(GOAL, JudgeView(), truth="pendulum")
 
 
 @pytest.mark.parametrize(
@@ -592,11 +593,11 @@ OPTIONS = JudgeOptions(GOAL, JudgeView(), task="pendulum")
 )
 def test_a_judge_that_does_not_exist_is_named_with_those_that_do(name: str) -> None:
     with pytest.raises(InputError, match="there is no judge"):
-        judge_named(name, OPTIONS)
+        make_judge(JudgeSettings(name), UPRIGHT)
 
 
 def test_a_simulated_judge_says_so_and_needs_a_task_it_knows() -> None:
     for variant in ("exact", "noisy", "refusing:0.5"):
-        assert judge_named(f"simulated:{variant}", OPTIONS).identity.simulated
+        assert make_judge(JudgeSettings(f"simulated:{variant}"), UPRIGHT).identity.simulated
     with pytest.raises(InputError, match="not of nobody-knows"):
-        judge_named("simulated:exact", replace(OPTIONS, task="nobody-knows"))
+        make_judge(JudgeSettings("simulated:exact"), replace(UPRIGHT, truth="nobody-knows"))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from volition.envs.own import regatta
-from volition.envs.own.regatta import BUOYS, COMES_BACK, GATES, Regatta, _is_water
+from volition.envs.own.regatta import COMES_BACK, Regatta, _is_water
+from volition.envs.own.regatta_course import BUOYS, GATES
 from volition.tasks.truth import truth_of
 
 

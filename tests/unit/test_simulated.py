@@ -14,13 +14,14 @@ import pytest
 from volition.comparison import Comparison, Frame, Segment
 from volition.errors import InputError
 from volition.goal import Goal
-from volition.judges import judge as judge_named
-from volition.judges.base import AskError, JudgeOptions, Question
+from volition.judges import make_judge
+from volition.judges.base import AskError, Assignment, Question
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure, Order, Verdict
 from volition.tasks.truth import TRUTHS, truth_of
 from volition.tasks.view import JudgeView
 
-OPTIONS = JudgeOptions(Goal("upright"), JudgeView(), task="pendulum")
+UPRIGHT = Assignment(Goal("upright"), JudgeView(), truth="pendulum")
 BLANK = Frame(np.zeros((1, 1, 3), np.uint8))
 
 
@@ -39,7 +40,7 @@ HIGHER = np.array([c.first.observations[0, 0] > c.second.observations[0, 0] for 
 
 def shown_first(name: str, order: Order = Order.FORWARD) -> np.ndarray:
     """(pairs,): the probability of what is shown first; NaN for a failure."""
-    judge = judge_named(f"simulated:{name}", OPTIONS)
+    judge = make_judge(JudgeSettings(f"simulated:{name}"), UPRIGHT)
     questions = [Question(comparison, order) for comparison in PAIRS]
     outcomes = judge.read(asyncio.run(judge.ask(questions)), questions)
     return np.array([o.p_shown_first if isinstance(o, Verdict) else np.nan for o in outcomes])
@@ -87,7 +88,7 @@ def test_errors_belong_to_the_pair_more_than_to_the_asking() -> None:
 def test_failures_come_as_often_as_they_should() -> None:
     failed = np.mean([np.isnan(shown_first(f"weak:{number}")).mean() for number in range(5)])
     assert 0.01 < failed < 0.035
-    judge = judge_named("simulated:refusing:1", OPTIONS)
+    judge = make_judge(JudgeSettings("simulated:refusing:1"), UPRIGHT)
     question = Question(PAIRS[0], Order.FORWARD)
     (outcome,) = judge.read(asyncio.run(judge.ask([question])), [question])
     assert isinstance(outcome, Failure)
@@ -98,12 +99,14 @@ def test_failures_come_as_often_as_they_should() -> None:
 )
 def test_what_there_is_not_is_said(name: str) -> None:
     with pytest.raises(InputError, match="there is no judge"):
-        judge_named(f"simulated:{name}", OPTIONS)
+        make_judge(JudgeSettings(f"simulated:{name}"), UPRIGHT)
 
 
 def test_each_is_a_judge_of_its_own_and_says_that_it_is_simulated() -> None:
     names = ["exact", "noisy", "refusing", "strong", "strong:1", "mid", "weak", "useless"]
-    identities = [judge_named(f"simulated:{name}", OPTIONS).identity for name in names]
+    identities = [
+        make_judge(JudgeSettings(f"simulated:{name}"), UPRIGHT).identity for name in names
+    ]
     assert len({identity.id for identity in identities}) == len(names)
     assert all(identity.simulated for identity in identities)
 
@@ -124,7 +127,9 @@ def test_another_run_changes_what_does_not_belong_to_the_pair() -> None:
 
 def test_a_seed_is_the_judges_number() -> None:
     np.testing.assert_array_equal(shown_first("mid:3"), shown_first("mid?seed=3"))
-    one, other = (judge_named(f"simulated:mid{n}", OPTIONS).identity for n in (":3", "?seed=3"))
+    one, other = (
+        make_judge(JudgeSettings(f"simulated:mid{n}"), UPRIGHT).identity for n in (":3", "?seed=3")
+    )
     assert one == other
 
 
@@ -144,8 +149,8 @@ def test_a_drifting_judge_is_another_after_its_hundredth_question() -> None:
     np.testing.assert_array_equal(usual[100:], later[100:])
     np.testing.assert_array_equal(short[10:], later[10:])
     assert np.nanmean(np.abs(usual - later)[:100]) > 0.03
-    options = replace(OPTIONS, asked=100)
-    judge = judge_named("simulated:drifting?soft=1", options)
+    assignment = replace(UPRIGHT, asked_before=100)
+    judge = make_judge(JudgeSettings("simulated:drifting?soft=1"), assignment)
     questions = [Question(comparison, Order.FORWARD) for comparison in PAIRS[:5]]
     outcomes = judge.read(asyncio.run(judge.ask(questions)), questions)
     said = [o.p_shown_first if isinstance(o, Verdict) else np.nan for o in outcomes]
@@ -172,7 +177,9 @@ def test_a_myopic_teacher_looks_at_the_end_of_a_clip() -> None:
 
     falling, rising = clip(1.0, 0.9, 0.2), clip(0.2, 0.3, 0.9)
     question = Question(Comparison.between("goal", falling, rising), Order.FORWARD)
-    judges = (judge_named(f"simulated:bpref?gamma={gamma}", OPTIONS) for gamma in (1, 0.5))
+    judges = (
+        make_judge(JudgeSettings(f"simulated:bpref?gamma={gamma}"), UPRIGHT) for gamma in (1, 0.5)
+    )
     fair, myopic = (asyncio.run(j.ask([question])).raw for j in judges)
     first_is_falling = question.shown[0] == falling
     assert fair == ('["first"]' if first_is_falling else '["second"]')
@@ -180,25 +187,27 @@ def test_a_myopic_teacher_looks_at_the_end_of_a_clip() -> None:
 
 
 def test_latency_price_and_size_are_as_set() -> None:
-    judge = judge_named("simulated:exact?latency=0.05&price=0.001&per_request=3", OPTIONS)
+    judge = make_judge(
+        JudgeSettings("simulated:exact?latency=0.05&price=0.001&per_request=3"), UPRIGHT
+    )
     questions = [Question(comparison, Order.FORWARD) for comparison in PAIRS[:3]]
     started = time.perf_counter()
     reply = asyncio.run(judge.ask(questions))
     assert time.perf_counter() - started >= 0.05
     assert (reply.latency_s, judge.per_request) == (0.05, 3)
     assert not judge.immediate
-    assert judge_named("simulated:exact?price=0.001", OPTIONS).immediate
-    assert not judge_named("simulated:exact?rate=20", OPTIONS).immediate
+    assert make_judge(JudgeSettings("simulated:exact?price=0.001"), UPRIGHT).immediate
+    assert not make_judge(JudgeSettings("simulated:exact?rate=20"), UPRIGHT).immediate
     assert reply.cost_usd == judge.estimate(questions).cost_usd == pytest.approx(0.003)
-    plain = judge_named("simulated:exact", OPTIONS)
+    plain = make_judge(JudgeSettings("simulated:exact"), UPRIGHT)
     assert plain.identity == judge.identity, "no answer depends on them"
-    varied = judge_named("simulated:exact?latency=0.01&jitter=0.5", OPTIONS)
+    varied = make_judge(JudgeSettings("simulated:exact?latency=0.01&jitter=0.5"), UPRIGHT)
     latencies = {asyncio.run(varied.ask(questions[:n])).latency_s for n in (1, 2, 3)}
     assert len(latencies) == 3
 
 
 def test_beyond_the_rate_it_asks_to_wait() -> None:
-    judge = judge_named("simulated:exact?rate=5", OPTIONS)
+    judge = make_judge(JudgeSettings("simulated:exact?rate=5"), UPRIGHT)
     questions = [Question(PAIRS[0], Order.FORWARD)]
 
     async def burst() -> list[AskError]:
@@ -230,10 +239,10 @@ def test_beyond_the_rate_it_asks_to_wait() -> None:
 )
 def test_settings_are_checked(name: str, said: str | None) -> None:
     if said is None:
-        assert judge_named(f"simulated:{name}", OPTIONS).identity.simulated
+        assert make_judge(JudgeSettings(f"simulated:{name}"), UPRIGHT).identity.simulated
         return
     with pytest.raises(InputError, match=re.escape(said)):
-        judge_named(f"simulated:{name}", OPTIONS)
+        make_judge(JudgeSettings(f"simulated:{name}"), UPRIGHT)
 
 
 @pytest.mark.parametrize("task", sorted(TRUTHS))
@@ -250,9 +259,9 @@ def test_every_known_task_has_judges_that_err(task: str) -> None:
         Question(Comparison.between("goal", *pair), Order.FORWARD)
         for pair in zip(segments[::2], segments[1::2], strict=True)
     ]
-    options = replace(OPTIONS, task=task)
+    assignment = replace(UPRIGHT, truth=task)
     raw = [
-        asyncio.run(judge_named(f"simulated:{kind}", options).ask(asked)).raw
+        asyncio.run(make_judge(JudgeSettings(f"simulated:{kind}"), assignment).ask(asked)).raw
         for kind in ("exact", "strong", "weak")
     ]
     exact, strong, weak = (np.array(json.loads(answers)) for answers in raw)

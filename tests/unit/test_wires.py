@@ -20,13 +20,13 @@ from servers import Server, serving
 from volition.comparison import Comparison, Frame, Segment
 from volition.errors import InputError, JudgeUnavailable
 from volition.goal import Goal
-from volition.judges import judge as judge_named
-from volition.judges.base import AskError, JudgeOptions, Question
+from volition.judges import make_judge
+from volition.judges.base import AskError, Assignment, Judge, Question
 from volition.judges.live import openai, probe
 from volition.judges.live.connection import Endpoint, http_client, resolve, status_error
 from volition.judges.live.judge import LiveJudge
 from volition.judges.live.wires import REASONING_TOKENS, logprobs, votes
-from volition.judges.settings import Price
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
 
@@ -82,17 +82,18 @@ def server(running: Server) -> Server:
     return running
 
 
-def options(server: Server, case: Case, **differing: Any) -> JudgeOptions:
+def named(server: Server, case: Case, **differing: Any) -> Judge:
+    """A judge at the server; what differs is of its settings, or of what it is made for."""
     address = server.openai if case.provider == "openai" else server.url
-    usual = JudgeOptions(
-        Goal("The disc is at the top."), JudgeView(), base_url=address, wire=case.wire, probe=False
-    )
-    return replace(usual, **differing)
+    settings = JudgeSettings(f"{case.provider}:test", base_url=address, wire=case.wire)
+    usual = Assignment(Goal("The disc is at the top."), JudgeView(), probe=False)
+    given = {name: differing.pop(name) for name in [*differing] if hasattr(usual, name)}
+    return make_judge(replace(settings, **differing), replace(usual, **given))
 
 
 def make(server: Server, case: Case, **differing: Any) -> LiveJudge:
     """A judge that is not probed, with parameters that the server knows."""
-    judge = judge_named(f"{case.provider}:test", options(server, case, **differing))
+    judge = named(server, case, **differing)
     assert isinstance(judge, LiveJudge)
     if case.provider == "openai" and case.wire in ("logprobs", "votes"):
         wire: Any = judge.wire
@@ -288,7 +289,7 @@ def test_what_openai_itself_is_sent_has_its_own_parameters(server: Server) -> No
 
 def test_what_the_provider_reports_goes_before_every_price_list(server: Server) -> None:
     server.behaviour.cost_usd = 0.125
-    assert ask(make(server, WIRES[3], price=Price(1, 1)), questions()).cost_usd == 0.125
+    assert ask(make(server, WIRES[3], price_in=1, price_out=1), questions()).cost_usd == 0.125
 
 
 @every_wire
@@ -296,7 +297,7 @@ def test_a_reply_that_does_not_say_what_it_used_costs_what_was_reserved(
     server: Server, case: Case
 ) -> None:
     server.behaviour.forgets_usage = True
-    judge, asked = make(server, case, price=Price(3, 5)), questions()
+    judge, asked = make(server, case, price_in=3, price_out=5), questions()
     told, reply = judge.estimate(asked), ask(judge, asked)
     assert reply.cost_usd == pytest.approx(told.cost_usd)
     assert right(asked[0], judge.read(reply, asked)[0])
@@ -304,16 +305,16 @@ def test_a_reply_that_does_not_say_what_it_used_costs_what_was_reserved(
 
 def test_prices_are_those_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    usual = JudgeOptions(Goal("g"), JudgeView(), probe=False)
+    usual = Assignment(Goal("g"), JudgeView(), probe=False)
     by_wire = {
-        wire: judge_named("openai:gpt-6-luna", replace(usual, wire=wire)).estimate(questions())
+        wire: make_judge(JudgeSettings("openai:gpt-6-luna", wire=wire), usual).estimate(questions())
         for wire in ("decisions", "logprobs")
     }
     decided, chatted = by_wire["decisions"].cost_usd, by_wire["logprobs"].cost_usd
     assert decided is not None
     assert chatted is not None
     assert 0 < decided < chatted
-    unknown = judge_named("openai:a-model-of-my-own", usual)
+    unknown = make_judge(JudgeSettings("openai:a-model-of-my-own"), usual)
     assert unknown.estimate(questions()).cost_usd is None
 
 
@@ -369,7 +370,7 @@ def test_a_malformed_reply_is_kept_billed_and_a_failure(
     server: Server, case: Case, fault: str
 ) -> None:
     server.faults += [fault]
-    judge, asked = make(server, case, price=Price(1, 1)), questions()
+    judge, asked = make(server, case, price_in=1, price_out=1), questions()
     reply = ask(judge, asked)
     assert reply.raw in ('{"choices": [{"mess', "<html>busy</html>")
     assert reply.cost_usd > 0
@@ -548,7 +549,7 @@ def test_a_missing_key_is_named() -> None:
         ("gemini", "GEMINI_API_KEY"),
     ):
         with pytest.raises(JudgeUnavailable, match=variable):
-            judge_named(f"{name}:model", JudgeOptions(Goal("g"), JudgeView()))
+            make_judge(JudgeSettings(f"{name}:model"), Assignment(Goal("g"), JudgeView()))
 
 
 # Probing -----------------------------------------------------------------------------------------
@@ -556,7 +557,7 @@ def test_a_missing_key_is_named() -> None:
 
 def probed(server: Server, case: Case = WIRES[0], **differing: Any) -> LiveJudge:
     differing = {"wire": None, "probe": True, **differing}
-    judge = judge_named(f"{case.provider}:test", options(server, case, **differing))
+    judge = named(server, case, **differing)
     assert isinstance(judge, LiveJudge)
     return judge
 

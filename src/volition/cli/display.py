@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from volition.run.progress import Progress
+from volition.run.results import Progress
 
 STAGES = ("judgments", "reward model", "policy", "evaluation", "report")
 

@@ -473,7 +473,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _advance(run: Any, as_json: bool) -> int:
     from volition.cli.display import Display
     from volition.evidence.report import write_report
-    from volition.run.progress import Progress
+    from volition.run.results import Progress
     from volition.storage.documents import as_document
 
     print(f"run folder: {run.folder.path}", file=sys.stderr)

@@ -33,6 +33,7 @@ from volition.envs.scene import draw, make_env
 from volition.errors import InputError, RunError
 from volition.evidence.contest_page import ShownPair, render_comparison
 from volition.evidence.film import Episode, encode_mp4, panel, side_by_side
+from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.folders import Asked, write_questions
 from volition.judging.thread import Judging
@@ -40,7 +41,7 @@ from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict, un
 from volition.learners.rollout import Rollout
 from volition.reward.examining import at_least
 from volition.reward.preferences import Proportion
-from volition.run.creating import make_judge
+from volition.run.creating import assignment_of
 from volition.run.evaluation import CUT_AFTER, Acts
 from volition.run.folder import RunFolder
 from volition.run.live import limits_of
@@ -177,7 +178,7 @@ class Contest:
             InputError: It is a judge that one of the two was trained on.
             JudgeUnavailable: It cannot be asked. What it answered is kept.
         """
-        judge = make_judge(self.task, live)
+        judge = make_judge(live, assignment_of(self.task))
         self._refuse(judge.identity.name, same_judge)
         with Store.open(self.folder) as store:
             comparisons = store.comparisons()

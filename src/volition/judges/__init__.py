@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from volition.errors import InputError
 
 if TYPE_CHECKING:
-    from volition.judges.base import Judge, JudgeOptions
+    from volition.judges.base import Assignment, Judge
+    from volition.judges.settings import JudgeSettings
 
-# prefix: the module with `make(model, options) -> Judge`; imported when it is first asked for,
-# since each needs a client library of its own
+# prefix: the module with `make(model, settings, assignment) -> Judge`; imported when it is first
+# asked for, since each needs a client library of its own
 JUDGES = {
     "openai": "volition.judges.live.openai",
     "anthropic": "volition.judges.live.anthropic",
@@ -22,16 +23,16 @@ JUDGES = {
 }
 
 
-def judge(name: str, options: JudgeOptions) -> Judge:
-    """The judge that `PROVIDER:MODEL` names.
+def make_judge(settings: JudgeSettings, assignment: Assignment) -> Judge:
+    """The judge that a person chose, for what it is to judge.
 
     Raises:
-        InputError: There is no such provider, or no model is named.
+        InputError: There is no such provider, no model is named, or an option will not do.
         JudgeUnavailable: It cannot be asked: a package, a key or a model is missing.
     """
-    prefix, _, model = name.partition(":")
+    prefix, _, model = settings.judge.partition(":")
     if prefix not in JUDGES or not model:
         known = ", ".join(f"{known}:MODEL" for known in JUDGES)
-        raise InputError(f"there is no judge {name!r}: --judge takes one of {known}")
-    make: Callable[[str, JudgeOptions], Judge] = import_module(JUDGES[prefix]).make
-    return make(model, options)
+        raise InputError(f"there is no judge {settings.judge!r}: --judge takes one of {known}")
+    make: Callable[[str, JudgeSettings, Assignment], Judge] = import_module(JUDGES[prefix]).make
+    return make(model, settings, assignment)

@@ -13,52 +13,31 @@ from typing import Protocol
 
 from volition.comparison import Comparison, Segment
 from volition.goal import Goal, Principle
-from volition.judges.settings import Price
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeOptions:
-    """What a judge is made for, beside its model.
+class Assignment:
+    """What a judge is made for.
 
     Attributes:
         goal: Put to the judge with every question, its pictures as files.
         view: How the judge is shown a comparison.
-        task: The task's name; only a simulated judge, which knows what is true, looks at it.
-        base_url: Where to ask, in place of the provider's own address.
-        price: In place of the published price.
-        explain: Whether the judge also says why.
-        per_request: Questions in one request at most; several are shown on one contact sheet.
-        samples: How often a judge that gives no probabilities is asked the same; the share of its
-            votes is then the probability.
-        wire: One way of asking, such as `logprobs`, in place of the best that works.
+        truth: What is true of the goal, by its name; only a simulated judge looks at it.
         probe: Whether the judge is tried first on two pictures; a dry run spends nothing.
         known_id: The id of the judge that was found able when a run began: the run goes on with
             that very one, and does not try it again.
-        max_usd: What trying it may cost at most; None is no limit.
-        asked: How many questions it was asked before, in a run that goes on; only a simulated judge
+        asked_before: How many questions it was asked, in a run that goes on; only a simulated judge
             that drifts looks at it.
     """
 
     goal: Goal
     view: JudgeView
-    task: str = ""
-    base_url: str | None = None
-    price: Price | None = None
-    explain: bool = False
-    per_request: int = 1
-    samples: int = 1
-    wire: str | None = None
+    truth: str = ""
     probe: bool = True
     known_id: str | None = None
-    max_usd: float | None = None
-    asked: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("per_request", "samples"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is a number from 1 on, not {getattr(self, name)}")
+    asked_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ from PIL import Image
 from volition.comparison import content_id
 from volition.errors import JudgeUnavailable
 from volition.judges import prompt as prompts
-from volition.judges.base import Capability, Estimate, JudgeOptions, Question
+from volition.judges.base import Assignment, Capability, Estimate, Question
 from volition.judges.live.connection import client_library
 from volition.judges.live.judge import brief_of
 from volition.judges.live.probe import GOAL, check
 from volition.judges.prompt import Brief, Picture
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
 
 EDGE = 1 << 16  # bytes
@@ -136,7 +137,7 @@ class LocalJudge:
         return [{"role": "user", "content": content}]
 
 
-def make(model: str, options: JudgeOptions) -> LocalJudge:
+def make(model: str, settings: JudgeSettings, assignment: Assignment) -> LocalJudge:
     """The judge for a model by its name on the hub, or its folder.
 
     Raises:
@@ -162,13 +163,13 @@ def make(model: str, options: JudgeOptions) -> LocalJudge:
     judge = LocalJudge(
         model,
         _weights(model, network),
-        brief_of(options),
-        options.per_request,
+        brief_of(assignment),
+        settings.per_request,
         network.to(device).eval(),
         processor,
         letters,
     )
-    if options.probe:
+    if assignment.probe:
         check(judge.identity.name, replace(judge, brief=GOAL))
     return judge
 

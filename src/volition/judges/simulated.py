@@ -25,7 +25,7 @@ settings, as in `simulated:strong?seed=3&latency=1.5&rate=20`:
 
 Whatever is measured with one of them says so. An answer depends on the judge, the run and the
 question alone, so that it can be repeated; of `drifting` also on how many questions it was asked
-before, counted from `JudgeOptions.asked`.
+before, counted from `Assignment.asked_before`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from typing import Any
 
 from volition.comparison import content_id
 from volition.errors import InputError
-from volition.judges.base import AskError, Capability, Estimate, JudgeOptions, Question
+from volition.judges.base import AskError, Assignment, Capability, Estimate, Question
 from volition.judges.error_models import (
     FIRST,
     REFUSED,
@@ -55,6 +55,7 @@ from volition.judges.error_models import (
     Teacher,
     Truthful,
 )
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
 from volition.tasks.truth import truth_of
 
@@ -199,7 +200,7 @@ class SimulatedJudge:
         self._allowed -= 1
 
 
-def make(model: str, options: JudgeOptions) -> SimulatedJudge:
+def make(model: str, _settings: JudgeSettings, assignment: Assignment) -> SimulatedJudge:
     """The simulated judge of this variant for a task.
 
     Raises:
@@ -212,15 +213,15 @@ def make(model: str, options: JudgeOptions) -> SimulatedJudge:
     if said and "seed" in knobs:
         raise InputError(f"'simulated:{model}' names its number twice: leave seed or {said} out")
     number = knobs.pop("seed", number)
-    truth_of(options.task)
+    truth_of(assignment.truth)
     service = Service(**{name: knobs.pop(name) for name in SERVICE if name in knobs})
     run = knobs.get("run", 0)
     share = "share" if variant in ("exact", *WITH_SHARE) else "number"
-    settings = {"task": options.task, share: str(float(number))}
-    errors = _error_model(variant, number, options.task, knobs)
+    settings = {"task": assignment.truth, share: str(float(number))}
+    errors = _error_model(variant, number, assignment.truth, knobs)
     settings |= {name: f"{value:g}" for name, value in sorted(knobs.items()) if value}
     identity = JudgeIdentity(f"simulated:{variant}", simulated=True, settings=settings)
-    return SimulatedJudge(identity, errors, service, run, options.asked)
+    return SimulatedJudge(identity, errors, service, run, assignment.asked_before)
 
 
 def _error_model(variant: str, number: float, task: str, knobs: Mapping[str, Any]) -> ErrorModel:

@@ -10,8 +10,8 @@ from pathlib import Path
 from volition.comparison import Comparison
 from volition.envs.scene import scenes_of
 from volition.goal import Goal
-from volition.judges import judge as judge_named
-from volition.judges.base import Judge, JudgeOptions
+from volition.judges import make_judge
+from volition.judges.base import Assignment, Judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.engine import check_price
 from volition.judging.prediction import Prediction, predict
@@ -48,43 +48,9 @@ def setup_of(task: Task, settings: RunSettings) -> Setup:
     return Setup(task.environment, task.training, settings.steps, settings.seed, settings.envs)
 
 
-def make_judge(
-    task: Task,
-    settings: JudgeSettings,
-    *,
-    known_id: str | None = None,
-    probe: bool = True,
-    asked_before: int = 0,
-) -> Judge:
-    """The judge that a person chose, for this task.
-
-    Args:
-        task: Whose goal it is to judge.
-        settings: Which judge, and how.
-        known_id: Of the judge that was found able when a run began, which goes on with that one.
-        probe: Whether it is tried first.
-        asked_before: How many questions the run has put to it already.
-
-    Raises:
-        InputError: What was chosen is not possible.
-        JudgeUnavailable: The judge cannot be asked, or cannot judge.
-    """
-    options = JudgeOptions(
-        task.stated_goal(),
-        task.view,
-        task=task.name,
-        base_url=settings.base_url,
-        price=settings.price,
-        explain=settings.explain,
-        per_request=settings.per_request,
-        samples=settings.samples,
-        wire=settings.wire,
-        probe=probe,
-        known_id=known_id,
-        max_usd=settings.max_usd,
-        asked=asked_before,
-    )
-    return judge_named(settings.judge, options)
+def assignment_of(task: Task) -> Assignment:
+    """What a judge of this task is made for."""
+    return Assignment(task.stated_goal(), task.view, task.name)
 
 
 def check_environment(setup: Setup, section: RewardSection) -> None:
@@ -148,7 +114,7 @@ def create_with_judge(
         VolitionError: The judge, the environment or the folder will not do.
     """
     check_environment(setup_of(task, settings), task.reward)
-    judge = judge or make_judge(task, live)
+    judge = judge or make_judge(live, assignment_of(task))
     spent = judge.capability.cost_usd if judge.capability else 0.0
     settings = replace(settings, live=live, judge_id=judge.identity.id, probe_usd=spent)
     quota = Quota.of(live, task.training)
@@ -163,7 +129,8 @@ def create_with_judge(
 
 def predict_judging(task: Task, live: JudgeSettings, seed: int) -> Prediction:
     """What judging will use at most; nothing is asked, and nothing written."""
-    judge, most = make_judge(task, live, probe=False), Quota.of(live, task.training).most
+    judge = make_judge(live, replace(assignment_of(task), probe=False))
+    most = Quota.of(live, task.training).most
     limits = limits_of(live, most)
     comparisons = _covering(task, "prediction", most, seed)
     check_price(judge, limits, comparisons[:1])

@@ -16,7 +16,7 @@ from volition.judging.limits import Limits
 from volition.judging.thread import Judging
 from volition.judgment import Failure
 from volition.run.interrupting import noted
-from volition.run.progress import Listener, Progress
+from volition.run.results import Listener, Progress
 from volition.storage.store import Store
 from volition.tasks.task import TrainingSection
 

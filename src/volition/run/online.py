@@ -27,7 +27,7 @@ from volition.reward.examining import ENOUGH
 from volition.reward.learning import RewardFit
 from volition.reward.model import RewardModel, opinions
 from volition.run.live import LiveJudging
-from volition.run.progress import Progress
+from volition.run.results import Progress
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 

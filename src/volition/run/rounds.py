@@ -212,9 +212,9 @@ def read_verdicts(folder: Path) -> list[GivenVerdict]:
 
 def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair]:
     """Comparisons that the run has not asked, and that would teach its reward model most."""
+    from volition.learners.checkpoint import Checkpoint
     from volition.questions.candidates import Candidates, chosen_comparisons
     from volition.reward.model import RewardModel, opinions
-    from volition.run.checkpoint import Checkpoint
 
     if not run.checkpoint.is_file():
         raise RunError(

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,22 +24,23 @@ import numpy as np
 
 from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.goal import Goal
+from volition.judges import make_judge
 from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
 from volition.judgment import Preference
 from volition.learners.base import Policy, PolicyForm
+from volition.learners.checkpoint import Checkpoint
 from volition.learners.policies import load_policy, save_policy, says_its_form
 from volition.learners.rollout import Rollout
 from volition.reward.fit import fit
 from volition.reward.learning import Judged, Recipe, RewardFit, digest, learn_reward, read_fit
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
-from volition.run.checkpoint import Checkpoint
 from volition.run.creating import (
     OBJECT,
+    assignment_of,
     create_with_judge,
     create_with_recording,
-    make_judge,
     setup_of,
     task_for,
 )
@@ -46,8 +48,7 @@ from volition.run.evaluation import Evaluation, evaluate, measures_of
 from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unasked, unjudged
 from volition.run.online import Inquiry, Plan
-from volition.run.progress import Listener, Progress
-from volition.run.results import Result, Session
+from volition.run.results import Listener, Progress, Result, Session
 from volition.run.sessions import Setup, learn_policy, practise
 from volition.storage.compilation import enable_cache
 from volition.storage.documents import as_document, write_document
@@ -190,7 +191,8 @@ class Run:
         Raises:
             RunError: There is no checkpoint yet.
         """
-        return Checkpoint(self.folder.checkpoint).history()
+        history = Checkpoint(self.folder.checkpoint).history()
+        return [Session.of(scalars) for scalars in history]
 
     @property
     def reward_fit(self) -> RewardFit:
@@ -362,8 +364,10 @@ class Run:
         """The judge that the run began with."""
         known_id = self.folder.settings.judge_id
         if not live.judge.startswith(OBJECT):
-            task = self.folder.task
-            return make_judge(task, live, known_id=known_id, asked_before=asked_before)
+            assignment = assignment_of(self.folder.task)
+            return make_judge(
+                live, replace(assignment, known_id=known_id, asked_before=asked_before)
+            )
         if self._judge is None or self._judge.identity.id != known_id:
             raise JudgeUnavailable(
                 f"the run began with a judge that was given as an object, "

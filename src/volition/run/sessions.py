@@ -24,15 +24,14 @@ from volition.comparison import Segment
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported, Interrupted
 from volition.learners.base import Learner, Policy, RewardFunction, Transitions
+from volition.learners.checkpoint import Checkpoint
 from volition.learners.rollout import Rollout, Step
 from volition.learners.visited import Visited
 from volition.questions.filming import FILMED, Filming
 from volition.reward.fit import check_inputs
 from volition.reward.model import RewardModel
-from volition.run.checkpoint import Checkpoint
 from volition.run.interrupting import noted
-from volition.run.progress import Listener, Progress
-from volition.run.results import Session
+from volition.run.results import Listener, Progress, Session
 from volition.tasks.task import EnvironmentSection, RewardSection, TrainingSection
 from volition.tasks.view import JudgeView
 
@@ -211,7 +210,8 @@ class _Sessions:
         self._position = setup.start(rollout, self._learner)
         self.history: list[Session] = []
         if checkpoint.exists:
-            self._position, self.history = checkpoint.load(self._position)
+            self._position, scalars = checkpoint.load(self._position)
+            self.history = [Session.of(values) for values in scalars]
         fields = self._position.visited.states.shape[-1]
         self._filmed = filming.kept if filming and not fields else None
         self._steps = setup.session_steps(rollout)
@@ -261,7 +261,8 @@ class _Sessions:
         return self._learner.policy(self._position.state)
 
     def save(self, at_once: bool) -> None:
-        self._checkpoint.save(self._position, self.history, at_once)
+        scalars = [session.scalars for session in self.history]
+        self._checkpoint.save(self._position, scalars, at_once)
 
 
 def practise(setup: Setup, section: RewardSection, vetoes: int, episodes: int) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Observations, Pixels
+from volition.envs.own.guest_drawing import DrawnThing, House, draw
 from volition.errors import InputError
 
 Floats = npt.NDArray[np.float64]
@@ -140,13 +141,10 @@ class Guest(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         return self.observe(), progress, False, False, self._info()
 
     def render(self) -> Pixels:
-        from volition.envs.own.guest_drawing import draw
-
-        return draw(self)
-
-    def kind_of(self, thing: Thing) -> str:
-        """The name of the kind."""
-        return KINDS[thing.kind]
+        things = tuple(
+            DrawnThing(KINDS[thing.kind], thing.x, thing.y, thing.harmed) for thing in self.things
+        )
+        return draw(House(self.x, self.y, self.vx, self.vy, self.door_y, self.exit_y, things))
 
     # The state, as a scene needs it ----------------------------------------------------------
 

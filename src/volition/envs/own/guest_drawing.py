@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from math import atan2, cos, hypot, pi, sin
-from typing import TYPE_CHECKING
 
 from volition.comparison import Pixels
 from volition.envs.own.canvas import Canvas, Point, turned
-
-if TYPE_CHECKING:
-    from volition.envs.own.guest import Guest, Thing
 
 SCALE = 60.0  # pixels a metre
 SIZE = (480, 384)
@@ -26,13 +23,43 @@ SKIN, SHIRT, SHOE = (244, 204, 172), (44, 98, 190), (48, 52, 76)
 STRAW, BAND, CROWN = (250, 214, 110), (206, 66, 72), (240, 196, 86)
 
 
-def draw(guest: Guest) -> Pixels:
+@dataclass(frozen=True, slots=True)
+class DrawnThing:
+    """Something that a guest can harm, by the name of its kind, and its place in metres."""
+
+    kind: str
+    x: float
+    y: float
+    harmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What is to be seen of the house at one moment.
+
+    Attributes:
+        x, y: Where the guest is, in metres.
+        vx, vy: Metres a step.
+        door_y, exit_y: Where the doors are.
+        things: All of them.
+    """
+
+    x: float
+    y: float
+    vx: float
+    vy: float
+    door_y: float
+    exit_y: float
+    things: tuple[DrawnThing, ...]
+
+
+def draw(house: House) -> Pixels:
     """The house as it is now: uint8 (384, 480, 3)."""
     canvas = _house().copy()
-    _doors(canvas, guest)
-    for thing in sorted(guest.things, key=lambda thing: not thing.harmed):
-        DRAWINGS[guest.kind_of(thing)](canvas.enlarged(thing.x, thing.y, THING_SIZE), thing)
-    _person(canvas.enlarged(guest.x, guest.y, PERSON_SIZE), guest)
+    _doors(canvas, house)
+    for thing in sorted(house.things, key=lambda thing: not thing.harmed):
+        DRAWINGS[thing.kind](canvas.enlarged(thing.x, thing.y, THING_SIZE), thing)
+    _person(canvas.enlarged(house.x, house.y, PERSON_SIZE), house)
     return canvas.pixels()
 
 
@@ -78,8 +105,8 @@ def _house() -> Canvas:
     return canvas
 
 
-def _doors(canvas: Canvas, guest: Guest) -> None:
-    door, out = guest.door_y, guest.exit_y
+def _doors(canvas: Canvas, house: House) -> None:
+    door, out = house.door_y, house.exit_y
     canvas.box(0.0, door - 0.4, 0.25, door + 0.4, STONE)
     canvas.box(0.25, door - 0.5, 0.45, door + 0.5, SILL)
     canvas.box(0.5, door - 0.42, 1.02, door + 0.42, MAT, 0.05)
@@ -92,10 +119,10 @@ def _doors(canvas: Canvas, guest: Guest) -> None:
         canvas.ellipse(x, out + y, (radius, radius * 0.85), STONE)
 
 
-def _person(canvas: Canvas, guest: Guest) -> None:
+def _person(canvas: Canvas, house: House) -> None:
     """Seen from above, facing the way that is walked."""
-    x, y, speed = guest.x, guest.y, hypot(guest.vx, guest.vy)
-    facing = atan2(guest.vy, guest.vx) if speed > 0.01 else 0.0
+    x, y, speed = house.x, house.y, hypot(house.vx, house.vy)
+    facing = atan2(house.vy, house.vx) if speed > 0.01 else 0.0
     canvas.disc(x, y, 0.34, (255, 255, 255, 110))
     canvas.ellipse(x + 0.04, y + 0.06, (0.2, 0.28), SHADE, facing)
     for side in (-1, 1):
@@ -116,7 +143,7 @@ def _person(canvas: Canvas, guest: Guest) -> None:
 # Things --------------------------------------------------------------------------------------
 
 
-def _vase(canvas: Canvas, thing: Thing) -> None:
+def _vase(canvas: Canvas, thing: DrawnThing) -> None:
     x, y = thing.x, thing.y
     if not thing.harmed:
         canvas.box(x - 0.25, y - 0.2, x + 0.33, y + 0.38, SHADE, 0.06)
@@ -146,7 +173,7 @@ def _vase(canvas: Canvas, thing: Thing) -> None:
         canvas.disc(*at, 0.075, colour)
 
 
-def _cat(canvas: Canvas, thing: Thing) -> None:
+def _cat(canvas: Canvas, thing: DrawnThing) -> None:
     x, y = thing.x, thing.y
     ginger, dark, light = (226, 146, 74), (188, 108, 48), (250, 226, 196)
     if not thing.harmed:
@@ -207,7 +234,7 @@ def _cat_head(
             canvas.line(eye, 0.022, INK)
 
 
-def _paint(canvas: Canvas, thing: Thing) -> None:
+def _paint(canvas: Canvas, thing: DrawnThing) -> None:
     x, y = thing.x, thing.y
     red, wet = (206, 66, 72), (232, 118, 116)
     canvas.polygon(_blot(x, y, 0.45, (1.0, 0.86, 0.98, 0.82, 1.05, 0.9)), red)
@@ -231,7 +258,7 @@ def _paint(canvas: Canvas, thing: Thing) -> None:
 BLOCKS = ((224, 86, 78), (248, 190, 72), (84, 150, 206), (110, 178, 108), (168, 116, 188))
 
 
-def _tower(canvas: Canvas, thing: Thing) -> None:
+def _tower(canvas: Canvas, thing: DrawnThing) -> None:
     x, y = thing.x, thing.y
     if not thing.harmed:
         canvas.box(x - 0.26, y - 0.2, x + 0.42, y + 0.42, SHADE, 0.04)
@@ -262,7 +289,7 @@ def _block(
     canvas.polygon(turned(square, x, y, angle), colour)
 
 
-def _table(canvas: Canvas, thing: Thing) -> None:
+def _table(canvas: Canvas, thing: DrawnThing) -> None:
     x, y = thing.x, thing.y
     canvas.disc(x + 0.06, y + 0.08, 0.52, SHADE)
     canvas.disc(x, y, 0.5, (164, 118, 84))
@@ -313,7 +340,7 @@ def _plate(canvas: Canvas, x: float, y: float) -> None:
 # Things of held-out layouts -------------------------------------------------------------------
 
 
-def _sandcastle(canvas: Canvas, thing: Thing) -> None:
+def _sandcastle(canvas: Canvas, thing: DrawnThing) -> None:
     x, y = thing.x, thing.y
     sand, dark, top = (232, 202, 134), (204, 168, 100), (246, 224, 168)
     canvas.polygon(_blot(x, y, 0.48, (1.0, 0.94, 1.02, 0.9, 1.0, 0.96)), sand)
@@ -337,7 +364,7 @@ def _sandcastle(canvas: Canvas, thing: Thing) -> None:
     canvas.polygon(turned([(0, 0), (0.19, 0.07), (0, 0.15)], x + 0.3, y + 0.25, 1.2), (224, 76, 74))
 
 
-def _easel(canvas: Canvas, thing: Thing) -> None:
+def _easel(canvas: Canvas, thing: DrawnThing) -> None:
     x, y = thing.x, thing.y
     wood, corners = (142, 100, 70), [(-0.3, -0.24), (0.3, -0.24), (0.3, 0.24), (-0.3, 0.24)]
     for leg in ((-0.3, 0.36), (0.3, 0.36), (0.0, -0.4)):
@@ -369,7 +396,7 @@ def _easel(canvas: Canvas, thing: Thing) -> None:
             )
 
 
-def _jigsaw(canvas: Canvas, thing: Thing) -> None:
+def _jigsaw(canvas: Canvas, thing: DrawnThing) -> None:
     x, y = thing.x, thing.y
     colours = ((112, 176, 196), (132, 192, 208), (122, 178, 112), (146, 196, 126), (250, 214, 120))
     for number in range(16):
@@ -388,7 +415,7 @@ def _jigsaw(canvas: Canvas, thing: Thing) -> None:
             canvas.line([(x - 0.42, y + line), (x + 0.42, y + line)], 0.02, (236, 244, 240))
 
 
-def _nest(canvas: Canvas, thing: Thing) -> None:
+def _nest(canvas: Canvas, thing: DrawnThing) -> None:
     x, y = thing.x, thing.y
     canvas.disc(x + 0.04, y + 0.06, 0.35, SHADE)
     canvas.disc(x, y, 0.34, (150, 110, 70))

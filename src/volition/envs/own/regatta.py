@@ -17,24 +17,26 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Observations, Pixels
+from volition.envs.own.regatta_course import (
+    BUOYS,
+    GATE,
+    GATES,
+    HEIGHT,
+    ISLAND,
+    ISLAND_RADIUS,
+    LAGOON,
+    LAGOON_RADIUS,
+    MOUTH,
+    SHORE,
+    START,
+    WIDTH,
+)
+from volition.envs.own.regatta_drawing import Race, draw
 
 Floats = npt.NDArray[np.float64]
 
-WIDTH, HEIGHT = 10.0, 8.0  # of all that is drawn, in lengths of the boat; y points down
-START = (1.2, 4.4)
-GATES = ((3.0, 4.2), (5.4, 3.7), (7.9, 4.2), (7.5, 6.5), (3.3, 6.7))
-"""The middle of each gate in the order of the race; the last is the finish."""
-GATE = 0.7  # half the width of a gate
-SHORE = 2.6  # north of it is land, but for the lagoon
-LAGOON, LAGOON_RADIUS = (4.0, 1.35), 1.3
-MOUTH = (3.2, 4.8)  # lowest and highest x of the lagoon's mouth
-BUOYS = tuple(
-    (LAGOON[0] + east, LAGOON[1] + south)
-    for east, south in ((0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5), (0.5, -0.5))
-)
 BUOY = 0.42  # how near the boat takes a buoy
 COMES_BACK = 20  # steps
-ISLAND, ISLAND_RADIUS = (5.3, 5.35), 0.62
 MARGIN = 0.3  # that the boat keeps from the edge
 
 SPEED = 0.2  # most lengths a step
@@ -106,9 +108,18 @@ class Regatta(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         return self.observe(), float(points), False, False, self._info()
 
     def render(self) -> Pixels:
-        from volition.envs.own.regatta_drawing import draw
-
-        return draw(self)
+        return draw(
+            Race(
+                self.x,
+                self.y,
+                self.heading,
+                self.speed / SPEED,
+                tuple(self.gates),
+                self.passed,
+                self.finished,
+                tuple(zip(self.buoys, self.away, strict=True)),
+            )
+        )
 
     # The state, as a scene needs it ----------------------------------------------------------
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from math import atan2, cos, hypot, pi, sin
-from typing import TYPE_CHECKING
 
 from volition.comparison import Pixels
+from volition.envs.own import regatta_course as course
 from volition.envs.own.canvas import Canvas, Colour, Point, turned
-
-if TYPE_CHECKING:
-    from volition.envs.own.regatta import Regatta
 
 SCALE = 48.0  # pixels for a length of the boat
 SIZE = (480, 384)
@@ -25,38 +23,60 @@ AHEAD, PASSED, NEXT = (226, 62, 60), (74, 190, 84), (250, 200, 60)
 INK = (40, 44, 58)
 
 
-def draw(regatta: Regatta) -> Pixels:
+@dataclass(frozen=True, slots=True)
+class Race:
+    """What is to be seen of a race at one moment.
+
+    Attributes:
+        x, y: Where the boat is, in lengths of it.
+        heading: In radians.
+        speed: As a share of the greatest.
+        gates: The middle of each, in the order of the race; the last is the finish.
+        passed: How many of them.
+        finished: Whether the race is.
+        buoys: Where each is, and for how many steps it is away yet.
+    """
+
+    x: float
+    y: float
+    heading: float
+    speed: float
+    gates: tuple[Point, ...]
+    passed: int
+    finished: bool
+    buoys: tuple[tuple[Point, int], ...]
+
+
+def draw(race: Race) -> Pixels:
     """The race as it is now: uint8 (384, 480, 3)."""
     canvas = _sea().copy()
-    for number, (buoy, away) in enumerate(zip(regatta.buoys, regatta.away, strict=True)):
+    for number, (buoy, away) in enumerate(race.buoys):
         _buoy(canvas, *buoy, away == 0, number)
-    for number, gate in enumerate(regatta.gates[:-1]):
-        colour = PASSED if number < regatta.passed else AHEAD
-        _gate(canvas, _posts(regatta.gates, number), colour, number == regatta.passed, gate)
-    _finish(canvas, _posts(regatta.gates, len(regatta.gates) - 1), regatta.finished)
-    _boat(canvas.enlarged(regatta.x, regatta.y, BOAT_SIZE), regatta)
+    for number, gate in enumerate(race.gates[:-1]):
+        colour = PASSED if number < race.passed else AHEAD
+        _gate(canvas, _posts(race.gates, number), colour, number == race.passed, gate)
+    _finish(canvas, _posts(race.gates, len(race.gates) - 1), race.finished)
+    _boat(canvas.enlarged(race.x, race.y, BOAT_SIZE), race)
     return canvas.pixels()
 
 
 @cache
 def _sea() -> Canvas:
     """What never changes."""
-    from volition.envs.own import regatta
-
     canvas = Canvas.blank(SIZE, SCALE, SEA)
     for row in range(13):
         for column in range(9):
             x, y = 0.3 + 1.2 * column + 0.6 * (row % 2), 0.35 + 0.62 * row
             wave = [(x - 0.14, y), (x - 0.05, y - 0.035), (x + 0.05, y), (x + 0.14, y - 0.035)]
             canvas.line(wave, 0.025, DEEP)
-    _land(canvas, regatta.SHORE + 0.02, regatta.LAGOON, regatta.LAGOON_RADIUS, regatta.MOUTH)
-    way = [regatta.START, *regatta.GATES]
+    _land(canvas, course.SHORE + 0.02, course.LAGOON, course.LAGOON_RADIUS, course.MOUTH)
+    way = [course.START, *course.GATES]
     for (x0, y0), (x1, y1) in pairwise(way):
         length = hypot(x1 - x0, y1 - y0)
         for dot in range(1, int(length / 0.3)):
             share = 0.3 * dot / length
             canvas.disc(x0 + share * (x1 - x0), y0 + share * (y1 - y0), 0.035, (255, 255, 255, 150))
-    _island(canvas, *regatta.ISLAND, regatta.ISLAND_RADIUS - 0.1)
+    _island(canvas, *course.ISLAND, course.ISLAND_RADIUS - 0.1)
     return canvas
 
 
@@ -201,11 +221,8 @@ def _finish(canvas: Canvas, posts: tuple[Point, Point], finished: bool) -> None:
             )
 
 
-def _boat(canvas: Canvas, regatta: Regatta) -> None:
-    from volition.envs.own.regatta import SPEED
-
-    x, y, heading = regatta.x, regatta.y, regatta.heading
-    way = regatta.speed / SPEED
+def _boat(canvas: Canvas, race: Race) -> None:
+    x, y, heading, way = race.x, race.y, race.heading, race.speed
 
     def at(points: list[Point]) -> list[Point]:
         return turned(points, x, y, heading)

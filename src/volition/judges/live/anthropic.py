@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from volition.judges.base import JudgeOptions
+from volition.judges.base import Assignment
 from volition.judges.live.connection import (
     AUTHORIZATION,
     PLACEHOLDER,
@@ -24,6 +24,7 @@ from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import live_judge
 from volition.judges.live.wires import Document, Usage, Wire, post, votes
 from volition.judges.prompt import Part, Picture, Prompt
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure
 
 if TYPE_CHECKING:
@@ -130,15 +131,15 @@ class Messages:
         return candidate.get("stop_reason") in FULL
 
 
-def make(model: str, options: JudgeOptions) -> LiveJudge:
+def make(model: str, settings: JudgeSettings, assignment: Assignment) -> LiveJudge:
     """The judge for this model; raises as `live_judge` does."""
-    return live_judge(PROVIDER, wires, model, options)
+    return live_judge(PROVIDER, wires, model, settings, assignment)
 
 
-def wires(model: str, endpoint: Endpoint, options: JudgeOptions) -> list[Wire]:
+def wires(model: str, endpoint: Endpoint, settings: JudgeSettings) -> list[Wire]:
     """Every way of asking, best first."""
     quiet, thinking = (Messages(model, think, endpoint.official) for think in (False, True))
     return [
-        votes(messages, options.samples, options.explain, enforced)
+        votes(messages, settings.samples, settings.explain, enforced)
         for messages, enforced in ((quiet, True), (thinking, True), (thinking, False))
     ]

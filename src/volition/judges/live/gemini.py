@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from volition.judges.base import JudgeOptions
+from volition.judges.base import Assignment
 from volition.judges.live.connection import PLACEHOLDER, Endpoint, Provider, client_library
 from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import live_judge
@@ -28,6 +28,7 @@ from volition.judges.live.wires import (
     votes,
 )
 from volition.judges.prompt import Part, Picture, Prompt, Token
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure
 
 if TYPE_CHECKING:
@@ -236,16 +237,16 @@ def _filtered(reason: object) -> Failure:
 # Making a judge ----------------------------------------------------------------------------------
 
 
-def make(model: str, options: JudgeOptions) -> LiveJudge:
+def make(model: str, settings: JudgeSettings, assignment: Assignment) -> LiveJudge:
     """The judge for this model; raises as `live_judge` does."""
-    return live_judge(PROVIDER, wires, model, options)
+    return live_judge(PROVIDER, wires, model, settings, assignment)
 
 
-def wires(model: str, endpoint: Endpoint, options: JudgeOptions) -> list[Wire]:
+def wires(model: str, endpoint: Endpoint, settings: JudgeSettings) -> list[Wire]:
     """Every way of asking, best first."""
     contents = [Content(model, thinking) for thinking in THINKING]
-    voting = [votes(content, options.samples, options.explain) for content in contents]
-    if options.explain:
+    voting = [votes(content, settings.samples, settings.explain) for content in contents]
+    if settings.explain:
         return voting
     decisions = Wire("decisions", 100, Service(), Decisions(model))
     return [decisions, *(logprobs(content) for content in contents), *voting]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from volition.comparison import content_id
 from volition.judges import prompt as prompts
-from volition.judges.base import AskError, Capability, Estimate, JudgeOptions, Question
+from volition.judges.base import AskError, Assignment, Capability, Estimate, Question
 from volition.judges.live.connection import Endpoint, ask_error, http_client
 from volition.judges.live.pricing import cost_usd
 from volition.judges.live.wires import Document, Outcomes, Usage, Wire
@@ -224,14 +224,14 @@ class LiveJudge:
         return [[Failure("unparsable", f"{said:.200}; the reply begins {body!r:.200}")] * count]
 
 
-def brief_of(options: JudgeOptions) -> Brief:
+def brief_of(assignment: Assignment) -> Brief:
     """What every question has in common, its pictures read from their files."""
-    goal = options.goal
+    goal = assignment.goal
     return Brief(
         goal.text,
         tuple(read_frame(path) for path in goal.images),
         tuple(read_frame(path) for path in goal.counterexamples),
-        options.view.overlay,
+        assignment.view.overlay,
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from volition.judges import prompt as prompts
-from volition.judges.base import JudgeOptions
+from volition.judges.base import Assignment
 from volition.judges.live.connection import (
     AUTHORIZATION,
     PLACEHOLDER,
@@ -40,6 +40,7 @@ from volition.judges.live.wires import (
     votes,
 )
 from volition.judges.prompt import Part, Picture, Prompt, Token
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure, Verdict
 
 if TYPE_CHECKING:
@@ -318,12 +319,12 @@ def _usage(document: Document, prompt: str, completion: str) -> Usage:
 # Making a judge ----------------------------------------------------------------------------------
 
 
-def make(model: str, options: JudgeOptions) -> LiveJudge:
+def make(model: str, settings: JudgeSettings, assignment: Assignment) -> LiveJudge:
     """The judge for this model; raises as `live_judge` does."""
-    return live_judge(PROVIDER, wires, model, options)
+    return live_judge(PROVIDER, wires, model, settings, assignment)
 
 
-def wires(model: str, endpoint: Endpoint, options: JudgeOptions) -> list[Wire]:
+def wires(model: str, endpoint: Endpoint, settings: JudgeSettings) -> list[Wire]:
     """Every way of asking, best first. One that a server does not know costs nothing to try."""
     if endpoint.official:
         chats = [Chat(model, True, effort) for effort in ("none", None)]
@@ -331,10 +332,10 @@ def wires(model: str, endpoint: Endpoint, options: JudgeOptions) -> list[Wire]:
     else:
         voting = chats = [Chat(model, False, think=think) for think in (False, True)]
     by_vote = [
-        *(votes(chat, options.samples, options.explain, enforced=True) for chat in voting),
-        votes(voting[-1], options.samples, options.explain, enforced=False),
+        *(votes(chat, settings.samples, settings.explain, enforced=True) for chat in voting),
+        votes(voting[-1], settings.samples, settings.explain, enforced=False),
     ]
-    if options.explain:
+    if settings.explain:
         return by_vote
     return [*closed(model, endpoint), *(logprobs(chat) for chat in chats), *by_vote]
 

@@ -22,7 +22,7 @@ import platformdirs
 
 from volition.comparison import Comparison, Frame, Segment, content_id
 from volition.errors import InputError, JudgeUnavailable
-from volition.judges.base import AskError, Capability, Judge, JudgeOptions, Question
+from volition.judges.base import AskError, Assignment, Capability, Judge, Question
 from volition.judges.live.connection import (
     Endpoint,
     KeyRefused,
@@ -33,6 +33,7 @@ from volition.judges.live.connection import (
 from volition.judges.live.judge import LiveJudge, brief_of
 from volition.judges.live.wires import Wire
 from volition.judges.prompt import Brief
+from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.storage.files import write_whole
 
@@ -50,9 +51,10 @@ class Unfit(Exception):
 
 def live_judge(
     provider: Provider,
-    wires: Callable[[str, Endpoint, JudgeOptions], Sequence[Wire]],
+    wires: Callable[[str, Endpoint, JudgeSettings], Sequence[Wire]],
     model: str,
-    options: JudgeOptions,
+    settings: JudgeSettings,
+    assignment: Assignment,
 ) -> LiveJudge:
     """A provider's judge for this model, asked in the first of its `wires` that works.
 
@@ -60,9 +62,9 @@ def live_judge(
         InputError: An option is not as it must be.
         JudgeUnavailable: A package or a key is missing, or no way of asking works.
     """
-    endpoint = resolve(provider, options.base_url)
+    endpoint = resolve(provider, settings.base_url)
     client_library(provider.library, provider.name)
-    brief = brief_of(options)
+    brief = brief_of(assignment)
     judges = [
         LiveJudge(
             f"{provider.name}:{model}",
@@ -70,16 +72,18 @@ def live_judge(
             endpoint,
             wire,
             brief,
-            options.price,
-            options.per_request,
-            options.samples,
+            settings.price,
+            settings.per_request,
+            settings.samples,
         )
-        for wire in wires(model, endpoint, options)
+        for wire in wires(model, endpoint, settings)
     ]
-    return choose(judges, options)
+    return choose(judges, settings, assignment)
 
 
-def choose(judges: Sequence[LiveJudge], options: JudgeOptions) -> LiveJudge:
+def choose(
+    judges: Sequence[LiveJudge], settings: JudgeSettings, assignment: Assignment
+) -> LiveJudge:
     """The first of `judges`, which are one model's wires, that can judge.
 
     Raises:
@@ -87,22 +91,22 @@ def choose(judges: Sequence[LiveJudge], options: JudgeOptions) -> LiveJudge:
         JudgeUnavailable: None of them can; the message says for each why, and what to change.
     """
     name = judges[0].name
-    wanted = [judge for judge in judges if options.wire in (None, judge.wire.name)]
+    wanted = [judge for judge in judges if settings.wire in (None, judge.wire.name)]
     if not wanted:
         known = ", ".join(dict.fromkeys(judge.wire.name for judge in judges))
-        raise InputError(f"{name} has no wire {options.wire!r}: it has {known}")
+        raise InputError(f"{name} has no wire {settings.wire!r}: it has {known}")
     for judge in judges:
-        if judge.identity.id == options.known_id:
+        if judge.identity.id == assignment.known_id:
             return judge
     memory = _memory(wanted)
     known_already = _recall(memory)
     for judge in wanted:
         if known_already is not None and judge.identity.id == known_already.judge_id:
             return replace(judge, capability=known_already)
-    if not options.probe:
+    if not assignment.probe:
         return wanted[0]
-    if options.max_usd is not None:
-        _check_affordable(wanted, options.max_usd)
+    if settings.max_usd is not None:
+        _check_affordable(wanted, settings.max_usd)
     judge, capability = _wait_for(_first_that_can(wanted))
     memory.parent.mkdir(parents=True, exist_ok=True)
     write_whole(memory, json.dumps(asdict(capability)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from volition.learners.visited import Visited
-from volition.run.results import Session
 from volition.storage.tensors import load_arrays, load_tree, read_description, save_tree
 
 SAVING_SHARE = 20  # times as long as writing a checkpoint took, until the next one is written
@@ -27,19 +26,18 @@ class Checkpoint:
     def exists(self) -> bool:
         return self._path.is_file()
 
-    def save(self, position: object, history: Sequence[Session], at_once: bool) -> None:
+    def save(self, position: object, history: Sequence[Mapping[str, float]], at_once: bool) -> None:
         """Writes a position, unless the last one is so recent that writing would take up the run.
 
         Sessions that are lost with a killed process are done again, in the same way.
         """
         now = time.perf_counter()
         if at_once or now - self._saved_at >= SAVING_SHARE * self._saving_s:
-            scalars = [session.scalars for session in history]
-            save_tree(self._path, position, {"history": scalars})
+            save_tree(self._path, position, {"history": [*history]})
             self._saved_at = time.perf_counter()
             self._saving_s = self._saved_at - now
 
-    def load(self, begin: Tree) -> tuple[Tree, list[Session]]:
+    def load(self, begin: Tree) -> tuple[Tree, list[dict[str, float]]]:
         """The position, of the form of `begin`, and the history.
 
         Raises:
@@ -47,13 +45,14 @@ class Checkpoint:
         """
         return load_tree(self._path, begin), self.history()
 
-    def history(self) -> list[Session]:
-        """What every session measured.
+    def history(self) -> list[dict[str, float]]:
+        """What every session measured, by name.
 
         Raises:
             RunError: There is none, or it is damaged.
         """
-        return [Session.of(scalars) for scalars in read_description(self._path)["history"]]
+        history: list[dict[str, float]] = read_description(self._path)["history"]
+        return history
 
     def visited(self) -> Visited:
         """What the policy has visited.
