@@ -99,7 +99,7 @@ def questions(count: int) -> tuple[Brief, list[Question]]:
 
 def words(prompt: Prompt) -> int:
     said = [part for part in (*prompt.goal, *prompt.shown) if isinstance(part, str)]
-    letters = {str(number): "A" for number in range(1, len(prompt.asked) + 1)}
+    letters = {str(number): "A" for number in range(1, len(prompt.questions) + 1)}
     answer = json.dumps(letters, separators=(",", ":"))  # the form that the prompt shows
     text = "\n".join((prompt.system, *said, ask_for_json(prompt, explain=False), answer))
     return len(PIECE.findall(text))
@@ -108,7 +108,7 @@ def words(prompt: Prompt) -> int:
 def tokens(prompt: Prompt, counting: Counting) -> float:
     """Of one comparison, in the request and in the answer."""
     pictures = [part for part in (*prompt.goal, *prompt.shown) if isinstance(part, Picture)]
-    count = len(prompt.asked)
+    count = len(prompt.questions)
     seen = sum(counting.tokens(picture.size, count > 1) for picture in pictures)
     return (words(prompt) + seen) / count
 

@@ -165,10 +165,10 @@ def test_many_questions_a_request_are_answered_in_their_orders(
 def test_reading_is_pure_and_needs_nothing_but_the_reply(
     make: Callable[..., Judge], questions: list[Question]
 ) -> None:
-    asked = questions[:4]
-    reply = ask(make(per_request=4), asked)
+    batch = questions[:4]
+    reply = ask(make(per_request=4), batch)
     kept = Reply("kept", json.loads(json.dumps(reply.raw)))
-    assert make(per_request=4).read(kept, asked) == make(per_request=4).read(reply, asked)
+    assert make(per_request=4).read(kept, batch) == make(per_request=4).read(reply, batch)
 
 
 def test_no_request_uses_more_than_was_estimated(
@@ -176,11 +176,11 @@ def test_no_request_uses_more_than_was_estimated(
 ) -> None:
     for count in (1, 2, len(questions)):
         judge = make(per_request=count)
-        told, reply = judge.estimate(questions[:count]), ask(judge, questions[:count])
-        assert told.prompt_tokens >= reply.prompt_tokens
-        assert told.completion_tokens >= reply.completion_tokens
-        assert told.cost_usd is not None
-        assert told.cost_usd >= reply.cost_usd
+        estimate, reply = judge.estimate(questions[:count]), ask(judge, questions[:count])
+        assert estimate.prompt_tokens >= reply.prompt_tokens
+        assert estimate.completion_tokens >= reply.completion_tokens
+        assert estimate.cost_usd is not None
+        assert estimate.cost_usd >= reply.cost_usd
 
 
 def test_the_identity_is_that_of_the_answers(make: Callable[..., Judge], case: Case) -> None:

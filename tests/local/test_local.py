@@ -72,18 +72,18 @@ def questions(count: int) -> list[Question]:
     ]
 
 
-def ask(judge: Judge, asked: Sequence[Question]) -> Reply:
+def ask(judge: Judge, batch: Sequence[Question]) -> Reply:
     async def once() -> Reply:
         try:
-            return await judge.ask(asked)
+            return await judge.ask(batch)
         finally:
             await judge.close()
 
     return asyncio.run(once())
 
 
-def probabilities(judge: Judge, asked: Sequence[Question]) -> list[float]:
-    outcomes = judge.read(ask(judge, asked), asked)
+def probabilities(judge: Judge, batch: Sequence[Question]) -> list[float]:
+    outcomes = judge.read(ask(judge, batch), batch)
     assert all(isinstance(outcome, Verdict) for outcome in outcomes), outcomes
     return [outcome.p_shown_first for outcome in outcomes if isinstance(outcome, Verdict)]
 
@@ -92,11 +92,11 @@ def probabilities(judge: Judge, asked: Sequence[Question]) -> list[float]:
 
 
 def test_a_batch_is_answered_as_each_question_by_itself(judge: LocalJudge) -> None:
-    asked = questions(6)
-    together = probabilities(judge, asked)
-    apart = [probabilities(judge, [question])[0] for question in asked]
+    batch = questions(6)
+    together = probabilities(judge, batch)
+    apart = [probabilities(judge, [question])[0] for question in batch]
     assert together == pytest.approx(apart, abs=1e-4)
-    assert len({round(p, 6) for p in together}) == len(asked)  # it sees the pictures
+    assert len({round(p, 6) for p in together}) == len(batch)  # it sees the pictures
 
 
 def test_questions_of_different_length_do_not_disturb_each_other(judge: LocalJudge) -> None:
@@ -119,11 +119,11 @@ def test_the_order_of_the_pictures_matters(judge: LocalJudge) -> None:
 def test_nothing_is_billed_and_the_reply_is_kept(judge: LocalJudge) -> None:
     assert judge.capability is None
     assert not judge.immediate
-    asked = questions(2)
-    told, reply = judge.estimate(asked), ask(judge, asked)
-    assert told.cost_usd == reply.cost_usd == 0
+    batch = questions(2)
+    estimate, reply = judge.estimate(batch), ask(judge, batch)
+    assert estimate.cost_usd == reply.cost_usd == 0
     assert [set(answer) for answer in json.loads(reply.raw)] == [{"A", "B"}] * 2
-    assert judge.read(reply, asked) == judge.read(reply, asked)
+    assert judge.read(reply, batch) == judge.read(reply, batch)
 
 
 @pytest.mark.parametrize("raw", ["", "{}", "[]", "[1, 2]", '[{"A": 1}, {"A": 0.01, "B": 0.01}]'])
@@ -221,16 +221,16 @@ def test_a_real_server_answers_with_probabilities(served: str, folder: Path) -> 
 
 def test_a_real_server_drops_logprobs_in_silence(served: str, folder: Path) -> None:
     judge = asked_by(logprobs(openai.Chat(str(folder), False)), served, folder)
-    asked = questions(1)
-    (outcome,) = judge.read(ask(judge, asked), asked)
+    batch = questions(1)
+    (outcome,) = judge.read(ask(judge, batch), batch)
     assert isinstance(outcome, Failure)
     assert outcome.kind == "no_probabilities"
 
 
 def test_what_a_real_model_rambles_is_no_vote(served: str, folder: Path) -> None:
     judge = asked_by(votes(openai.Chat(str(folder), False), enforced=False), served, folder)
-    asked = questions(1)
-    (outcome,) = judge.read(ask(judge, asked), asked)
+    batch = questions(1)
+    (outcome,) = judge.read(ask(judge, batch), batch)
     assert isinstance(outcome, Failure)
 
 
@@ -249,7 +249,7 @@ def test_probing_a_real_server_says_what_is_wrong_with_each_way(
         openai.make(
             str(folder), JudgeSettings("openai:tiny", base_url=served), replace(DISC, probe=True)
         )
-    told = str(raised.value)
-    assert "decisions: " in told
-    assert "accepts logprobs and returns none" in told
-    assert "systemone: it " in told  # its answers are read, and found to be random
+    message = str(raised.value)
+    assert "decisions: " in message
+    assert "accepts logprobs and returns none" in message
+    assert "systemone: it " in message  # its answers are read, and found to be random

@@ -34,8 +34,8 @@ def body_of(row: Row) -> Row:
 def parts_of(judge: str, row: Row) -> Sequence[Any]:
     """The words and pictures of a request, checked against the client library's own types."""
     read: Any = getattr(protocols, f"read_{PROTOCOLS[judge.partition(':')[0]]}")
-    asked: protocols.Asked = read(body_of(row), True)
-    return list(asked.parts)
+    request: protocols.Asked = read(body_of(row), True)
+    return list(request.parts)
 
 
 def bar(height: int) -> Segment:
@@ -47,14 +47,14 @@ def bar(height: int) -> Segment:
 
 def questions(heights: Sequence[tuple[int, int]]) -> list[Question]:
     """A is shown at the first height, B at the second."""
-    asked = []
+    batch = []
     for one, other in heights:
         a, b = bar(one), bar(other)
         comparison = Comparison.between("goal", a, b)
-        asked.append(
+        batch.append(
             Question(comparison, Order.FORWARD if comparison.first == a else Order.SWAPPED)
         )
-    return asked
+    return batch
 
 
 BRIEF = Brief("the bar is high", (bar(60).frames[0],))
@@ -109,7 +109,7 @@ def line_of(provider: str, key: str, document: Row | None, failed: Row | None = 
 
 
 @pytest.mark.parametrize(
-    ("provider", "failed", "said"),
+    ("provider", "failed", "message"),
     [
         ("openai", {"error": {"message": "too large"}}, "too large"),
         ("anthropic", {"type": "errored", "error": {"message": "overloaded"}}, "overloaded"),
@@ -118,7 +118,7 @@ def line_of(provider: str, key: str, document: Row | None, failed: Row | None = 
     ],
 )
 def test_a_request_that_failed_is_a_failure_of_each_pair(
-    provider: str, failed: Row, said: str
+    provider: str, failed: Row, message: str
 ) -> None:
     read = read_results(line_of(provider, "sheet-1", None, failed), COUNTS)
     assert read is not None
@@ -126,7 +126,7 @@ def test_a_request_that_failed_is_a_failure_of_each_pair(
     for outcome in read.outcomes["sheet-1"]:
         assert isinstance(outcome, Failure)
         assert outcome.kind == "rejected"
-        assert said in outcome.message
+        assert message in outcome.message
     assert read.outcomes["sheet-2"] == [Failure("missing", "the batch holds no reply to it")] * 2
 
 
@@ -156,19 +156,19 @@ def test_other_files_are_not_results(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         (["sheet-1", "sheet-1"], "line 2: 'sheet-1' is answered twice"),
         (["sheet-9"], "line 1: 'sheet-9' is answered and was never asked"),
         (["sheet-1", None], "line 2 is not a result of a batch"),
     ],
 )
-def test_results_of_another_batch_are_refused(lines: list[str | None], said: str) -> None:
+def test_results_of_another_batch_are_refused(lines: list[str | None], message: str) -> None:
     failed = {"type": "expired"}
     text = "\n".join(
         "{}" if key is None else line_of("anthropic", key, None, failed) for key in lines
     )
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_results(text, COUNTS)
 
 

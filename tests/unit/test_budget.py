@@ -100,10 +100,10 @@ class Nowhere:
         return {}
 
 
-async def judge_within(limits: Limits, provider: Provider, asked: list[Comparison]) -> Engine:
+async def judge_within(limits: Limits, provider: Provider, comparisons: list[Comparison]) -> Engine:
     engine = Engine(Path(), limits, seed=0)
     engine.writer = Nowhere()  # type: ignore[assignment]
-    await engine.take(provider, asked, ())
+    await engine.take(provider, comparisons, ())
     with suppress(VolitionError):  # a provider in trouble is given up: its bill counts as well
         await asyncio.wait_for(engine.settled(), 60)
     return engine
@@ -112,13 +112,13 @@ async def judge_within(limits: Limits, provider: Provider, asked: list[Compariso
 async def trial(seed: int) -> Provider:
     rng = random.Random(seed)
     provider = Provider(rng, rng.choice([1, 1, 3, 12, 60]))
-    asked = COMPARISONS[: rng.randrange(1, len(COMPARISONS))]
-    one = provider.estimate([Question(asked[0], Order.FORWARD)]).cost_usd or 0.0
+    comparisons = COMPARISONS[: rng.randrange(1, len(COMPARISONS))]
+    one = provider.estimate([Question(comparisons[0], Order.FORWARD)]).cost_usd or 0.0
     max_usd = rng.uniform(0, 120) * one
     max_judgments = rng.choice([None, None, rng.randrange(1, 100)])
     limits = Limits(max_usd, max_judgments, rng.choice([4, 16, 64, 64]))
     answering = asyncio.create_task(provider.answer())
-    engine = await judge_within(limits, provider, asked)
+    engine = await judge_within(limits, provider, comparisons)
     answering.cancel()
     assert provider.billed <= max_usd, seed
     assert provider.billed <= engine.budget.spent_usd + 1e-12, seed
@@ -192,7 +192,7 @@ def test_limits_that_make_no_sense_are_named(given: dict[str, Any]) -> None:
 
 def served(most: int, rounds: int, refuses: Callable[[int, int], bool]) -> list[tuple[float, int]]:
     """The limit and the refusals of each round in which as many are sent as the limit allows."""
-    pace, told = Pace(most), []
+    pace, trace = Pace(most), []
     for number in range(rounds):
         sent = int(pace.limit)
         refused = [refuses(number, place) for place in range(sent)]
@@ -201,27 +201,27 @@ def served(most: int, rounds: int, refuses: Callable[[int, int], bool]) -> list[
                 pace.refused(float(number), number + 0.5)
             else:
                 pace.accepted()
-        told.append((pace.limit, sum(refused)))
-    return told
+        trace.append((pace.limit, sum(refused)))
+    return trace
 
 
 def test_a_server_that_refuses_by_chance_is_asked_as_fast_as_ever() -> None:
     rng = random.Random(0)
-    told = served(64, 300, lambda _number, _place: rng.random() < 0.1)
-    assert sum(limit for limit, _ in told) / len(told) > 0.95 * 64
+    trace = served(64, 300, lambda _number, _place: rng.random() < 0.1)
+    assert sum(limit for limit, _ in trace) / len(trace) > 0.95 * 64
 
 
 def test_the_pace_finds_what_a_server_can_do_and_stays_there() -> None:
-    told = served(64, 300, lambda _number, place: place >= 10)
-    settled = told[50:]
+    trace = served(64, 300, lambda _number, place: place >= 10)
+    settled = trace[50:]
     assert 6 <= sum(limit for limit, _ in settled) / len(settled) <= 14
     assert sum(refused for _, refused in settled) / len(settled) < 2
 
 
 def test_the_pace_comes_back_when_the_trouble_is_over() -> None:
-    told = served(32, 60, lambda number, _place: number < 10)
-    assert told[9][0] == 1
-    assert told[-1][0] == 32
+    trace = served(32, 60, lambda number, _place: number < 10)
+    assert trace[9][0] == 1
+    assert trace[-1][0] == 32
 
 
 def test_one_burst_of_refusals_halves_the_pace_once() -> None:

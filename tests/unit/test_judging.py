@@ -62,7 +62,7 @@ class Scripted:
     ) -> None:
         self.identity = JudgeIdentity(name, simulated=True)
         self.per_request = per_request
-        self.asked: list[list[Question]] = []
+        self.requests: list[list[Question]] = []
         self.times: list[float] = []
         self.in_flight = self.most_in_flight = 0
         self.closed = False
@@ -72,7 +72,7 @@ class Scripted:
         return Estimate(100 * len(questions), len(questions), COST)
 
     async def ask(self, questions: Sequence[Question]) -> Reply:
-        self.asked.append(list(questions))
+        self.requests.append(list(questions))
         self.times.append(time.monotonic())
         entry = self._script.pop(0) if self._script else None
         self.in_flight += 1
@@ -83,13 +83,13 @@ class Scripted:
             self.in_flight -= 1
         if isinstance(entry, Exception):
             raise entry
-        said = [_greater_first(question) for question in questions]
-        raw = json.dumps(said) if entry is None else entry
+        answers = [_greater_first(question) for question in questions]
+        raw = json.dumps(answers) if entry is None else entry
         return Reply("the same", raw, 10, 1, self._cost, 0.5)
 
     def read(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
         try:
-            return [Verdict(float(said)) for said in json.loads(reply.raw)]
+            return [Verdict(float(answer)) for answer in json.loads(reply.raw)]
         except ValueError:
             return [Failure("unparsable", reply.raw)] * len(questions)
 
@@ -98,7 +98,7 @@ class Scripted:
 
     def counts(self) -> Counter[str]:
         """How often each comparison was asked."""
-        return Counter(question.comparison.id for asked in self.asked for question in asked)
+        return Counter(question.comparison.id for request in self.requests for question in request)
 
 
 def _greater_first(question: Question) -> bool:
@@ -119,10 +119,10 @@ def comparisons(folder: Path, count: int, start: float = 0.0) -> list[Comparison
     return [comparison(start + n, start + n + 0.5, goal_id) for n in range(count)]
 
 
-def put(folder: Path, judge: Scripted, asked: Sequence[Comparison], **limits: float) -> None:
+def put(folder: Path, judge: Scripted, pairs: Sequence[Comparison], **limits: float) -> None:
     """Asks and waits for all of it."""
     with Judging(folder, Limits(**limits), seed=7) as judging:  # type: ignore[arg-type]
-        judging.ask(judge, asked)
+        judging.ask(judge, pairs)
         assert judging.wait(20)
 
 
@@ -140,9 +140,9 @@ def failures(folder: Path) -> Counter[str]:
 
 
 def test_answers_come_out_of_the_store_with_their_order_undone(folder: Path) -> None:
-    judge, asked = Scripted(), comparisons(folder, 40)
-    put(folder, judge, asked)
-    by_id = {c.id: c for c in asked}
+    judge, pairs = Scripted(), comparisons(folder, 40)
+    put(folder, judge, pairs)
+    by_id = {c.id: c for c in pairs}
     with Store.open(folder) as store:
         preferences = store.preferences()
         assert store.cost_usd() == pytest.approx(40 * COST)
@@ -170,14 +170,14 @@ def test_the_orders_follow_from_the_seed(folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_was_answered_is_never_asked_again(folder: Path) -> None:
-    asked = comparisons(folder, 20)
+    pairs = comparisons(folder, 20)
     first, second, other = Scripted(), Scripted(), Scripted(name="other")
-    put(folder, first, [*asked[:12], *asked[:12]])
-    put(folder, second, asked)
-    put(folder, other, asked)
+    put(folder, first, [*pairs[:12], *pairs[:12]])
+    put(folder, second, pairs)
+    put(folder, other, pairs)
     assert (first.counts() + second.counts()).most_common(1)[0][1] == 1
-    assert len(second.asked) == 8
-    assert len(other.asked) == 20
+    assert len(second.requests) == 8
+    assert len(other.requests) == 20
 
 
 def test_each_question_is_put_under_one_of_the_principles(folder: Path) -> None:
@@ -188,14 +188,14 @@ def test_each_question_is_put_under_one_of_the_principles(folder: Path) -> None:
     used = Counter(judgment.principle for judgment in stored(folder))
     assert set(used) == {"gently", "quickly"}
     assert min(used.values()) >= 8
-    shown = {q.comparison.id: q.principle for asked in judge.asked for q in asked}
+    shown = {q.comparison.id: q.principle for request in judge.requests for q in request}
     assert shown == {j.comparison_id: j.principle for j in stored(folder)}
 
 
 def test_several_questions_go_into_one_request(folder: Path) -> None:
     judge = Scripted(per_request=12)
     put(folder, judge, comparisons(folder, 30))
-    assert [len(asked) for asked in judge.asked] == [12, 12, 6]
+    assert [len(request) for request in judge.requests] == [12, 12, 6]
     assert len({j.reply.id for j in stored(folder)}) == 3
     assert len(stored(folder)) == 30
 
@@ -247,22 +247,22 @@ def test_request_and_reply_are_on_disk_before_the_reply_is_read(folder: Path) ->
 
 
 def test_a_reply_that_was_stored_and_not_read_is_read_and_not_asked_again(folder: Path) -> None:
-    asked = comparisons(folder, 3)
+    pairs = comparisons(folder, 3)
     judge = Scripted(per_request=3)
     orders = (Order.FORWARD, Order.SWAPPED, Order.FORWARD)
-    questions = [Question(c, order) for c, order in zip(asked, orders, strict=True)]
+    questions = [Question(c, order) for c, order in zip(pairs, orders, strict=True)]
     request = Request(
         "r" * 16, judge.identity.id, tuple((q.comparison.id, q.order, None) for q in questions), 0.5
     )
     raw = json.dumps([_greater_first(q) for q in questions])
     with Store.open(folder) as store:  # as it is when a process is killed between the two writes
         store.add_judge(judge.identity)
-        store.add_comparisons(asked)
+        store.add_comparisons(pairs)
         store.add_request(request)
         reply = Reply(live_reply_id(request.id, raw), raw, cost_usd=0.25, request_id=request.id)
         store.add_replies(judge.identity.id, [reply])
-    put(folder, judge, asked)
-    assert judge.asked == []
+    put(folder, judge, pairs)
+    assert judge.requests == []
     assert [j.order for j in stored(folder)] == list(orders)
     with Store.open(folder) as store:
         assert [store.judged_live(), store.spent_usd()] == [3, 0.25]
@@ -271,16 +271,18 @@ def test_a_reply_that_was_stored_and_not_read_is_read_and_not_asked_again(folder
 def test_a_request_that_was_under_way_when_the_program_was_killed_may_have_cost(
     folder: Path,
 ) -> None:
-    asked = comparisons(folder, 2)
+    pairs = comparisons(folder, 2)
     judge = Scripted()
     with Store.open(folder) as store:
         store.add_judge(judge.identity)
-        store.add_comparisons(asked)
+        store.add_comparisons(pairs)
         store.add_request(
-            Request("r" * 16, judge.identity.id, ((asked[0].id, Order.FORWARD, None),), COST)
+            Request("r" * 16, judge.identity.id, ((pairs[0].id, Order.FORWARD, None),), COST)
         )
-    put(folder, judge, asked, max_usd=2.5 * COST)
-    assert len(judge.asked) == 1, "two were affordable, and one of them may have been paid already"
+    put(folder, judge, pairs, max_usd=2.5 * COST)
+    assert len(judge.requests) == 1, (
+        "two were affordable, and one of them may have been paid already"
+    )
     assert len(stored(folder)) == 1
 
 
@@ -288,9 +290,9 @@ def test_closing_waits_for_what_is_under_way_and_keeps_it(folder: Path) -> None:
     judge = Scripted(latency_s=0.2)
     with Judging(folder, Limits(concurrency=4)) as judging:
         judging.ask(judge, comparisons(folder, 20))
-        while not judge.asked:
+        while not judge.requests:
             time.sleep(0.005)
-    assert 1 <= len(judge.asked) <= 4
+    assert 1 <= len(judge.requests) <= 4
     assert judge.counts() == Counter(j.comparison_id for j in stored(folder))
 
 
@@ -309,15 +311,15 @@ def test_a_reply_that_cannot_be_read_is_kept_paid_and_asked_again(folder: Path) 
 
 
 def test_nothing_is_asked_more_often_than_configured_also_later(folder: Path) -> None:
-    asked = comparisons(folder, 2)
+    pairs = comparisons(folder, 2)
     judge = Scripted(*["?"] * 20)
     with Judging(folder, Limits(attempts=2)) as judging:
-        judging.ask(judge, asked)
+        judging.ask(judge, pairs)
         judging.wait()
         assert judging.standing().given_up == 2
-    put(folder, again := Scripted(), asked, attempts=2)
+    put(folder, again := Scripted(), pairs, attempts=2)
     assert set(judge.counts().values()) == {2}
-    assert again.asked == []
+    assert again.requests == []
     with Store.open(folder) as store:
         assert store.preferences() == []
 
@@ -325,7 +327,7 @@ def test_nothing_is_asked_more_often_than_configured_also_later(folder: Path) ->
 def test_a_packed_reply_without_verdicts_is_asked_again_in_smaller_requests(folder: Path) -> None:
     judge = Scripted("?", "?", None, "?", per_request=8)
     put(folder, judge, comparisons(folder, 8))
-    assert [len(asked) for asked in judge.asked] == [8, 4, 4, 2, 2]
+    assert [len(request) for request in judge.requests] == [8, 4, 4, 2, 2]
     assert failures(folder) == {"unparsable": 8 + 4 + 2}
     assert sum(isinstance(j.outcome, Verdict) for j in stored(folder)) == 6
 
@@ -335,7 +337,7 @@ def test_a_reader_that_fails_costs_one_reply_and_no_more(folder: Path, fault: st
     class Faulty(Scripted):
         def read(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
             outcomes = super().read(reply, questions)
-            if len(self.asked) > 1:
+            if len(self.requests) > 1:
                 return outcomes
             if fault == "raises":
                 raise RuntimeError("a mistake")
@@ -361,7 +363,7 @@ def test_trouble_on_the_way_is_a_failure_and_is_tried_again(folder: Path, kind: 
 def test_a_refusal_by_the_provider_is_final_for_a_single_question(folder: Path) -> None:
     judge = Scripted(None, AskError("content_filter", "no", again=False))
     put(folder, judge, comparisons(folder, 3), concurrency=1)
-    assert len(judge.asked) == 3
+    assert len(judge.requests) == 3
     assert failures(folder) == {"content_filter": 1}
 
 
@@ -433,7 +435,7 @@ def test_a_server_that_is_always_busy_is_given_up_and_costs_nothing(
     with Store.open(folder) as store:
         assert store.spent_usd() == 0
     put(folder, judge := Scripted(), comparisons(folder, 20))
-    assert len(judge.asked) == 20, "what was never answered may be asked later"
+    assert len(judge.requests) == 20, "what was never answered may be asked later"
 
 
 def test_a_dead_endpoint_is_given_up_soon_and_costs_others_nothing(
@@ -450,16 +452,16 @@ def test_a_dead_endpoint_is_given_up_soon_and_costs_others_nothing(
     answers = [j for j in stored(folder) if isinstance(j.outcome, Verdict)]
     assert len(answers) == 50
     assert {j.judge_id for j in answers} == {alive.identity.id}
-    assert len(dead.asked) < 50
+    assert len(dead.requests) < 50
 
 
 def test_a_judge_that_rejects_us_is_asked_no_more_and_can_be_asked_later(folder: Path) -> None:
-    asked = comparisons(folder, 50)
+    pairs = comparisons(folder, 50)
     judge = Scripted(*[AskError("rejected", "wrong key", again=False)] * 100)
     with pytest.raises(JudgeUnavailable, match="wrong key"):
-        put(folder, judge, asked, concurrency=4)
-    assert len(judge.asked) == 4
-    put(folder, Scripted(), asked)
+        put(folder, judge, pairs, concurrency=4)
+    assert len(judge.requests) == 4
+    put(folder, Scripted(), pairs)
     assert sum(isinstance(j.outcome, Verdict) for j in stored(folder)) == 50
 
 
@@ -468,12 +470,12 @@ def test_a_judge_that_rejects_us_is_asked_no_more_and_can_be_asked_later(folder:
 
 def test_no_more_judgments_are_asked_than_allowed_also_in_several_runs(folder: Path) -> None:
     judge = Scripted("?", per_request=4)
-    asked = comparisons(folder, 40)
+    pairs = comparisons(folder, 40)
     for limit in (10, 10, 13):
         with Judging(folder, Limits(max_judgments=limit)) as judging:
-            judging.ask(judge, asked)
+            judging.ask(judge, pairs)
             judging.wait()
-    assert sum(len(questions) for questions in judge.asked) == 13
+    assert sum(len(questions) for questions in judge.requests) == 13
     assert len(stored(folder)) == 13
 
 
@@ -495,17 +497,17 @@ def test_what_is_left_of_the_budget_goes_into_smaller_requests(folder: Path) -> 
 
     judge = PricedByQuestion(per_request=8)
     put(folder, judge, comparisons(folder, 40), max_usd=11.5 * COST, concurrency=1)
-    assert [len(asked) for asked in judge.asked] == [8, 2, 1]
+    assert [len(request) for request in judge.requests] == [8, 2, 1]
 
 
 def test_prediction_says_what_judging_then_takes(folder: Path) -> None:
-    judge, asked = Scripted(per_request=12), comparisons(folder, 50)
-    told = predict(judge, asked, Limits(max_judgments=40, concurrency=2))
-    put(folder, judge, asked, max_judgments=40)
-    assert (told.judgments, told.requests) == (40, len(judge.asked))
-    assert told.cost_usd == pytest.approx(len(judge.asked) * COST)
-    assert (told.prompt_tokens, told.completion_tokens) == (4000, 40)
-    assert told.minutes == pytest.approx((4 * 1.5 + 40 / 80) / 2 / 60)
+    judge, pairs = Scripted(per_request=12), comparisons(folder, 50)
+    prediction = predict(judge, pairs, Limits(max_judgments=40, concurrency=2))
+    put(folder, judge, pairs, max_judgments=40)
+    assert (prediction.judgments, prediction.requests) == (40, len(judge.requests))
+    assert prediction.cost_usd == pytest.approx(len(judge.requests) * COST)
+    assert (prediction.prompt_tokens, prediction.completion_tokens) == (4000, 40)
+    assert prediction.minutes == pytest.approx((4 * 1.5 + 40 / 80) / 2 / 60)
 
 
 # Store and reuse --------------------------------------------------------------------------------
@@ -521,7 +523,7 @@ def test_an_answer_that_cannot_be_stored_stops_the_spending(
     judge = Scripted()
     with pytest.raises(StoreError, match="full"):
         put(folder, judge, comparisons(folder, 200), concurrency=4)
-    assert len(judge.asked) <= 8
+    assert len(judge.requests) <= 8
 
 
 def test_a_bad_row_does_not_take_its_neighbours_with_it(folder: Path) -> None:
@@ -553,7 +555,7 @@ def test_a_store_that_is_missing_is_said_and_leaves_no_thread(tmp_path: Path) ->
 def test_answers_in_another_store_are_taken_over_and_not_paid_again(
     folder: Path, tmp_path: Path
 ) -> None:
-    put(folder, Scripted("?", cost_usd=0.5), asked := comparisons(folder, 10))
+    put(folder, Scripted("?", cost_usd=0.5), pairs := comparisons(folder, 10))
     with Store.create(tmp_path / "new") as store:
         goal_id = store.add_goal(GOAL)
         assert reuse(folder, store, Scripted().identity, goal_id) == 10
@@ -561,8 +563,8 @@ def test_answers_in_another_store_are_taken_over_and_not_paid_again(
         assert len(store.preferences()) == 10
         assert store.cost_usd() == store.spent_usd() == 0
         assert store.judged_live() == 0
-    put(tmp_path / "new", judge := Scripted(), asked)
-    assert judge.asked == []
+    put(tmp_path / "new", judge := Scripted(), pairs)
+    assert judge.requests == []
     assert all(isinstance(j.outcome, Verdict) for j in stored(tmp_path / "new"))
 
 

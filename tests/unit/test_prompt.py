@@ -55,14 +55,14 @@ def test_the_goal_comes_first_and_is_the_same_whatever_is_asked() -> None:
 
 @pytest.mark.parametrize("order", Order)
 def test_a_pair_is_two_pictures_named_in_the_order_of_presentation(order: Order) -> None:
-    asked = question(shown(10), shown(20), order)
-    prompt = compose(Brief("g"), [asked])
+    swapped = question(shown(10), shown(20), order)
+    prompt = compose(Brief("g"), [swapped])
     _, a, first, b, second = prompt.shown
     assert (a, b) == ("A:", "B:")
     assert isinstance(first, Picture)
     assert isinstance(second, Picture)
     shades = [int(picture.frame.pixels[0, 0, 0]) for picture in (first, second)]
-    assert shades == [int(segment.frames[0].pixels[0, 0, 0]) for segment in asked.shown]
+    assert shades == [int(segment.frames[0].pixels[0, 0, 0]) for segment in swapped.shown]
 
 
 def test_words_in_a_picture_are_declared_to_be_evidence() -> None:
@@ -75,7 +75,7 @@ def test_several_pairs_are_one_contact_sheet_with_a_question_for_each_number() -
     questions = [question(shown(n), shown(n + 1)) for n in range(10, 34, 2)]
     prompt = compose(Brief("g"), questions)
     assert len(prompt.pictures) == 1
-    assert prompt.asked == tuple(f"Pair {n}" for n in range(1, 13))
+    assert prompt.questions == tuple(f"Pair {n}" for n in range(1, 13))
     assert "12 numbered pairs" in words(prompt.shown)
 
 
@@ -85,9 +85,9 @@ def test_each_question_is_put_under_its_own_principle() -> None:
         question(shown(3), shown(4)),
         question(shown(5), shown(6), principle="be quick"),
     ]
-    asked = compose(Brief("g"), questions).asked
-    assert ["calm" in line for line in asked] == [True, False, False]
-    assert ["quick" in line for line in asked] == [False, False, True]
+    lines = compose(Brief("g"), questions).questions
+    assert ["calm" in line for line in lines] == [True, False, False]
+    assert ["quick" in line for line in lines] == [False, False, True]
     for ask in (prompts.ask_for_letter, lambda p: prompts.ask_for_json(p, explain=False)):
         assert "be calm" in ask(compose(Brief("g"), questions))
 
@@ -148,42 +148,42 @@ def test_the_outline_is_that_of_the_prompt(count: int, overlay: bool, frames: in
         question(shown(n, frames), shown(n + 1, frames), principle="p")
         for n in range(0, 2 * count, 2)
     ]
-    drawn, told = compose(brief, questions), outline(brief, questions)
-    assert [picture.size for picture in drawn.pictures] == list(told.sizes)
-    for part in (drawn.system, *drawn.goal, *drawn.shown, *drawn.asked):
-        assert isinstance(part, Picture) or part in told.words
+    drawn, outlined = compose(brief, questions), outline(brief, questions)
+    assert [picture.size for picture in drawn.pictures] == list(outlined.sizes)
+    for part in (drawn.system, *drawn.goal, *drawn.shown, *drawn.questions):
+        assert isinstance(part, Picture) or part in outlined.words
 
 
 def test_other_words_are_another_version() -> None:
     """Change `prompts.VERSION` together with this hash: other words make another judge."""
     brief = Brief("g", (GOAL,), (COUNTER,))
-    said = []
+    texts = []
     for count, overlay, frames in ((1, False, 1), (1, True, 1), (2, False, 2)):
-        asked = [
+        questions = [
             question(shown(n, frames), shown(n + 8, frames), principle="p" if n else None)
             for n in range(count)
         ]
-        prompt = compose(replace(brief, overlay=overlay), asked)
-        said += [prompt.system, words(prompt.goal), words(prompt.shown), *prompt.asked]
-        said += [prompts.ask_for_letter(prompt)]
-        said += [prompts.ask_for_json(prompt, explain) for explain in (False, True)]
-    assert (prompts.VERSION, content_id("\n".join(said).encode())) == ("2", "cab47d15a862ac70")
+        prompt = compose(replace(brief, overlay=overlay), questions)
+        texts += [prompt.system, words(prompt.goal), words(prompt.shown), *prompt.questions]
+        texts += [prompts.ask_for_letter(prompt)]
+        texts += [prompts.ask_for_json(prompt, explain) for explain in (False, True)]
+    assert (prompts.VERSION, content_id("\n".join(texts).encode())) == ("2", "cab47d15a862ac70")
 
 
 # What may count as an answer ---------------------------------------------------------------------
 
 
 def test_a_json_answer_is_a_letter_for_each_number() -> None:
-    said = '{"1": "A", "2": "B"}'
-    assert prompts.read_json(said, 2) == [Verdict(1.0), Verdict(0.0)]
-    assert prompts.read_json(f"```json\n{said}\n```", 2) == [Verdict(1.0), Verdict(0.0)]
-    thought = f'<think>{{"1": "B"}} or not</think>{said}'
+    text = '{"1": "A", "2": "B"}'
+    assert prompts.read_json(text, 2) == [Verdict(1.0), Verdict(0.0)]
+    assert prompts.read_json(f"```json\n{text}\n```", 2) == [Verdict(1.0), Verdict(0.0)]
+    thought = f'<think>{{"1": "B"}} or not</think>{text}'
     assert prompts.read_json(thought, 2) == [Verdict(1.0), Verdict(0.0)]
 
 
 def test_a_json_answer_may_say_why() -> None:
-    said = '{"1": {"why": "it is higher", "choice": "B"}}'
-    assert prompts.read_json(said, 1) == [Verdict(0.0, "it is higher")]
+    text = '{"1": {"why": "it is higher", "choice": "B"}}'
+    assert prompts.read_json(text, 1) == [Verdict(0.0, "it is higher")]
 
 
 @pytest.mark.parametrize("between", ["", '"2": "a",', '"2": "A", "2": "B",', '"2": null,'])
@@ -198,7 +198,7 @@ def test_a_number_that_was_not_asked_spoils_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "",
         "A",
@@ -217,8 +217,8 @@ def test_a_number_that_was_not_asked_spoils_all() -> None:
         '{"1": true}',
     ],
 )
-def test_nothing_else_is_an_answer(said: str) -> None:
-    (outcome,) = prompts.read_json(said, 1)
+def test_nothing_else_is_an_answer(text: str) -> None:
+    (outcome,) = prompts.read_json(text, 1)
     assert isinstance(outcome, Failure)
     assert outcome.kind == "unparsable"
 
@@ -316,17 +316,17 @@ def test_what_is_no_distribution_is_a_failure(given: dict[str, object]) -> None:
 def test_what_the_schema_allows_is_read(letters: list[str], explain: bool) -> None:
     form = prompts.schema(len(letters), explain)
     assert form["required"] == [str(n) for n in range(1, len(letters) + 1)]
-    said = {
+    answer = {
         number: {"why": "since", "choice": letter} if explain else letter
         for number, letter in zip(form["required"], letters, strict=True)
     }
-    outcomes = prompts.read_json(json.dumps(said), len(letters))
+    outcomes = prompts.read_json(json.dumps(answer), len(letters))
     assert [o.p_shown_first for o in outcomes if isinstance(o, Verdict)] == [
         float(letter == "A") for letter in letters
     ]
 
 
 @given(st.text(), st.integers(1, 3))
-def test_no_text_makes_reading_fail(said: str, count: int) -> None:
-    assert len(prompts.read_json(said, count)) == count
-    assert len(prompts.read_tokens([token(said, A=0.5)], count)) == count
+def test_no_text_makes_reading_fail(text: str, count: int) -> None:
+    assert len(prompts.read_json(text, count)) == count
+    assert len(prompts.read_tokens([token(text, A=0.5)], count)) == count

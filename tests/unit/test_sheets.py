@@ -69,20 +69,20 @@ def where(sheet: Pixels, colour: Colour) -> npt.NDArray[np.bool_]:
 
 @pytest.mark.parametrize("start", [1, 12345])
 def test_every_frame_is_shown_whole_with_a_on_the_left(start: int) -> None:
-    asked = pairs(60, start=start)
-    (sheet,) = draw_sheets(asked, 60)
+    numbered = pairs(60, start=start)
+    (sheet,) = draw_sheets(numbered, 60)
     layout = choose_layout((72, 72), 60)
     assert sheet.shape == (layout.size[1], layout.size[0], 3)
-    for place, pair in enumerate(asked):
+    for place, pair in enumerate(numbered):
         for side, segment in enumerate((pair.a, pair.b)):
             np.testing.assert_array_equal(
                 inside(sheet, layout, place, side), segment.frames[0].pixels
             )
 
 
-def header(asked: list[NumberedPair], size: tuple[int, int]) -> tuple[Layout, Pixels]:
+def header(numbered: list[NumberedPair], size: tuple[int, int]) -> tuple[Layout, Pixels]:
     """The line above the frames of the first card."""
-    (sheet,) = draw_sheets(asked, 1)
+    (sheet,) = draw_sheets(numbered, 1)
     layout = choose_layout(size, 1)
     left, top = layout.corner(0)
     return layout, sheet[top : top + layout.header - 1, left : left + layout.card[0]]
@@ -148,23 +148,23 @@ def test_too_many_pairs_for_one_sheet_are_refused(frame: tuple[int, int], count:
 
 
 def test_pairs_go_on_over_several_sheets() -> None:
-    asked = pairs(14)
-    sheets = draw_sheets(asked, 12)
+    numbered = pairs(14)
+    sheets = draw_sheets(numbered, 12)
     assert len(sheets) == 2
     layout = choose_layout((72, 72), 12)
     assert sheets[1].size < sheets[0].size
     flat = [NumberedPair(number, *([flat_grey(number)] * 2)) for number in range(1, 15)]
     shown = inside(draw_sheets(flat, 12)[1], layout, 1, 1)
     assert (shown == 14).all(), "the last pair is not on the last sheet"
-    (alone,) = draw_sheets(asked[:12], 12)
+    (alone,) = draw_sheets(numbered[:12], 12)
     np.testing.assert_array_equal(sheets[0], alone)
 
 
 def test_answers_are_marked_only_where_they_are_asked_for() -> None:
-    asked = [NumberedPair(number, flat_grey(255), flat_grey(0)) for number in range(1, 4)]
-    (plain,) = draw_sheets(asked, 3)
+    numbered = [NumberedPair(number, flat_grey(255), flat_grey(0)) for number in range(1, 4)]
+    (plain,) = draw_sheets(numbered, 3)
     assert not any(where(plain, colour).any() for colour in (CHOSEN, TIED))
-    (marked,) = draw_sheets(asked, 3, {1: "A", 2: "B", 3: "tie"})
+    (marked,) = draw_sheets(numbered, 3, {1: "A", 2: "B", 3: "tie"})
     layout = choose_layout((72, 72), 3)
     for place, (answer, colour) in enumerate([("A", CHOSEN), ("B", CHOSEN), ("tie", TIED)]):
         left, top = layout.corner(place)
@@ -192,15 +192,15 @@ def test_a_storyboard_is_its_frames_side_by_side_under_the_numbers_of_their_step
 
 
 def test_clips_are_storyboards_one_above_the_other() -> None:
-    asked = [
+    numbered = [
         NumberedPair(n, *(clip(shade, size=(160, 120)) for shade in (2 * n, 100 + 2 * n)))
         for n in range(1, 13)
     ]
-    (sheet,) = draw_sheets(asked, 12)
+    (sheet,) = draw_sheets(numbered, 12)
     layout = choose_layout((160, 120), 12, 4)
     assert sheet.shape == (layout.size[1], layout.size[0], 3)
     assert layout.frame[0] >= 100, "twelve pairs of clips are large enough to be seen"
-    for place, pair in enumerate(asked):
+    for place, pair in enumerate(numbered):
         left, top = layout.corner(place)
         for side, segment in enumerate((pair.a, pair.b)):
             x, y = left + layout.lefts[side], top + layout.tops[side]
@@ -232,8 +232,8 @@ def test_every_layout_of_clips_fits(frame: tuple[int, int], count: int, frames: 
 
 
 def test_the_chosen_clip_is_marked() -> None:
-    asked = [NumberedPair(1, clip(10), clip(100)), NumberedPair(2, clip(20), clip(120))]
-    (marked,) = draw_sheets(asked, 2, {1: "A", 2: "B"})
+    numbered = [NumberedPair(1, clip(10), clip(100)), NumberedPair(2, clip(20), clip(120))]
+    (marked,) = draw_sheets(numbered, 2, {1: "A", 2: "B"})
     layout = choose_layout((72, 48), 2, 4)
     for place, answer in enumerate("AB"):
         left, top = layout.corner(place)
@@ -248,9 +248,9 @@ def test_clips_of_different_lengths_are_refused() -> None:
 
 
 def test_pictures_of_different_sizes_are_refused() -> None:
-    asked = [NumberedPair(1, noise(0, (72, 72)), noise(1, (72, 80)))]
+    numbered = [NumberedPair(1, noise(0, (72, 72)), noise(1, (72, 80)))]
     with pytest.raises(ValueError, match=r"one size, not \[\(72, 72\), \(72, 80\)\]"):
-        draw_sheets(asked, 1)
+        draw_sheets(numbered, 1)
 
 
 def test_cards_stand_out_from_the_sheet() -> None:

@@ -153,8 +153,8 @@ def test_a_drifting_judge_is_another_after_its_hundredth_question() -> None:
     judge = make_judge(JudgeSettings("simulated:drifting?soft=1"), assignment)
     questions = [Question(comparison, Order.FORWARD) for comparison in PAIRS[:5]]
     outcomes = judge.read(asyncio.run(judge.ask(questions)), questions)
-    said = [o.p_shown_first if isinstance(o, Verdict) else np.nan for o in outcomes]
-    np.testing.assert_array_equal(said, later[:5])
+    answers = [o.p_shown_first if isinstance(o, Verdict) else np.nan for o in outcomes]
+    np.testing.assert_array_equal(answers, later[:5])
 
 
 def test_the_teacher_of_bpref() -> None:
@@ -164,10 +164,10 @@ def test_the_teacher_of_bpref() -> None:
     heights = np.array(
         [[(1 + s.observations[0, 0]) / 2 for s in (c.first, c.second)] for c in PAIRS]
     )
-    said = shown_first("bpref?skip=0.4&equal=0.1")
-    np.testing.assert_array_equal(np.isnan(said), heights.max(1) < 0.4)
+    answers = shown_first("bpref?skip=0.4&equal=0.1")
+    np.testing.assert_array_equal(np.isnan(answers), heights.max(1) < 0.4)
     close = np.abs(np.diff(heights)[:, 0]) < 0.1
-    np.testing.assert_array_equal(said[~np.isnan(said)] == 0.5, close[~np.isnan(said)])
+    np.testing.assert_array_equal(answers[~np.isnan(answers)] == 0.5, close[~np.isnan(answers)])
 
 
 def test_a_myopic_teacher_looks_at_the_end_of_a_clip() -> None:
@@ -226,7 +226,7 @@ def test_beyond_the_rate_it_asks_to_wait() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("strong?latency=-1", "sets latency to '-1': it is a number from 0 to 3600"),
         ("strong?seed=1.5", "sets seed to '1.5': it is a whole number from 0 on"),
@@ -237,11 +237,11 @@ def test_beyond_the_rate_it_asks_to_wait() -> None:
         ("strong?", None),
     ],
 )
-def test_settings_are_checked(name: str, said: str | None) -> None:
-    if said is None:
+def test_settings_are_checked(name: str, message: str | None) -> None:
+    if message is None:
         assert make_judge(JudgeSettings(f"simulated:{name}"), UPRIGHT).identity.simulated
         return
-    with pytest.raises(InputError, match=re.escape(said)):
+    with pytest.raises(InputError, match=re.escape(message)):
         make_judge(JudgeSettings(f"simulated:{name}"), UPRIGHT)
 
 
@@ -255,13 +255,13 @@ def test_every_known_task_has_judges_that_err(task: str) -> None:
     states = np.zeros((200, max(entries, 4)), np.float32)
     states[:, list(truth.seen)] = scale * rng.uniform(-1, 1, (200, len(truth.seen)))
     segments = [Segment(state[None], (BLANK,)) for state in states]
-    asked = [
+    questions = [
         Question(Comparison.between("goal", *pair), Order.FORWARD)
         for pair in zip(segments[::2], segments[1::2], strict=True)
     ]
     assignment = replace(UPRIGHT, truth=task)
     raw = [
-        asyncio.run(make_judge(JudgeSettings(f"simulated:{kind}"), assignment).ask(asked)).raw
+        asyncio.run(make_judge(JudgeSettings(f"simulated:{kind}"), assignment).ask(questions)).raw
         for kind in ("exact", "strong", "weak")
     ]
     exact, strong, weak = (np.array(json.loads(answers)) for answers in raw)

@@ -123,23 +123,23 @@ def right(question: Question, outcome: Verdict | Failure) -> bool:
     return isinstance(outcome, Verdict) and (outcome.p_shown_first > 0.5) == (first < second)
 
 
-def ask(judge: LiveJudge, asked: Sequence[Question]) -> Reply:
+def ask(judge: LiveJudge, batch: Sequence[Question]) -> Reply:
     async def once() -> Reply:
         try:
-            return await judge.ask(asked)
+            return await judge.ask(batch)
         finally:
             await judge.close()
 
     return asyncio.run(once())
 
 
-def answers(judge: LiveJudge, asked: Sequence[Question]) -> list[Verdict | Failure]:
-    return judge.read(ask(judge, asked), asked)
+def answers(judge: LiveJudge, batch: Sequence[Question]) -> list[Verdict | Failure]:
+    return judge.read(ask(judge, batch), batch)
 
 
-def fails(judge: LiveJudge, asked: Sequence[Question] | None = None) -> AskError:
+def fails(judge: LiveJudge, batch: Sequence[Question] | None = None) -> AskError:
     with pytest.raises(AskError) as raised:
-        ask(judge, asked or questions())
+        ask(judge, batch or questions())
     return raised.value
 
 
@@ -148,26 +148,26 @@ def fails(judge: LiveJudge, asked: Sequence[Question] | None = None) -> AskError
 
 @every_wire
 def test_many_at_once_each_get_their_own_answer(server: Server, case: Case) -> None:
-    judge, asked = make(server, case), questions(24)
+    judge, batch = make(server, case), questions(24)
 
     async def all_at_once() -> list[Reply]:
-        replies = await asyncio.gather(*(judge.ask([question]) for question in asked))
+        replies = await asyncio.gather(*(judge.ask([question]) for question in batch))
         await judge.close()
         return replies
 
     replies = asyncio.run(all_at_once())
-    assert len({reply.id for reply in replies}) == len(asked)
-    for question, reply in zip(asked, replies, strict=True):
+    assert len({reply.id for reply in replies}) == len(batch)
+    for question, reply in zip(batch, replies, strict=True):
         assert right(question, judge.read(reply, [question])[0])
-    assert server.requests[case.protocol] == len(asked)
+    assert server.requests[case.protocol] == len(batch)
     assert set(server.answered.values()) == {1}
 
 
 @every_wire
 def test_sixty_pairs_go_on_one_picture(server: Server, case: Case) -> None:
-    asked = questions(60)
+    batch = questions(60)
     judge = make(server, case, per_request=60)
-    assert all(map(right, asked, answers(judge, asked)))
+    assert all(map(right, batch, answers(judge, batch)))
     assert server.requests.total() == 1
     assert server.pictures == [1]
 
@@ -212,22 +212,22 @@ def test_doubt_is_a_probability_or_a_share_of_votes(server: Server, case: Case) 
 
 
 def test_votes_that_come_together_are_paid_once(server: Server) -> None:
-    asked, case = questions(), WIRES[3]
-    assert right(asked[0], answers(make(server, case, samples=5), asked)[0])
+    batch, case = questions(), WIRES[3]
+    assert right(batch[0], answers(make(server, case, samples=5), batch)[0])
     assert server.requests["chat"] == 1
     server.behaviour.honours_n = False
-    reply = ask(make(server, case, samples=5), asked)
+    reply = ask(make(server, case, samples=5), batch)
     assert server.requests["chat"] == 1 + 5
     assert len(json.loads(reply.raw)) == 5
-    assert right(asked[0], make(server, case, samples=5).read(reply, asked)[0])
+    assert right(batch[0], make(server, case, samples=5).read(reply, batch)[0])
 
 
 def test_votes_that_fail_do_not_lose_the_others(server: Server) -> None:
     server.faults += ["server_error", "refused"]
-    judge, asked = make(server, WIRES[4], samples=4), questions()
-    reply = ask(judge, asked)
+    judge, batch = make(server, WIRES[4], samples=4), questions()
+    reply = ask(judge, batch)
     assert len(json.loads(reply.raw)) == 3
-    assert right(asked[0], judge.read(reply, asked)[0])
+    assert right(batch[0], judge.read(reply, batch)[0])
 
 
 @pytest.mark.parametrize("pictures", ["images", "assets", "inline"])
@@ -297,10 +297,10 @@ def test_a_reply_that_does_not_say_what_it_used_costs_what_was_reserved(
     server: Server, case: Case
 ) -> None:
     server.behaviour.forgets_usage = True
-    judge, asked = make(server, case, price_in=3, price_out=5), questions()
-    told, reply = judge.estimate(asked), ask(judge, asked)
-    assert reply.cost_usd == pytest.approx(told.cost_usd)
-    assert right(asked[0], judge.read(reply, asked)[0])
+    judge, batch = make(server, case, price_in=3, price_out=5), questions()
+    estimate, reply = judge.estimate(batch), ask(judge, batch)
+    assert reply.cost_usd == pytest.approx(estimate.cost_usd)
+    assert right(batch[0], judge.read(reply, batch)[0])
 
 
 def test_prices_are_those_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,11 +370,11 @@ def test_a_malformed_reply_is_kept_billed_and_a_failure(
     server: Server, case: Case, fault: str
 ) -> None:
     server.faults += [fault]
-    judge, asked = make(server, case, price_in=1, price_out=1), questions()
-    reply = ask(judge, asked)
+    judge, batch = make(server, case, price_in=1, price_out=1), questions()
+    reply = ask(judge, batch)
     assert reply.raw in ('{"choices": [{"mess', "<html>busy</html>")
     assert reply.cost_usd > 0
-    (outcome,) = judge.read(reply, asked)
+    (outcome,) = judge.read(reply, batch)
     assert isinstance(outcome, Failure)
     assert outcome.kind == "unparsable"
 
@@ -383,12 +383,12 @@ def test_a_malformed_reply_is_kept_billed_and_a_failure(
 @pytest.mark.parametrize("says", ["refused", "cut_short", "twice", "chatty", "filtered", "unasked"])
 def test_what_is_no_answer_never_becomes_one(server: Server, case: Case, says: str) -> None:
     server.faults += [says]
-    asked = questions(3)
+    batch = questions(3)
     judge = make(server, case, per_request=3)
-    reply = ask(judge, asked)
-    for question, outcome in zip(asked, judge.read(reply, asked), strict=True):
+    reply = ask(judge, batch)
+    for question, outcome in zip(batch, judge.read(reply, batch), strict=True):
         assert isinstance(outcome, Failure) or right(question, outcome)
-    kinds = {o.kind for o in judge.read(reply, asked) if isinstance(o, Failure)}
+    kinds = {o.kind for o in judge.read(reply, batch) if isinstance(o, Failure)}
     if says == "refused":
         assert kinds <= {"refused", "content_filter", "unparsable"}
         assert kinds
@@ -414,14 +414,14 @@ def test_waiting_is_read_from_every_providers_form() -> None:
     endpoint = Endpoint("https://x", False, "K", None)
     body = '{"error": {"details": [{"retryDelay": "34.5s"}]}}'
     soon = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 60))
-    for headers, said, seconds in (
+    for headers, text, seconds in (
         ({"retry-after": "12"}, "", 12.0),
         ({"retry-after-ms": "250"}, "", 0.25),
         ({}, body, 34.5),
         ({"retry-after": "soon"}, "", None),
         ({}, "", None),
     ):
-        assert status_error(429, headers, said, endpoint).retry_after_s == seconds
+        assert status_error(429, headers, text, endpoint).retry_after_s == seconds
     dated = status_error(503, {"retry-after": soon}, "", endpoint).retry_after_s
     assert dated == pytest.approx(60, abs=3)
 
@@ -476,10 +476,10 @@ def test_the_key_is_in_no_error_log_or_traceback(
         error = fails(judge)
         server.behaviour.key = None
         ask(judge, questions())
-    told = (
+    written = (
         "".join(traceback.format_exception(error)) + caplog.text + repr(judge) + repr(vars(error))
     )
-    assert KEY not in told
+    assert KEY not in written
     assert "VOLITION_API_KEY" in str(error)
 
 
@@ -518,15 +518,15 @@ def test_keys_are_those_of_the_address() -> None:
         ("http://localhost:8000/v1", "VOLITION_API_KEY"),
         ("http://[::1]:8000/v1/", "VOLITION_API_KEY"),
     ):
-        found = resolve(openai.PROVIDER, url, keys)
-        assert found.key is not None
-        assert (found.variable, found.key.get_secret_value()) == (variable, keys[variable])
-        assert "secret-" not in repr(found)
+        endpoint = resolve(openai.PROVIDER, url, keys)
+        assert endpoint.key is not None
+        assert (endpoint.variable, endpoint.key.get_secret_value()) == (variable, keys[variable])
+        assert "secret-" not in repr(endpoint)
     assert resolve(openai.PROVIDER, "http://127.0.0.2/v1", {"OPENAI_API_KEY": "o"}).key is None
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("http://example.org/v1", "https"),
         ("https://me:secret@example.org/v1", "holds no key"),
@@ -537,8 +537,8 @@ def test_keys_are_those_of_the_address() -> None:
         ("https://host:port/v1", "not an address"),
     ],
 )
-def test_an_address_that_will_not_do_is_refused(url: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_an_address_that_will_not_do_is_refused(url: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         resolve(openai.PROVIDER, url, {})
 
 
@@ -603,16 +603,16 @@ def test_probing_is_cheap_and_remembered_for_a_day(
     server: Server, per_request: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = probed(server, per_request=per_request)
-    asked = server.requests.total()
-    assert asked <= (5 if per_request == 1 else 2)
+    requests = server.requests.total()
+    assert requests <= (5 if per_request == 1 else 2)
     again = probed(server, per_request=per_request)
-    assert server.requests.total() == asked
+    assert server.requests.total() == requests
     assert again.capability == first.capability
     assert again.identity == first.identity
     day = probe.REMEMBERED_S
     monkeypatch.setattr(time, "time", lambda now=time.time: now() + day + 1)
     probed(server, per_request=per_request)
-    assert server.requests.total() == 2 * asked
+    assert server.requests.total() == 2 * requests
 
 
 def test_nothing_is_asked_where_it_must_not_be(server: Server) -> None:

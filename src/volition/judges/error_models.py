@@ -21,9 +21,8 @@ Answer = str | float  # one of the four, or the probability of what is shown fir
 
 WAVES = 64  # of which a warp is the sum
 WAVE_LENGTH = 0.5  # of two entries' range from the middle: over that it errs alike
-ANEW = (
-    1.28  # times as much noise a run as `fixed` leaves: so real judges' changes are met, all three
-)
+# Times as much noise a run as `fixed` leaves: so real judges' changes are met, all three.
+ANEW = 1.28
 DRIFTS = 0.2  # share of a drifting eye's variance that is drawn anew
 
 
@@ -252,8 +251,8 @@ class Teacher:
         if self.gamma == 1:
             return potential(observed)
         weights = self.gamma ** np.arange(len(observed) - 1, -1, -1.0)
-        each = [potential(observed[step : step + 1]) for step in range(len(observed))]
-        return float(np.average(each, weights=weights))
+        potentials = [potential(observed[step : step + 1]) for step in range(len(observed))]
+        return float(np.average(potentials, weights=weights))
 
 
 def _logistic(uniform: float) -> float:

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from PIL import Image
@@ -26,7 +27,7 @@ from volition.judges.base import Assignment, Capability, Estimate, Question
 from volition.judges.live.connection import client_library
 from volition.judges.live.judge import brief_of
 from volition.judges.live.probe import GOAL, check
-from volition.judges.prompt import Brief, Picture
+from volition.judges.prompt import Brief, Document, Picture
 from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
 
@@ -124,7 +125,7 @@ class LocalJudge:
             for row in probabilities.cpu()
         ]
 
-    def _conversation(self, question: Question) -> list[dict[str, Any]]:
+    def _conversation(self, question: Question) -> list[Document]:
         prompt = prompts.compose(self.brief, [question])
         # The system's words go before the user's, since many models have no place for them.
         parts = (prompt.system, *prompt.goal, *prompt.shown, prompts.ask_for_letter(prompt))
@@ -145,13 +146,7 @@ def make(model: str, settings: JudgeSettings, assignment: Assignment) -> LocalJu
     """
     transformers = client_library("transformers", "local")
     torch = client_library("torch", "local")
-    try:
-        processor = transformers.AutoProcessor.from_pretrained(model, trust_remote_code=False)
-        network = transformers.AutoModelForImageTextToText.from_pretrained(
-            model, trust_remote_code=False, dtype="auto", use_safetensors=True
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise JudgeUnavailable(f"local:{model} cannot be loaded: {error}") from None
+    processor, network = _load(transformers, model)
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is None or not getattr(processor, "chat_template", None):
         raise JudgeUnavailable(f"local:{model} has no chat template: it cannot be asked")
@@ -172,6 +167,22 @@ def make(model: str, settings: JudgeSettings, assignment: Assignment) -> LocalJu
     if assignment.probe:
         check(judge.identity.name, replace(judge, brief=GOAL))
     return judge
+
+
+def _load(transformers: ModuleType, model: str) -> tuple[Any, Any]:
+    """The model's processor and its network.
+
+    Raises:
+        JudgeUnavailable: The model is missing.
+    """
+    try:
+        processor = transformers.AutoProcessor.from_pretrained(model, trust_remote_code=False)
+        network = transformers.AutoModelForImageTextToText.from_pretrained(
+            model, trust_remote_code=False, dtype="auto", use_safetensors=True
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise JudgeUnavailable(f"local:{model} cannot be loaded: {error}") from None
+    return processor, network
 
 
 def _tokens(tokenizer: Any, letter: str) -> list[int]:

@@ -95,6 +95,7 @@ class Picture:
 
 
 Part = str | Picture
+Document = dict[str, Any]  # a JSON object, somebody else's or for somebody else
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,13 @@ class Prompt:
         goal: Words and pictures that are the same in every request under one goal, so that a
             provider can keep them in its cache.
         shown: Words and pictures of the pairs.
-        asked: One closed question for each pair; its number is its place, from 1.
+        questions: One closed question for each pair; its number is its place, from 1.
     """
 
     system: str
     goal: tuple[Part, ...]
     shown: tuple[Part, ...]
-    asked: tuple[str, ...]
+    questions: tuple[str, ...]
 
     @property
     def pictures(self) -> list[Picture]:
@@ -134,24 +135,26 @@ class Outline:
 
 def compose(brief: Brief, questions: Sequence[Question]) -> Prompt:
     """The request that puts `questions`: one as pictures of its own, several on a contact sheet."""
-    note, asked = _note(brief, questions), _asked(questions)
+    note, lines = _note(brief, questions), _lines(questions)
     if len(questions) > 1:
         pairs = [NumberedPair(number, *q.shown) for number, q in enumerate(questions, start=1)]
         (sheet,) = draw_sheets(pairs, len(pairs))
-        return Prompt(SYSTEM, _goal(brief), (note, Picture(Frame(sheet))), asked)
+        return Prompt(SYSTEM, _goal(brief), (note, Picture(Frame(sheet))), lines)
     first, second = questions[0].shown
     if brief.overlay:
         laid = [overlay(*pair) for pair in zip(first.frames, second.frames, strict=True)]
-        return Prompt(SYSTEM, _goal(brief), (note, _picture(laid, first.shown)), asked)
+        return Prompt(SYSTEM, _goal(brief), (note, _picture(laid, first.shown)), lines)
     one, other = (_picture(side.frames, side.shown) for side in (first, second))
-    return Prompt(SYSTEM, _goal(brief), (note, "A:", one, "B:", other), asked)
+    return Prompt(SYSTEM, _goal(brief), (note, "A:", one, "B:", other), lines)
 
 
 def outline(brief: Brief, questions: Sequence[Question]) -> Outline:
     """The words and the sizes of `compose(brief, questions)`."""
     goal = _goal(brief)
-    said = [part for part in goal if isinstance(part, str)]
-    words = "\n".join((SYSTEM, *said, _note(brief, questions), "A:", "B:", *_asked(questions)))
+    goal_words = [part for part in goal if isinstance(part, str)]
+    words = "\n".join(
+        (SYSTEM, *goal_words, _note(brief, questions), "A:", "B:", *_lines(questions))
+    )
     segment = questions[0].shown[0]
     (height, width), count = segment.frames[0].pixels.shape[:2], len(segment.frames)
     if len(questions) > 1:
@@ -197,14 +200,14 @@ def _note(brief: Brief, questions: Sequence[Question]) -> str:
     return note
 
 
-def _asked(questions: Sequence[Question]) -> tuple[str, ...]:
+def _lines(questions: Sequence[Question]) -> tuple[str, ...]:
     # Short where there are many: the words before the sheet say what is asked of every pair.
-    asked = (
+    lines = (
         ["Which of A and B represents the goal better?"]
         if len(questions) == 1
         else _numbers(len(questions))
     )
-    return tuple(line + _under(question) for line, question in zip(asked, questions, strict=True))
+    return tuple(line + _under(question) for line, question in zip(lines, questions, strict=True))
 
 
 def _under(question: Question) -> str:
@@ -294,8 +297,8 @@ def overlay(first: Frame, second: Frame) -> Frame:
 
 def ask_for_letter(prompt: Prompt) -> str:
     """How to answer where the probability of a letter is read: a letter for each pair."""
-    if len(prompt.asked) == 1:
-        return f"{prompt.asked[0]} Answer with one letter, A or B, and nothing else."
+    if len(prompt.questions) == 1:
+        return f"{prompt.questions[0]} Answer with one letter, A or B, and nothing else."
     return (
         f"{_listed(prompt)}Answer with one line for each pair, its number and its letter and "
         "nothing else, such as:\n1 A\n2 B"
@@ -306,7 +309,7 @@ def ask_for_json(prompt: Prompt, explain: bool) -> str:
     """How to answer where the reply is a JSON object of `schema`."""
     letters = [f'{{"why":"...","choice":"{x}"}}' if explain else f'"{x}"' for x in LETTERS]
     why = ", and why in one sentence before it" if explain else ""
-    if len(prompt.asked) == 1:
+    if len(prompt.questions) == 1:
         form = " or ".join(f'{{"1":{letter}}}' for letter in letters)
         return f"{_listed(prompt)}Answer with one JSON object and nothing else{why}: {form}"
     form = f'{{"1":{letters[0]},"2":{letters[1]}}}'
@@ -318,20 +321,20 @@ def ask_for_json(prompt: Prompt, explain: bool) -> str:
 
 def _listed(prompt: Prompt) -> str:
     """The questions where they say more than their number, which stands on the sheet."""
-    if list(prompt.asked) == _numbers(len(prompt.asked)):
+    if list(prompt.questions) == _numbers(len(prompt.questions)):
         return ""
-    return "\n".join(prompt.asked) + "\n"
+    return "\n".join(prompt.questions) + "\n"
 
 
-def schema(count: int, explain: bool) -> dict[str, Any]:
+def schema(count: int, explain: bool) -> Document:
     """The JSON schema of an answer to `count` questions: every number, and nothing else."""
-    letter: dict[str, Any] = {"type": "string", "enum": list(LETTERS)}
+    letter: Document = {"type": "string", "enum": list(LETTERS)}
     if explain:
         letter = _object({"why": {"type": "string"}, "choice": letter})
     return _object({str(number): letter for number in range(1, count + 1)})
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
+def _object(properties: Document) -> Document:
     return {
         "type": "object",
         "properties": properties,
@@ -346,10 +349,10 @@ def read_json(text: str, count: int) -> list[Verdict | Failure]:
     A number that was not asked means that the numbering has slipped: then nothing is used.
     """
     # Reasoning that a server left in the text, a code fence, a word before: outside the braces.
-    said = text.rpartition("</think>")[2]
-    start, end = said.find("{"), said.rfind("}")
+    answer = text.rpartition("</think>")[2]
+    start, end = answer.find("{"), answer.rfind("}")
     try:
-        answers = json.loads(said[start : end + 1], object_pairs_hook=_unrepeated)
+        answers = json.loads(answer[start : end + 1], object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError):
         return [_unreadable(text)] * count
     numbers = {str(number) for number in range(1, count + 1)}
@@ -360,7 +363,7 @@ def read_json(text: str, count: int) -> list[Verdict | Failure]:
     ]
 
 
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unrepeated(pairs: list[tuple[str, Any]]) -> Document:
     keys = [key for key, _ in pairs]
     return {key: "two answers" if keys.count(key) > 1 else value for key, value in pairs}
 
@@ -402,8 +405,8 @@ def read_tokens(tokens: Sequence[Token], count: int) -> list[Verdict | Failure]:
     """The outcomes in a reply of the form of `ask_for_letter`, by each letter's probability."""
     text = "".join(token.text for token in tokens)
     if count == 1:
-        found = LETTER.fullmatch(text)
-        return [_letter(tokens, found.start(1)) if found else _unreadable(text)]
+        match = LETTER.fullmatch(text)
+        return [_letter(tokens, match.start(1)) if match else _unreadable(text)]
     places: dict[int, list[int]] = {}
     for match in LINE.finditer(text):
         places.setdefault(int(match[1]), []).append(match.start(2))

@@ -181,22 +181,22 @@ def choose_layout(frame: tuple[int, int], count: int, frames: int = 1) -> Layout
         _largest(frame, columns, count, frames)
         for columns in range(1, min(count, MOST_COLUMNS) + 1)
     ]
-    found = [layout for layout in layouts if layout and min(layout.frame) >= min(*frame, LEGIBLE)]
-    if not found:
+    legible = [layout for layout in layouts if layout and min(layout.frame) >= min(*frame, LEGIBLE)]
+    if not legible:
         of_clips = f"clips of {frames} " if frames > 1 else ""
         raise ValueError(
             f"{count} pairs of {of_clips}{frame[0]}x{frame[1]} pictures do not fit on one sheet so "
             "that they can be told apart: put fewer on each"
         )
 
-    largest = max(layout.frame[0] for layout in found)
+    largest = max(layout.frame[0] for layout in legible)
 
     def preference(layout: Layout) -> tuple[float, ...]:
         length = max(layout.size) / min(layout.size)
         cards = layout.columns * layout.rows
         return -max(length, SQUARE_ENOUGH), -cards, -length, layout.frame[0]
 
-    return max((each for each in found if each.frame[0] >= 0.9 * largest), key=preference)
+    return max((layout for layout in legible if layout.frame[0] >= 0.9 * largest), key=preference)
 
 
 def pairs_on_a_sheet(frames: int) -> int:
@@ -236,8 +236,8 @@ def strip_size(frame: tuple[int, int], count: int) -> tuple[int, int]:
 def _strip(frames: Sequence[Frame], frame: tuple[int, int]) -> Image.Image:
     """The frames side by side, each of that width and height."""
     strip = Image.new("RGB", strip_size(frame, len(frames)), LINE)
-    for place, each in enumerate(frames):
-        strip.paste(_fitted(each, frame), (place * (frame[0] + STEP), 0))
+    for place, shown in enumerate(frames):
+        strip.paste(_fitted(shown, frame), (place * (frame[0] + STEP), 0))
     return strip
 
 
@@ -253,10 +253,10 @@ def _write_steps(
     longest = font.getlength(f"step {shown[-1] + 1}")
     word = "step " if longest + 2 * PADDING < width else ""
     for place, step in enumerate(shown):
-        said = f"{word}{step + 1}"
-        x = at[0] + place * (width + STEP) + (width - font.getlength(said)) // 2
+        label = f"{word}{step + 1}"
+        x = at[0] + place * (width + STEP) + (width - font.getlength(label)) // 2
         if x >= after:
-            _write(draw, (x, at[1]), said, LETTER, font)
+            _write(draw, (x, at[1]), label, LETTER, font)
 
 
 # Sheets --------------------------------------------------------------------------------------

@@ -37,7 +37,6 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from volition.comparison import content_id
 from volition.errors import InputError
@@ -132,7 +131,7 @@ class SimulatedJudge:
         errors: How it comes to its answers.
         service: How it serves.
         run: Of the noise that does not belong to the pair.
-        asked: How many questions it was asked before.
+        before: How many questions it was asked before.
     """
 
     def __init__(
@@ -141,12 +140,12 @@ class SimulatedJudge:
         errors: ErrorModel,
         service: Service = Service(),
         run: int = 0,
-        asked: int = 0,
+        before: int = 0,
     ) -> None:
         self.identity, self.per_request = identity, service.per_request
         self.capability: Capability | None = None
         self.immediate = service.latency == 0 and math.isinf(service.rate)
-        self._errors, self._service, self._run, self._asked = errors, service, run, asked
+        self._errors, self._service, self._run, self._before = errors, service, run, before
         self._allowed, self._counted_at = max(1.0, service.rate), time.monotonic()
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:
@@ -154,18 +153,18 @@ class SimulatedJudge:
 
     async def ask(self, questions: Sequence[Question]) -> Reply:
         self._keep_to_the_rate()
-        asked = " ".join(f"{q.comparison.id} {q.order} {q.principle}" for q in questions)
+        key = " ".join(f"{q.comparison.id} {q.order} {q.principle}" for q in questions)
         answers = []
         for question in questions:
-            answers.append(self._errors.answer(Asking(question, self._run, self._asked)))
-            self._asked += 1
+            answers.append(self._errors.answer(Asking(question, self._run, self._before)))
+            self._before += 1
         latency = self._service.latency
         if self._service.jitter:
-            latency *= math.exp(random.Random(asked).gauss(0, self._service.jitter))
+            latency *= math.exp(random.Random(key).gauss(0, self._service.jitter))
         if latency:
             await asyncio.sleep(latency)
         return Reply(
-            content_id(self.identity.id.encode(), asked.encode()),
+            content_id(self.identity.id.encode(), key.encode()),
             json.dumps(answers),
             cost_usd=self._service.price * len(questions),
             latency_s=latency,
@@ -195,8 +194,8 @@ class SimulatedJudge:
         self._allowed, self._counted_at = min(max(1.0, rate), self._allowed + gained), now
         if self._allowed < 1:
             wait = (1 - self._allowed) / rate
-            said = f"a simulated limit of {rate:g} requests a second"
-            raise AskError("rate_limited", said, again=True, retry_after_s=wait)
+            reason = f"a simulated limit of {rate:g} requests a second"
+            raise AskError("rate_limited", reason, again=True, retry_after_s=wait)
         self._allowed -= 1
 
 
@@ -207,24 +206,26 @@ def make(model: str, _settings: JudgeSettings, assignment: Assignment) -> Simula
         InputError: There is no such variant or setting, or nobody knows what is true of the task.
     """
     named, _, further = model.partition("?")
-    variant, _, said = named.partition(":")
-    number = _number(variant, said, model)
+    variant, _, suffix = named.partition(":")
+    number = _number(variant, suffix, model)
     knobs = _knobs(variant, further, model)
-    if said and "seed" in knobs:
-        raise InputError(f"'simulated:{model}' names its number twice: leave seed or {said} out")
+    if suffix and "seed" in knobs:
+        raise InputError(f"'simulated:{model}' names its number twice: leave seed or {suffix} out")
     number = knobs.pop("seed", number)
     truth_of(assignment.truth)
-    service = Service(**{name: knobs.pop(name) for name in SERVICE if name in knobs})
-    run = knobs.get("run", 0)
+    per_request = int(knobs.pop("per_request", PER_REQUEST))
+    served = {name: knobs.pop(name) for name in SERVICE if name in knobs}
+    service = Service(**served, per_request=per_request)
     share = "share" if variant in ("exact", *WITH_SHARE) else "number"
     settings = {"task": assignment.truth, share: str(float(number))}
     errors = _error_model(variant, number, assignment.truth, knobs)
     settings |= {name: f"{value:g}" for name, value in sorted(knobs.items()) if value}
     identity = JudgeIdentity(f"simulated:{variant}", simulated=True, settings=settings)
+    run = int(knobs.get("run", 0))
     return SimulatedJudge(identity, errors, service, run, assignment.asked_before)
 
 
-def _error_model(variant: str, number: float, task: str, knobs: Mapping[str, Any]) -> ErrorModel:
+def _error_model(variant: str, number: float, task: str, knobs: Mapping[str, float]) -> ErrorModel:
     chance = Chance(f"simulated:{variant} {number:g} {task}")
     if variant == "useless":
         return OneSide()
@@ -245,13 +246,13 @@ def _error_model(variant: str, number: float, task: str, knobs: Mapping[str, Any
     return Truthful(task, chance, wrong, refused)
 
 
-def _number(variant: str, said: str, model: str) -> float:
+def _number(variant: str, text: str, model: str) -> float:
     try:
-        number = float(said) if said else DEFAULT_SHARE if variant in WITH_SHARE else 0.0
+        number = float(text) if text else DEFAULT_SHARE if variant in WITH_SHARE else 0.0
     except ValueError:
         number = -1.0
     possible = {
-        **dict.fromkeys(("exact", "useless", "bpref"), not said),
+        **dict.fromkeys(("exact", "useless", "bpref"), not text),
         **dict.fromkeys(WITH_SHARE, 0 <= number <= 1),
         **dict.fromkeys(WITH_NUMBER, number >= 0 and number.is_integer()),
     }
@@ -264,11 +265,11 @@ def _number(variant: str, said: str, model: str) -> float:
     return number
 
 
-def _knobs(variant: str, further: str, model: str) -> dict[str, Any]:
+def _knobs(variant: str, further: str, model: str) -> dict[str, float]:
     """The settings after the question mark, each checked."""
-    knobs: dict[str, Any] = {}
+    knobs: dict[str, float] = {}
     for setting in further.split("&") if further else []:
-        name, _, said = setting.partition("=")
+        name, _, text = setting.partition("=")
         if name not in KNOBS_OF[variant]:
             raise InputError(
                 f"'simulated:{model}' sets {name!r}: simulated:{variant} has the settings "
@@ -276,12 +277,12 @@ def _knobs(variant: str, further: str, model: str) -> dict[str, Any]:
             )
         low, high, whole = KNOBS[name]
         try:
-            value = int(said) if whole else float(said)
+            value = int(text) if whole else float(text)
         except ValueError:
             value = math.nan
         if not low <= value <= high:
             kind = "a whole number" if whole else "a number"
             within = f"from {low:g} on" if math.isinf(high) else f"from {low:g} to {high:g}"
-            raise InputError(f"'simulated:{model}' sets {name} to {said!r}: it is {kind} {within}")
+            raise InputError(f"'simulated:{model}' sets {name} to {text!r}: it is {kind} {within}")
         knobs[name] = value
     return knobs

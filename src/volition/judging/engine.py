@@ -276,8 +276,8 @@ class Lane:
             if reservation := budget.reserve(cost, len(questions)):
                 for _ in waiting:
                     self._queue.popleft()
-                asked = tuple((q.comparison.id, q.order, q.principle) for q in questions)
-                request = Request(os.urandom(8).hex(), self._judge_id, asked, reservation.usd)
+                rows = tuple((q.comparison.id, q.order, q.principle) for q in questions)
+                request = Request(os.urandom(8).hex(), self._judge_id, rows, reservation.usd)
                 return _Sending(request, questions, tuple(waiting), reservation)
             if budget.under_way:  # what is given back may pay for all of them together
                 return None
@@ -319,8 +319,8 @@ class Lane:
         except (AskError, asyncio.CancelledError):
             raise
         except Exception as error:
-            said = f"the judge failed with {type(error).__name__}: {error}"
-            raise AskError("rejected", said[:300], again=False) from error
+            message = f"the judge failed with {type(error).__name__}: {error}"
+            raise AskError("rejected", message[:300], again=False) from error
 
     def _wait_and_send_again(self, sending: _Sending, error: AskError, sent_at: float) -> None:
         loop = asyncio.get_running_loop()
@@ -386,11 +386,11 @@ class Lane:
         try:
             outcomes = self._judge.read(reply, questions)
         except Exception as error:
-            said = f"the reply made its reader fail with {type(error).__name__}"
-            return [Failure("unparsable", said)] * len(questions)
+            message = f"the reply made its reader fail with {type(error).__name__}"
+            return [Failure("unparsable", message)] * len(questions)
         if len(outcomes) != len(questions):
-            said = f"{len(outcomes)} outcomes for {len(questions)} questions"
-            return [Failure("unparsable", said)] * len(questions)
+            message = f"{len(outcomes)} outcomes for {len(questions)} questions"
+            return [Failure("unparsable", message)] * len(questions)
         return outcomes
 
     async def _store_outcomes(

@@ -10,10 +10,9 @@ from volition.judges.base import Judge, Question
 from volition.judging.limits import Limits
 from volition.judgment import Order
 
-LATENCY_S = 1.5  # of a request, and
-
-
-TOKENS_PER_S = 80.0  # of what comes out, for predictions: usual for small models of large providers
+# Assumed: usual for small models of large providers.
+LATENCY_S = 1.5  # of a request
+TOKENS_PER_S = 80.0  # of what comes out
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +34,17 @@ class Prediction:
 
 def predict(judge: Judge, comparisons: Sequence[Comparison], limits: Limits) -> Prediction:
     """What it will take to put these comparisons to a judge once. Asks nothing."""
-    asked = comparisons[: limits.max_judgments]
+    allowed = comparisons[: limits.max_judgments]
     size = judge.per_request
     estimates = [
-        judge.estimate([Question(c, Order.FORWARD) for c in asked[start : start + size]])
-        for start in range(0, len(asked), size)
+        judge.estimate([Question(c, Order.FORWARD) for c in allowed[start : start + size]])
+        for start in range(0, len(allowed), size)
     ]
     costs = [estimate.cost_usd for estimate in estimates]
     completion_tokens = sum(estimate.completion_tokens for estimate in estimates)
     seconds = len(estimates) * LATENCY_S + completion_tokens / TOKENS_PER_S
     return Prediction(
-        judgments=len(asked),
+        judgments=len(allowed),
         requests=len(estimates),
         prompt_tokens=sum(estimate.prompt_tokens for estimate in estimates),
         completion_tokens=completion_tokens,

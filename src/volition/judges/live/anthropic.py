@@ -22,8 +22,8 @@ from volition.judges.live.connection import (
 )
 from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import live_judge
-from volition.judges.live.wires import Document, Usage, Wire, post, votes
-from volition.judges.prompt import Part, Picture, Prompt
+from volition.judges.live.wires import Usage, Wire, post, votes
+from volition.judges.prompt import Document, Part, Picture, Prompt
 from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure
 

@@ -19,8 +19,8 @@ from volition.judges.base import Question
 from volition.judges.live import anthropic, gemini, openai
 from volition.judges.live.connection import Endpoint, Provider, ask_error, http_client, resolve
 from volition.judges.live.judge import MALFORMED, LiveJudge
-from volition.judges.live.wires import Document, Wire, votes
-from volition.judges.prompt import Brief, Prompt, compose
+from volition.judges.live.wires import Wire, votes
+from volition.judges.prompt import Brief, Document, Prompt, compose
 from volition.judgment import Failure, Verdict
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 PRICE = 0.5  # of a live request, with every provider that is here
 UPLOAD_TIMEOUT_S = 600.0
 
-Row = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -43,11 +42,11 @@ class Form(Protocol):
         """The way of asking that this provider's models take without being probed."""
         ...
 
-    def request(self, key: str, body: Document) -> Row:
+    def request(self, key: str, body: Document) -> Document:
         """A line of the file."""
         ...
 
-    def reply(self, row: Row) -> tuple[str, Document | Failure] | None:
+    def reply(self, row: Document) -> tuple[str, Document | Failure] | None:
         """The key and the reply in a line of results; None where it is no line of this form."""
         ...
 
@@ -70,16 +69,16 @@ class OpenAI:
     def wire(self, model: str) -> Wire:
         return votes(openai.Chat(model, official=True), enforced=True)
 
-    def request(self, key: str, body: Document) -> Row:
+    def request(self, key: str, body: Document) -> Document:
         return {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}
 
-    def reply(self, row: Row) -> tuple[str, Document | Failure] | None:
+    def reply(self, row: Document) -> tuple[str, Document | Failure] | None:
         if not {"custom_id", "response"} <= row.keys():
             return None
         response = row["response"] or {}
         if row.get("error") or response.get("status_code") != 200:
-            said = json.dumps(row.get("error") or response.get("body"))
-            return row["custom_id"], Failure("rejected", f"{said:.300}")
+            reason = json.dumps(row.get("error") or response.get("body"))
+            return row["custom_id"], Failure("rejected", f"{reason:.300}")
         return row["custom_id"], response["body"]
 
     def model(self, document: Document) -> str:
@@ -109,16 +108,16 @@ class Anthropic:
         # Not told to think nor not to: some models refuse the one, some the other.
         return votes(anthropic.Messages(model, think=True), enforced=True)
 
-    def request(self, key: str, body: Document) -> Row:
+    def request(self, key: str, body: Document) -> Document:
         return {"custom_id": key, "params": body}
 
-    def reply(self, row: Row) -> tuple[str, Document | Failure] | None:
+    def reply(self, row: Document) -> tuple[str, Document | Failure] | None:
         if not {"custom_id", "result"} <= row.keys():
             return None
         result = row["result"]
         if result["type"] != "succeeded":
-            said = json.dumps(result.get("error") or result["type"])
-            return row["custom_id"], Failure("rejected", f"{said:.300}")
+            reason = json.dumps(result.get("error") or result["type"])
+            return row["custom_id"], Failure("rejected", f"{reason:.300}")
         return row["custom_id"], result["message"]
 
     def model(self, document: Document) -> str:
@@ -146,10 +145,10 @@ class Gemini:
     def wire(self, model: str) -> Wire:
         return votes(gemini.Content(model, "default"))
 
-    def request(self, key: str, body: Document) -> Row:
+    def request(self, key: str, body: Document) -> Document:
         return {"key": key, "request": body}
 
-    def reply(self, row: Row) -> tuple[str, Document | Failure] | None:
+    def reply(self, row: Document) -> tuple[str, Document | Failure] | None:
         if "key" not in row or not row.keys() & {"response", "error"}:
             return None
         if "response" not in row:
@@ -296,8 +295,8 @@ def _read_line(line: str) -> tuple[str, Form, str, Document | Failure] | None:
     try:
         row = json.loads(line)
         for name, form in FORMS.items():
-            if (found := form.reply(row)) is not None:
-                return name, form, *found
+            if (keyed := form.reply(row)) is not None:
+                return name, form, *keyed
     except MALFORMED:
         return None
     return None

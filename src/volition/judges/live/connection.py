@@ -236,38 +236,38 @@ def ask_error(error: Exception, endpoint: Endpoint) -> AskError:
         return AskError("timeout", "the server did not answer in time", again=True)
     if any(isinstance(cause, httpx2.TransportError) for cause in causes):
         cause = next(cause for cause in causes if isinstance(cause, httpx2.TransportError))
-        said = endpoint.redact(str(cause)) or type(cause).__name__
-        return AskError("connection", f"no answer from {endpoint.url}: {said}", again=True)
-    said = endpoint.redact(f"{type(error).__name__}: {error}")
-    return AskError("rejected", f"the request could not be made: {said:.300}", again=False)
+        reason = endpoint.redact(str(cause)) or type(cause).__name__
+        return AskError("connection", f"no answer from {endpoint.url}: {reason}", again=True)
+    reason = endpoint.redact(f"{type(error).__name__}: {error}")
+    return AskError("rejected", f"the request could not be made: {reason:.300}", again=False)
 
 
 def status_error(
     status: int, headers: Mapping[str, str], body: str, endpoint: Endpoint
 ) -> AskError:
     """What a reply with an error status means."""
-    said = f"{status}: {endpoint.redact(_error_message(body))}"
+    reason = f"{status}: {endpoint.redact(_error_message(body))}"
     wait = _retry_after(headers, body)
     if status == 429 and NO_CREDIT.search(body):
-        return AskError("rejected", f"the account has no credit left ({said})", again=False)
+        return AskError("rejected", f"the account has no credit left ({reason})", again=False)
     if status == 429:
-        return AskError("rate_limited", said, again=True, retry_after_s=wait)
+        return AskError("rate_limited", reason, again=True, retry_after_s=wait)
     if status in (408, 504):
-        return AskError("timeout", said, again=True, retry_after_s=wait)
+        return AskError("timeout", reason, again=True, retry_after_s=wait)
     if status >= 500 and status != 501:
-        return AskError("server_error", said, again=True, retry_after_s=wait)
+        return AskError("server_error", reason, again=True, retry_after_s=wait)
     if status == 400 and BLOCKED.search(body):
-        return AskError("content_filter", said, again=False)
+        return AskError("content_filter", reason, again=False)
     if status == 401:
-        said = f"{endpoint.url} refuses the key in {endpoint.variable} ({said})"
-        return KeyRefused("rejected", said, again=False)
+        reason = f"{endpoint.url} refuses the key in {endpoint.variable} ({reason})"
+        return KeyRefused("rejected", reason, again=False)
     if status == 403:
-        said = f"{endpoint.url} does not allow this ({said})"
+        reason = f"{endpoint.url} does not allow this ({reason})"
     elif status == 404:
-        said = f"{endpoint.url} has no such model or endpoint ({said})"
+        reason = f"{endpoint.url} has no such model or endpoint ({reason})"
     elif 300 <= status < 400:
-        said = f"{endpoint.url} redirects elsewhere, which is not followed ({status})"
-    return AskError("rejected", said, again=False)
+        reason = f"{endpoint.url} redirects elsewhere, which is not followed ({status})"
+    return AskError("rejected", reason, again=False)
 
 
 def _error_message(body: str) -> str:
@@ -289,10 +289,10 @@ def _retry_after(headers: Mapping[str, str], body: str) -> float | None:
     try:
         if milliseconds := headers.get("retry-after-ms"):
             return max(0.0, float(milliseconds) / 1000)
-        if said := headers.get("retry-after"):
-            if re.fullmatch(r"[\d.]+", said):
-                return float(said)
-            return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
+        if value := headers.get("retry-after"):
+            if re.fullmatch(r"[\d.]+", value):
+                return float(value)
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, TypeError):
         return None
     delay = re.search(r'"retryDelay":\s*"([\d.]+)s"', body)

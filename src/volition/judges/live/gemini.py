@@ -18,7 +18,6 @@ from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import live_judge
 from volition.judges.live.wires import (
     TOP_LOGPROBS,
-    Document,
     Outcomes,
     Usage,
     Wire,
@@ -27,7 +26,7 @@ from volition.judges.live.wires import (
     read_choices,
     votes,
 )
-from volition.judges.prompt import Part, Picture, Prompt, Token
+from volition.judges.prompt import Document, Part, Picture, Prompt, Token
 from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure
 
@@ -80,7 +79,7 @@ class Service:
 
 
 def _resolution(prompt: Prompt) -> str:
-    return RESOLUTION[len(prompt.asked) > 1][0]
+    return RESOLUTION[len(prompt.questions) > 1][0]
 
 
 # Closed questions --------------------------------------------------------------------------------

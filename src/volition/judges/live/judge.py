@@ -21,8 +21,8 @@ from volition.judges import prompt as prompts
 from volition.judges.base import AskError, Assignment, Capability, Estimate, Question
 from volition.judges.live.connection import Endpoint, ask_error, http_client
 from volition.judges.live.pricing import cost_usd
-from volition.judges.live.wires import Document, Outcomes, Usage, Wire
-from volition.judges.prompt import Brief, Prompt
+from volition.judges.live.wires import Outcomes, Usage, Wire
+from volition.judges.prompt import Brief, Document, Prompt
 from volition.judges.settings import Price
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
 from volition.storage.pictures import read_frame
@@ -147,7 +147,7 @@ class LiveJudge:
         at_once = self.samples if self.wire.several else 1
         bodies, fault = await self._gather(prompt, at_once, self.samples if at_once == 1 else 1)
         if bodies and at_once > 1:
-            missing = at_once - len(self._read_body(bodies[0], len(prompt.asked)))
+            missing = at_once - len(self._read_body(bodies[0], len(prompt.questions)))
             bodies += (await self._gather(prompt, 1, missing))[0]
         return bodies, fault
 
@@ -218,10 +218,10 @@ class LiveJudge:
             votes = self.wire.way.read(_document(body), count)
             if votes and all(len(outcomes) == count for outcomes in votes):
                 return votes
-            said = f"it answers {[len(outcomes) for outcomes in votes]} of {count} questions"
+            reason = f"it answers {[len(outcomes) for outcomes in votes]} of {count} questions"
         except MALFORMED as error:
-            said = f"{type(error).__name__}: {error}"
-        return [[Failure("unparsable", f"{said:.200}; the reply begins {body!r:.200}")] * count]
+            reason = f"{type(error).__name__}: {error}"
+        return [[Failure("unparsable", f"{reason:.200}; the reply begins {body!r:.200}")] * count]
 
 
 def brief_of(assignment: Assignment) -> Brief:
@@ -276,5 +276,5 @@ def _merge(votes: Sequence[Verdict | Failure]) -> Verdict | Failure:
     if not verdicts:
         return next(vote for vote in votes if isinstance(vote, Failure))
     share = sum(verdict.p_shown_first for verdict in verdicts) / len(verdicts)
-    said = dict.fromkeys(verdict.explanation for verdict in verdicts if verdict.explanation)
-    return Verdict(share, "\n".join(said))
+    explanations = dict.fromkeys(verdict.explanation for verdict in verdicts if verdict.explanation)
+    return Verdict(share, "\n".join(explanations))

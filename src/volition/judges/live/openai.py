@@ -29,7 +29,6 @@ from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import live_judge
 from volition.judges.live.wires import (
     TOP_LOGPROBS,
-    Document,
     Outcomes,
     Usage,
     Wire,
@@ -39,7 +38,7 @@ from volition.judges.live.wires import (
     read_choices,
     votes,
 )
-from volition.judges.prompt import Part, Picture, Prompt, Token
+from volition.judges.prompt import Document, Part, Picture, Prompt, Token
 from volition.judges.settings import JudgeSettings
 from volition.judgment import Failure, Verdict
 
@@ -124,7 +123,7 @@ class Decisions:
                 "instructions": question,
                 "choices": [{"value": letter} for letter in prompts.LETTERS],
             }
-            for number, question in enumerate(prompt.asked, start=1)
+            for number, question in enumerate(prompt.questions, start=1)
         ]
         body = {"model": self.model, "input": messages, "questions": questions}
         return await post(library, "/decisions", body)

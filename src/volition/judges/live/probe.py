@@ -119,11 +119,11 @@ def _check_affordable(judges: Sequence[LiveJudge], max_usd: float) -> None:
     Raises:
         InputError: It might not, or nobody knows.
     """
-    asked = (*_questions(), _questions()[0])
+    trial = (*_questions(), _questions()[0])
     most, name = 0.0, judges[0].name
     for judge in judges:
         tried = replace(judge, brief=GOAL)
-        for question in asked:
+        for question in trial:
             cost = tried.estimate([question]).cost_usd
             if cost is None:
                 raise InputError(
@@ -133,7 +133,7 @@ def _check_affordable(judges: Sequence[LiveJudge], max_usd: float) -> None:
             most += cost
     if most > max_usd:
         raise InputError(
-            f"trying {name} first, on {len(asked)} small questions in each way of asking it, may "
+            f"trying {name} first, on {len(trial)} small questions in each way of asking it, may "
             f"cost ${most:.4f}, more than --max-usd {max_usd:g}: raise it"
         )
 
@@ -166,9 +166,9 @@ async def _first_that_can(judges: Sequence[LiveJudge]) -> tuple[LiveJudge, Capab
             tuple(dict.fromkeys(notes)),
             time.time(),
         )
-    said = "\n  ".join(dict.fromkeys(notes))
+    reasons = "\n  ".join(dict.fromkeys(notes))
     raise JudgeUnavailable(
-        f"{judges[0].name} cannot judge, in any of the ways of asking it:\n  {said}\n"
+        f"{judges[0].name} cannot judge, in any of the ways of asking it:\n  {reasons}\n"
         "Give a model that takes pictures, its name as the server knows it, and with --base-url "
         "the address up to and with /v1"
     )
@@ -285,8 +285,8 @@ def _disc_height(segment: Segment) -> float:
 
 
 def _memory(judges: Sequence[LiveJudge]) -> Path:
-    asked = content_id(*(judge.identity.id.encode() for judge in judges))
-    return platformdirs.user_cache_path("volition") / "judges" / f"{asked}.json"
+    name = content_id(*(judge.identity.id.encode() for judge in judges))
+    return platformdirs.user_cache_path("volition") / "judges" / f"{name}.json"
 
 
 def _recall(memory: Path) -> Capability | None:

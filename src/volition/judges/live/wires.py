@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from volition.judges import prompt as prompts
 from volition.judges.live.connection import Endpoint
-from volition.judges.prompt import Prompt, Token
+from volition.judges.prompt import Document, Prompt, Token
 from volition.judgment import Failure, Verdict
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 TOP_LOGPROBS = 20
 REASONING_TOKENS = 4096  # allowed to a model that cannot be told not to reason
 MOST_WRITTEN = 60  # questions that a model answers in one text
-Document = dict[str, Any]
 Outcomes = list[Verdict | Failure]
 
 
@@ -196,7 +195,7 @@ class Logprobs:
         return 4 if count == 1 else 8 * count
 
     async def send(self, library: Any, prompt: Prompt, samples: int) -> str:
-        ask, most = prompts.ask_for_letter(prompt), self.completion_tokens(len(prompt.asked))
+        ask, most = prompts.ask_for_letter(prompt), self.completion_tokens(len(prompt.questions))
         return await self.chat.send(library, prompt, ask, most, self.chat.for_tokens())
 
     def usage(self, document: Document) -> Usage:
@@ -237,7 +236,7 @@ class Votes:
         return 16 + (100 if self.explain else 10) * count + REASONING_TOKENS * self.chat.reasons
 
     async def send(self, library: Any, prompt: Prompt, samples: int) -> str:
-        count = len(prompt.asked)
+        count = len(prompt.questions)
         schema = None if self.enforced is False else prompts.schema(count, self.explain)
         form = self.chat.for_object(schema, samples, varied=self.samples > 1)
         ask = prompts.ask_for_json(prompt, self.explain)
@@ -285,7 +284,7 @@ def choices(prompt: Prompt) -> Document:
     criteria = {letter: f"{letter} is better" for letter in prompts.LETTERS}
     return {
         str(number): {"type": "choice", "instructions": question, "criteria": criteria}
-        for number, question in enumerate(prompt.asked, start=1)
+        for number, question in enumerate(prompt.questions, start=1)
     }
 
 
