@@ -23,7 +23,7 @@ from PIL import Image
 from volition.comparison import content_id
 from volition.errors import JudgeUnavailable
 from volition.judges import prompt as prompts
-from volition.judges.base import Assignment, Capability, Estimate, Question
+from volition.judges.base import Assignment, Estimate, Question
 from volition.judges.live.connection import client_library
 from volition.judges.live.judge import brief_of
 from volition.judges.live.probe import GOAL, check
@@ -51,17 +51,11 @@ class LocalJudge:
     _network: Any = field(repr=False)
     _processor: Any = field(repr=False)
     _letters: dict[str, list[int]] = field(repr=False)
+    capability = None
+    immediate = False
     _one_at_a_time: asyncio.Lock | None = field(default=None, init=False, repr=False)
     _series: bytes = field(default_factory=lambda: uuid.uuid4().bytes, init=False, repr=False)
     _numbers: Iterator[int] = field(default_factory=itertools.count, init=False, repr=False)
-
-    @property
-    def capability(self) -> Capability | None:
-        return None
-
-    @property
-    def immediate(self) -> bool:
-        return False
 
     @property
     def identity(self) -> JudgeIdentity:

@@ -58,6 +58,7 @@ class LiveJudge:
     samples: int = 1
     timeout_s: float = TIMEOUT_S
     capability: Capability | None = None
+    immediate = False
     _client: httpx2.AsyncClient | None = field(default=None, init=False, repr=False)
     _library: Any = field(default=None, init=False, repr=False)
     # Every reply is one of its own, even where a server sends the same twice.
@@ -68,10 +69,6 @@ class LiveJudge:
         self.per_request = min(self.per_request, self.wire.most)
         if self.wire.soft:
             self.samples = 1
-
-    @property
-    def immediate(self) -> bool:
-        return False
 
     @property
     def identity(self) -> JudgeIdentity:
