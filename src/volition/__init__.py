@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from volition.run.run import Run, train
     from volition.tasks.task import Task
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
     "Comparison",
     "Goal",

@@ -187,7 +187,7 @@ def test_what_cannot_be_compared_is_explained(run: Run, acted: Path, tmp_path: P
     with pytest.raises(InputError, match="nobody has judged"):
         made.conclude()
     words = Contest(path, "random", "It hangs straight down.", out=tmp_path / "words", pairs=2)
-    with pytest.raises(InputError, match="a simulated judge knows what is true of"):
+    with pytest.raises(InputError, match="a simulated judge answers from what is true"):
         words.put_to(EXACT)
 
 

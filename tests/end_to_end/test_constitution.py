@@ -34,6 +34,7 @@ training = { steps = 800, first_judgments = 150 }
 
 [goal]
 text = "The rod points up."
+truth = "leaning"
 principles = ["Higher is better."]
 constitution = "law.txt"
 """
@@ -119,7 +120,8 @@ def judged_offline(asked: Asked, answers: Path) -> list[dict[str, Any]]:
 def test_a_veto_is_judged_without_a_connection(tmp_path: Path) -> None:
     """The last third of the pairs is about the veto, and what is said of it caps the reward."""
     task = write_task(tmp_path / "task", f"veto: {LEFT}\n")
-    (task / "task.toml").write_text(TASK.replace(f'principles = ["{UP}"]\n', ""))
+    toml = TASK.replace(f'principles = ["{UP}"]\n', "").replace('truth = "leaning"\n', "")
+    (task / "task.toml").write_text(toml)
     asked = ask(str(task), tmp_path / "asked", pairs=90)
     told = " ".join((asked.folder / "README.md").read_text().split())
     assert "Judge the pairs 61 to 90 by this principle alone, whatever the goal says, and" in told

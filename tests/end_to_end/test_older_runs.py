@@ -33,6 +33,7 @@ def test_a_finished_run_is_read(recorded: Path) -> None:
     assert len(run.evaluation.true_returns) == 100
     assert [session.env_steps for session in run.history] == [800]
     assert run.reward_fit.heldout == (23, 24)
+    assert run.folder.task.goal.truth == "pendulum", "which its configuration does not say"
     assert run.reward_fit.calibration.bins
     upright, down = np.array([[1, 0, 0], [-1, 0, 0]], np.float32)
     assert run.reward_model(upright) > run.reward_model(down)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -78,14 +80,15 @@ def test_a_limit_of_the_environments_own_is_kept() -> None:
 @pytest.mark.parametrize("name", bundled_names())
 def test_bundled_tasks_are_measured(name: str) -> None:
     for task in Task.read_all(BUNDLED / name).values():
-        assert measures_of(task) == truth_of(task.name).measures
+        assert measures_of(task.goal.truth) == truth_of(task.name).measures
 
 
-def test_a_task_of_ones_own_with_a_bundled_name_is_not_measured() -> None:
-    task = Task.find("cartpole")
-    assert measures_of(task)
-    environment = EnvironmentSection(id="Pendulum-v1")
-    assert not measures_of(task.model_copy(update={"environment": environment}))
-    assert not measures_of(task.model_copy(update={"name": "mine"}))
-    goal = task.goal.model_copy(update={"text": "another goal"})
-    assert not measures_of(task.model_copy(update={"goal": goal}))
+def test_what_is_true_is_named_beside_the_goal_and_not_found_by_its_words(tmp_path: Path) -> None:
+    text = (BUNDLED / "cartpole" / "task.toml").read_text(encoding="utf-8")
+    reworded = re.sub(r'(?m)^(name|text) = ".*"$', r'\1 = "mine"', text)
+    (tmp_path / "task.toml").write_text(reworded)
+    mine = Task.read(tmp_path)
+    assert (mine.name, mine.goal.text) == ("mine", "mine")
+    assert measures_of(mine.goal.truth) == truth_of("cartpole").measures
+    (tmp_path / "task.toml").write_text(re.sub(r"(?m)^truth = .*$", "", text))
+    assert not measures_of(Task.read(tmp_path).goal.truth)

@@ -601,5 +601,5 @@ def test_a_judge_that_does_not_exist_is_named_with_those_that_do(name: str) -> N
 def test_a_simulated_judge_says_so_and_needs_a_task_it_knows() -> None:
     for variant in ("exact", "noisy", "refusing:0.5"):
         assert make_judge(JudgeSettings(f"simulated:{variant}"), UPRIGHT).identity.simulated
-    with pytest.raises(InputError, match="not of nobody-knows"):
+    with pytest.raises(InputError, match="names 'nobody-knows'"):
         make_judge(JudgeSettings("simulated:exact"), replace(UPRIGHT, truth="nobody-knows"))

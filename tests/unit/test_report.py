@@ -223,7 +223,7 @@ def test_a_pendulum_with_another_goal_is_not_measured_by_upright(
     evidence: Evidence, episodes: list[Episode]
 ) -> None:
     bundled = evidence.folder.task
-    reworded = bundled.goal.model_copy(update={"text": "hang still"})
+    reworded = bundled.goal.model_copy(update={"text": "hang still", "truth": None})
     for task in (
         task_for("Pendulum-v1", Goal("hang still")),
         bundled.model_copy(update={"goal": reworded}),  # as in a changed copy of the bundled task

@@ -33,7 +33,8 @@ def test_bundled_tasks_are_whole(name: str) -> None:
     for goal, task in Task.read_all(BUNDLED / name).items():
         assert task.name == (f"{name}-{goal}" if goal else name)
         assert task.summary
-        assert task.name in TRUTHS
+        assert task.goal.truth == task.name
+        assert task.goal.truth in TRUTHS
         for chosen in task.judgments.sets if task.judgments else ():
             assert (task.judgments_folder(chosen) / "judgments.jsonl").is_file()
 
@@ -141,7 +142,7 @@ def test_a_goal_that_is_not_there_is_named(tmp_path: Path) -> None:
             SEVERAL.replace('text = "hello"', 'txt = "hello"'),
             ":17: goals.hello.txt: there is no "
             "such key; allowed here: text, images, counterexamples, principles, vetoes, "
-            "constitution, view, ",
+            "constitution, truth, view, ",
         ),
         (SEVERAL.replace('text = "hello"\n', ""), ":16: goals.hello.text: Field required"),
         (SEVERAL.replace("steps = 500", "steps = 5"), ":21: goals.hello.training.steps: Input"),

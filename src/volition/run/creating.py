@@ -9,6 +9,7 @@ from pathlib import Path
 
 from volition.comparison import Comparison
 from volition.envs.scene import scenes_of
+from volition.errors import InputError
 from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge
@@ -26,6 +27,7 @@ from volition.run.live import Quota, limits_of
 from volition.run.sessions import Setup
 from volition.storage.store import Store
 from volition.tasks.task import EnvironmentSection, GoalSection, RewardSection, Task
+from volition.tasks.truth import TRUTHS
 
 OBJECT = "object:"  # what the name of a judge begins with that was given as an object
 
@@ -50,17 +52,25 @@ def setup_of(task: Task, settings: RunSettings) -> Setup:
 
 def assignment_of(task: Task) -> Assignment:
     """What a judge of this task is made for."""
-    return Assignment(task.stated_goal(), task.view, task.name)
+    return Assignment(task.stated_goal(), task.view, task.goal.truth or "")
 
 
-def check_environment(setup: Setup, section: RewardSection) -> None:
+def check_environment(setup: Setup, section: RewardSection, truth: str | None) -> None:
     """That the learner can act in the environment, and the reward model see what the task says.
+
+    What is named as true of the goal must be about an environment that observes as much.
 
     Raises:
         EnvironmentUnsupported, InputError: It cannot.
     """
     with closing(Rollout(setup.environment, 1)) as rollout:
-        check_inputs(section, setup.learner(rollout).observation_shape)
+        shape = setup.learner(rollout).observation_shape
+    check_inputs(section, shape)
+    if truth is not None and (len(shape) != 1 or max(TRUTHS[truth].seen) >= shape[0]):
+        raise InputError(
+            f"goal.truth is {truth!r}, which is about other observations than {shape}, those of "
+            f"{setup.environment.id}: leave it out"
+        )
 
 
 def create_with_recording(
@@ -80,7 +90,7 @@ def create_with_recording(
     source = task.judgments_folder(chosen)
     name = chosen or (task.judgments.default if task.judgments else source.name)
     settings = replace(settings, judgments=name)
-    check_environment(setup_of(task, settings), task.reward)
+    check_environment(setup_of(task, settings), task.reward, task.goal.truth)
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
         scenes = scenes_of(task.environment)
@@ -113,7 +123,7 @@ def create_with_judge(
     Raises:
         VolitionError: The judge, the environment or the folder will not do.
     """
-    check_environment(setup_of(task, settings), task.reward)
+    check_environment(setup_of(task, settings), task.reward, task.goal.truth)
     judge = judge or make_judge(live, assignment_of(task))
     spent = judge.capability.cost_usd if judge.capability else 0.0
     settings = replace(settings, live=live, judge_id=judge.identity.id, probe_usd=spent)

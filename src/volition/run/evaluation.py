@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from volition.learners.rollout import Array, Rollout
-from volition.tasks.task import EnvironmentSection, Task, bundled_tasks
-from volition.tasks.truth import TRUTHS, Measure, Truth
+from volition.tasks.task import EnvironmentSection
+from volition.tasks.truth import TRUTHS, Measure
 
 FIRST_SEED = 10_000
 EPISODES = 100
@@ -72,17 +72,9 @@ class Evaluation:
         return {**asdict(self), "true_return_mean": self.mean, "true_return_std": self.std}
 
 
-def truth_about(task: Task) -> Truth | None:
-    """What is true of a bundled task; None of one that shares its name and not its goal."""
-    stated = [(some.name, some.environment.id, some.goal.text) for some in bundled_tasks()]
-    is_known = (task.name, task.environment.id, task.goal.text) in stated
-    return TRUTHS.get(task.name) if is_known else None
-
-
-def measures_of(task: Task) -> Mapping[str, Measure]:
-    """What is measured of a task of which something is true."""
-    truth = truth_about(task)
-    return truth.measures if truth else {}
+def measures_of(truth: str | None) -> Mapping[str, Measure]:
+    """What is measured of a goal of which something is true."""
+    return TRUTHS[truth].measures if truth else {}
 
 
 def evaluate(

@@ -20,7 +20,7 @@ from volition.errors import InputError, RunError
 from volition.judges.settings import JudgeSettings
 from volition.storage.documents import read_document
 from volition.storage.store import Store
-from volition.tasks.task import Task
+from volition.tasks.task import Task, bundled_tasks
 
 CONFIG = "config.toml"
 T = TypeVar("T")
@@ -114,6 +114,8 @@ class RunFolder:
         try:
             document = tomllib.loads(file.read_text(encoding="utf-8"))
             task = Task.model_validate({**document["task"], "folder": path / "task"})
+            if task.goal.truth is None and document["versions"]["volition"] == "0.1.0":
+                task = _with_truth(task)
             return cls(path, task, _settings(document["settings"]))
         except (KeyError, TypeError, ValueError, ValidationError, InputError, OSError) as error:
             raise RunError(f"{file} is not a run's configuration: {error}") from error
@@ -145,6 +147,16 @@ class RunFolder:
             "task": self.task.model_dump(mode="json", exclude_none=True),
             "versions": current_versions(),
         }
+
+
+def _with_truth(task: Task) -> Task:
+    """The task of a run of 0.1, whose configuration does not say what is true of its goal."""
+    for bundled in bundled_tasks():
+        same_goal = bundled.goal.text == task.goal.text
+        if same_goal and (bundled.name, bundled.environment.id) == (task.name, task.environment.id):
+            goal = task.goal.model_copy(update={"truth": bundled.goal.truth})
+            return task.model_copy(update={"goal": goal})
+    return task
 
 
 def _settings(table: Mapping[str, Any]) -> RunSettings:

@@ -312,7 +312,7 @@ class Run:
         )
         task, episodes = self.folder.task, self.folder.settings.episodes
         evaluation = evaluate(
-            self.policy, self.reward_model, task.environment, episodes, measures_of(task)
+            self.policy, self.reward_model, task.environment, episodes, measures_of(task.goal.truth)
         )
         write_whole(self.folder.evaluation, json.dumps(evaluation.as_dict()))
         return evaluation

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from volition.errors import InputError
 from volition.goal import Goal, Principle, read_constitution
 from volition.tasks.toml import Place, by_goal, explain, line_of
+from volition.tasks.truth import TRUTHS
 from volition.tasks.view import JudgeView, Section
 
 TASK_FILE = "task.toml"
@@ -35,6 +36,16 @@ class GoalSection(Section):
     vetoes: tuple[str, ...] = ()
     constitution: str | None = None
     """A file with further principles and vetoes, likewise relative."""
+    truth: str | None = None
+    """What is true of it, by its name in `volition.tasks.truth`; for simulated judges and for
+    evaluation only."""
+
+    @field_validator("truth")
+    @classmethod
+    def _truth_is_known(cls, truth: str | None) -> str | None:
+        if truth is not None and truth not in TRUTHS:
+            raise ValueError(f"{truth!r} is none of {', '.join(sorted(TRUTHS))}")
+        return truth
 
     @property
     def files(self) -> tuple[str, ...]:

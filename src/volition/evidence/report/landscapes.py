@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from volition.evidence.report.reading import member_values
 from volition.reward.model import SPREAD_PENALTY, RewardModel
-from volition.run.evaluation import truth_about
 from volition.tasks.task import Task
 
 ANGLES = 720  # around the circle: half a degree apart
+UPRIGHT = "pendulum"  # the truth of a goal that is about the height of the rod's tip
 PLANE = (91, 41)  # angles and velocities of the plane
 
 Array = npt.NDArray[np.float64]
@@ -111,8 +111,8 @@ class Landscape:
 
 
 def meant_upright(task: Task) -> bool:
-    """Whether a rod's height is what the goal is about; known of the bundled pendulum alone."""
-    return task.environment.id in CIRCLES and truth_about(task) is not None
+    """Whether a rod's height is what the goal is about: so it is of the pendulum's truth."""
+    return task.environment.id in CIRCLES and task.goal.truth == UPRIGHT
 
 
 def landscape(model: RewardModel, task: Task) -> Landscape | None:

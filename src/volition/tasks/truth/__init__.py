@@ -1,4 +1,4 @@
-"""What is true of the bundled tasks. Only simulated judges and the evaluation may look here.
+"""What is true of goals. Only simulated judges and the evaluation may look here.
 
 A task's goal says in words what these numbers say exactly, so that the loop can be run and measured
 where no judge is reachable. Whatever a simulated judge touched says so.
@@ -22,15 +22,16 @@ TRUTHS = {
 }
 
 
-def truth_of(task: str) -> Truth:
-    """What is true of the bundled task of that name.
+def truth_of(name: str) -> Truth:
+    """What is true of a goal, by the name that its `truth` gives.
 
     Raises:
         InputError: Nobody knows.
     """
-    if task not in TRUTHS:
+    if name not in TRUTHS:
         raise InputError(
-            f"a simulated judge knows what is true of {', '.join(sorted(TRUTHS))} only, "
-            f"not of {task or 'a task without a name'}"
+            "a simulated judge answers from what is true, and the goal "
+            + (f"names {name!r}" if name else "does not name it")
+            + f": set `truth` beside its text to one of {', '.join(sorted(TRUTHS))}"
         )
-    return TRUTHS[task]
+    return TRUTHS[name]
