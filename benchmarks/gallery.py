@@ -27,7 +27,6 @@ from volition.evidence.film import Episode, encode_animation, record
 from volition.evidence.report.pairs import Pair, read_pairs
 from volition.evidence.report.reading import Evidence, read_evidence
 from volition.judges.sheets import NumberedPair, draw_sheets
-from volition.run.folder import RunFolder
 from volition.run.run import Run
 from volition.storage.compilation import enable_cache
 
@@ -151,14 +150,14 @@ def _resized(width: int, simulated: bool) -> Callable[[Image.Image], Image.Image
 def section(evidence: Evidence, name: str) -> str:
     """What the page says of a run."""
     task, result = evidence.folder.task, evidence.result
-    judge = result["judge"] + (", a simulated judge" if result["simulated"] else "")
-    measures = result.get("measures") or {}
+    judge = result.judge + (", a simulated judge" if result.simulated else "")
+    measures = result.measures
     reached = "".join(f"; {said}: {value:.2f}" for said, value in measures.items())
     alt = task.goal.text.replace("]", ")").replace("[", "(")
     said = (
-        f"{task.environment.id}, {result['judgments']} judgments of {judge}; held-out accuracy of "
-        f"the reward model {result['heldout_accuracy']:.1%}; true return "
-        f"{result['return_mean']:.1f} ± {result['return_std']:.1f} over {result['episodes']} "
+        f"{task.environment.id}, {result.judgments} judgments of {judge}; held-out accuracy of "
+        f"the reward model {result.heldout_accuracy or 0:.1%}; true return "
+        f"{result.return_mean:.1f} ± {result.return_std:.1f} over {result.episodes} "
         f"episodes (evaluation only){reached}."
     )
     return f"""\
@@ -191,7 +190,7 @@ def main() -> None:
     images.mkdir(parents=True, exist_ok=True)
     sections, sizes = {}, {}
     for run in options.runs:
-        evidence = read_evidence(RunFolder.open(run))
+        evidence = read_evidence(Run.open(run))
         task = evidence.folder.task.name
         name = "gallery-" + re.sub(r"[^a-z0-9-]", "-", task.lower())
         written = {

@@ -121,7 +121,7 @@ def accuracies(seeds: int, folder: Path) -> list[bool]:
         with run.folder.open_store() as store:
             heldout.append(run.fit_reward(store)[1].heldout.share)
     looked = [fitted("one-look", False, seed, folder / "accuracy") for seed in range(seeds)]
-    scored = [score_run(run.folder, TASK.judgments_folder("full"))["accuracy"] for run in looked]
+    scored = [score_run(run, TASK.judgments_folder("full")).accuracy or 0.0 for run in looked]
     return [
         claim(
             "Held-out accuracy, full set",

@@ -31,10 +31,9 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from claims import claim
-from volition.learners.base import RewardFunction, Transitions
+from volition.learners.base import Acts, RewardFunction, Transitions
 from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.rollout import Rollout
-from volition.run.evaluation import Acts
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import EnvironmentSection
 

@@ -36,9 +36,9 @@ from PIL import Image, ImageDraw, ImageFont
 from asked import learned_policy
 from claims import claim
 from volition.envs.scene import make_env
-from volition.learners.base import Transitions
+from volition.learners.base import Acts, Transitions
 from volition.learners.policies import POLICY_FILE, save_policy
-from volition.run.evaluation import EPISODES, FIRST_SEED, Acts
+from volition.run.evaluation import EPISODES, FIRST_SEED
 from volition.run.folder import RunFolder, RunSettings
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache

@@ -188,7 +188,7 @@ def test_a_score_on_clips_that_the_run_never_saw(
 
 
 def test_the_report_shows_every_storyboard_and_the_film(run: Run) -> None:
-    page = write_report(run.folder).read_text()
+    page = write_report(run).read_text()
     assert page.count('class="board"') == 2 * 40
     boards = re.findall(r'<div class="board">(.*?)</div>', page, flags=re.DOTALL)
     with run.folder.open_store() as store:
@@ -203,10 +203,10 @@ def test_the_report_shows_every_storyboard_and_the_film(run: Run) -> None:
 
 @pytest.mark.slow
 def test_a_live_judge_is_asked_about_clips_of_the_policy(task: Path, tmp_path: Path) -> None:
-    """Under the name of a task of which a simulated judge knows what is true."""
+    """By a simulated judge, which answers from what is true of the pendulum."""
     folder = tmp_path / "pendulum"
     folder.mkdir()
-    (folder / "task.toml").write_text(TASK.replace('"spinning"', '"pendulum"'))
+    (folder / "task.toml").write_text(TASK.replace('[goal]\n', '[goal]\ntruth = "pendulum"\n'))
     live = train(
         folder, judge=JudgeSettings("simulated:exact", 40), out=tmp_path / "run", steps=800
     )

@@ -7,7 +7,6 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,8 @@ import pytest
 from volition import cli
 from volition.comparison import Segment
 from volition.errors import InputError, RunError
-from volition.evidence.contest import Contest, Tally
+from volition.evidence.contest import Contest
+from volition.evidence.contest_result import Tally
 from volition.judges.settings import JudgeSettings
 from volition.run.run import Run
 from volition.storage.store import Store
@@ -45,8 +45,9 @@ def segments(made: Contest) -> list[tuple[Segment, Segment]]:
         comparisons = store.comparisons()
     pairs = []
     for row in made.rows:
-        both = comparisons[row["comparison"]]
-        swap = row["a"] != both.first.id
+        assert row.comparison is not None
+        both = comparisons[row.comparison]
+        swap = row.a != both.first.id
         pairs.append((both.second, both.first) if swap else (both.first, both.second))
     return pairs
 
@@ -57,13 +58,13 @@ def test_a_judge_that_is_right_counts_what_is_true(run: Run, acted: Path, tmp_pa
     result = made.conclude()
     potential = truth_of("pendulum").potential
     better = [potential(a.observations) > potential(b.observations) for a, b in segments(made)]
-    assert result["wins"] == sum(better)
-    assert result["losses"] == PAIRS - sum(better)
-    assert result["ties"] == result["unjudged"] == 0
-    assert result["simulated"]
-    assert not result["same_judge"]
-    assert "which is simulated" in result["said"]
-    assert "not answered" not in result["said"]
+    assert result.wins == sum(better)
+    assert result.losses == PAIRS - sum(better)
+    assert result.ties == result.unjudged == 0
+    assert result.simulated
+    assert not result.same_judge
+    assert "which is simulated" in result.summary
+    assert "not answered" not in result.summary
     for a, b in segments(made):
         assert len(a.observations) == len(b.observations) == 200, "whole episodes"
         assert len(a.frames) == 6
@@ -82,9 +83,9 @@ def test_pairs_that_were_not_answered_are_counted(run: Run, acted: Path, tmp_pat
     made = contest(run, acted, tmp_path)
     made.put_to(replace(EXACT, max_judgments=PAIRS - 2))
     result = made.conclude()
-    assert result["unjudged"] == 2
-    assert result["wins"] + result["losses"] + result["ties"] == PAIRS - 2
-    assert f"{result['ties']} ties, 2 of {PAIRS} pairs not answered; win-rate" in result["said"]
+    assert result.unjudged == 2
+    assert result.wins + result.losses + result.ties == PAIRS - 2
+    assert f"{result.ties} ties, 2 of {PAIRS} pairs not answered; win-rate" in result.summary
 
 
 def test_the_page_holds_every_pair_on_film(run: Run, acted: Path, tmp_path: Path) -> None:
@@ -143,8 +144,8 @@ def test_the_judge_that_trained_one_is_refused(run: Run, acted: Path, tmp_path: 
         assert store.judgments() == []
     made.take_in(sheets, same_judge=True)
     result = made.conclude()
-    assert result["same_judge"]
-    assert "on which one of the two was trained" in result["said"]
+    assert result.same_judge
+    assert "on which one of the two was trained" in result.summary
     assert "The same judge." in made.page.read_text()
 
 
@@ -168,7 +169,7 @@ def test_a_policy_against_itself_is_a_tie_that_nobody_is_asked_about(
     shutil.copyfile(run.folder.path / "config.toml", baseline / "config.toml")
     made = Contest(str(run.folder.path), str(baseline), out=tmp_path / "kept", pairs=2)
     result = made.conclude()
-    assert (result["ties"], result["win_rate"], result["p_value"]) == (2, None, 1.0)
+    assert (result.ties, result.win_rate, result.p_value) == (2, None, 1.0)
     with pytest.raises(InputError, match="exactly the same"):
         made.ask(tmp_path / "sheets")
 
@@ -200,11 +201,9 @@ def test_one_way_of_judging_is_named(
 
 
 def test_a_tally() -> None:
-    def counted(*of: int) -> dict[str, Any]:
-        return Tally(*of).as_dict()
-
-    assert counted(9, 1, 3)["win_rate"] == 0.9
-    assert counted(9, 1, 3)["p_value"] == pytest.approx(22 / 1024)  # R: binom.test(9, 10)
-    assert counted(1, 9, 0)["p_value"] == pytest.approx(22 / 1024)
-    assert counted(5, 5, 0)["p_value"] == 1.0
-    assert counted(9, 1, 0)["interval"] == pytest.approx((0.5958, 0.9821), abs=1e-4)
+    assert Tally(9, 1, 3).rate.share == 0.9
+    assert Tally(9, 1, 3).p_value == pytest.approx(22 / 1024)  # R: binom.test(9, 10)
+    assert Tally(1, 9, 0).p_value == pytest.approx(22 / 1024)
+    assert Tally(5, 5, 0).p_value == 1.0
+    assert Tally(0, 0, 4).p_value == 1.0
+    assert Tally(9, 1, 0).rate.interval == pytest.approx((0.5958, 0.9821), abs=1e-4)

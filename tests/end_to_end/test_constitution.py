@@ -92,7 +92,7 @@ def test_principles_are_drawn_measured_and_shown_and_the_veto_caps(run: Run) -> 
     rewards = np.asarray(run.reward_model(states))
     assert 0 < np.degrees(angles[rewards.argmax()]) < 90, "up, and on the side that is allowed"
     assert verify(folder) == []
-    page = write_report(folder).read_text(encoding="utf-8")
+    page = write_report(run).read_text(encoding="utf-8")
     assert "What the judge went by" in page
     assert "A contradiction" in page
     assert page.count("simulated judge") > 3
@@ -137,11 +137,13 @@ def test_a_veto_is_judged_without_a_connection(tmp_path: Path) -> None:
 
     others = ask(str(task), tmp_path / "others", pairs=60, seed=1)
     judged_offline(others, tmp_path / "other answers.csv")
-    scored = score_run(run.folder, others.folder)
-    (of_veto,) = scored["vetoes"]
-    assert (scored["comparisons"], of_veto["principle"]) == (40, LEFT)
-    assert of_veto["comparisons"] + of_veto["ties"] == 20
-    assert min(scored["accuracy"], of_veto["accuracy"]) > 0.8
+    scored = score_run(run, others.folder)
+    (of_veto,) = scored.vetoes
+    assert (scored.comparisons, of_veto.principle) == (40, LEFT)
+    assert of_veto.comparisons + of_veto.ties == 20
+    assert scored.accuracy is not None
+    assert of_veto.accuracy is not None
+    assert min(scored.accuracy, of_veto.accuracy) > 0.8
 
 
 def test_each_sheet_is_judged_under_one_principle(tmp_path: Path) -> None:

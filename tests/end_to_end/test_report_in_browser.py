@@ -52,12 +52,12 @@ def browser() -> Iterator[Browser]:
 def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("browser") / "run"
     shutil.copytree(run.folder.path, copy)
-    return write_report(Run.open(copy).folder)
+    return write_report(Run.open(copy))
 
 
 @pytest.fixture(scope="module")
 def pairs(run: Run) -> list[Pair]:
-    return read_pairs(read_evidence(run.folder))
+    return read_pairs(read_evidence(run))
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from volition.run.evaluation import CUT_AFTER, evaluate, measures_of
+from volition.learners.rollout import CUT_AFTER
+from volition.run.evaluation import evaluate, measures_of
 from volition.tasks.task import BUNDLED, EnvironmentSection, Task, bundled_names
 from volition.tasks.truth import truth_of
 

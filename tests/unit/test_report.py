@@ -21,7 +21,7 @@ from volition.comparison import encode_png
 from volition.errors import RunError
 from volition.evidence.film import (
     Episode,
-    choose,
+    choose_episodes,
     encode_animation,
     encode_mp4,
     record_chosen,
@@ -59,12 +59,12 @@ HOSTILE = "</script><script>alert('goal')</script><img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def evidence(run: Run) -> Evidence:
-    return read_evidence(run.folder)
+    return read_evidence(run)
 
 
 @pytest.fixture(scope="module")
 def episodes(run: Run, evidence: Evidence) -> list[Episode]:
-    return record_chosen(run.folder, evidence.true_returns)
+    return record_chosen(run)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ class Page(HTMLParser):
 def test_report_and_film_are_written_whole(run: Run, tmp_path: Path) -> None:
     folder = replace(run.folder, path=tmp_path / "run")
     shutil.copytree(run.folder.path, folder.path)
-    page = write_report(folder)
+    page = write_report(Run(folder))
     assert page == folder.report
     assert not list(folder.path.glob(".*partial"))
     assert len(decode(folder.film.read_bytes())) == 201
@@ -124,9 +124,10 @@ def test_report_and_film_are_written_whole(run: Run, tmp_path: Path) -> None:
 def test_headline_is_the_result(evidence: Evidence, episodes: list[Episode]) -> None:
     page = Page(render_page(evidence, episodes, b""))
     result = evidence.result
-    assert f"{number(result['return_mean'])} ± {number(result['return_std'])}" in page.text
-    assert f"{number(result['heldout_accuracy'] * 100, 1)}%" in page.text
-    low, high = evidence.fit["heldout"]["interval"]
+    assert f"{number(result.return_mean)} ± {number(result.return_std)}" in page.text
+    assert result.heldout_accuracy is not None
+    assert f"{number(result.heldout_accuracy * 100, 1)}%" in page.text
+    low, high = evidence.fit.heldout.interval
     assert f"{number(low * 100, 1)}–{number(high * 100, 1)}%" in page.text
     assert "evaluation only" in page.text
     assert evidence.folder.task.goal.text in page.text
@@ -180,7 +181,7 @@ def test_nothing_given_becomes_markup(evidence: Evidence, episodes: list[Episode
         folder=replace(evidence.folder, task=task),
         judgments=judgments,
         judges=judges,
-        result=evidence.result | {"judge": HOSTILE, "warnings": [HOSTILE]},
+        result=replace(evidence.result, judge=HOSTILE, warnings=(HOSTILE,)),
     )
     page = Page(render_page(hostile, episodes, b""))
     assert HOSTILE in page.text
@@ -251,7 +252,7 @@ def test_a_pendulum_with_another_goal_is_not_measured_by_upright(
 def test_an_unfinished_run_has_no_report(run: Run, tmp_path: Path) -> None:
     unfinished = replace(run.folder, path=tmp_path)
     with pytest.raises(RunError, match="unfinished"):
-        write_report(unfinished)
+        write_report(Run(unfinished))
 
 
 def test_command_quotes_what_a_shell_would_split(run: Run) -> None:
@@ -282,7 +283,7 @@ def test_figures_are_json_without_nan(
 ) -> None:
     blank = replace(
         evidence,
-        history=[{**session, "learned_return": float("nan")} for session in evidence.history],
+        history=[replace(session, learned_return=float("nan")) for session in evidence.history],
     )
     drawn = draw_figures(blank, episodes, around)
     assert json.loads(json.dumps(drawn, allow_nan=False)) == drawn
@@ -327,9 +328,9 @@ def test_curves_are_the_history(evidence: Evidence, episodes: list[Episode]) -> 
     drawn = draw_figures(evidence, episodes, None)
     for key, name in (("learned_return", "learned-return"), ("true_return", "true-return")):
         (line,) = drawn[name]["data"]
-        assert line["x"] == [session["env_steps"] for session in evidence.history]
+        assert line["x"] == [session.env_steps for session in evidence.history]
         np.testing.assert_allclose(
-            line["y"], [session[key] for session in evidence.history], atol=1e-4
+            line["y"], [session.scalars[key] for session in evidence.history], atol=1e-4
         )
     returns = trace(drawn["returns"], "evaluation episodes")["y"]
     np.testing.assert_allclose(returns, sorted(evidence.true_returns), atol=1e-4)
@@ -399,7 +400,7 @@ def test_measures_are_the_fit_and_the_truth(evidence: Evidence) -> None:
     pairs = read_pairs(evidence)
     found = {measure.name: measure for measure in measures(evidence, pairs)}
     heldout = found["Reward model agrees with the judge, held out"].proportion
-    assert heldout == (evidence.fit["heldout"]["correct"], evidence.fit["heldout"]["total"])
+    assert heldout == evidence.fit.heldout
     truth = found["Judge chooses the side that is truly higher"]
     higher = sum(
         (abs(p.a.state["theta"]) < abs(p.b.state["theta"])) == (p.chosen == "A") for p in pairs
@@ -418,7 +419,7 @@ def decode(film: bytes) -> list[np.ndarray[Any, Any]]:
 
 
 def test_film_shows_evaluated_episodes(evidence: Evidence, episodes: list[Episode]) -> None:
-    places = choose(evidence.true_returns)
+    places = choose_episodes(evidence.true_returns)
     assert [episode.place for episode in episodes] == ["worst", "median", "best"]
     assert episodes[0].true_return == min(evidence.true_returns)
     assert episodes[-1].true_return == max(evidence.true_returns)
@@ -427,8 +428,8 @@ def test_film_shows_evaluated_episodes(evidence: Evidence, episodes: list[Episod
 
 
 def test_few_episodes_are_all_shown() -> None:
-    assert choose([3.0]) == {"only": 0}
-    assert choose([3.0, 1.0]) == {"worst": 1, "best": 0}
+    assert choose_episodes([3.0]) == {"only": 0}
+    assert choose_episodes([3.0, 1.0]) == {"worst": 1, "best": 0}
 
 
 def test_panels_of_episodes_that_end_early_stand_still() -> None:
@@ -454,7 +455,7 @@ def test_film_of_odd_size_is_encoded(tmp_path: Path) -> None:
 
 def test_hero_is_a_picture_and_a_small_film(run: Run, tmp_path: Path) -> None:
     picture, film = tmp_path / "hero.png", tmp_path / "hero.webp"
-    write_hero(run.folder, picture, film)
+    write_hero(run, picture, film)
     with Image.open(picture) as image:
         assert image.size == (WIDTH, HEIGHT)
     with Image.open(film) as image:

@@ -6,9 +6,9 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import Positional, arg
@@ -25,6 +25,9 @@ from volition.cli.options import (
     said_kwargs,
 )
 from volition.errors import InputError, Interrupted, VolitionError
+
+if TYPE_CHECKING:
+    from volition.evidence.scoring import Decided
 
 STARTED = time.perf_counter()
 
@@ -128,7 +131,7 @@ def _say_prediction(task: Any, settings: Any, seed: int, as_json: bool) -> int:
     if None not in (told.cost_usd, settings.max_usd) and told.cost_usd > settings.max_usd:
         print(f"that may be more than --max-usd {settings.max_usd:g}: judging would end there")
     if as_json:
-        _print_json(asdict(told))
+        _print_json(told)
     return 0
 
 
@@ -142,9 +145,9 @@ def resume(run: Folder, *, json: Json = False) -> int:
 def report(run: Folder) -> int:
     """Write a run's report.html and film anew."""
     from volition.evidence.report import write_report
-    from volition.run.folder import RunFolder
+    from volition.run.run import Run
 
-    print(write_report(RunFolder.open(run)))
+    print(write_report(Run.open(run)))
     return 0
 
 
@@ -160,16 +163,16 @@ def play(
 ) -> int:
     """Watch the learned policy act."""
     from volition.evidence.playing import film_episodes, show_episodes
-    from volition.run.folder import RunFolder
+    from volition.run.run import Run
 
     _check_numbers(seed, episodes=episodes)
-    folder, more = RunFolder.open(run), read_kwargs(kwargs)
+    played, more = Run.open(run), read_kwargs(kwargs)
     if out is None:
-        returns = show_episodes(folder, episodes, seed, more)
+        returns = show_episodes(played, episodes, seed, more)
         for number, value in enumerate(returns):
             print(f"seed {seed + number}: true return {value:.1f} (evaluation only)")
     else:
-        print(film_episodes(folder, episodes, seed, out, more))
+        print(film_episodes(played, episodes, seed, out, more))
     return 0
 
 
@@ -183,27 +186,27 @@ def score(
 ) -> int:
     """Measure a run's reward model on judgments that it never saw."""
     from volition.evidence.scoring import score_run
-    from volition.run.folder import RunFolder
+    from volition.run.run import Run
 
-    scored = score_run(RunFolder.open(run), judgments)
-    _say_score(scored)
-    for veto in scored["vetoes"]:
-        print(f"by the veto “{veto['principle']}” alone:")
-        _say_score(veto)
+    scored = score_run(Run.open(run), judgments)
+    _print_score(scored)
+    for veto in scored.vetoes:
+        print(f"by the veto “{veto.principle}” alone:")
+        _print_score(veto)
     if json:
         _print_json(scored)
     return 0
 
 
-def _say_score(scored: dict[str, Any]) -> None:
-    if scored["comparisons"]:
-        low, high = scored["interval"]
+def _print_score(scored: Decided) -> None:
+    if scored.comparisons:
+        low, high = scored.interval
         print(
-            f"{scored['accuracy']:.2%} of {scored['comparisons']} comparisons decided as the judge "
+            f"{scored.accuracy:.2%} of {scored.comparisons} comparisons decided as the judge "
             f"did (95% Wilson interval {low:.2%} to {high:.2%})"
         )
     print(
-        f"left out: {scored['ties']} ties of the judge, {scored['seen']} comparisons that the run "
+        f"left out: {scored.ties} ties of the judge, {scored.seen} comparisons that the run "
         "was trained on"
     )
 
@@ -389,7 +392,7 @@ def compare(
     elif judgments is not None:
         contest.take_in(judgments, same_judge)
     result = contest.conclude()
-    print(result["said"])
+    print(result.summary)
     print(f"page: {contest.page}")
     if json:
         _print_json(result)
@@ -474,7 +477,6 @@ def _advance(run: Any, as_json: bool) -> int:
     from volition.cli.display import Display
     from volition.evidence.report import write_report
     from volition.run.results import Progress
-    from volition.storage.documents import as_document
 
     print(f"run folder: {run.folder.path}", file=sys.stderr)
     with Display() as display:
@@ -488,7 +490,7 @@ def _advance(run: Any, as_json: bool) -> int:
                 heldout_accuracy=result.heldout_accuracy,
             )
         )
-        page = write_report(run.folder)
+        page = write_report(run)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(
@@ -500,7 +502,7 @@ def _advance(run: Any, as_json: bool) -> int:
         print(f"{name}: {mean:.4g} on average (evaluation only)")
     print(f"report: {page}")
     if as_json:
-        _print_json(as_document(result) | {"wall_s": time.perf_counter() - STARTED})
+        _print_json(replace(result, wall_s=time.perf_counter() - STARTED))
     return 0
 
 
@@ -513,8 +515,10 @@ def _check_numbers(seed: int, **counts: int | None) -> None:
         raise InputError(f"--seed must not be negative: {seed}")
 
 
-def _print_json(document: dict[str, Any]) -> None:
-    print(json.dumps(document))
+def _print_json(value: object) -> None:
+    from volition.storage.documents import as_document
+
+    print(json.dumps(as_document(value)))
 
 
 if __name__ == "__main__":

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from volition.evidence.contest_result import ContestResult
 from volition.evidence.report.page import digest_source, read_source, template
+
+
+@dataclass(frozen=True, slots=True)
+class ShownReply:
+    """One answer to a pair.
+
+    Attributes:
+        p_a: The probability of A.
+        shown_first: Which side was: A or B.
+        principle: Under which it was asked; empty where there was none.
+        raw: The reply as it came.
+    """
+
+    p_a: float
+    shown_first: str
+    principle: str
+    raw: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +37,13 @@ class ShownPair:
         seed: From which both environments were reset.
         film: H.264 in MP4, A on the left.
         preferred: A, B or tie, over all answers; None where there is none.
-        said: Of each answer the probability of A, the side that was shown first, the principle
-            under which it was asked (empty where there was none), and the reply as it came.
+        replies: Every answer.
     """
 
     seed: int
     film: bytes
     preferred: str | None
-    said: tuple[tuple[float, str, str, str], ...]
+    replies: tuple[ShownReply, ...]
 
     @property
     def encoded(self) -> str:
@@ -35,7 +51,7 @@ class ShownPair:
 
 
 def render_comparison(
-    result: Mapping[str, Any], pairs: Sequence[ShownPair], trained_on: Sequence[str]
+    result: ContestResult, pairs: Sequence[ShownPair], trained_on: Sequence[str]
 ) -> bytes:
     """The page, with everything that it shows inside it."""
     script = read_source("report.js")
@@ -43,7 +59,7 @@ def render_comparison(
         result=result,
         pairs=pairs,
         trained_on=trained_on,
-        simulated=result["simulated"],
+        simulated=result.simulated,
         style=Markup(read_source("report.css")),
         script=Markup(script),
         script_hash=f"'sha256-{digest_source(script)}'",

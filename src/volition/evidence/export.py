@@ -14,6 +14,7 @@ from volition.errors import RunError
 from volition.judges.sheets import storyboard
 from volition.judgment import Failure, Judgment, derive_preferences
 from volition.run.folder import RunFolder
+from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import write_frame
 from volition.storage.store import FRAMES, Store
 
@@ -38,18 +39,18 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
         RunError: `out` is there already, or cannot be written.
         StoreError: The run's store is damaged.
     """
-    if out.exists():
+    if not is_free(out):
         raise RunError(f"{out} is there already: choose another folder with --out")
     with run.open_store() as store:
         rows, segments = _rows(store), store.segments()
     try:
-        out.mkdir(parents=True)
-        _write_storyboards(segments.values(), out)
-        shutil.copytree(run.path / FRAMES, out / FRAMES)
-        with (out / JSONL).open("w", encoding="utf-8") as file:
-            for row in rows:
-                file.write(json.dumps(row) + "\n")
-        _write_parquet(rows, out)
+        with new_folder(out) as folder:
+            _write_storyboards(segments.values(), folder)
+            shutil.copytree(run.path / FRAMES, folder / FRAMES)
+            with (folder / JSONL).open("w", encoding="utf-8") as file:
+                for row in rows:
+                    file.write(json.dumps(row) + "\n")
+            _write_parquet(rows, folder)
     except OSError as error:
         raise RunError(f"{out} cannot be written: {error}") from error
     return len(rows), [out / JSONL, out / PARQUET]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -15,9 +16,10 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from volition.comparison import Observations, Pixels, observed
-from volition.envs.scene import draw, make_env
-from volition.run.evaluation import CUT_AFTER, FIRST_SEED, Acts
-from volition.run.folder import RunFolder
+from volition.envs.scene import draw
+from volition.learners.base import Acts
+from volition.learners.rollout import CUT_AFTER, Padded, Rollout, episodes
+from volition.run.evaluation import FIRST_SEED
 from volition.run.run import Run
 from volition.storage.files import write_whole
 from volition.tasks.task import EnvironmentSection
@@ -52,7 +54,7 @@ class Episode:
     steps: list[int] = field(default_factory=list)
 
 
-def choose(true_returns: Sequence[float]) -> dict[str, int]:
+def choose_episodes(true_returns: Sequence[float]) -> dict[str, int]:
     """The worst, the median and the best episode by number; fewer where there are fewer."""
     order = np.argsort(true_returns, kind="stable").tolist()
     places = {"worst": order[0], "median": order[(len(order) - 1) // 2], "best": order[-1]}
@@ -61,27 +63,23 @@ def choose(true_returns: Sequence[float]) -> dict[str, int]:
     return places if len(order) > 1 else {"only": order[0]}
 
 
-def record_chosen(folder: RunFolder, true_returns: Sequence[float]) -> list[Episode]:
-    """The episodes of `choose`, acted again from their seeds by the run's policy, and drawn."""
-    episodes = [
+def record_chosen(run: Run) -> list[Episode]:
+    """The episodes of `choose_episodes`, acted again from their seeds by the run's policy, and
+    drawn."""
+    true_returns, task = run.evaluation.true_returns, run.folder.task
+    chosen = [
         Episode(place, FIRST_SEED + number, true_returns[number])
-        for place, number in choose(true_returns).items()
+        for place, number in choose_episodes(true_returns).items()
     ]
     # The evaluation's batch, so that its compiled program serves here too.
-    record(
-        Run(folder).policy,
-        folder.task.environment,
-        episodes,
-        folder.task.view,
-        batch=len(true_returns),
-    )
-    return episodes
+    record(run.policy, task.environment, chosen, task.view, batch=len(true_returns))
+    return chosen
 
 
 def record(
     policy: Acts,
     environment: EnvironmentSection,
-    episodes: Sequence[Episode],
+    recorded: Sequence[Episode],
     view: JudgeView,
     batch: int,
 ) -> None:
@@ -90,57 +88,63 @@ def record(
     Args:
         policy: Acts on float32 (batch, obs_dim).
         environment: Where.
-        episodes: Their observations and drawings are appended to.
+        recorded: Their observations and drawings are appended to.
         view: The drawings show what it shows, and a little more around it.
         batch: At least as many as there are episodes; the rows that are too many are zero.
     """
-    envs = [
-        make_env(
-            environment.id, environment.kwargs, render_mode="rgb_array", disable_env_checker=True
-        )
-        for _ in episodes
-    ]
-    limit = envs[0].spec.max_episode_steps or CUT_AFTER
-    every = -(-limit // LONGEST)
-    pens = [_Pen(env, view, episode) for env, episode in zip(envs, episodes, strict=True)]
-    for env, episode, pen in zip(envs, episodes, pens, strict=True):
-        pen.draw(env.reset(seed=episode.seed)[0])
-    acting, step = list(range(len(envs))), 0
-    first = episodes[0].observations[0]
-    observations = np.zeros((batch, *first.shape), first.dtype)
-    while acting and step < limit:
-        step += 1
-        for index in acting:
-            observations[index] = episodes[index].observations[-1]
-        actions = np.asarray(policy(observations))
-        for index in list(acting):
-            observation, _, terminated, truncated, _ = envs[index].step(actions[index])
-            ended = terminated or truncated
-            pens[index].draw(observation, skip=step % every != 0 and not ended)
-            if ended:
-                acting.remove(index)
-    for env in envs:
-        env.close()
+    pens = _Pens(recorded, view)
+    with closing(Rollout(environment, len(recorded), pens, "rgb_array")) as rollout:
+        pens.every = -(-(rollout.episode_limit or CUT_AFTER) // LONGEST)
+        seeds = [episode.seed for episode in recorded]
+        for _ in episodes(rollout, Padded(policy, batch), seeds):
+            pass
+
+
+class _Pens:
+    """Watches environments side by side, and draws each into an episode of its own.
+
+    An environment is known by its first look, which comes in the order of the episodes; after an
+    episode has ended nothing more is drawn of it.
+    """
+
+    def __init__(self, recorded: Sequence[Episode], view: JudgeView) -> None:
+        self.every = 1
+        self._waiting = [_Pen(episode, view) for episode in recorded]
+        self._pens: dict[int, _Pen] = {}
+
+    def __call__(self, env: Any, observation: Any, ended: bool) -> Observations:
+        pen = self._pens.get(id(env))
+        if pen is None:
+            pen = self._pens[id(env)] = self._waiting.pop(0)
+            ended = False
+        pen.look(env, observation, ended, self.every)
+        return np.ones(1)
 
 
 class _Pen:
     """Draws an environment into an episode, unless it looks as it did."""
 
-    def __init__(self, env: Any, view: JudgeView, episode: Episode) -> None:
-        self._env, self._episode, self._view = env, episode, _with_margin(view)
+    def __init__(self, episode: Episode, view: JudgeView) -> None:
+        self._episode, self._view = episode, _with_margin(view)
         self._drawn: Observations | None = None
+        self._ended = False
 
-    def draw(self, seen: Any, skip: bool = False) -> None:
+    def look(self, env: Any, seen: Any, ended: bool, every: int) -> None:
+        """Takes in what a step led to. One step in `every` is drawn, and the last."""
+        if self._ended:
+            return
+        self._ended = ended
         observation, episode = observed(seen).copy(), self._episode
         episode.observations.append(observation)
-        if skip:
+        step = len(episode.observations) - 1
+        if step % every and not ended:
             return
-        episode.steps.append(len(episode.observations) - 1)
+        episode.steps.append(step)
         if self._drawn is not None and _alike(observation, self._drawn):
             episode.drawings.append(episode.drawings[-1])
             return
         self._drawn = observation
-        episode.drawings.append(_reduced(self._view.frame(draw(self._env)).pixels))
+        episode.drawings.append(_reduced(self._view.frame(draw(env)).pixels))
 
 
 def _alike(one: Observations, other: Observations) -> bool:

@@ -5,28 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from volition.comparison import observed
-from volition.envs.making import check_alike, make_env
+from volition.envs.making import check_alike
 from volition.errors import RunError
 from volition.evidence.film import Episode, record, write_mp4
+from volition.learners.rollout import Rollout, episodes
 from volition.run.folder import RunFolder
 from volition.run.run import Run
 from volition.tasks.task import EnvironmentSection
 
 
-def show_episodes(
-    run: RunFolder, episodes: int, seed: int, kwargs: Mapping[str, Any]
-) -> list[float]:
-    """Opens a window and acts in it.
+def show_episodes(run: Run, count: int, seed: int, kwargs: Mapping[str, Any]) -> list[float]:
+    """Opens a window and acts in it, one episode after the other.
 
     Args:
         run: Whose policy.
-        episodes: How many.
+        count: How many episodes.
         seed: Of the first.
         kwargs: Of the environment, beside the run's own.
 
@@ -39,24 +36,15 @@ def show_episodes(
     """
     if sys.platform == "linux" and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
         raise RunError("there is no display to open a window on: write a film with --out FILE")
-    policy, section = Run(run).policy, _where(run, kwargs)
-    env = make_env(section.id, section.kwargs, render_mode="human")
-    returns = []
-    for number in range(episodes):
-        observation, _ = env.reset(seed=seed + number)
-        total, ended = 0.0, False
-        while not ended:
-            action = np.asarray(policy(observed(observation)[None]))[0]
-            observation, reward, terminated, truncated, _ = env.step(action)
-            total, ended = total + float(reward), terminated or truncated
-        returns.append(total)
-    env.close()
+    policy, returns = run.policy, []
+    with closing(Rollout(_where(run.folder, kwargs), 1, render_mode="human")) as rollout:
+        for number in range(count):
+            *_, last = episodes(rollout, policy, seed + number)
+            returns.append(float(last.step.true_returns[0]))
     return returns
 
 
-def film_episodes(
-    run: RunFolder, episodes: int, seed: int, out: Path, kwargs: Mapping[str, Any]
-) -> Path:
+def film_episodes(run: Run, count: int, seed: int, out: Path, kwargs: Mapping[str, Any]) -> Path:
     """Writes the episodes, as of `show_episodes`, one after the other as an MP4 film; returns its
     path.
 
@@ -64,16 +52,16 @@ def film_episodes(
         EnvironmentUnsupported: The policy cannot act where `kwargs` lead.
         RunError: The file cannot be written.
     """
-    recorded = [Episode("", seed + number, float("nan")) for number in range(episodes)]
-    record(Run(run).policy, _where(run, kwargs), recorded, run.task.view, batch=episodes)
+    recorded = [Episode("", seed + number, float("nan")) for number in range(count)]
+    record(run.policy, _where(run.folder, kwargs), recorded, run.folder.task.view, batch=count)
     try:
         return write_mp4([drawing for episode in recorded for drawing in episode.drawings], out)
     except OSError as error:
         raise RunError(f"{out} cannot be written: {error}") from error
 
 
-def _where(run: RunFolder, kwargs: Mapping[str, Any]) -> EnvironmentSection:
-    own, made = run.task.environment, run.task.with_kwargs(kwargs).environment
+def _where(folder: RunFolder, kwargs: Mapping[str, Any]) -> EnvironmentSection:
+    own, made = folder.task.environment, folder.task.with_kwargs(kwargs).environment
     if made != own:
         check_alike(own.id, own.kwargs, made.kwargs)
     return made

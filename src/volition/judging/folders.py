@@ -15,8 +15,6 @@ It is what `volition train --judgments` takes, but for the verdicts.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +30,7 @@ from volition.errors import InputError
 from volition.goal import VETO_SHARE, Goal, Principle
 from volition.judges.sheets import NumberedPair, draw_sheets, pairs_on_a_sheet
 from volition.judging.answers import COLUMNS
+from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import read_frame, write_frame
 from volition.storage.store import FRAMES
 from volition.tasks.task import BUNDLED, Task
@@ -206,7 +205,7 @@ def check_new(out: Path) -> None:
     Raises:
         InputError: It is, and something is in it.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_free(out):
         raise InputError(f"{out} is there already: choose another folder with --out")
 
 
@@ -214,15 +213,11 @@ def check_new(out: Path) -> None:
 def _new_folder(out: Path) -> Iterator[Path]:
     """A folder that takes its place as `out` when the block that fills it ends well."""
     check_new(out)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        partial.replace(out)
+        with new_folder(out) as partial:
+            yield partial
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_sheets(pages: Sequence[Page], per_sheet: int, folder: Path) -> None:

@@ -8,7 +8,7 @@ the very next update, for every transition ever stored, and nothing is compiled 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from jax import Array
 from jaxtyping import Bool, Float, Shaped
@@ -37,8 +37,14 @@ class PolicyForm:
     actions: ActionKind
 
 
+class Acts(Protocol):
+    """Anything that acts: observations (batch, ...) to actions (batch, ...)."""
+
+    def __call__(self, observations: Any, /) -> Any: ...
+
+
 class Policy(Protocol):
-    """Behaviour: observations (batch, ...) to actions (batch, ...), and its form on disk."""
+    """Behaviour that was learned: observations (batch, ...) to actions (batch, ...)."""
 
     @property
     def form(self) -> PolicyForm:

@@ -6,9 +6,9 @@ learner gets has no field for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium
 import numpy as np
@@ -17,10 +17,11 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from volition.comparison import observed
 from volition.envs.scene import make_env
-from volition.learners.base import Transitions
+from volition.learners.base import Acts, Transitions
 from volition.tasks.task import EnvironmentSection
 
 Array = npt.NDArray[Any]
+CUT_AFTER = 1000  # steps of an episode, where the environment ends none by itself
 Watch = Callable[[gymnasium.Env[Any, Any], Any, bool], Array]
 
 
@@ -74,7 +75,7 @@ class Rollout:
         envs: How many.
         watch: Looks at an environment after each step, at what is observed there and whether the
             episode ended, and tells its state, float64 (fields,).
-        drawn: Whether the environments can be drawn.
+        render_mode: How the environments are drawn, if they are, as Gymnasium names it.
     """
 
     def __init__(
@@ -82,9 +83,9 @@ class Rollout:
         environment: EnvironmentSection,
         envs: int,
         watch: Watch | None = None,
-        drawn: bool = False,
+        render_mode: str | None = None,
     ) -> None:
-        more = {"render_mode": "rgb_array"} if drawn else {}
+        more = {} if render_mode is None else {"render_mode": render_mode}
 
         def make() -> gymnasium.Env[Any, Any]:
             made: gymnasium.Env[Any, Any] = make_env(
@@ -119,8 +120,11 @@ class Rollout:
         """How many numbers the state of an environment has; 0 where nobody is told."""
         return len(self._env.envs[0].state) if self._watched else 0
 
-    def reset(self, seed: int) -> Array:
-        """Starts every environment anew; returns what is observed: float32 (envs, obs_dim)."""
+    def reset(self, seed: int | list[int]) -> Array:
+        """Starts every environment anew; returns what is observed: float32 (envs, obs_dim).
+
+        `seed` is that of the first environment, and those after it count on; or each one's own.
+        """
         observations, _ = self._env.reset(seed=seed)
         self._observations = observed(observations)
         self._returns = np.zeros(self.envs)
@@ -145,3 +149,63 @@ class Rollout:
 
     def close(self) -> None:
         self._env.close()
+
+
+class Moment(NamedTuple):
+    """One step of episodes side by side.
+
+    Attributes:
+        actions: (episodes, ...), that were taken.
+        step: What came of them.
+        running: bool (episodes,), which episodes had not ended before.
+    """
+
+    actions: Array
+    step: Step
+    running: Array
+
+
+def episodes(
+    rollout: Rollout, policy: Acts, seed: int | list[int], longest: int | None = None
+) -> Iterator[Moment]:
+    """Acts one episode in every environment, each to its end.
+
+    Args:
+        rollout: The environments, as many as there are episodes.
+        policy: Who acts.
+        seed: As of `Rollout.reset`.
+        longest: Steps after which an episode is cut; by default where the environment cuts it, or
+            after `CUT_AFTER` steps where it never does.
+    """
+    observations, running = rollout.reset(seed), np.ones(rollout.envs, np.bool_)
+    for _ in range(longest or rollout.episode_limit or CUT_AFTER):
+        actions = np.asarray(policy(observations))
+        step = rollout.step(actions)
+        yield Moment(actions, step, running)
+        observations, running = step.observations, running & ~step.ended
+        if not running.any():
+            return
+
+
+class Padded:
+    """A policy that acts on more rows than there are, so that a program that is compiled for so
+    many serves here, too."""
+
+    def __init__(self, policy: Acts, rows: int) -> None:
+        self._policy, self._rows = policy, rows
+
+    def __call__(self, observations: Array) -> Array:
+        padded = np.zeros((self._rows, *observations.shape[1:]), observations.dtype)
+        padded[: len(observations)] = observations
+        return np.asarray(self._policy(padded))[: len(observations)]
+
+
+class AtRandom:
+    """The random policy: actions drawn evenly from the space of the environments'."""
+
+    def __init__(self, rollout: Rollout, seed: int) -> None:
+        self._space = rollout.action_space
+        self._space.seed(seed)
+
+    def __call__(self, observations: Array) -> Array:
+        return np.stack([self._space.sample() for _ in observations])

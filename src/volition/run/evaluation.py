@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
-from volition.learners.rollout import Array, Rollout
+from volition.learners.base import Acts
+from volition.learners.rollout import CUT_AFTER, Rollout, episodes
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.truth import TRUTHS, Measure
 
 FIRST_SEED = 10_000
 EPISODES = 100
-CUT_AFTER = 1000  # steps of an episode, where the environment ends none by itself
-
-
-class Acts(Protocol):
-    """A policy: float32 (batch, obs_dim) to actions (batch, action_dim)."""
-
-    def __call__(self, observations: Any, /) -> Any: ...
 
 
 class Scores(Protocol):
@@ -81,31 +76,23 @@ def evaluate(
     policy: Acts,
     reward: Scores,
     environment: EnvironmentSection,
-    episodes: int = EPISODES,
+    count: int = EPISODES,
     measures: Mapping[str, Measure] | None = None,
 ) -> Evaluation:
-    """The first episode of each of `episodes` environments, seeded one after the other."""
-    rollout = Rollout(environment, episodes)
-    longest = rollout.episode_limit or CUT_AFTER
-    observations = rollout.reset(FIRST_SEED)
-    running: Array = np.ones(episodes, np.bool_)
-    true_returns = np.zeros(episodes)
-    reached: list[Array] = []  # (episodes, obs_dim) each
-    counted: list[Array] = []  # which of them were still running: (episodes,)
-    while running.any() and len(reached) < longest:
-        step = rollout.step(np.asarray(policy(observations)))
-        reached.append(np.asarray(step.transitions.next_observation))
-        counted.append(running)
-        true_returns[running] = step.true_returns[running]
-        running = running & ~step.ended
-        observations = step.observations
-    rollout.close()
-    lived, during = np.stack(reached), np.stack(counted)  # (steps, episodes, ...)
-    learned_returns = (np.asarray(reward(lived)) * during).sum(0)
+    """The first episode of each of `count` environments, seeded one after the other."""
+    with closing(Rollout(environment, count)) as rollout:
+        moments = [*episodes(rollout, policy, FIRST_SEED)]
+    reached = np.stack([moment.step.transitions.next_observation for moment in moments])
+    during = np.stack([moment.running for moment in moments])  # (steps, episodes)
+    true_returns = np.zeros(count)
+    for moment in moments:
+        true_returns[moment.running] = moment.step.true_returns[moment.running]
+    cut = moments[-1].running & ~moments[-1].step.ended
+    learned_returns = (np.asarray(reward(reached)) * during).sum(0)
     measured = {
-        name: tuple(measure(lived[during[:, each], each]) for each in range(episodes))
+        name: tuple(measure(reached[during[:, n], n]) for n in range(count))
         for name, measure in (measures or {}).items()
     }
     return Evaluation(
-        tuple(true_returns.tolist()), tuple(learned_returns.tolist()), measured, int(running.sum())
+        tuple(true_returns.tolist()), tuple(learned_returns.tolist()), measured, int(cut.sum())
     )

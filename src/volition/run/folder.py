@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from os import getpid
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from volition.errors import InputError, RunError
 from volition.judges.settings import JudgeSettings
 from volition.storage.documents import read_document
+from volition.storage.files import is_free, new_folder
 from volition.storage.store import Store
 from volition.tasks.task import Task, bundled_tasks
 
@@ -83,23 +83,20 @@ class RunFolder:
         Raises:
             RunError: The folder is there already, or cannot be written.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not is_free(path):
             hint = f", or go on with `volition resume {path}`" if (path / CONFIG).is_file() else ""
             raise RunError(f"{path} is there already: choose another folder with --out{hint}")
-        partial = path.with_name(f".{path.name}.{getpid()}.partial")
         names = {file: f"{n}-{Path(file).name}" for n, file in enumerate(task.goal.files)}
-        run = cls(partial, task.with_files(names, partial / "task"), settings)
         try:
-            run.task.folder.mkdir(parents=True)
-            for file, name in names.items():
-                shutil.copyfile(task.folder / file, run.task.folder / name)
-            (partial / CONFIG).write_text(tomli_w.dumps(run._document()), encoding="utf-8")
-            yield run
-            partial.replace(path)
+            with new_folder(path) as partial:
+                run = cls(partial, task.with_files(names, partial / "task"), settings)
+                run.task.folder.mkdir()
+                for file, name in names.items():
+                    shutil.copyfile(task.folder / file, run.task.folder / name)
+                (partial / CONFIG).write_text(tomli_w.dumps(run._document()), encoding="utf-8")
+                yield run
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error}") from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
     @classmethod
     def open(cls, path: Path) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +31,7 @@ from volition.judging.recordings import JUDGMENTS_FILE, read_recording
 from volition.judgment import Failure, Verdict
 from volition.questions.covering import covering_segments
 from volition.run.folder import CONFIG, RunFolder
+from volition.storage.files import new_file, write_whole
 from volition.tasks.task import Task
 
 OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
@@ -279,16 +279,13 @@ def _complete(judgments: Path, text: str, run: RunFolder | None, judge: str) -> 
             f"{judgments} holds other answers already: copy the folder without it for a second "
             "judge, or remove it to replace them"
         )
-    partial = judgments.with_suffix(f".{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        if run is not None:
-            _feed(run, partial, judge)
-        partial.replace(judgments)
+        with new_file(judgments) as partial:
+            partial.write_text(text, encoding="utf-8")
+            if run is not None:
+                _feed(run, partial, judge)
     except OSError as error:
         raise InputError(f"{judgments} cannot be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _fetched(folder: Path) -> Path:
@@ -307,9 +304,7 @@ def _fetched(folder: Path) -> Path:
                     f"{about['judge']} has batch {about['id']} under way; most are done within an "
                     f"hour, all within a day: run `volition answer {folder}` again later"
                 )
-            partial = results.with_suffix(f".{os.getpid()}.partial")
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(results)
+            write_whole(results, text)
         return results
     raise InputError(f"no batch of {folder} was handed in: give the file of answers")
 

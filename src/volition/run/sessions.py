@@ -104,7 +104,7 @@ class Setup:
         except EnvironmentUnsupported:
             if filming is None:
                 return Rollout(environment, self.envs)
-            return Rollout(environment, self.envs, filming, drawn=True)
+            return Rollout(environment, self.envs, filming, "rgb_array")
         return Rollout(environment, self.envs, lambda env, *_: scene.capture(env))
 
     def start(self, rollout: Rollout, learner: Learner[Any]) -> Position:

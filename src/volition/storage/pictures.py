@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from volition.comparison import Frame, encode_png
 from volition.errors import StoreError
+from volition.storage.files import write_whole
 
 
 def read_frame(path: Path) -> Frame:
@@ -31,6 +31,4 @@ def write_frame(frame: Frame, path: Path) -> None:
     """Writes a frame as PNG, whole or not at all; a file that is there already is kept."""
     if path.exists():
         return
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(encode_png(frame.pixels))
-    partial.replace(path)
+    write_whole(path, encode_png(frame.pixels), durable=False)

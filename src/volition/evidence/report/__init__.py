@@ -11,12 +11,12 @@ from pathlib import Path
 from volition.evidence.film import encode_mp4, record_chosen, side_by_side
 from volition.evidence.report.page import render_page
 from volition.evidence.report.reading import read_evidence
-from volition.run.folder import RunFolder
+from volition.run.run import Run
 from volition.storage.compilation import enable_cache
 from volition.storage.files import write_whole
 
 
-def write_report(folder: RunFolder) -> Path:
+def write_report(run: Run) -> Path:
     """Writes RUN/policy.mp4 and RUN/report.html; returns the path of the page.
 
     Raises:
@@ -24,8 +24,7 @@ def write_report(folder: RunFolder) -> Path:
         StoreError: Its judgments are damaged.
     """
     enable_cache()
-    evidence = read_evidence(folder)
-    episodes = record_chosen(folder, evidence.true_returns)
+    folder, evidence, episodes = run.folder, read_evidence(run), record_chosen(run)
     film = encode_mp4(side_by_side(episodes))
     write_whole(folder.film, film)
     write_whole(folder.report, render_page(evidence, episodes, film))

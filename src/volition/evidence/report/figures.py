@@ -105,7 +105,20 @@ def landscape_figure(landscape: Landscape, evidence: Evidence) -> Figure:
     if landscape.meant_upright:
         height = _scaled(landscape.height, mean)
         data.insert(1, _line(degrees, height, name="true height", line=DOTTED, hoverinfo="skip"))
-    peak = landscape.peak_degrees
+    note, mark = _peak(landscape.peak_degrees, high)
+    return _figure(
+        data,
+        xaxis=_axis("angle of the rod", range=[-183, 183], **UPRIGHT_TICKS),
+        yaxis=_axis(
+            "learned reward (logits)", range=[low - 0.17 * (high - low), high + 0.12 * (high - low)]
+        ),
+        annotations=[note],
+        shapes=[mark],
+    )
+
+
+def _peak(peak: float, high: float) -> tuple[Figure, Figure]:
+    """Where the learned reward is greatest, in degrees: a note at `high`, and a line."""
     side, shift = ("right", -6) if peak > 90 else ("left", 6)  # where there is room for it
     note = {
         "x": peak,
@@ -126,15 +139,7 @@ def landscape_figure(landscape: Landscape, evidence: Evidence) -> Figure:
         "yref": "paper",
         "line": {"color": ACCENT, "width": 1, "dash": "dot"},
     }
-    return _figure(
-        data,
-        xaxis=_axis("angle of the rod", range=[-183, 183], **UPRIGHT_TICKS),
-        yaxis=_axis(
-            "learned reward (logits)", range=[low - 0.17 * (high - low), high + 0.12 * (high - low)]
-        ),
-        annotations=[note],
-        shapes=[mark],
-    )
+    return note, mark
 
 
 def plane_figure(landscape: Landscape, episodes: Sequence[Episode]) -> Figure:
@@ -223,12 +228,13 @@ def entries_figure(evidence: Evidence) -> Figure:
     return _figure(data, height=320 * rows, **layout)
 
 
-def learning_figure(evidence: Evidence, key: str, title: str, colour: str) -> Figure:
+def learning_figure(
+    steps: Sequence[int], values: Sequence[float], title: str, colour: str
+) -> Figure:
     """What the training sessions measured, over the environment steps."""
-    steps = [session["env_steps"] for session in evidence.history]
     line = _line(
         steps,
-        [session[key] for session in evidence.history],
+        values,
         mode="lines+markers",
         name=title,
         line={"color": colour, "width": 2},

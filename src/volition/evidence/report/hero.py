@@ -18,7 +18,7 @@ from volition.evidence.film import Episode, encode_animation, record_chosen, sid
 from volition.evidence.report.landscapes import Landscape, landscape
 from volition.evidence.report.pairs import Pair, read_pairs, win_shares
 from volition.evidence.report.reading import Evidence, read_evidence
-from volition.run.folder import RunFolder
+from volition.run.run import Run
 from volition.storage.compilation import enable_cache
 from volition.storage.files import write_whole
 
@@ -37,15 +37,15 @@ Draw = ImageDraw.ImageDraw
 Box = tuple[float, float, float, float]  # left, top, right, bottom in the saved picture's pixels
 
 
-def write_hero(folder: RunFolder, png_path: Path, film_path: Path) -> None:
+def write_hero(run: Run, png_path: Path, film_path: Path) -> None:
     """Writes the picture as PNG, and the film as animated WebP (or GIF, as its name ends).
 
     Raises:
         RunError: The run is unfinished, or damaged.
     """
     enable_cache()
-    evidence = read_evidence(folder)
-    episodes = record_chosen(folder, evidence.true_returns)
+    evidence = read_evidence(run)
+    episodes = record_chosen(run)
     picture = compose(evidence, episodes)
     buffer = io.BytesIO()
     picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)

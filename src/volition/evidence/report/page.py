@@ -11,19 +11,22 @@ import hashlib
 import mimetypes
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from volition.comparison import Segment
 from volition.evidence.film import Episode
 from volition.evidence.report import figures
 from volition.evidence.report.landscapes import Landscape, landscape
 from volition.evidence.report.pairs import Pair, consistency, measures, read_pairs, shown_counts
 from volition.evidence.report.reading import Evidence, as_base64
+from volition.goal import Goal
 from volition.run.folder import RunFolder
 from volition.tasks.task import bundled_names
 
@@ -43,13 +46,13 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         judges=list(evidence.judges.values()),
         simulated=evidence.simulated,
         recorded=all(judge.name.startswith("recorded:") for judge in evidence.judges.values()),
-        interval=evidence.fit["heldout"]["interval"],
-        heldout=evidence.fit["heldout"],
-        fit={"principles": [], "vetoes": [], "alarms": [], **evidence.fit},
-        goal=_goal(evidence.folder),
+        interval=evidence.fit.heldout.interval,
+        heldout=evidence.fit.heldout,
+        fit=evidence.fit,
+        goal=_goal(evidence.folder.task.stated_goal()),
         film=base64.b64encode(film).decode(),
         episodes=episodes,
-        sheets=[_picture(path) for path in sorted(evidence.folder.sheets.glob("*"))],
+        sheets=[Picture.of(path) for path in sorted(evidence.folder.sheets.glob("*"))],
         pairs=pairs,
         counts=shown_counts(evidence),
         consistency=consistency(pairs),
@@ -72,12 +75,14 @@ def draw_figures(
     evidence: Evidence, episodes: Sequence[Episode], around: Landscape | None
 ) -> dict[str, figures.Figure]:
     """Every figure that Plotly draws, by the id of its place in the page."""
+    history = evidence.history
+    steps = [session.env_steps for session in history]
     drawn = {
         "learned-return": figures.learning_figure(
-            evidence, "learned_return", "learned return", figures.ACCENT
+            steps, [s.learned_return for s in history], "learned return", figures.ACCENT
         ),
         "true-return": figures.learning_figure(
-            evidence, "true_return", "true return", figures.TRUTH
+            steps, [s.true_return for s in history], "true return", figures.TRUTH
         ),
         "returns": figures.returns_figure(evidence, episodes),
     }
@@ -116,50 +121,69 @@ def plotly_source() -> str:
     return str(get_plotlyjs())
 
 
-def _goal(folder: RunFolder) -> dict[str, Any]:
-    goal = folder.task.stated_goal()
-    return {
-        "text": goal.text,
-        "principles": goal.principles,
-        "vetoes": goal.vetoes,
-        "images": [_picture(path) for path in goal.images],
-        "counterexamples": [_picture(path) for path in goal.counterexamples],
-    }
+class Picture(NamedTuple):
+    """A picture inside of the page."""
+
+    name: str
+    uri: str
+
+    @classmethod
+    def of(cls, path: Path) -> Picture:
+        kind = mimetypes.guess_type(path.name)[0] or "image/png"
+        return cls(path.name, f"data:{kind};base64,{as_base64(path)}")
 
 
-def _picture(path: Path) -> dict[str, str]:
-    kind = mimetypes.guess_type(path.name)[0] or "image/png"
-    return {"name": path.name, "uri": f"data:{kind};base64,{as_base64(path)}"}
+class ShownGoal(NamedTuple):
+    """The goal, its pictures inside of the page."""
+
+    text: str
+    principles: tuple[str, ...]
+    vetoes: tuple[str, ...]
+    images: list[Picture]
+    counterexamples: list[Picture]
 
 
-def _filters(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """The gallery's filters: a name for the page's script, words for a person, and a count."""
+def _goal(goal: Goal) -> ShownGoal:
+    pictures = ([Picture.of(path) for path in some] for some in (goal.images, goal.counterexamples))
+    return ShownGoal(goal.text, goal.principles, goal.vetoes, *pictures)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One of the gallery's: a name for the page's script, words for a person, and a count."""
+
+    name: str
+    words: str
+    count: int
+
+
+def _filters(pairs: Sequence[Pair]) -> list[Filter]:
+    """Those that show anything, and two that are always there."""
     unsure = sum(0.25 < pair.model_p_a < 0.75 for pair in pairs)
     offered = [
-        ("all", "All", len(pairs)),
-        ("disagrees", "Reward model disagrees", sum(pair.disagrees for pair in pairs)),
-        ("unsure", "Reward model unsure", unsure),
-        ("tie", "Ties", sum(pair.chosen == "tie" for pair in pairs)),
-        ("repeated", "Asked twice", sum(pair.repeated for pair in pairs)),
-        ("failure", "Failures", sum(pair.chosen == "failure" for pair in pairs)),
+        Filter("all", "All", len(pairs)),
+        Filter("disagrees", "Reward model disagrees", sum(pair.disagrees for pair in pairs)),
+        Filter("unsure", "Reward model unsure", unsure),
+        Filter("tie", "Ties", sum(pair.chosen == "tie" for pair in pairs)),
+        Filter("repeated", "Asked twice", sum(pair.repeated for pair in pairs)),
+        Filter("failure", "Failures", sum(pair.chosen == "failure" for pair in pairs)),
     ]
-    always = ("all", "disagrees")
-    return [
-        {"name": name, "words": words, "count": count}
-        for name, words, count in offered
-        if count or name in always
-    ]
+    return [choice for choice in offered if choice.count or choice.name in ("all", "disagrees")]
 
 
-def _ladder(evidence: Evidence) -> list[dict[str, Any]]:
+class Rung(NamedTuple):
+    """A judged segment and its predicted reward, in logits."""
+
+    segment: Segment
+    value: float
+
+
+def _ladder(evidence: Evidence) -> list[Rung]:
     """Judged segments from the lowest to the highest predicted reward, evenly spread by rank."""
-    segments = evidence.segments
-    ranked = sorted(segments, key=lambda name: float(evidence.values[name].mean()))
+    values = {name: float(evidence.values[name].mean()) for name in evidence.segments}
+    ranked = sorted(values, key=values.__getitem__)
     chosen = np.linspace(0, len(ranked) - 1, min(LADDER, len(ranked))).round().astype(int)
-    return [
-        {"segment": segments[ranked[place]], "value": float(evidence.values[ranked[place]].mean())}
-        for place in chosen
-    ]
+    return [Rung(evidence.segments[ranked[n]], values[ranked[n]]) for n in chosen]
 
 
 def _facts(evidence: Evidence) -> dict[str, str]:
@@ -170,7 +194,7 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         sum(j.reply.prompt_tokens for j in replies),
         sum(j.reply.completion_tokens for j in replies),
     ]
-    inputs = evidence.fit["form"]["inputs"]
+    inputs = evidence.model.inputs
     facts = {
         "Task": task.name,
         "Environment": f"{task.environment.id} {task.environment.kwargs or ''}".strip(),
@@ -180,12 +204,12 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         if settings.symmetric
         else "none",
         "Reward model sees": f"observation entries {', '.join(map(str, inputs))}",
-        "Weight decay": f"{evidence.fit['strength']:g}, chosen by held-out judgments",
+        "Weight decay": f"{evidence.fit.strength:g}, chosen by held-out judgments",
         "Algorithm": f"{task.training.algorithm.upper()}, discount {task.training.gamma:g}",
-        "Environment steps": f"{evidence.result['env_steps']:,}, {settings.envs} side by side",
-        "Updates": f"{evidence.result['updates_per_s']:,.0f} per second",
-        "Wall time": f"{evidence.result['wall_s']:.1f} s",
-        "Cost": f"${evidence.result['cost_usd']:.2f}",
+        "Environment steps": f"{evidence.result.env_steps:,}, {settings.envs} side by side",
+        "Updates": f"{evidence.result.updates_per_s:,.0f} per second",
+        "Wall time": f"{evidence.result.wall_s:.1f} s",
+        "Cost": f"${evidence.result.cost_usd:.2f}",
         "Seed": str(settings.seed),
         "Evaluation": f"{settings.episodes} episodes from fixed seeds",
     }

@@ -154,7 +154,7 @@ class Measure(NamedTuple):
 def measures(evidence: Evidence, pairs: Sequence[Pair]) -> list[Measure]:
     """How far the reward model follows the judge, and what can be said of the judge itself."""
     decided = [pair for pair in pairs if pair.chosen in ("A", "B")]
-    heldout = Proportion(evidence.fit["heldout"]["correct"], evidence.fit["heldout"]["total"])
+    heldout = evidence.fit.heldout
     found = [
         Measure(
             "Reward model agrees with the judge, held out",

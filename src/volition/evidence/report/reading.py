@@ -6,25 +6,20 @@ import base64
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from volition.comparison import Comparison, Segment
 from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
-from volition.reward.model import FILE, RewardModel
+from volition.reward.learning import RewardFit
+from volition.reward.model import RewardModel, opinions
 from volition.run.folder import RunFolder
+from volition.run.results import Result, Session
 from volition.run.run import Run
-from volition.storage.documents import as_document
-from volition.storage.tensors import read_description
 
 SHADED = 6000  # bytes of a PNG that is no flat drawing
-ROWS = 1024  # of one evaluation of the reward model: a fixed shape compiles one program
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,10 +39,10 @@ class Evidence:
     """
 
     folder: RunFolder
-    result: dict[str, Any]
+    result: Result
     true_returns: tuple[float, ...]
-    history: list[dict[str, float]]
-    fit: dict[str, Any]
+    history: list[Session]
+    fit: RewardFit
     judges: dict[str, JudgeIdentity]
     comparisons: dict[str, Comparison]
     judgments: list[Judgment]
@@ -77,16 +72,15 @@ class Evidence:
         return float(np.exp(-np.logaddexp(0.0, -logit)))
 
 
-def read_evidence(folder: RunFolder) -> Evidence:
-    """Reads a run folder.
+def read_evidence(run: Run) -> Evidence:
+    """Reads a run's folder.
 
     Raises:
         RunError: The run is unfinished, or a file of it is damaged.
         StoreError: Its judgments are damaged.
     """
-    run = Run(folder)
-    result, evaluation = as_document(run.result), run.evaluation
-    model = RewardModel.load(folder.reward_model)
+    folder, result, evaluation = run.folder, run.result, run.evaluation
+    model = run.reward_model
     with folder.open_store() as store:
         comparisons, judgments, judges = store.comparisons(), store.judgments(), store.judges()
         segments = {s.id: s for c in comparisons.values() for s in (c.first, c.second)}
@@ -96,9 +90,8 @@ def read_evidence(folder: RunFolder) -> Evidence:
         folder,
         result,
         evaluation.true_returns,
-        [session.scalars for session in run.history],
-        as_document(run.reward_fit)
-        | {"form": read_description(folder.reward_model / FILE)["form"]},
+        run.history,
+        run.reward_fit,
         judges,
         comparisons,
         judgments,
@@ -114,18 +107,9 @@ def read_evidence(folder: RunFolder) -> Evidence:
 
 
 def member_values(model: RewardModel, observations: Floats) -> Floats:
-    """What every member says, in logits: float32 (members, rows) of (rows, obs_dim)."""
-    padded = np.pad(observations, [(0, -len(observations) % ROWS), (0, 0)])
-    blocks = [
-        _members(model, jnp.asarray(block))
-        for block in padded.reshape(-1, ROWS, observations.shape[-1])
-    ]
-    return np.concatenate([np.asarray(block) for block in blocks], 1)[:, : len(observations)]
-
-
-@eqx.filter_jit
-def _members(model: RewardModel, observations: jax.Array) -> jax.Array:
-    return model.members(observations)
+    """What every member says, in logits: float32 (members, rows) of (rows, *obs_shape)."""
+    values, _ = opinions(model, observations[:, None])
+    return values
 
 
 def _segment_values(model: RewardModel, segments: dict[str, Segment]) -> dict[str, Floats]:
