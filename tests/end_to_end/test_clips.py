@@ -206,7 +206,7 @@ def test_a_live_judge_is_asked_about_clips_of_the_policy(task: Path, tmp_path: P
     """By a simulated judge, which answers from what is true of the pendulum."""
     folder = tmp_path / "pendulum"
     folder.mkdir()
-    (folder / "task.toml").write_text(TASK.replace('[goal]\n', '[goal]\ntruth = "pendulum"\n'))
+    (folder / "task.toml").write_text(TASK.replace("[goal]\n", '[goal]\ntruth = "pendulum"\n'))
     live = train(
         folder, judge=JudgeSettings("simulated:exact", 40), out=tmp_path / "run", steps=800
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +92,23 @@ def test_a_drawn_frame_is_the_one_that_was_recorded(name: str) -> None:
     ("line", "told"),
     [
         ({**judged(0, 1, "first"), "winner": "first"}, "there is no key winner; allowed: first"),
-        (judged(0, 1, "left"), 'verdict must be one of first, second, tie, not "left"'),
+        (
+            judged(0, 1, "left"),
+            "verdict: Input should be 'first', 'second' or 'tie' (it is 'left')",
+        ),
         ({**judged(0, 1, "first"), "p_first": 1}, "either verdict or p_first"),
-        ({**judged(0, 1, "first"), "first": {"theta": 1}}, "first.theta_dot must be a number"),
-        ({**judged(0, 1, "first"), "second": None}, "second is missing"),
-        (judged(float("inf"), 1, "first"), "first.theta must be a finite number"),
+        (
+            {**judged(0, 1, "first"), "first": {"theta": 1}},
+            "first.theta_dot is missing: it must be a number",
+        ),
+        (
+            {**judged(0, 1, "first"), "second": None},
+            "second: Input should be an object (it is None)",
+        ),
+        (
+            judged(float("inf"), 1, "first"),
+            "first.theta: Input should be a finite number (it is inf)",
+        ),
         (
             {**judged(0, 1, "first"), "first": {"theta": 1, "theta_dot": 0, "x": 1}},
             "there is no key first.x; allowed: frame, theta, theta_dot",
@@ -102,7 +116,10 @@ def test_a_drawn_frame_is_the_one_that_was_recorded(name: str) -> None:
         (judged(1, 1, "first"), "two different segments"),
         ("{", "not valid JSON"),
         ("[]", "a judgment is a JSON object"),
-        ({**judged(0, 1, "first"), "kwargs": 9.81}, "kwargs must be an object, not 9.81"),
+        (
+            {**judged(0, 1, "first"), "kwargs": 9.81},
+            "kwargs: Input should be an object (it is 9.81)",
+        ),
         (
             {**judged(0, 1, "first"), "kwargs": {"gravity": 1}},
             "Pendulum-v1 has no keyword argument 'gravity' to set; it has g, max_episode_steps",
@@ -114,6 +131,75 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: dict[str, Any] | str, told:
         read(tmp_path, judged(0.1, 2.0, "first"), line)
     assert f"{tmp_path / 'judgments.jsonl'}:2: " in str(error.value)
     assert told in str(error.value)
+
+
+LINE = json.dumps(judged(0, 1, "first"))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (LINE.replace('"theta": 0', '"theta": 1' + 400 * "0"), "first.theta: "),
+        (
+            LINE.replace('"theta": 0', '"theta": true'),
+            "first.theta: Input should be a valid number",
+        ),
+        (LINE.replace('"theta": 0', '"theta": "0"'), "first.theta: Input should be a valid number"),
+        (LINE.replace('"theta": 0', '"theta": NaN'), "first.theta: Input should be a finite"),
+        (LINE.replace('"theta": 0', '"theta": [0]'), "first.theta: Input should be a valid number"),
+        (LINE.replace('"theta": 0', '"theta": 0, "theta": 1'), "the key theta is there twice"),
+        (LINE.replace('"first"}', '["first"]}'), "verdict: "),
+        (LINE.replace('"first"}', '{"first": 1}}'), "verdict: "),
+        (
+            LINE.replace('"first"}', '"first", "sheet": ["a"]}'),
+            "sheet: Input should be a valid str",
+        ),
+        (
+            LINE.replace('"first"}', '"first", "sheet": {}}'),
+            "sheet: Input should be a valid string",
+        ),
+        (LINE.replace('"first"}', '"first", "judge": 7}'), "judge: Input should be a valid string"),
+        (LINE.replace('"first"}', '"first", "judge": "\\ud800"}'), "not valid JSON"),
+        (LINE.replace('"first"}', '"first", "principle": "\\udc00"}'), "not valid JSON"),
+        (LINE.replace('"first"}', '"first", "pair": 1' + 5000 * "0" + "}"), ""),
+        (LINE.replace('"first"}', f'"first", "kwargs": {"[" * 100_000}{"]" * 100_000}}}'), ""),
+        ("[" * 100_000 + "]" * 100_000, ""),
+        (
+            LINE.replace('"verdict": "first"', '"p_first": 1.5'),
+            "p_first: Input should be less than",
+        ),
+        (LINE.replace('"verdict": "first"', '"p_first": true'), "p_first: "),
+        (LINE.replace('"verdict": "first"', '"p_first": "0.5"'), "p_first: "),
+    ],
+)
+def test_a_hostile_line_is_one_clear_error(tmp_path: Path, line: str, reason: str) -> None:
+    with pytest.raises(InputError) as error:
+        read(tmp_path, judged(0.1, 2.0, "first"), line)
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path / 'judgments.jsonl'}:2: {reason}")
+    assert len(message.splitlines()) == 1
+    assert len(message) < 500
+
+
+def test_a_picture_too_large_to_be_one_is_refused(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b""))
+    (tmp_path / "huge.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+    )
+    line = judged(0, 1, "first")
+    line["first"]["frame"] = "huge.png"
+    with pytest.raises(InputError, match=r":1: .*huge.png is not a picture that can be read"):
+        read(tmp_path, line)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_line(tmp_path: Path) -> None:
+    assert len(read(tmp_path, "\ufeff" + LINE).judgments) == 1
 
 
 def test_a_missing_frame_and_a_changed_frame_are_named(tmp_path: Path) -> None:
@@ -161,16 +247,22 @@ def test_the_frames_of_a_clip_may_be_given(tmp_path: Path) -> None:
     [
         (swing(0.1, steps=5), "first: a segment has 6 states, not 5"),
         ({"theta": 0.1, "theta_dot": 0}, "no key first.theta; allowed: frames, states"),
-        ({}, "first.states must be a list"),
-        ({"states": [1] * 6}, "first.states[0] must be an object"),
+        ({}, "first.states is missing"),
+        ({"states": [1] * 6}, "first.states[0]: Input should be a valid dictionary (it is 1)"),
         (
             {"states": [{"theta": 1, "theta_dot": 0}] * 5 + [{"theta": 1}]},
-            "first.states[5].theta_dot must be a number, not null",
+            "first.states[5].theta_dot is missing: it must be a number",
         ),
         ({"states": [{"theta": 1, "theta_dot": 0, "x": 1}] * 6}, "no key first.states[0].x"),
         ({**swing(0.1), "frames": []}, "first: a segment is shown in 3 frames, not 0"),
-        ({**swing(0.1), "frames": "0.png"}, "first.frames must be a list of paths"),
-        ({**swing(0.1), "frames": [7, 8, 9]}, "first.frames must be a path, not 7"),
+        (
+            {**swing(0.1), "frames": "0.png"},
+            "first.frames: Input should be a valid list (it is '0.png')",
+        ),
+        (
+            {**swing(0.1), "frames": [7, 8, 9]},
+            "first.frames[0]: Input should be a valid string (it is 7)",
+        ),
         ({**swing(0.1), "frames": ["no.png"] * 3}, "no.png: the picture is missing"),
     ],
 )

@@ -21,13 +21,20 @@ environment was made that the states are of.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, Self
 
 import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 
 from volition.comparison import ID_LENGTH, Comparison, Frame, Segment, content_id
 from volition.envs.base import Scene, Scenes
@@ -40,17 +47,57 @@ from volition.tasks.view import JudgeView
 
 JUDGMENTS_FILE = "judgments.jsonl"
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
-LINE_KEYS = frozenset(
-    {"pair", "first", "second", "verdict", "p_first", "swap_of", "sheet"}
-    | {"judge", "principle", "kwargs"}
-)
-CLIP_KEYS = frozenset({"states", "frames"})
+SHOWN = 80  # characters of a value that a message repeats
 
-SIDES = ("first", "second")
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
-Fields = tuple[str, ...]
-Values = list[float]
-Frames = tuple[Frame, ...]
+
+class Row(BaseModel):
+    """An object in the file: every key is known, and nothing is taken for something else."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Line(Row):
+    """A line of the file. What is in a side depends on the environment."""
+
+    first: dict[str, JsonValue]
+    second: dict[str, JsonValue]
+    verdict: Literal["first", "second", "tie"] | None = None
+    p_first: Annotated[Number, Field(ge=0, le=1)] | None = None
+    judge: str | None = None
+    principle: str | None = None
+    kwargs: dict[str, JsonValue] | None = None
+    sheet: str | None = None
+    pair: int | str | None = None
+    swap_of: int | str | None = None
+
+    @model_validator(mode="after")
+    def _one_answer(self) -> Self:
+        if (self.verdict is None) == (self.p_first is None):
+            raise ValueError("a judgment has either verdict or p_first")
+        return self
+
+    @property
+    def p_shown_first(self) -> float:
+        """Probability that the side called `first`, which was shown first, is preferred."""
+        return VERDICTS[self.verdict] if self.verdict is not None else self.p_first or 0.0
+
+
+class StateSide(BaseModel):
+    """A state by the fields of its environment, and what was drawn of it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    __pydantic_extra__: dict[str, Number]
+
+    frame: str | None = None
+
+
+class ClipSide(Row):
+    """The states of a clip, one for every step, and what was drawn of it."""
+
+    states: list[dict[str, Number]]
+    frames: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +124,40 @@ def read_recording(
     """
     file = path / JUDGMENTS_FILE if path.is_dir() else path
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    judged_by = _who_judged(lines)
-    settings = {"file": content_id(*_encoded(lines))}
-    judge = JudgeIdentity(f"recorded:{judged_by or name}", settings=settings)
-    reader = _LineReader(file, goal_id, judge.id, judged_by, scenes, view)
-    read = list(reader.read(lines))
-    if not read:
+    lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+    rows = {n: _line(file, n, line) for n, line in enumerate(lines, start=1) if line.strip()}
+    if not rows:
         raise InputError(f"{file} holds no judgments: there is nothing to learn from")
-    named = dict.fromkeys(json.loads(judgment.reply.raw).get("sheet") for _, judgment in read)
-    sheets = [file.parent / sheet for sheet in named if isinstance(sheet, str)]
+    judged_by = next(iter(rows.values())).judge
+    settings = {"file": content_id(*(line.encode() for line in lines))}
+    judge = JudgeIdentity(f"recorded:{(judged_by or '').strip() or name}", settings=settings)
+    reader = _Reader(file, goal_id, judge.id, judged_by, scenes, view)
+    judged = [reader.judged(number, lines[number - 1], row) for number, row in rows.items()]
+    sheets = dict.fromkeys(file.parent / row.sheet for row in rows.values() if row.sheet)
     return Recording(
         judge,
-        tuple(comparison for comparison, _ in read),
-        tuple(judgment for _, judgment in read),
+        tuple(comparison for comparison, _ in judged),
+        tuple(judgment for _, judgment in judged),
         tuple(sheet for sheet in sheets if sheet.is_file()),
     )
 
 
+def _line(file: Path, number: int, line: str) -> Line:
+    try:
+        row = Line.model_validate_json(line)
+        json.loads(line, object_pairs_hook=_each_once)
+    except ValidationError as error:
+        raise InputError(f"{file}:{number}: {_explained(error)}") from None
+    except ValueError as error:
+        raise InputError(f"{file}:{number}: {error}") from None
+    return row
+
+
 @dataclass(frozen=True, slots=True)
-class _LineReader:
+class _Reader:
     file: Path
     goal_id: str
     judge_id: str
@@ -106,139 +165,116 @@ class _LineReader:
     scenes: Scenes
     view: JudgeView
 
-    def read(self, lines: Sequence[str]) -> Iterator[tuple[Comparison, Judgment]]:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                try:
-                    yield self._judged(line, number)
-                except (ValueError, VolitionError) as error:
-                    raise InputError(f"{self.file}:{number}: {error}") from None
+    def judged(self, number: int, line: str, row: Line) -> tuple[Comparison, Judgment]:
+        """The comparison of a line, and the judgment.
 
-    def _judged(self, line: str, number: int) -> tuple[Comparison, Judgment]:
+        Raises:
+            InputError: Names the line, and what is wrong with it.
+        """
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"not valid JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise ValueError("a judgment is a JSON object")
-        _refuse_unknown(row, LINE_KEYS)
-        if row.get("judge") != self.judged_by:
+            return self._judged(number, line, row)
+        except (ValueError, VolitionError) as error:
+            raise InputError(f"{self.file}:{number}: {error}") from None
+
+    def _judged(self, number: int, line: str, row: Line) -> tuple[Comparison, Judgment]:
+        if row.judge != self.judged_by:
             raise ValueError(
-                f"judge is {json.dumps(row.get('judge'))}, and the file's first line names "
+                f"judge is {json.dumps(row.judge)}, and the file's first line names "
                 f"{self.judged_by or 'nobody'}: a file names one judge in every line, or none"
             )
-        kwargs = row.get("kwargs")
-        if not isinstance(kwargs, dict | None):
-            raise ValueError(f"kwargs must be an object, not {json.dumps(kwargs)}")
-        scene = self.scenes(kwargs)
-        shown_first, shown_second = (self._segment(row, side, scene) for side in SIDES)
-        comparison = Comparison.between(self.goal_id, shown_first, shown_second)
-        order = Order.FORWARD if comparison.first == shown_first else Order.SWAPPED
+        scene = self.scenes(row.kwargs)
+        first, second = (self._segment(side, scene, row) for side in ("first", "second"))
+        comparison = Comparison.between(self.goal_id, first, second)
+        order = Order.FORWARD if comparison.first == first else Order.SWAPPED
         # The line number makes a repeated line a repeated judgment, not the same one twice.
         reply = Reply(content_id(self.judge_id.encode(), str(number).encode(), line.encode()), line)
-        verdict, principle = Verdict(_probability(row)), row.get("principle")
-        if not isinstance(principle, str | None):
-            raise ValueError(f"principle must be words, not {json.dumps(principle)}")
-        judgment = Judgment(comparison.id, self.judge_id, order, verdict, reply, principle)
+        verdict = Verdict(row.p_shown_first)
+        judgment = Judgment(comparison.id, self.judge_id, order, verdict, reply, row.principle)
         return comparison, judgment
 
-    def _segment(self, row: dict[str, Any], side: str, scene: Scene) -> Segment:
-        given = row.get(side)
-        if not isinstance(given, dict):
-            held = "the clip's states" if self.view.clip else "the state's fields"
-            raise ValueError(f"{side} is missing: it must be an object with {held}")
-        read = self._clip if self.view.clip else self._single
-        states, frames = read(given, side, scene.fields)
+    def _segment(self, side: str, scene: Scene, row: Line) -> Segment:
+        given = row.first if side == "first" else row.second
         try:
-            return see(scene, self.view, np.array(states), frames=frames)
+            if self.view.clip:
+                clip = ClipSide.model_validate(given)
+                places = [f"{side}.states[{step}]." for step in range(len(clip.states))]
+                states, paths = clip.states, clip.frames
+            else:
+                _check_keys(f"{side}.", given, (*scene.fields, "frame"))
+                state = StateSide.model_validate(given)
+                places, states = [f"{side}."], [state.__pydantic_extra__]
+                paths = None if state.frame is None else [state.frame]
+        except ValidationError as error:
+            raise ValueError(_explained(error, side)) from None
+        values = [
+            _values(place, state, scene.fields) for place, state in zip(places, states, strict=True)
+        ]
+        frames = None if paths is None else tuple(self._frame(path) for path in paths)
+        try:
+            return see(scene, self.view, np.array(values), frames=frames)
         except ValueError as error:
             raise ValueError(f"{side}: {error}") from None
 
-    def _single(
-        self, given: dict[str, Any], side: str, fields: Fields
-    ) -> tuple[list[Values], Frames | None]:
-        _refuse_unknown(given, frozenset({*fields, "frame"}), f"{side}.")
-        frame = given.get("frame")
-        frames = None if frame is None else (self._frame(frame, f"{side}.frame"),)
-        return [_values(given, f"{side}.", fields)], frames
-
-    def _clip(
-        self, given: dict[str, Any], side: str, fields: Fields
-    ) -> tuple[list[Values], Frames | None]:
-        _refuse_unknown(given, CLIP_KEYS, f"{side}.")
-        states, frames = given.get("states"), given.get("frames")
-        if not isinstance(states, list):
-            raise ValueError(f"{side}.states must be a list, the state at every step of the clip")
-        if not isinstance(frames, list | None):
-            raise ValueError(f"{side}.frames must be a list of paths, not {json.dumps(frames)}")
-        values = []
-        for step, state in enumerate(states):
-            prefix = f"{side}.states[{step}]"
-            if not isinstance(state, dict):
-                raise ValueError(f"{prefix} must be an object with the state's fields")
-            _refuse_unknown(state, frozenset(fields), f"{prefix}.")
-            values.append(_values(state, f"{prefix}.", fields))
-        drawn = None if frames is None else tuple(self._frame(f, f"{side}.frames") for f in frames)
-        return values, drawn
-
-    def _frame(self, named: object, key: str) -> Frame:
-        if not isinstance(named, str):
-            raise ValueError(f"{key} must be a path, not {json.dumps(named)}")
-        path = self.file.parent / named
+    def _frame(self, name: str) -> Frame:
+        path = self.file.parent / name
         frame = read_frame(path)
         if len(path.stem) == ID_LENGTH and path.stem != frame.id:
             raise ValueError(
-                f"{key} {path}: its pixels hash to {frame.id}, not to its name; "
+                f"{path}: its pixels hash to {frame.id}, not to its name; "
                 "it is not the picture that was judged"
             )
         return frame
 
 
-def _values(state: dict[str, Any], prefix: str, fields: Fields) -> Values:
-    """The state's values in the order of the scene's fields."""
+def _values(place: str, state: Mapping[str, float], fields: Sequence[str]) -> list[float]:
+    """A state's values in the order of the scene's fields."""
+    _check_keys(place, state, fields)
     for field in fields:
-        value = state.get(field)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{prefix}{field} must be a number, not {json.dumps(value)}")
-        if not math.isfinite(value):
-            raise ValueError(f"{prefix}{field} must be a finite number, not {value}")
-    return [float(state[field]) for field in fields]
+        if field not in state:
+            raise ValueError(f"{place}{field} is missing: it must be a number")
+    return [state[field] for field in fields]
 
 
-def _who_judged(lines: Sequence[str]) -> str | None:
-    """The judge that the first judgment names, if it names one."""
-    try:
-        named = json.loads(next(line for line in lines if line.strip())).get("judge")
-    except (StopIteration, ValueError, AttributeError):
-        return None  # whoever reads the lines says what is wrong with this one
-    return named if isinstance(named, str) and named.strip() else None
-
-
-def _refuse_unknown(given: dict[str, Any], allowed: frozenset[str], prefix: str = "") -> None:
+def _check_keys(place: str, given: Iterable[str], allowed: Sequence[str]) -> None:
     for key in given:
         if key not in allowed:
-            raise ValueError(
-                f"there is no key {prefix}{key}; allowed: {', '.join(sorted(allowed))}"
-            )
+            raise ValueError(_no_such_key(f"{place}{key}", allowed))
 
 
-def _probability(row: dict[str, Any]) -> float:
-    if ("verdict" in row) == ("p_first" in row):
-        raise ValueError("a judgment has either verdict or p_first")
-    if "verdict" in row:
-        if row["verdict"] not in VERDICTS:
-            raise ValueError(
-                f"verdict must be one of {', '.join(VERDICTS)}, not {json.dumps(row['verdict'])}"
-            )
-        return VERDICTS[row["verdict"]]
-    p_first = row["p_first"]
-    if isinstance(p_first, bool) or not isinstance(p_first, int | float) or not 0 <= p_first <= 1:
-        raise ValueError(f"p_first must be a number in [0, 1], not {json.dumps(p_first)}")
-    return float(p_first)
+def _explained(error: ValidationError, side: str = "") -> str:
+    """What is wrong: where, what is allowed there, and what it is instead."""
+    problems = error.errors(include_url=False)
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
+    key = side
+    for part in problem["loc"]:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part
+    reason = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return _no_such_key(key, ClipSide.model_fields if side else Line.model_fields)
+    if problem["type"] == "missing":
+        return f"{key} is missing"
+    if problem["type"] == "json_invalid":
+        return reason.replace("Invalid JSON", "not valid JSON")
+    if not key:
+        return reason if problem["type"] == "value_error" else "a judgment is a JSON object"
+    return f"{key}: {reason} (it is {_shortened(problem['input'])})"
 
 
-def _encoded(lines: Sequence[str]) -> list[bytes]:
-    return [line.encode() for line in lines]
+def _no_such_key(key: str, allowed: Iterable[str]) -> str:
+    return f"there is no key {key}; allowed: {', '.join(sorted(allowed))}"
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _each_once(pairs: Sequence[tuple[str, object]]) -> Mapping[str, object]:
+    known = dict(pairs)
+    if len(known) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {max(names, key=names.count)} is there twice")
+    return known
 
 
 def import_recording(recording: Recording, store: Store) -> None:

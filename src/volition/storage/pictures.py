@@ -23,7 +23,7 @@ def read_frame(path: Path) -> Frame:
             return Frame(np.asarray(image.convert("RGB")))
     except FileNotFoundError:
         raise StoreError(f"{path}: the picture is missing") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise StoreError(f"{path} is not a picture that can be read: {error}") from error
 
 
