@@ -208,13 +208,16 @@ def test_a_file_of_judgments_names_one_judge(questions: Asked, tmp_path: Path) -
     text = file.read_text()
     task = Task.find("pendulum")
     scenes = scenes_of(task.environment)
-    for wrong, said in (('"somebody else"', '"somebody else"'), ("7", "7"), ("null", "null")):
+    another, number = "judge is {}, and the file's first line names somebody", "judge: Input should"
+    for wrong, reason in (
+        ('"somebody else"', another.format('"somebody else"')),
+        ("7", number),
+        ("null", another.format("null")),
+    ):
         file.write_text(text[::-1].replace('"somebody"'[::-1], wrong[::-1], 1)[::-1])
         with pytest.raises(InputError) as caught:
             read_recording(questions.folder, "name", "goal", scenes, task.view)
-        assert f":20: judge is {said}, and the file's first line names somebody" in str(
-            caught.value
-        )
+        assert f":20: {reason}" in str(caught.value)
 
 
 # A run -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from servers import Server, serving
-from volition.cli.main import main
+from volition.cli import main
 from volition.errors import InputError, JudgeUnavailable
 from volition.evidence.verification import verify
 from volition.judges import make_judge

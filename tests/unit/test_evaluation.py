@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from volition.learners.rollout import CUT_AFTER
-from volition.run.evaluation import evaluate, measures_of
+from volition.run.evaluation import Evaluation, evaluate, measures_of
+from volition.storage.documents import as_document, from_document
 from volition.tasks.task import BUNDLED, EnvironmentSection, Task, bundled_names
 from volition.tasks.truth import truth_of
 
@@ -59,7 +60,7 @@ def test_every_episode_is_measured_over_its_own_steps() -> None:
     assert told.measures == {"steps": (3, 4, 5, 6, 3), "first": (2, 3, 4, 5, 2)}
     assert told.measured == {"steps": 4.2, "first": 3.2}
     assert (told.cut, told.warnings) == (0, [])
-    assert told.as_dict()["measures"]["steps"] == (3, 4, 5, 6, 3)
+    assert from_document(Evaluation, as_document(told)) == told
 
 
 def test_an_environment_without_end_is_cut_and_that_is_said() -> None:

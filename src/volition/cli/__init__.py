@@ -1,5 +1,5 @@
 """The command line: parse, call, print."""
 
-from volition.cli.main import VERBS, main
+from volition.cli.program import VERBS, main
 
 __all__ = ["VERBS", "main"]

@@ -2,6 +2,6 @@
 
 import sys
 
-from volition.cli.main import main
+from volition.cli.program import main
 
 sys.exit(main())

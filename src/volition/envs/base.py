@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Observations, Pixels, State
+from volition.tasks.task import Kwargs
 
 
 class Scene(Protocol):
@@ -39,5 +40,5 @@ class Scene(Protocol):
         ...
 
 
-Scenes = Callable[[dict[str, Any] | None], Scene]
+Scenes = Callable[[Kwargs | None], Scene]
 """The scene of an environment as these keyword arguments make it; None: as its task does."""

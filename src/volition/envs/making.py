@@ -17,6 +17,7 @@ from typing import Any
 import gymnasium
 
 from volition.errors import EnvironmentUnsupported
+from volition.tasks.task import Kwargs
 
 EXTRAS = ("box2d", "mujoco")  # of this package, by the names of Gymnasium's
 # MuJoCo's names for what draws without a display, and the libraries that each needs
@@ -25,7 +26,7 @@ OURS = ("render_mode",)  # the keyword arguments that are chosen here
 GL_PACKAGES = "libegl1 libopengl0 libgl1-mesa-dri"  # of Debian
 
 
-def make_env(env_id: str, kwargs: dict[str, Any] | None = None, **more: Any) -> Any:
+def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
     """`gymnasium.make`, with errors that say what to do.
 
     Raises:
@@ -53,7 +54,7 @@ def make_env(env_id: str, kwargs: dict[str, Any] | None = None, **more: Any) -> 
         raise EnvironmentUnsupported(said) from error
 
 
-def check_alike(env_id: str, own: dict[str, Any], other: dict[str, Any]) -> None:
+def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:
     """That an environment observes and acts alike, whichever keyword arguments it is made with.
 
     Raises:
@@ -140,7 +141,7 @@ def _loads(library: str) -> bool:
     return True
 
 
-def _unknown(env_id: str, kwargs: dict[str, Any]) -> str | None:
+def _unknown(env_id: str, kwargs: Kwargs) -> str | None:
     """Which of the keyword arguments the environment does not have, where it says which it has."""
     entry_point: Any = getattr(gymnasium.registry.get(env_id), "entry_point", None)
     if isinstance(entry_point, str):

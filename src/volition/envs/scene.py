@@ -19,12 +19,12 @@ from volition.envs.classic_control import (
 from volition.envs.making import check_alike, make_env
 from volition.envs.settable import Settable, SettableScene
 from volition.errors import EnvironmentUnsupported
-from volition.tasks.task import EnvironmentSection
+from volition.tasks.task import EnvironmentSection, Kwargs
 
 __all__ = ["draw", "make_env", "open_scene", "scenes_of"]
 
 
-def open_scene(env_id: str, kwargs: dict[str, Any] | None = None) -> Scene:
+def open_scene(env_id: str, kwargs: Kwargs | None = None) -> Scene:
     """The environment as a scene.
 
     Raises:
@@ -53,7 +53,7 @@ def scenes_of(environment: EnvironmentSection) -> Scenes:
     """
     opened: dict[str, Scene] = {}
 
-    def scene(kwargs: dict[str, Any] | None) -> Scene:
+    def scene(kwargs: Kwargs | None) -> Scene:
         made_with = environment.kwargs if kwargs is None else kwargs
         name = json.dumps(made_with, sort_keys=True)
         if name not in opened:

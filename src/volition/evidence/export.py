@@ -18,6 +18,7 @@ from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import write_frame
 from volition.storage.store import FRAMES, Store
 
+Row = dict[str, Any]  # of JSONL and Parquet alike
 JSONL = "comparisons.jsonl"
 PARQUET = "comparisons.parquet"
 STORYBOARDS = "storyboards"
@@ -56,7 +57,7 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     return len(rows), [out / JSONL, out / PARQUET]
 
 
-def _rows(store: Store) -> list[dict[str, Any]]:
+def _rows(store: Store) -> list[Row]:
     comparisons, judgments = store.comparisons(), store.judgments()
     goals, judges = store.goal_texts(), store.judges()
     asked: defaultdict[str, list[Judgment]] = defaultdict(list)
@@ -95,7 +96,7 @@ def _rows(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def _side(side: str, segment: Segment) -> dict[str, Any]:
+def _side(side: str, segment: Segment) -> Row:
     frames = [f"{FRAMES}/{frame.id}.png" for frame in segment.frames]
     return {
         f"{side}_image": frames[0] if len(frames) == 1 else f"{STORYBOARDS}/{segment.id}.png",
@@ -114,7 +115,7 @@ def _write_storyboards(segments: Iterable[Segment], out: Path) -> None:
         write_frame(board, out / STORYBOARDS / f"{clip.id}.png")
 
 
-def _write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
+def _write_parquet(rows: list[Row], out: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,7 +132,7 @@ def _write_parquet(rows: list[dict[str, Any]], out: Path) -> None:
     pq.write_table(table.replace_schema_metadata({"huggingface": described}), out / PARQUET)
 
 
-def _features(schema: Any, shown: Mapping[str, Any]) -> dict[str, Any]:
+def _features(schema: Any, shown: Mapping[str, Any]) -> Row:
     """The schema as Hugging Face datasets describes it, the picture columns as pictures."""
     return {field.name: shown.get(field.name) or _feature(field.type) for field in schema}
 

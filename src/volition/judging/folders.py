@@ -33,7 +33,7 @@ from volition.judging.answers import COLUMNS
 from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import read_frame, write_frame
 from volition.storage.store import FRAMES
-from volition.tasks.task import BUNDLED, Task
+from volition.tasks.task import BUNDLED, Kwargs, Task
 
 if TYPE_CHECKING:
     from volition.judges.base import Question
@@ -231,7 +231,7 @@ def _write_sheets(pages: Sequence[Page], per_sheet: int, folder: Path) -> None:
             Image.fromarray(sheet).save(folder / page.path)
 
 
-def _write_pairs(pages: Sequence[Page], kwargs: dict[str, Any], folder: Path) -> None:
+def _write_pairs(pages: Sequence[Page], kwargs: Kwargs, folder: Path) -> None:
     (folder / FRAMES).mkdir()
     rows = []
     for page in pages:

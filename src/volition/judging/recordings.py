@@ -209,18 +209,18 @@ class _Reader:
         values = [
             _values(place, state, scene.fields) for place, state in zip(places, states, strict=True)
         ]
-        frames = None if paths is None else tuple(self._frame(path) for path in paths)
+        frames = None if paths is None else tuple(self._frame(side, path) for path in paths)
         try:
             return see(scene, self.view, np.array(values), frames=frames)
         except ValueError as error:
             raise ValueError(f"{side}: {error}") from None
 
-    def _frame(self, name: str) -> Frame:
+    def _frame(self, side: str, name: str) -> Frame:
         path = self.file.parent / name
         frame = read_frame(path)
         if len(path.stem) == ID_LENGTH and path.stem != frame.id:
             raise ValueError(
-                f"{path}: its pixels hash to {frame.id}, not to its name; "
+                f"{side}.frame {path}: its pixels hash to {frame.id}, not to its name; "
                 "it is not the picture that was judged"
             )
         return frame

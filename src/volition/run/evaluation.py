@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,9 +62,6 @@ class Evaluation:
             f"{self.cut} of {len(self.true_returns)} evaluation episodes were cut after "
             f"{CUT_AFTER} steps, since the environment has no limit of its own"
         ]
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "true_return_mean": self.mean, "true_return_std": self.std}
 
 
 def measures_of(truth: str | None) -> Mapping[str, Measure]:

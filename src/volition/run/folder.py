@@ -24,6 +24,7 @@ from volition.tasks.task import Task, bundled_tasks
 
 CONFIG = "config.toml"
 T = TypeVar("T")
+Table = dict[str, Any]  # of TOML
 VERSIONED = ("jax", "equinox", "optax", "gymnasium", "numpy")
 
 
@@ -138,7 +139,7 @@ class RunFolder:
         document = tomllib.loads((self.path / CONFIG).read_text(encoding="utf-8"))
         return dict(document["versions"])
 
-    def _document(self) -> dict[str, Any]:
+    def _document(self) -> Table:
         return {
             "settings": _without_none(asdict(self.settings)),
             "task": self.task.model_dump(mode="json", exclude_none=True),
@@ -164,7 +165,7 @@ def _settings(table: Mapping[str, Any]) -> RunSettings:
     return RunSettings(**{**tried, **table, "live": judge})
 
 
-def _without_none(table: dict[str, Any]) -> dict[str, Any]:
+def _without_none(table: Table) -> Table:
     """The table as TOML can say it, which leaves out what is not there."""
     return {
         key: _without_none(value) if isinstance(value, dict) else value

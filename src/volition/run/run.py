@@ -314,7 +314,9 @@ class Run:
         evaluation = evaluate(
             self.policy, self.reward_model, task.environment, episodes, measures_of(task.goal.truth)
         )
-        write_whole(self.folder.evaluation, json.dumps(evaluation.as_dict()))
+        means = {"true_return_mean": evaluation.mean, "true_return_std": evaluation.std}
+        document = as_document(evaluation) | means
+        write_whole(self.folder.evaluation, json.dumps(document))
         return evaluation
 
     def _form_of_policy(self) -> PolicyForm:

@@ -18,12 +18,15 @@ from volition.tasks.view import JudgeView, Section
 TASK_FILE = "task.toml"
 BUNDLED = Path(__file__).parent / "bundled"
 
+Kwargs = dict[str, Any]
+"""Keyword arguments of an environment, as `gymnasium.make` takes them."""
+
 
 class EnvironmentSection(Section):
     """Which environment, as `gymnasium.make` takes it."""
 
     id: str = Field(min_length=1)
-    kwargs: dict[str, Any] = Field(default={})
+    kwargs: Kwargs = Field(default={})
 
 
 class GoalSection(Section):
@@ -135,7 +138,7 @@ class Task(Section):
     chosen: str | None = Field(default=None, exclude=True)
     """Which of the goals of task.toml this is, where it names several."""
 
-    more_kwargs: dict[str, Any] = Field(default={}, exclude=True)
+    more_kwargs: Kwargs = Field(default={}, exclude=True)
     """What the environment is made with beside, or in place of, what task.toml says."""
 
     @classmethod

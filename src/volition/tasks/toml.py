@@ -12,11 +12,12 @@ from pydantic import BaseModel, ValidationError
 
 from volition.errors import InputError
 
+Table = dict[str, Any]  # of TOML
 SEVERAL = ("goals", "default_goal")  # the keys of a task.toml with several goals
 OF_A_GOAL = ("view", "reward", "judgments", "training")  # sections that each of them may have
 
 
-def by_goal(path: Path, text: str, document: dict[str, Any]) -> dict[str | None, dict[str, Any]]:
+def by_goal(path: Path, text: str, document: Table) -> dict[str | None, Table]:
     """The document for each of its goals, the default one first, as though it were the only one.
 
     Raises:
@@ -38,7 +39,7 @@ def by_goal(path: Path, text: str, document: dict[str, Any]) -> dict[str | None,
     raise InputError(f"{path}:{line_of(text, [wrong])}: {wrong}: {said}")
 
 
-def _resolved(shared: dict[str, Any], name: str, goal: dict[str, Any]) -> dict[str, Any]:
+def _resolved(shared: Table, name: str, goal: Table) -> Table:
     """What all goals share, with one of them; its own sections are laid over the shared ones."""
     resolved = {**shared, "goal": {key: goal[key] for key in goal if key not in OF_A_GOAL}}
     for section in OF_A_GOAL:

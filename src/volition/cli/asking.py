@@ -1,0 +1,124 @@
+"""The verbs of judging without a live connection: ask, answer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from volition.cli.options import (
+    Kwargs,
+    check_numbers,
+    option,
+    read_kwargs,
+    said_kwargs,
+)
+from volition.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+
+Batches = Annotated[
+    tuple[str, ...],
+    option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
+]
+
+
+def ask(
+    subject: Annotated[
+        Positional[str], option("TASK|RUN", "A bundled task, a task folder, or a run folder.")
+    ],
+    *,
+    out: Annotated[Path, option("FOLDER", "A new folder for the questions.")],
+    goal: Annotated[str | None, option("NAME", "One of the task's goals, by name.")] = None,
+    kwargs: Kwargs = (),
+    pairs: Annotated[int, arg(help="How many comparisons.")] = 60,
+    per_sheet: Annotated[
+        int | None,
+        option("INT", "Comparisons on one sheet; by default 60, of clips fewer."),
+    ] = None,
+    seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
+    batch: Batches = (),
+    submit: Annotated[
+        bool,
+        arg(help="Hand the one batch in, at half the live price.", help_behavior_hint=""),
+    ] = False,
+    max_usd: Annotated[
+        float | None, option("USD", "With --submit: what the batch may cost at most.")
+    ] = None,
+) -> int:
+    """Write comparisons for a judge without a live connection: pictures and a form to fill in.
+
+    Of a task they cover its states; of a run they are those that its reward model would learn most
+    from.
+    """
+    from volition.judges.live.batch import check_key
+    from volition.run.rounds import ask as ask_about
+    from volition.run.rounds import hand_in
+
+    check_numbers(seed, pairs=pairs, per_sheet=per_sheet)
+    if submit and len(batch) != 1:
+        raise InputError("--submit hands one batch in: name one model with --batch PROVIDER:MODEL")
+    if max_usd is not None and not submit:
+        raise InputError("--max-usd limits a batch that is handed in with --submit")
+    if submit:
+        check_key(batch[0])
+    asked = ask_about(
+        subject,
+        out,
+        pairs=pairs,
+        per_sheet=per_sheet,
+        seed=seed,
+        batches=batch,
+        goal=goal,
+        kwargs=read_kwargs(kwargs),
+    )
+    if asked.pairs < pairs:
+        print(f"warning: a judge could tell only {asked.pairs} pairs apart", file=sys.stderr)
+    sheets = "1 sheet" if len(asked.sheets) == 1 else f"{len(asked.sheets)} sheets"
+    print(f"{asked.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
+    if submit:
+        print(f"handed in to {batch[0]} as {hand_in(asked, batch[0], max_usd)}")
+        print(f"later: volition answer {out}")
+    else:
+        print(f"then: volition answer {out} {out / 'answers.csv'} --judge NAME")
+    return 0
+
+
+def answer(
+    folder: Annotated[Positional[Path], option("FOLDER", "What `volition ask` wrote.")],
+    file: Annotated[
+        Positional[Path | None],
+        option("FILE", "Answers as JSONL or CSV, or a batch's results; else they are fetched."),
+    ] = None,
+    *,
+    judge: Annotated[
+        str | None,
+        option("NAME", "Who judged; shown with every result. A batch's results say it."),
+    ] = None,
+) -> int:
+    """Take in the answers to what `ask` wrote: all of them, or none if one is wrong."""
+    from volition.run.rounds import answer as take_in
+
+    if judge is not None and not judge.strip():
+        raise InputError("--judge needs a name: who judged?")
+    answered = take_in(folder, file, judge and judge.strip())
+    asked, failures = answered.asked, answered.failures
+    print(f"{asked.pairs - len(failures)} answers of {answered.judge} in {folder}")
+    for pair, failure in failures.items():
+        print(f"warning: pair {pair} has none: {failure.kind}, {failure.message}", file=sys.stderr)
+    if asked.contest is not None:
+        from volition.evidence.contest import to_count
+
+        print(f"count them: {to_count(asked)}")
+    elif asked.run is None:
+        named = f" --goal {asked.goal}" if asked.goal else ""
+        named += f" --kwargs {said_kwargs(asked.kwargs)}" if asked.kwargs else ""
+        print(f"train on them: volition train {asked.task}{named} --judgments {folder}")
+        print(f"or measure a run by them: volition score RUN --judgments {folder}")
+    else:
+        print(f"the run that asked has them too: volition resume {asked.run}")
+    return 0

@@ -1,0 +1,209 @@
+"""The verbs that learn, and show what was learned: train, resume, report, play."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from volition.cli.options import (
+    NO_JUDGE,
+    Folder,
+    Json,
+    JudgeOptions,
+    Kwargs,
+    check_numbers,
+    chosen_judge,
+    option,
+    print_json,
+    read_kwargs,
+)
+from volition.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+STARTED = time.perf_counter()
+
+
+Recorded = Annotated[
+    str | None,
+    option(
+        "SET|PATH",
+        "Recorded judgments: one of the task's sets by name, a folder, or a JSONL file.",
+    ),
+]
+GoalOrText = Annotated[
+    str | None,
+    option("NAME|TEXT", "One of the task's goals by name; with --env what is wanted, in words."),
+]
+
+
+def train(
+    task: Annotated[
+        Positional[str | None], option("TASK", "A bundled task, or a task folder.")
+    ] = None,
+    *,
+    env: Annotated[
+        str | None, option("ID", "In place of TASK: a Gymnasium environment's id.")
+    ] = None,
+    goal: GoalOrText = None,
+    kwargs: Kwargs = (),
+    judgments: Recorded = None,
+    live: JudgeOptions = NO_JUDGE,
+    reuse: Annotated[
+        Path | None, option("RUN", "Take over what the same judge answered in another run.")
+    ] = None,
+    dry_run: Annotated[
+        bool, arg(help="Say what judging will take, and stop.", help_behavior_hint="")
+    ] = False,
+    symmetries: Annotated[
+        bool,
+        arg(
+            help="Let the reward model use the symmetries that the task declares.",
+            help_behavior_hint="",
+        ),
+    ] = False,
+    steps: Annotated[
+        int | None, option("N", "Environment steps; by default the task's own.")
+    ] = None,
+    seed: Annotated[int, arg(help="Of everything random.")] = 0,
+    out: Annotated[
+        Path | None, option("FOLDER", "The run folder; by default a new one under runs/.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Train an agent to reach a goal, on judgments alone.
+
+    Judgments become preferences, preferences a reward model, and the reward model is the only
+    signal the policy is trained on. The environment's own reward is measured, never used.
+    """
+    from volition.run.run import Run
+
+    check_numbers(seed, steps=steps)
+    chosen = _find_task(task, env, goal).with_kwargs(read_kwargs(kwargs))
+    settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
+    if settings and dry_run:
+        return _say_prediction(chosen, settings, seed, json)
+    run = Run.create(
+        chosen,
+        judgments,
+        out,
+        live=settings,
+        reuse=reuse,
+        steps=steps,
+        seed=seed,
+        symmetric=symmetries,
+    )
+    return _advance(run, json)
+
+
+def _find_task(task: str | None, env: str | None, goal: str | None) -> Any:
+    """The task that is named, or one made of an environment's id and a goal in words."""
+    from volition.goal import Goal
+    from volition.run.creating import task_for
+    from volition.tasks.task import Task
+
+    if bool(task) == bool(env):
+        raise InputError("give either a TASK or --env ID, not both or neither")
+    if not env:
+        return Task.find(str(task), goal)
+    if not goal:
+        raise InputError("--env needs --goal TEXT: what is wanted, in words")
+    return task_for(env, Goal(goal))
+
+
+def _say_prediction(task: Any, settings: Any, seed: int, as_json: bool) -> int:
+    from volition.run.creating import predict_judging
+
+    told = predict_judging(task, settings, seed)
+    cost = "at a price that is not known" if told.cost_usd is None else f"${told.cost_usd:.4f}"
+    long = f"{told.minutes:.0f} minutes" if told.minutes >= 2 else f"{told.minutes * 60:.0f} s"
+    requests = "1 request" if told.requests == 1 else f"{told.requests} requests"
+    print(
+        f"{told.judgments} judgments in {requests} to {settings.judge}: at most "
+        f"{told.prompt_tokens:,} tokens in and {told.completion_tokens:,} out, {cost}, about {long}"
+    )
+    if None not in (told.cost_usd, settings.max_usd) and told.cost_usd > settings.max_usd:
+        print(f"that may be more than --max-usd {settings.max_usd:g}: judging would end there")
+    if as_json:
+        print_json(told)
+    return 0
+
+
+def resume(run: Folder, *, json: Json = False) -> int:
+    """Go on with a run that was stopped or killed, from its last checkpoint."""
+    from volition.run.run import Run
+
+    return _advance(Run.open(run), json)
+
+
+def report(run: Folder) -> int:
+    """Write a run's report.html and film anew."""
+    from volition.evidence.report import write_report
+    from volition.run.run import Run
+
+    print(write_report(Run.open(run)))
+    return 0
+
+
+def play(
+    run: Folder,
+    *,
+    episodes: Annotated[int, arg(help="How many.")] = 1,
+    seed: Annotated[int, arg(help="Of the first episode.")] = 0,
+    out: Annotated[
+        Path | None, option("FILE", "Write an MP4 film instead of opening a window.")
+    ] = None,
+    kwargs: Kwargs = (),
+) -> int:
+    """Watch the learned policy act."""
+    from volition.evidence.playing import film_episodes, show_episodes
+    from volition.run.run import Run
+
+    check_numbers(seed, episodes=episodes)
+    played, more = Run.open(run), read_kwargs(kwargs)
+    if out is None:
+        returns = show_episodes(played, episodes, seed, more)
+        for number, value in enumerate(returns):
+            print(f"seed {seed + number}: true return {value:.1f} (evaluation only)")
+    else:
+        print(film_episodes(played, episodes, seed, out, more))
+    return 0
+
+
+def _advance(run: Any, as_json: bool) -> int:
+    from volition.cli.display import Display
+    from volition.evidence.report import write_report
+    from volition.run.results import Progress
+
+    print(f"run folder: {run.folder.path}", file=sys.stderr)
+    with Display() as display:
+        result = run.advance(display)
+        display(
+            Progress(
+                "report",
+                judgments=result.judgments,
+                env_steps=result.env_steps,
+                total_steps=result.env_steps,
+                heldout_accuracy=result.heldout_accuracy,
+            )
+        )
+        page = write_report(run)
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(
+        f"{result.task}: true return {result.return_mean:.1f} ± {result.return_std:.1f} "
+        f"over {result.episodes} episodes (evaluation only), learned from "
+        f"{result.judgments} judgments of {result.judge}, ${result.cost_usd:.2f}"
+    )
+    for name, mean in result.measures.items():
+        print(f"{name}: {mean:.4g} on average (evaluation only)")
+    print(f"report: {page}")
+    if as_json:
+        print_json(replace(result, wall_s=time.perf_counter() - STARTED))
+    return 0

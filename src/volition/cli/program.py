@@ -1,0 +1,62 @@
+"""The program: its verbs, and what becomes of their errors.
+
+Every verb imports what it needs when it is called.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import tyro
+
+from volition.cli.asking import answer, ask
+from volition.cli.examining import compare, export, score, verify
+from volition.cli.learning import play, report, resume, train
+from volition.cli.listing import doctor, tasks
+from volition.errors import Interrupted, VolitionError
+
+VERBS: dict[str, Callable[..., int]] = {
+    verb.__name__: verb
+    for verb in (
+        train,
+        resume,
+        report,
+        play,
+        score,
+        compare,
+        export,
+        verify,
+        ask,
+        answer,
+        tasks,
+        doctor,
+    )
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code.
+
+    0: done. 1: a clear error. 2: the command line is wrong. 130: stopped by Ctrl-C.
+    """
+    try:
+        code = tyro.extras.subcommand_cli_from_dict(
+            VERBS,
+            args=arguments,
+            prog="volition",
+            description="Train agents to do what people mean: judgments in, behaviour out.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
+    except VolitionError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    return int(code)
