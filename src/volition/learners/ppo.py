@@ -466,8 +466,8 @@ def _update(
     networks, optimiser = carried
     minibatch = jax.tree.map(lambda x: x[rows], batch)
     grads, metrics = jax.grad(_loss, has_aux=True)(networks, settings, kind, inputs, minibatch)
-    norm = optax.tree.norm(grads)
-    grads = jax.tree.map(lambda g: g * jnp.minimum(1.0, settings.max_gradient_norm / norm), grads)
+    clip = optax.clip_by_global_norm(settings.max_gradient_norm)
+    grads, _ = clip.update(grads, optax.EmptyState())
     directions, optimiser = _ADAM.update(grads, optimiser)
     networks = jax.tree.map(lambda p, d: p - learning_rate * d, networks, directions)
     return (networks, optimiser), metrics

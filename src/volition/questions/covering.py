@@ -19,9 +19,6 @@ from volition.questions.seeing import eye, see
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 
-Floats = npt.NDArray[np.floating]
-
-
 STEPS_PER_STATE = 25  # taken for each state that is chosen
 LEAST_STEPS = 1000
 CLIPS_PER_CLIP = 6  # that are cut for each that is chosen
@@ -179,27 +176,16 @@ def coverage_pairs(
 def _covering(scene: BoundedScene, batch: int, rng: np.random.Generator) -> Iterator[State]:
     """States without end, in shuffled batches that each cover the ranges evenly.
 
-    The additive recurrence of Martin Roberts (2018, "The unreasonable effectiveness of
-    quasirandom sequences"), shifted at random. It is shuffled because its neighbours differ by
-    one and the same step, and so would the states of a pair.
+    Scrambled Halton points (Owen 2017, arXiv:1706.02808). They are shuffled because neighbours lie
+    far apart in the same way, and so would the states of a pair.
     """
+    from scipy.stats import qmc  # takes half a second: for those who ask
+
     if scene.ranges is None:
         raise ValueError("a scene without ranges cannot be covered by them: explore it")
     low, high = np.array(list(scene.ranges.values())).T
-    step = _step(len(low))
-    start = rng.random(len(low))
-    drawn = 0
+    points = qmc.Halton(len(low), scramble=True, rng=rng)
     while True:
-        numbers = drawn + rng.permutation(batch)
-        drawn += batch
-        for point in (start + numbers[:, None] * step) % 1.0:
+        for point in rng.permutation(points.random(batch)):
             values = np.round(low + point * (high - low), DECIMALS)
             yield dict(zip(scene.ranges, values.tolist(), strict=True))
-
-
-def _step(dimensions: int) -> Floats:
-    """Powers of 1 / g, where g > 1 solves g ** (dimensions + 1) = g + 1."""
-    g = 2.0
-    for _ in range(64):
-        g = (1 + g) ** (1 / (dimensions + 1))
-    return g ** -np.arange(1.0, dimensions + 1)

@@ -21,6 +21,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from scipy.special import bdtr, bdtrc
+
 from volition.errors import JudgeUnfit
 from volition.judgment import Judgment, Order, Verdict
 
@@ -164,20 +166,9 @@ def _settled(answers: list[float]) -> bool:
 
 def at_most(successes: int, trials: int, share: float) -> float:
     """Probability of so few successes or fewer, at this share of them: exact binomial."""
-    return math.fsum(_binomial(k, trials, share) for k in range(successes + 1))
+    return float(bdtr(successes, trials, share))
 
 
 def at_least(successes: int, trials: int, share: float) -> float:
     """Probability of so many successes or more, at this share of them: exact binomial."""
-    return at_most(trials - successes, trials, 1 - share)
-
-
-def _binomial(successes: int, trials: int, share: float) -> float:
-    log = (
-        math.lgamma(trials + 1)
-        - math.lgamma(successes + 1)
-        - math.lgamma(trials - successes + 1)
-        + successes * math.log(share)
-        + (trials - successes) * math.log1p(-share)
-    )
-    return math.exp(log)
+    return float(bdtrc(successes - 1, trials, share))

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from jax.scipy.stats import rankdata
 
 from volition.evidence.report.reading import member_values
 from volition.reward.model import SPREAD_PENALTY, RewardModel
@@ -134,11 +136,9 @@ def landscape(model: RewardModel, task: Task) -> Landscape | None:
 
 
 def spearman(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
-    """Spearman's rank correlation of two sequences (rows,); equal values share their mean rank."""
-    return float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
+    """Spearman's rank correlation of two sequences (rows,); equal values share their mean rank.
 
-
-def _ranks(values: npt.ArrayLike) -> Array:
-    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    mean_rank = counts.cumsum() - (counts + 1) / 2
-    return np.asarray(mean_rank[inverse], np.float64)
+    With JAX's ranks: `scipy.stats` has all of it, and takes half a second to import.
+    """
+    ranks = [np.asarray(rankdata(jnp.asarray(values))) for values in (one, other)]
+    return float(np.corrcoef(np.stack(ranks))[0, 1])
