@@ -22,7 +22,7 @@ from volition.errors import EnvironmentUnsupported, InputError, RunError
 from volition.evidence.verification import verify
 from volition.judges.live.batch import FORMS
 from volition.judges.sheets import choose_layout
-from volition.judging.folders import Asked, write_questions
+from volition.judging.folders import QuestionFolder, write_questions
 from volition.judging.recordings import read_recording
 from volition.judgment import derive_preferences
 from volition.learners.policies import POLICY_FILE
@@ -67,7 +67,7 @@ def answered(questions: Path, file: Path, choose: Callable[[Row], str] = upright
 
 
 @pytest.fixture
-def questions(tmp_path: Path) -> Asked:
+def questions(tmp_path: Path) -> QuestionFolder:
     """Twenty pairs about the pendulum."""
     return ask("pendulum", tmp_path / "questions", pairs=20, per_sheet=12)
 
@@ -117,7 +117,7 @@ def test_the_bundled_judgments_come_back_as_they_were(tmp_path: Path) -> None:
     assert after.sheets == asked.sheets
 
 
-def test_a_folder_of_questions_holds_what_a_judge_needs(questions: Asked) -> None:
+def test_a_folder_of_questions_holds_what_a_judge_needs(questions: QuestionFolder) -> None:
     folder = questions.folder
     assert [sheet.name for sheet in questions.sheets] == ["sheet-1.png", "sheet-2.png"]
     page = (folder / "README.md").read_text()
@@ -131,7 +131,7 @@ def test_a_folder_of_questions_holds_what_a_judge_needs(questions: Asked) -> Non
     assert "theta" not in told
 
 
-def test_the_sheets_show_the_pairs_in_their_order(questions: Asked) -> None:
+def test_the_sheets_show_the_pairs_in_their_order(questions: QuestionFolder) -> None:
     layout = choose_layout((72, 72), 12)
     scale = layout.frame[0] // 72
     for row in rows(questions.folder / "pairs.jsonl"):
@@ -145,7 +145,7 @@ def test_the_sheets_show_the_pairs_in_their_order(questions: Asked) -> None:
             assert np.abs(small.astype(int) - frame).mean() < 2.5
 
 
-def test_no_pair_looks_the_same(questions: Asked) -> None:
+def test_no_pair_looks_the_same(questions: QuestionFolder) -> None:
     for row in rows(questions.folder / "pairs.jsonl"):
         frames = [read_frame(questions.folder / row[s]["frame"]) for s in ("first", "second")]
         assert distinguishable(*frames)
@@ -161,7 +161,7 @@ def test_the_seed_decides_what_is_asked(tmp_path: Path) -> None:
 
 
 def test_training_on_answers(
-    questions: Asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    questions: QuestionFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = answered(questions.folder, tmp_path / "answers.jsonl")
     assert cli.main(["answer", str(questions.folder), str(answers), "--judge", "somebody"]) == 0
@@ -180,7 +180,9 @@ def test_a_task_folder_is_found_again(tmp_path: Path) -> None:
     assert ask(str(folder), tmp_path / "asked", pairs=2).task == str(folder)
 
 
-def test_wrong_answers_leave_everything_as_it_was(questions: Asked, tmp_path: Path) -> None:
+def test_wrong_answers_leave_everything_as_it_was(
+    questions: QuestionFolder, tmp_path: Path
+) -> None:
     before = files(questions.folder)
     answers = answered(questions.folder, tmp_path / "answers.jsonl")
     answers.write_text(answers.read_text().replace('"pair": 7,', '"pair": 70,'))
@@ -191,7 +193,7 @@ def test_wrong_answers_leave_everything_as_it_was(questions: Asked, tmp_path: Pa
     assert files(questions.folder) == before
 
 
-def test_answers_are_taken_once(questions: Asked, tmp_path: Path) -> None:
+def test_answers_are_taken_once(questions: QuestionFolder, tmp_path: Path) -> None:
     answers = answered(questions.folder, tmp_path / "answers.jsonl")
     answer(questions.folder, answers, "somebody")
     before = files(questions.folder)
@@ -202,7 +204,7 @@ def test_answers_are_taken_once(questions: Asked, tmp_path: Path) -> None:
     assert files(questions.folder) == before
 
 
-def test_a_file_of_judgments_names_one_judge(questions: Asked, tmp_path: Path) -> None:
+def test_a_file_of_judgments_names_one_judge(questions: QuestionFolder, tmp_path: Path) -> None:
     answer(questions.folder, answered(questions.folder, tmp_path / "answers"), "somebody")
     file = questions.folder / "judgments.jsonl"
     text = file.read_text()
@@ -428,7 +430,7 @@ def test_what_is_wrong_is_said(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["FULL"]
 
 
-def test_somebody_must_have_judged(questions: Asked, tmp_path: Path) -> None:
+def test_somebody_must_have_judged(questions: QuestionFolder, tmp_path: Path) -> None:
     answers = answered(questions.folder, tmp_path / "answers.jsonl")
     with pytest.raises(InputError, match="who judged"):
         answer(questions.folder, answers)

@@ -18,7 +18,7 @@ from volition.envs.scene import open_scene, scenes_of
 from volition.evidence.report import write_report
 from volition.judges.settings import JudgeSettings
 from volition.judges.sheets import STEP, choose_layout
-from volition.judging.folders import Asked
+from volition.judging.folders import QuestionFolder
 from volition.judging.recordings import read_recording
 from volition.questions.seeing import see
 from volition.run.rounds import ask
@@ -65,13 +65,13 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def questions(task: Path) -> Asked:
+def questions(task: Path) -> QuestionFolder:
     """Forty pairs of clips, on sheets of sixteen."""
     return ask(str(task), task.parent / "questions", pairs=40, batches=["openai:gpt-4.1-mini"])
 
 
 @pytest.fixture(scope="module")
-def answered(questions: Asked) -> Path:
+def answered(questions: QuestionFolder) -> Path:
     """The same, judged by who prefers the faster clip."""
     lines = [
         {"pair": row["pair"], "choice": "A" if speed(row["first"]) > speed(row["second"]) else "B"}
@@ -88,7 +88,7 @@ def run(task: Path, answered: Path) -> Run:
     return train(str(task), judgments=answered, out=task.parent / "run")
 
 
-def test_questions_about_clips_say_how_they_are_shown(questions: Asked) -> None:
+def test_questions_about_clips_say_how_they_are_shown(questions: QuestionFolder) -> None:
     page = (questions.folder / "README.md").read_text()
     assert "two clips, A above and B below" in page
     assert [row["sheet"] for row in rows(questions.folder / "pairs.jsonl")] == [
@@ -96,7 +96,7 @@ def test_questions_about_clips_say_how_they_are_shown(questions: Asked) -> None:
     ][:40]
 
 
-def test_the_sheets_show_every_frame_of_every_clip_in_its_order(questions: Asked) -> None:
+def test_the_sheets_show_every_frame_of_every_clip_in_its_order(questions: QuestionFolder) -> None:
     layout = choose_layout(SIZE, 16, FRAMES)
     scale = layout.frame[0] // SIZE[0]
     for number, row in enumerate(rows(questions.folder / "pairs.jsonl")):
@@ -112,7 +112,7 @@ def test_the_sheets_show_every_frame_of_every_clip_in_its_order(questions: Asked
                 assert np.abs(small.astype(int) - frame).mean() < 4 * scale
 
 
-def test_a_batch_asks_about_the_clips_of_each_sheet(questions: Asked) -> None:
+def test_a_batch_asks_about_the_clips_of_each_sheet(questions: QuestionFolder) -> None:
     (file,) = (questions.folder / "batch").glob("*.jsonl")
     requests = rows(file)
     assert [request["custom_id"] for request in requests] == ["sheet-1", "sheet-2", "sheet-3"]

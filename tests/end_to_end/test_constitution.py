@@ -16,7 +16,7 @@ from volition.evidence.report import write_report
 from volition.evidence.scoring import score_run
 from volition.evidence.verification import verify
 from volition.judges.settings import JudgeSettings
-from volition.judging.folders import Asked
+from volition.judging.folders import QuestionFolder
 from volition.run.folder import RunFolder
 from volition.run.rounds import answer, ask
 from volition.run.run import Run, train
@@ -99,7 +99,7 @@ def test_principles_are_drawn_measured_and_shown_and_the_veto_caps(run: Run) -> 
     assert f"under “{LEFT}”" in page
 
 
-def judged_offline(asked: Asked, answers: Path) -> list[dict[str, Any]]:
+def judged_offline(asked: QuestionFolder, answers: Path) -> list[dict[str, Any]]:
     """Answers to the pairs of the leaning rod; returns the pairs."""
     rows = [json.loads(line) for line in (asked.folder / "pairs.jsonl").read_text().splitlines()]
     lines = ["pair,choice"]

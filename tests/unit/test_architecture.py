@@ -33,6 +33,7 @@ def test_public_names() -> None:
         "Run",
         "Task",
         "VolitionError",
+        "compare",
         "judge_pairs",
         "train",
     ]

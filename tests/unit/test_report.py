@@ -376,7 +376,7 @@ def test_a_swapped_repeat_is_undone(evidence: Evidence) -> None:
     one, other = pair.answers
     assert not one.swapped
     assert other.swapped
-    assert {one.said, other.said} == {"A", "B"}  # the same place, so the other side
+    assert {one.choice, other.choice} == {"A", "B"}  # the same place, so the other side
     assert consistency([pair]) == (0, 1)
     failed = replace(again, outcome=Failure("timeout", "no reply"))
     assert consistency(read_pairs(replace(evidence, judgments=[first, failed]))).trials == 0

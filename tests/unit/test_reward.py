@@ -204,7 +204,7 @@ def test_a_bias_to_what_is_shown_first_is_found_and_does_not_spoil_the_reward(bi
 
 def test_each_judge_has_a_bias_and_a_slope_of_its_own() -> None:
     sure, noise = answered(400, 2.0, -2.0), answered(400, 0.0, seed=1, slope=0.0)
-    first, second = sure.said(), noise.said()
+    first, second = sure.answer_data(), noise.answer_data()
     both = PreferenceData(
         np.concatenate([sure.observations, noise.observations]),
         np.concatenate([sure.p_first, noise.p_first]),

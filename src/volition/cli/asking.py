@@ -66,7 +66,7 @@ def ask(
         raise InputError("--max-usd limits a batch that is handed in with --submit")
     if submit:
         check_key(batch[0])
-    asked = ask_about(
+    questions = ask_about(
         subject,
         out,
         pairs=pairs,
@@ -76,12 +76,12 @@ def ask(
         goal=goal,
         kwargs=read_kwargs(kwargs),
     )
-    if asked.pairs < pairs:
-        print(f"warning: a judge could tell only {asked.pairs} pairs apart", file=sys.stderr)
-    sheets = "1 sheet" if len(asked.sheets) == 1 else f"{len(asked.sheets)} sheets"
-    print(f"{asked.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
+    if questions.pairs < pairs:
+        print(f"warning: a judge could tell only {questions.pairs} pairs apart", file=sys.stderr)
+    sheets = "1 sheet" if len(questions.sheets) == 1 else f"{len(questions.sheets)} sheets"
+    print(f"{questions.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
     if submit:
-        print(f"handed in to {batch[0]} as {hand_in(asked, batch[0], max_usd)}")
+        print(f"handed in to {batch[0]} as {hand_in(questions, batch[0], max_usd)}")
         print(f"later: volition answer {out}")
     else:
         print(f"then: volition answer {out} {out / 'answers.csv'} --judge NAME")
@@ -106,19 +106,19 @@ def answer(
     if judge is not None and not judge.strip():
         raise InputError("--judge needs a name: who judged?")
     answered = take_in(folder, file, judge and judge.strip())
-    asked, failures = answered.asked, answered.failures
-    print(f"{asked.pairs - len(failures)} answers of {answered.judge} in {folder}")
+    questions, failures = answered.questions, answered.failures
+    print(f"{questions.pairs - len(failures)} answers of {answered.judge} in {folder}")
     for pair, failure in failures.items():
         print(f"warning: pair {pair} has none: {failure.kind}, {failure.message}", file=sys.stderr)
-    if asked.contest is not None:
+    if questions.contest is not None:
         from volition.evidence.contest import to_count
 
-        print(f"count them: {to_count(asked)}")
-    elif asked.run is None:
-        named = f" --goal {asked.goal}" if asked.goal else ""
-        named += f" --kwargs {said_kwargs(asked.kwargs)}" if asked.kwargs else ""
-        print(f"train on them: volition train {asked.task}{named} --judgments {folder}")
+        print(f"count them: {to_count(questions)}")
+    elif questions.run is None:
+        named = f" --goal {questions.goal}" if questions.goal else ""
+        named += f" --kwargs {said_kwargs(questions.kwargs)}" if questions.kwargs else ""
+        print(f"train on them: volition train {questions.task}{named} --judgments {folder}")
         print(f"or measure a run by them: volition score RUN --judgments {folder}")
     else:
-        print(f"the run that asked has them too: volition resume {asked.run}")
+        print(f"the run that asked has them too: volition resume {questions.run}")
     return 0

@@ -23,8 +23,8 @@ def findings() -> Iterator[tuple[str, str]]:
     yield "devices", ", ".join(str(device) for device in jax.devices())
     yield "compilation cache", str(enable_cache())
     for module in OPTIONAL:
-        found = importlib.util.find_spec(module) is not None
-        yield f"optional: {module}", "installed" if found else "not installed"
+        installed = importlib.util.find_spec(module) is not None
+        yield f"optional: {module}", "installed" if installed else "not installed"
     for key in KEYS:
         yield f"key: {key}", "set" if os.environ.get(key) else "not set"
     yield "chromium (for tests)", shutil.which("chromium") or "not found"

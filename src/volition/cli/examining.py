@@ -101,8 +101,8 @@ def compare(
         )
     contest = Contest(run_a, run_b, goal, out=out, pairs=pairs, seed=seed)
     if ask is not None:
-        asked = contest.ask(ask)
-        print(f"{asked.pairs} pairs: {ask / 'README.md'} says how to judge them")
+        questions = contest.ask(ask)
+        print(f"{questions.pairs} pairs: {ask / 'README.md'} says how to judge them")
         print(f"then: volition answer {ask} {ask / 'answers.csv'} --judge NAME")
         return 0
     if judge is not None:

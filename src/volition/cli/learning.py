@@ -6,7 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
@@ -25,7 +25,9 @@ from volition.cli.options import (
 from volition.errors import InputError
 
 if TYPE_CHECKING:
-    pass
+    from volition.judges.settings import JudgeSettings
+    from volition.run.run import Run
+    from volition.tasks.task import Task
 
 STARTED = time.perf_counter()
 
@@ -88,7 +90,7 @@ def train(
     chosen = _find_task(task, env, goal).with_kwargs(read_kwargs(kwargs))
     settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
     if settings and dry_run:
-        return _say_prediction(chosen, settings, seed, json)
+        return _print_prediction(chosen, settings, seed, json)
     run = Run.create(
         chosen,
         judgments,
@@ -102,7 +104,7 @@ def train(
     return _advance(run, json)
 
 
-def _find_task(task: str | None, env: str | None, goal: str | None) -> Any:
+def _find_task(task: str | None, env: str | None, goal: str | None) -> Task:
     """The task that is named, or one made of an environment's id and a goal in words."""
     from volition.goal import Goal
     from volition.run.creating import task_for
@@ -117,21 +119,23 @@ def _find_task(task: str | None, env: str | None, goal: str | None) -> Any:
     return task_for(env, Goal(goal))
 
 
-def _say_prediction(task: Any, settings: Any, seed: int, as_json: bool) -> int:
+def _print_prediction(task: Task, settings: JudgeSettings, seed: int, as_json: bool) -> int:
     from volition.run.creating import predict_judging
 
-    told = predict_judging(task, settings, seed)
-    cost = "at a price that is not known" if told.cost_usd is None else f"${told.cost_usd:.4f}"
-    long = f"{told.minutes:.0f} minutes" if told.minutes >= 2 else f"{told.minutes * 60:.0f} s"
-    requests = "1 request" if told.requests == 1 else f"{told.requests} requests"
+    taken = predict_judging(task, settings, seed)
+    cost = "at a price that is not known" if taken.cost_usd is None else f"${taken.cost_usd:.4f}"
+    long = f"{taken.minutes:.0f} minutes" if taken.minutes >= 2 else f"{taken.minutes * 60:.0f} s"
+    requests = "1 request" if taken.requests == 1 else f"{taken.requests} requests"
     print(
-        f"{told.judgments} judgments in {requests} to {settings.judge}: at most "
-        f"{told.prompt_tokens:,} tokens in and {told.completion_tokens:,} out, {cost}, about {long}"
+        f"{taken.judgments} judgments in {requests} to {settings.judge}: at most "
+        f"{taken.prompt_tokens:,} tokens in and {taken.completion_tokens:,} out, {cost}, "
+        f"about {long}"
     )
-    if None not in (told.cost_usd, settings.max_usd) and told.cost_usd > settings.max_usd:
-        print(f"that may be more than --max-usd {settings.max_usd:g}: judging would end there")
+    limit = settings.max_usd
+    if taken.cost_usd is not None and limit is not None and taken.cost_usd > limit:
+        print(f"that may be more than --max-usd {limit:g}: judging would end there")
     if as_json:
-        print_json(told)
+        print_json(taken)
     return 0
 
 
@@ -176,7 +180,7 @@ def play(
     return 0
 
 
-def _advance(run: Any, as_json: bool) -> int:
+def _advance(run: Run, as_json: bool) -> int:
     from volition.cli.display import Display
     from volition.evidence.report import write_report
     from volition.run.results import Progress

@@ -16,13 +16,13 @@ def tasks() -> int:
         goals = Task.read_all(BUNDLED / name)
         task = next(iter(goals.values()))
         print(f"{name:16} {task.environment.id:24} {task.summary}")
-        for goal, each in goals.items():
+        for goal, stated in goals.items():
             if goal is not None:
-                is_default = " (default)" if each is task else ""
-                print(f"{'':16} --goal {goal}{is_default}: {each.goal.text}")
-            if each.judgments:
-                default = each.judgments.default
-                others = ", ".join(sorted({*each.judgments.sets} - {default})) or "none"
+                is_default = " (default)" if stated is task else ""
+                print(f"{'':16} --goal {goal}{is_default}: {stated.goal.text}")
+            if stated.judgments:
+                default = stated.judgments.default
+                others = ", ".join(sorted({*stated.judgments.sets} - {default})) or "none"
                 print(f"{'':16} recorded judgments: {default} (default); others: {others}")
     return 0
 

@@ -50,8 +50,8 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
         ValueError,
         AssertionError,
     ) as error:
-        said = _unknown(env_id, kwargs or {}) or f"gymnasium cannot make {env_id!r}: {error}"
-        raise EnvironmentUnsupported(said) from error
+        reason = _unknown(env_id, kwargs or {}) or f"gymnasium cannot make {env_id!r}: {error}"
+        raise EnvironmentUnsupported(reason) from error
 
 
 def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:
@@ -60,18 +60,18 @@ def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:
     Raises:
         EnvironmentUnsupported: It does not, or cannot be made with one of them.
     """
-    found = []
+    spaces = []
     for kwargs in (own, other):
         with closing(make_env(env_id, kwargs)) as env:
-            found.append(
+            spaces.append(
                 (
                     env.observation_space.shape,
                     type(env.action_space).__name__,
                     env.action_space.shape,
                 )
             )
-    if found[0] != found[1]:
-        (observed, *acts), (observed_there, *acts_there) = found
+    if spaces[0] != spaces[1]:
+        (observed, *acts), (observed_there, *acts_there) = spaces
         raise EnvironmentUnsupported(
             f"made with {other} {env_id} observes {observed_there} and acts in {acts_there}; here "
             f"it is made with {own}, observes {observed} and acts in {acts}"
@@ -85,9 +85,9 @@ def choose_gl() -> None:
     """
     display = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
     if sys.platform == "linux" and "MUJOCO_GL" not in os.environ and not display:
-        found = [name for name, needed in HEADLESS.items() if all(map(_loads, needed))]
-        if found:
-            os.environ["MUJOCO_GL"] = found[0]
+        usable = [name for name, needed in HEADLESS.items() if all(map(_loads, needed))]
+        if usable:
+            os.environ["MUJOCO_GL"] = usable[0]
 
 
 @contextmanager

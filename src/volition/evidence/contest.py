@@ -29,7 +29,7 @@ from volition.evidence.contest_page import ShownPair, ShownReply, render_compari
 from volition.evidence.contest_result import ContestResult, Tally, summary
 from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
-from volition.judging.folders import Asked, write_questions
+from volition.judging.folders import QuestionFolder, write_questions
 from volition.judging.thread import Judging
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict, undo_order
 from volition.learners.rollout import CUT_AFTER
@@ -177,28 +177,28 @@ class Contest:
         """
         judge = make_judge(live, assignment_of(self.task))
         self._refuse(judge.identity.name, same_judge)
-        with Store.open(self.folder) as store:
-            comparisons = store.comparisons()
-        with Judging(
-            self.folder, limits_of(live, live.max_judgments or len(self.rows)), self.seed
-        ) as judging:
-            asked = [comparisons[row.comparison] for row in self.rows if row.comparison]
-            judging.ask(judge, asked, self.task.stated_goal().put_under)
+        limits = limits_of(live, live.max_judgments or len(self.rows))
+        with Judging(self.folder, limits, self.seed) as judging:
+            judging.ask(judge, self._differing(), self.task.stated_goal().put_under)
             judging.wait()
 
-    def ask(self, out: Path) -> Asked:
+    def ask(self, out: Path) -> QuestionFolder:
         """Writes the pairs as contact sheets, for a judge without a live connection."""
-        with Store.open(self.folder) as store:
-            comparisons = store.comparisons()
-        asked = [comparisons[row.comparison] for row in self.rows if row.comparison]
-        if not asked:
+        differing = self._differing()
+        if not differing:
             raise InputError("the two policies do exactly the same: there is nothing to judge")
-        swapped = np.random.default_rng(self.seed).random(len(asked)) < 0.5
+        swapped = np.random.default_rng(self.seed).random(len(differing)) < 0.5
         pairs = [
             (c.second, c.first) if swap else (c.first, c.second)
-            for c, swap in zip(asked, swapped, strict=True)
+            for c, swap in zip(differing, swapped, strict=True)
         ]
         return write_questions(pairs, self.task, out, contest=self.folder.absolute())
+
+    def _differing(self) -> list[Comparison]:
+        """The pairs that there is something to judge about."""
+        with Store.open(self.folder) as store:
+            comparisons = store.comparisons()
+        return [comparisons[row.comparison] for row in self.rows if row.comparison]
 
     def take_in(self, answered: Path, same_judge: bool = False) -> None:
         """Stores what `volition answer` made of a folder that `ask` wrote.
@@ -208,10 +208,10 @@ class Contest:
         """
         with Store.open(self.folder) as store:
             by_frames: dict[tuple[tuple[str, ...], ...], tuple[Comparison, Order]] = {}
-            for each in store.comparisons().values():
-                ids = tuple(tuple(f.id for f in s.frames) for s in (each.first, each.second))
-                by_frames[ids] = each, Order.FORWARD
-                by_frames[ids[::-1]] = each, Order.SWAPPED
+            for known in store.comparisons().values():
+                ids = tuple(tuple(f.id for f in s.frames) for s in (known.first, known.second))
+                by_frames[ids] = known, Order.FORWARD
+                by_frames[ids[::-1]] = known, Order.SWAPPED
             judgments, name = [], ""
             for number, verdict in enumerate(read_verdicts(answered)):
                 if verdict.frames not in by_frames:
@@ -317,19 +317,19 @@ def beside(a: Side, b: Side) -> Path:
     return (runs[0].parent if runs else Path()) / "-against-".join(names)
 
 
-def to_count(asked: Asked) -> str:
+def to_count(questions: QuestionFolder) -> str:
     """The command that counts the answers to what a comparison asked."""
-    assert asked.contest is not None
-    known = read_document(asked.contest / ABOUT, About)
+    assert questions.contest is not None
+    known = read_document(questions.contest / ABOUT, About)
     words = [
         "volition",
         "compare",
         known.a,
         known.b,
         "--out",
-        str(asked.contest),
+        str(questions.contest),
         "--judgments",
-        str(asked.folder),
+        str(questions.folder),
     ]
     return shlex.join([*words, *(["--seed", str(known.seed)] if known.seed else [])])
 

@@ -60,12 +60,12 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
 def _rows(store: Store) -> list[Row]:
     comparisons, judgments = store.comparisons(), store.judgments()
     goals, judges = store.goal_texts(), store.judges()
-    asked: defaultdict[str, list[Judgment]] = defaultdict(list)
+    judgments_of: defaultdict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:
-        asked[judgment.comparison_id].append(judgment)
+        judgments_of[judgment.comparison_id].append(judgment)
     preferences = {p.comparison_id: p for p in derive_preferences(judgments)}
     rows = []
-    for comparison_id, answers in asked.items():
+    for comparison_id, answers in judgments_of.items():
         comparison = comparisons[comparison_id]
         preference = preferences.get(comparison_id)
         rows.append(
@@ -122,7 +122,7 @@ def _write_parquet(rows: list[Row], out: Path) -> None:
     def pictures(path: str | list[str]) -> Any:
         if isinstance(path, str):
             return {"path": path, "bytes": (out / path).read_bytes()}
-        return [pictures(each) for each in path]
+        return [pictures(picture) for picture in path]
 
     shown = {**IMAGES, **(CLIPS if (out / STORYBOARDS).is_dir() else {})}
     table = pa.Table.from_pylist(

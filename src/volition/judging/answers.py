@@ -89,12 +89,12 @@ def _number(pair: object, pairs: Collection[int]) -> int:
 
 
 def _choice(choice: object, pair: int) -> str:
-    said = choice.strip().lower() if isinstance(choice, str) else None
-    if said not in CHOICES:
+    word = choice.strip().lower() if isinstance(choice, str) else None
+    if word not in CHOICES:
         raise ValueError(
             f"the choice for pair {pair} must be A, B or tie, not {json.dumps(choice)}"
         )
-    return CHOICES[said]
+    return CHOICES[word]
 
 
 def _listed(numbers: list[str]) -> str:

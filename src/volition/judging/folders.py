@@ -72,7 +72,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionFolder:
     """A folder of questions.
 
     Attributes:
@@ -121,7 +121,7 @@ def write_questions(
     run: Path | None = None,
     batches: Sequence[str] = (),
     contest: Path | None = None,
-) -> Asked:
+) -> QuestionFolder:
     """Writes pairs, numbered from 1, into the new folder `out`: all of it, or nothing.
 
     Args:
@@ -162,7 +162,9 @@ def write_questions(
         for judge in batches:
             _write_batch(judge, task, pages, folder)
     written = tuple(out / page.path for page in pages)
-    return Asked(out, named, task.chosen, run, len(pairs), written, contest, task.more_kwargs)
+    return QuestionFolder(
+        out, named, task.chosen, run, len(pairs), written, contest, task.more_kwargs
+    )
 
 
 def put_under(count: int, goal: Goal) -> list[Principle | None]:
@@ -173,7 +175,7 @@ def put_under(count: int, goal: Goal) -> list[Principle | None]:
     """
     of_vetoes = max(count // VETO_SHARE, min(count, 1)) if goal.vetoes else 0
     ordinary: list[Principle | None] = [*map(Principle, goal.principles)] or [None]
-    vetoes = [Principle(said, veto=True) for said in goal.vetoes]
+    vetoes = [Principle(text, veto=True) for text in goal.vetoes]
     return [*_spread(ordinary, count - of_vetoes), *_spread(vetoes, of_vetoes)]
 
 
@@ -276,8 +278,8 @@ def _instructions(task: Task, pictures: Sequence[tuple[str, str]], pages: Sequen
             parts.append("\n".join(["The pairs:\n", *listed]))
         else:
             first, last = alike[0].pairs[0].number, alike[-1].pairs[-1].number
-            said = (ALONE if principle.veto else UNDER).format(first=first, last=last)
-            parts.append("\n".join([f"{said}\n\n> {principle.text}\n", *listed]))
+            sentence = (ALONE if principle.veto else UNDER).format(first=first, last=last)
+            parts.append("\n".join([f"{sentence}\n\n> {principle.text}\n", *listed]))
     return "\n\n".join([*parts, (CLIPS if task.view.clip else STATES) + "\n" + HOW_TO_ANSWER])
 
 
@@ -336,7 +338,7 @@ def _write(file: Path, text: str) -> None:
 # Reading -------------------------------------------------------------------------------------
 
 
-def read_questions(folder: Path) -> tuple[Asked, list[Row]]:
+def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
     """What `write_questions` wrote: the folder, and a row for each pair.
 
     Raises:
@@ -350,8 +352,10 @@ def read_questions(folder: Path) -> tuple[Asked, list[Row]]:
         sheets = tuple(folder / name for name in dict.fromkeys(row["sheet"] for row in rows))
         contest = Path(about["contest"]) if about.get("contest") else None
         goal, kwargs = about.get("goal_name"), about.get("kwargs", {})
-        asked = Asked(folder, about["task"], goal, run, len(rows), sheets, contest, kwargs)
-        return asked, rows
+        questions = QuestionFolder(
+            folder, about["task"], goal, run, len(rows), sheets, contest, kwargs
+        )
+        return questions, rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"

@@ -75,7 +75,7 @@ def covering_segments(
         pairs = coverage(environment, scene, count, rng, lambda state: seen(state).frames[0])
         return [(seen(one), seen(other)) for one, other in pairs]
     states = covering_clips(environment, scene, view.steps, 2 * count, rng)
-    clips = (see(scene, view, each) for each in states)
+    clips = (see(scene, view, clip) for clip in states)
     return distinct_pairs(clips, count, lambda clip: clip.frames)
 
 

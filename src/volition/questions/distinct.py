@@ -47,15 +47,15 @@ def distinct_pairs(
     """
     pairs: list[tuple[Shown, Shown]] = []
     waiting: list[tuple[Shown, Sequence[Frame]]] = []
-    for each in islice(shown, DRAWN_PER_PAIR * count):
-        frames = look(each)
+    for candidate in islice(shown, DRAWN_PER_PAIR * count):
+        frames = look(candidate)
         for place, (other, other_frames) in enumerate(waiting):
             if look_different(other_frames, frames):
-                pairs.append((other, each))
+                pairs.append((other, candidate))
                 del waiting[place]
                 break
         else:
-            waiting = [*waiting, (each, frames)][:WAITING]
+            waiting = [*waiting, (candidate, frames)][:WAITING]
         if len(pairs) == count:
             return pairs
     raise InputError(

@@ -67,13 +67,13 @@ def examine(
             answers = by_judge.setdefault(judgment.judge_id, {})
             # One answer a comparison: further ones are not independent of it.
             answers.setdefault(judgment.comparison_id, judgment.outcome.p_shown_first)
-    found = []
+    findings = []
     for judge_id, answers in by_judge.items():
         foretold = (heldout or {}).get(judge_id, (0, 0))
         finding = _examine(judge_id, list(answers.values()), foretold)
         if finding is not None:
-            found.append(finding)
-    return found
+            findings.append(finding)
+    return findings
 
 
 def check_fit(

@@ -107,7 +107,7 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     folds = rng.permutation(len(data.weight)) % MEMBERS
     symmetries = section.symmetries if symmetric else ()
     candidates, traits = _fit_all(rng, data.mirrored([s.negate for s in symmetries]), folds, inputs)
-    answers = data.said()
+    answers = data.answer_data()
     logits = _comparison_logits(candidates, data.observations)  # (strengths, members, rows)
     unseen = logits[:, folds, np.arange(len(folds))]  # (strengths, rows)
     biased = _as_answered(unseen, answers, traits, folds)  # (strengths, answers)
@@ -227,7 +227,7 @@ def _fit_all(
     batch = PICTURE_BATCH if picture else BATCH
 
     layers = init_network(rng, shape, (*HIDDEN, 1), MEMBERS)
-    answers = data.said()
+    answers = data.answer_data()
     of_answer = folds[answers.comparison % len(folds)]
     batches = np.stack(
         [rng.choice(np.flatnonzero(_kept(of_answer, m)), (STEPS, batch)) for m in range(MEMBERS)],

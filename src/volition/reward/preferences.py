@@ -84,7 +84,7 @@ class PreferenceData(NamedTuple):
             principles,
         )
 
-    def said(self) -> AnswerData:
+    def answer_data(self) -> AnswerData:
         """The answers; where none are known, one of an unknown order for each comparison."""
         if self.answers is not None:
             return self.answers
@@ -104,14 +104,14 @@ class PreferenceData(NamedTuple):
         Args:
             negated: Of each symmetry, the observation entries whose sign it changes.
         """
-        said, rows, copies = self.said(), len(self.weight), 1 + len(negated)
+        answers, rows, copies = self.answer_data(), len(self.weight), 1 + len(negated)
         observations = [self.observations]
         for entries in negated:
             sign = np.ones(self.observations.shape[-1], np.float32)
             sign[list(entries)] = -1
             observations.append(self.observations * sign)
-        shifted = np.concatenate([said.comparison + rows * copy for copy in range(copies)])
-        tiled: list[Any] = [np.tile(column, copies) for column in said[1:]]
+        shifted = np.concatenate([answers.comparison + rows * copy for copy in range(copies)])
+        tiled: list[Any] = [np.tile(column, copies) for column in answers[1:]]
         return self._replace(
             observations=np.concatenate(observations),
             p_first=np.tile(self.p_first, copies),
@@ -143,8 +143,15 @@ def _gather_answers(
     rows: list[tuple[int, str, str | None, float, float, float]] = []
     for row, preference in enumerate(preferences):
         rows += [
-            (row, said.judge_id, said.principle, signs[said.order], said.p_first, said.count)
-            for said in preference.answers
+            (
+                row,
+                answer.judge_id,
+                answer.principle,
+                signs[answer.order],
+                answer.p_first,
+                answer.count,
+            )
+            for answer in preference.answers
         ]
         if not preference.answers:
             unknown = UNKNOWN_JUDGE, None, 0.0
@@ -154,7 +161,7 @@ def _gather_answers(
         judgments[judge_id] += int(count)
         asked_under[principle] += int(count)
     judges = tuple(sorted(judgments, key=lambda judge_id: (-judgments[judge_id], judge_id)))
-    principles = tuple(sorted(asked_under, key=lambda said: (-asked_under[said], said or "")))
+    principles = tuple(sorted(asked_under, key=lambda answer: (-asked_under[answer], answer or "")))
     sign, p_first, weight = np.array([row[3:] for row in rows], np.float32).T
     return (
         AnswerData(

@@ -95,17 +95,19 @@ def heeded(data: PreferenceData, unseen: Floats, biases: Mapping[str, float]) ->
     """
     if data.principles == (None,):
         return []
-    said = data.said()
-    leaning = np.array([biases.get(name, 0.0) for name in data.judges])[said.judge] * said.sign
+    answers = data.answer_data()
+    leaning = (
+        np.array([biases.get(name, 0.0) for name in data.judges])[answers.judge] * answers.sign
+    )
     return [
-        _heed(principle or "", said, unseen, leaning, said.principle == number)
+        _heed(principle or "", answers, unseen, leaning, answers.principle == number)
         for number, principle in enumerate(data.principles)
     ]
 
 
-def _heed(principle: str, said: AnswerData, unseen: Floats, leaning: Floats, rows: Any) -> Heed:
-    logits = unseen[said.comparison][rows].astype(np.float64)
-    p_first, weight = said.p_first[rows], said.weight[rows]
+def _heed(principle: str, answers: AnswerData, unseen: Floats, leaning: Floats, rows: Any) -> Heed:
+    logits = unseen[answers.comparison][rows].astype(np.float64)
+    p_first, weight = answers.p_first[rows], answers.weight[rows]
     tried = TRIED[:, None] * logits + leaning[rows]
     losses = (weight * (np.logaddexp(0, tried) - p_first * tried)).sum(1)
     posterior = losses + ((TRIED - 1) / SLOPE_SD) ** 2 / 2
@@ -126,7 +128,7 @@ def _heed(principle: str, said: AnswerData, unseen: Floats, leaning: Floats, row
 
 def alarms(heeds: Sequence[Heed], judgments: Iterable[Judgment]) -> list[Alarm]:
     """What speaks for a goal that is ambiguous."""
-    found = []
+    raised = []
     for heed in heeds:
         low, high = heed.interval
         words = f"“{heed.principle}”" if heed.principle else "the goal without a principle"
@@ -139,26 +141,26 @@ def alarms(heeds: Sequence[Heed], judgments: Iterable[Judgment]) -> list[Alarm]:
                 f"{words} contradicts the other principles: what they teach foretells {foretold} "
                 f"of its answers (slope {heed.slope:.2f}). It hardly counts in the reward"
             )
-            found.append(Alarm("contradicts", about[0], reason, about[1]))
+            raised.append(Alarm("contradicts", about[0], reason, about[1]))
         else:
             reason = (
                 f"{words} is not heeded, or goes with the others as often as against them: they "
                 f"foretell {foretold} of its answers (slope {heed.slope:.2f})"
             )
-            found.append(Alarm("unheeded", about[0], reason, about[1]))
-    return [*found, *_opposites(judgments)]
+            raised.append(Alarm("unheeded", about[0], reason, about[1]))
+    return [*raised, *_opposites(judgments)]
 
 
 def _opposites(judgments: Iterable[Judgment]) -> list[Alarm]:
     """Pairs of principles under which the same comparisons were mostly judged the other way."""
-    said: dict[str, dict[str, list[float]]] = {}
+    leans_by_comparison: dict[str, dict[str, list[float]]] = {}
     for judgment in judgments:
         if isinstance(judgment.outcome, Verdict):
-            of_comparison = said.setdefault(judgment.comparison_id, {})
+            of_comparison = leans_by_comparison.setdefault(judgment.comparison_id, {})
             p_first = undo_order(judgment.outcome, judgment.order)
             of_comparison.setdefault(judgment.principle or "", []).append(p_first - 0.5)
     counts: dict[tuple[str, str], tuple[int, int]] = {}
-    for by_principle in said.values():
+    for by_principle in leans_by_comparison.values():
         sides = {name: np.sign(sum(leans)) for name, leans in sorted(by_principle.items())}
         for (one, first), (other, second) in combinations(sides.items(), 2):
             if first and second:

@@ -18,8 +18,8 @@ from volition.judging.answers import read_answers
 from volition.judging.folders import (
     ASKED_FILE,
     BATCHES,
-    Asked,
     Pair,
+    QuestionFolder,
     Row,
     batch_name,
     check_new,
@@ -36,7 +36,7 @@ from volition.tasks.task import Task
 
 OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
 VERDICTS = {1.0: "first", 0.0: "second", 0.5: "tie"}
-P_FIRST = {said: p_first for p_first, said in VERDICTS.items()}
+P_FIRST = {verdict: p_first for p_first, verdict in VERDICTS.items()}
 
 Outcomes = Mapping[int, Verdict | Failure]
 
@@ -46,12 +46,12 @@ class Answered:
     """What answers have come to.
 
     Attributes:
-        asked: The folder, a judgments folder now.
+        questions: The folder, a judgments folder now.
         judge: Who judged.
         failures: Why pairs have no verdict, by their numbers. Only a batch may leave some out.
     """
 
-    asked: Asked
+    questions: QuestionFolder
     judge: str
     failures: Mapping[int, Failure]
 
@@ -66,7 +66,7 @@ def ask(
     batches: Sequence[str] = (),
     goal: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
-) -> Asked:
+) -> QuestionFolder:
     """Writes comparisons worth judging into the new folder `out`.
 
     About a task they cover its states, or clips of it. For a run they are those near what its
@@ -108,7 +108,7 @@ def ask(
     return write_questions(covering, task, out, per_sheet, batches=batches)
 
 
-def hand_in(asked: Asked, judge: str, max_usd: float | None = None) -> str:
+def hand_in(questions: QuestionFolder, judge: str, max_usd: float | None = None) -> str:
     """Hands the batch file for that model in to its provider; returns the batch's id.
 
     Raises:
@@ -117,7 +117,7 @@ def hand_in(asked: Asked, judge: str, max_usd: float | None = None) -> str:
     """
     from volition.judges.live.batch import submit
 
-    file = asked.folder / BATCHES / batch_name(judge)
+    file = questions.folder / BATCHES / batch_name(judge)
     about = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
     most = about["most_usd"]
     if max_usd is not None and (most is None or most > max_usd):
@@ -147,13 +147,13 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
         JudgeUnavailable: The batch is under way, or came to nothing.
         RunError: The run that asked is not where it was.
     """
-    asked, rows = read_questions(folder)
+    questions, rows = read_questions(folder)
     outcomes, judged_by = _outcomes(file or _fetched(folder), rows)
     name = judge or judged_by
     if name is None:
         raise InputError("who judged? Say it with --judge NAME")
-    run = _open_run(asked)
-    failures = {pair: each for pair, each in outcomes.items() if isinstance(each, Failure)}
+    run = _open_run(questions)
+    failures = {pair: outcome for pair, outcome in outcomes.items() if isinstance(outcome, Failure)}
     judged = [
         {**row, **_said(outcome), "judge": name}
         for row in rows
@@ -162,7 +162,7 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
     if not judged:
         raise InputError(f"no pair has a verdict: {next(iter(failures.values())).message}")
     _complete(folder / JUDGMENTS_FILE, "".join(json.dumps(row) + "\n" for row in judged), run, name)
-    return Answered(asked, name, failures)
+    return Answered(questions, name, failures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +223,13 @@ def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair
         )
     scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
     with run.open_store() as store:
-        (goal_id, *_), asked = store.goal_texts(), set(store.comparison_ids())
+        (goal_id, *_), asked_before = store.goal_texts(), set(store.comparison_ids())
     passages = Checkpoint(run.checkpoint).visited().passages(rng, run.task.view.steps)
     candidates = Candidates.drawn(*passages, scene, run.task.view)
     model = RewardModel.load(run.reward_model)
-    chosen = chosen_comparisons(candidates, partial(opinions, model), goal_id, asked, count, rng)
+    chosen = chosen_comparisons(
+        candidates, partial(opinions, model), goal_id, asked_before, count, rng
+    )
     if not chosen:
         raise RunError(
             f"{run.path}: no two states that its policy visits look different to the judge; "
@@ -309,15 +311,15 @@ def _fetched(folder: Path) -> Path:
     raise InputError(f"no batch of {folder} was handed in: give the file of answers")
 
 
-def _open_run(asked: Asked) -> RunFolder | None:
-    if asked.run is None:
+def _open_run(questions: QuestionFolder) -> RunFolder | None:
+    if questions.run is None:
         return None
     try:
-        return RunFolder.open(asked.run)
+        return RunFolder.open(questions.run)
     except RunError as error:
         raise RunError(
             f"the run that asked is not where it was ({error}): put it back, or correct `run` in "
-            f"{asked.folder / ASKED_FILE}"
+            f"{questions.folder / ASKED_FILE}"
         ) from None
 
 

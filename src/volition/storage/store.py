@@ -201,7 +201,7 @@ class Store:
         rows = []
         for judgment in judgments:
             outcome = judgment.outcome
-            told: tuple[object, ...] = (
+            columns: tuple[object, ...] = (
                 (outcome.p_shown_first, outcome.explanation or None, None, None)
                 if isinstance(outcome, Verdict)
                 else (None, None, outcome.kind, outcome.message)
@@ -213,7 +213,7 @@ class Store:
                     judgment.comparison_id,
                     judgment.order.value,
                     judgment.principle,
-                    *told,
+                    *columns,
                 )
             )
         with self._transaction() as sql:

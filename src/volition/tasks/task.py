@@ -289,8 +289,8 @@ class Task(Section):
         return path
 
 
-def _each_once(*said: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(each for some in said for each in some))
+def _each_once(*lists: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(sentence for some in lists for sentence in some))
 
 
 def bundled_names() -> list[str]:

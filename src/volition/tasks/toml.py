@@ -27,16 +27,19 @@ def by_goal(path: Path, text: str, document: Table) -> dict[str | None, Table]:
         return {None: document}
     shared = {key: value for key, value in document.items() if key not in SEVERAL}
     default, goals = document.get("default_goal"), document["goals"]
-    if not (isinstance(goals, dict) and all(isinstance(each, dict) for each in goals.values())):
-        wrong, said = "goals", "it holds a table for each goal: [goals.NAME]"
+    if not (isinstance(goals, dict) and all(isinstance(goal, dict) for goal in goals.values())):
+        wrong, allowed = "goals", "it holds a table for each goal: [goals.NAME]"
     elif not isinstance(default, str) or default not in goals:
-        wrong, said = "default_goal", f"it is one of {', '.join(goals)} (it is {default!r})"
+        wrong, allowed = "default_goal", f"it is one of {', '.join(goals)} (it is {default!r})"
     elif of_one := [key for key in ("goal", "judgments") if key in document]:
-        wrong, said = of_one[0], "where there are several goals, it is said of each: [goals.NAME]"
+        wrong, allowed = (
+            of_one[0],
+            "where there are several goals, it is said of each: [goals.NAME]",
+        )
     else:
         order = [default, *(name for name in goals if name != default)]
         return {name: _resolved(shared, name, goals[name]) for name in order}
-    raise InputError(f"{path}:{line_of(text, [wrong])}: {wrong}: {said}")
+    raise InputError(f"{path}:{line_of(text, [wrong])}: {wrong}: {allowed}")
 
 
 def _resolved(shared: Table, name: str, goal: Table) -> Table:
@@ -86,15 +89,15 @@ def explain(place: Place, error: ValidationError, task: type[BaseModel]) -> str:
         location = problem["loc"]
         written = place.written(location)
         key = ".".join(str(part) for part in written) or "task"
-        said = problem["msg"].removeprefix("Value error, ")
+        reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             allowed = _table(task, location[:-1])
             if place.goal is not None and location[:-1] == ("goal",):
                 allowed += OF_A_GOAL
-            said = f"there is no such key; allowed here: {', '.join(allowed)}"
+            reason = f"there is no such key; allowed here: {', '.join(allowed)}"
         elif problem["type"] not in ("missing", "value_error"):
-            said += f" (it is {problem['input']!r})"
-        lines.append(f"{place.path}:{line_of(place.text, written)}: {key}: {said}")
+            reason += f" (it is {problem['input']!r})"
+        lines.append(f"{place.path}:{line_of(place.text, written)}: {key}: {reason}")
     return "\n".join(lines)
 
 
@@ -114,22 +117,22 @@ def section_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
-        if (found := section_in(inner)) is not None:
-            return found
+        if (section := section_in(inner)) is not None:
+            return section
     return None
 
 
 def line_of(text: str, place: Sequence[int | str]) -> int:
     """The line of a key, or of a word in it: of its table where a key is missing."""
     lines, location = text.splitlines(), [part for part in place if isinstance(part, str)]
-    start, found = 0, 0
+    start, matched = 0, 0
     for length in range(len(location), 0, -1):
         header = f"[{'.'.join(location[:length])}]"
         headed = [number for number, line in enumerate(lines) if line.startswith(header)]
         if headed:
-            start, found = headed[0], length
+            start, matched = headed[0], length
             break
-    if found < len(location):
+    if matched < len(location):
         word = re.compile(rf"(?<![\w.-]){re.escape(location[-1])}(?![\w-])")
         for number, line in enumerate(lines[start:], start=start):
             if word.search(line):

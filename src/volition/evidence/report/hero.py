@@ -299,8 +299,8 @@ def telling_drawings(episode: Episode, count: int) -> list[int]:
     scaled = seen / np.maximum(seen.std(0), 1e-6)
     moved = np.concatenate([[0.0], np.linalg.norm(np.diff(scaled, axis=0), axis=1).cumsum()])
     wanted = np.linspace(0, moved[-1], count)[:-1]
-    found = {int(drawing) for drawing in np.searchsorted(moved, wanted - 1e-9)}
-    return sorted({*found, len(episode.drawings) - 1})
+    drawings = {int(drawing) for drawing in np.searchsorted(moved, wanted - 1e-9)}
+    return sorted({*drawings, len(episode.drawings) - 1})
 
 
 def _captioned(

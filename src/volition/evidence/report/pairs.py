@@ -22,13 +22,13 @@ class Answer:
     """One judgment of a pair.
 
     Attributes:
-        said: A or B (the sides of the pair as it was first shown), tie, or what failed.
+        choice: A or B (the sides of the pair as it was first shown), tie, or what failed.
         p_a: The judge's probability of A; None for a failure.
         swapped: Whether the sides were the other way round from the first time.
         raw: The judge's reply, as it came.
     """
 
-    said: str
+    choice: str
     p_a: float | None
     swapped: bool
     raw: str
@@ -155,7 +155,7 @@ def measures(evidence: Evidence, pairs: Sequence[Pair]) -> list[Measure]:
     """How far the reward model follows the judge, and what can be said of the judge itself."""
     decided = [pair for pair in pairs if pair.chosen in ("A", "B")]
     heldout = evidence.fit.heldout
-    found = [
+    shares = [
         Measure(
             "Reward model agrees with the judge, held out",
             "each pair decided by the member that never saw it",
@@ -168,18 +168,18 @@ def measures(evidence: Evidence, pairs: Sequence[Pair]) -> list[Measure]:
         ),
     ]
     if (repeats := consistency(pairs)).trials:
-        found.append(
+        shares.append(
             Measure("Judge agrees with itself", "the same pair again, the sides swapped", repeats)
         )
     shown = shown_counts(evidence)
-    found.append(
+    shares.append(
         Measure(
             "Judge chooses the side shown first",
             "far from one half would be a bias to one side",
             Proportion(shown["first"], shown["first"] + shown["second"]),
         )
     )
-    return found + _truth_measures(evidence, decided)
+    return shares + _truth_measures(evidence, decided)
 
 
 def _truth_measures(evidence: Evidence, decided: Sequence[Pair]) -> list[Measure]:
@@ -210,7 +210,7 @@ def _truth_measures(evidence: Evidence, decided: Sequence[Pair]) -> list[Measure
 def consistency(pairs: Sequence[Pair]) -> Proportion:
     """How often two answers to one pair, given in opposite orders, are the same."""
     same = [
-        one.said == other.said
+        one.choice == other.choice
         for pair in pairs
         for one, other in combinations(pair.answers, 2)
         if one.swapped != other.swapped and one.p_a is not None and other.p_a is not None
