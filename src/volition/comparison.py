@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.floating[Any]]
 Observations = npt.NDArray[Any]  # float32; uint8 where a picture is observed
 ObservedPair = tuple[Observations, Observations]
 State = Mapping[str, float]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from volition.comparison import Frame, Pixels, Segment, spaced
+from volition.comparison import Array, Frame, Pixels, Segment, spaced
 from volition.envs.scene import draw, make_env
 from volition.evidence.film import Episode, encode_mp4, panel, side_by_side
 from volition.learners.base import Acts
@@ -21,8 +19,6 @@ from volition.tasks.view import JudgeView
 FIRST_SEED = 30_000  # of the episodes: no training and no other evaluation begins there
 FRAMES = 6  # of an episode, where the task's goal shows in single states
 FILMED = 90  # drawings of an episode on film
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ class Scale(NamedTuple):
         return jnp.sqrt(jnp.maximum(self.variance, 1e-6))
 
 
-class Learned(NamedTuple):
+class PPOLearned(NamedTuple):
     """Everything that learning from a rollout changes."""
 
     networks: Networks
@@ -127,7 +127,7 @@ class Trajectories(NamedTuple):
 class PPOState(eqx.Module):
     """All that PPO knows, as arrays only: a checkpoint is the leaves of this tree."""
 
-    learned: Learned
+    learned: PPOLearned
     rollout: Trajectories
     key: UInt32[Array, " 2"]
     steps: Int[Array, ""]  # steps of the environments, all together
@@ -228,7 +228,7 @@ class PPO:
         zero, one, none = jax.device_put((np.float32(0), np.float32(1), np.int32(0)))
         nothing = jax.device_put(np.zeros(self.observation_shape, np.float32))
         state = PPOState(
-            learned=Learned(
+            learned=PPOLearned(
                 networks,
                 optax.ScaleByAdamState(none, mu=zeros, nu=zeros),
                 Moments(zero, mean=nothing, variance=nothing),
@@ -334,7 +334,7 @@ class PPO:
         rows = _orders(shuffled, settings.epochs, self._minibatches, len(batch.target))
         update = partial(_update, settings, self.actions, rate, learned.inputs, batch)
         carried, losses = jax.lax.scan(update, (learned.networks, learned.optimiser), rows)
-        learned = Learned(
+        learned = PPOLearned(
             *carried,
             _merge(learned.inputs, batch.observation),
             learned.values,
@@ -384,10 +384,10 @@ class Batch(NamedTuple):
 def _prepare(
     settings: PPOSettings,
     kind: ActionKind,
-    learned: Learned,
+    learned: PPOLearned,
     rollout: Trajectories,
     reward: RewardFunction,
-) -> tuple[Learned, Batch]:
+) -> tuple[PPOLearned, Batch]:
     """The rollout's rewards, values and advantages; the scale of values moved to the new ones."""
     networks, inputs = learned.networks, learned.inputs
     flat: Transitions = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout.transitions)

@@ -12,15 +12,13 @@ from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium
 import numpy as np
-import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from volition.comparison import observed
+from volition.comparison import Array, observed
 from volition.envs.scene import make_env
 from volition.learners.base import Acts, Transitions
 from volition.tasks.task import EnvironmentSection
 
-Array = npt.NDArray[Any]
 CUT_AFTER = 1000  # steps of an episode, where the environment ends none by itself
 Watch = Callable[[gymnasium.Env[Any, Any], Any, bool], Array]
 

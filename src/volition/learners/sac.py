@@ -70,7 +70,7 @@ class Networks(NamedTuple):
     log_temperature: Float[Array, ""]
 
 
-class Learned(NamedTuple):
+class SACLearned(NamedTuple):
     """Everything that one update changes."""
 
     networks: Networks
@@ -82,7 +82,7 @@ class Learned(NamedTuple):
 class SACState(eqx.Module):
     """All that SAC knows, as arrays only: a checkpoint is the leaves of this tree."""
 
-    learned: Learned
+    learned: SACLearned
     replay: ring.Replay
     key: UInt32[Array, " 2"]
     steps: Int[Array, ""]  # steps of the environments, all together
@@ -203,7 +203,7 @@ class SAC:
         )
         zeros = jax.tree.map(np.zeros_like, networks)
         state = SACState(
-            learned=Learned(
+            learned=SACLearned(
                 networks,
                 target_critics=networks.critics,
                 average_actor=networks.actor,
@@ -316,9 +316,9 @@ def _update(
     settings: SACSettings,
     target_entropy: float,
     learning_rate: Array,
-    learned: Learned,
+    learned: SACLearned,
     minibatch: tuple[Transitions, Array, Array],
-) -> tuple[Learned, Metrics]:
+) -> tuple[SACLearned, Metrics]:
     """One gradient step on everything, then the two slow copies follow."""
     networks, target_critics, average_actor, optimiser = learned
     grads, metrics = jax.grad(_loss, has_aux=True)(
@@ -327,7 +327,7 @@ def _update(
     directions, optimiser = _ADAM.update(grads, optimiser)
     networks = jax.tree.map(lambda p, d: p - learning_rate * d, networks, directions)
     follow = partial(optax.incremental_update, step_size=settings.tau)
-    learned = Learned(
+    learned = SACLearned(
         networks,
         follow(networks.critics, target_critics),
         follow(networks.actor, average_actor),

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Comparison, Segment
+from volition.comparison import Comparison, Floats, Segment
 from volition.envs.base import Scene
 from volition.questions import Querying
-from volition.questions.choosing import Floats, chosen_pairs
+from volition.questions.choosing import chosen_pairs
 from volition.questions.distinct import DECIMALS, look_different
 from volition.questions.seeing import States, see
 from volition.tasks.view import JudgeView

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from volition.comparison import Floats
 from volition.questions import Querying
 
-Floats = npt.NDArray[np.floating]
 Proposals = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # pairs, the best first
 
 SAME = 1e-3  # logits: what no member tells apart differs in nothing that a reward model is given

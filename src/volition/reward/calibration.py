@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
+from volition.comparison import Floats
 
 EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)  # of the confidences that are counted together
 TRIED = np.exp(np.linspace(-2.5, 2.5, 51))

@@ -28,11 +28,12 @@ import numpy.typing as npt
 import optax
 from jaxtyping import Array, Float, Int
 
+from volition.comparison import Floats
 from volition.errors import InputError
 from volition.networks import Layers, apply_network, encoder_depth, init_network
 from volition.reward.calibration import Calibration, calibrate
 from volition.reward.model import HIDDEN, MEMBERS, RewardModel, evenly_spread
-from volition.reward.preferences import AnswerData, Floats, PreferenceData, Proportion
+from volition.reward.preferences import AnswerData, PreferenceData, Proportion
 from volition.tasks.task import RewardSection
 
 STEPS = 200

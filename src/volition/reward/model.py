@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from volition.comparison import Floats
 from volition.networks import Layers, Linear, apply_network, encoder_depth, init_network
-from volition.reward.preferences import Floats
 from volition.storage.tensors import load_tree, read_description, save_tree
 
 MEMBERS = 5

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import ObservedPair
+from volition.comparison import Floats, ObservedPair
 from volition.errors import InputError
 from volition.judgment import Order, Preference
 
-Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
 
 UNKNOWN_JUDGE = ""

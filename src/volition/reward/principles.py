@@ -18,8 +18,9 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import PlainSerializer, PlainValidator
 
+from volition.comparison import Floats
 from volition.judgment import Judgment, Verdict, undo_order
-from volition.reward.preferences import AnswerData, Floats, PreferenceData, Proportion
+from volition.reward.preferences import AnswerData, PreferenceData, Proportion
 
 TRIED = np.linspace(-4.0, 4.0, 321)
 SLOPE_SD = 1.0  # of the prior around 1, the slope of a principle like the others

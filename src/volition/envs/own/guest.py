@@ -16,11 +16,9 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Observations, Pixels
+from volition.comparison import Floats, Observations, Pixels
 from volition.envs.own.guest_drawing import DrawnThing, House, draw
 from volition.errors import InputError
-
-Floats = npt.NDArray[np.float64]
 
 WIDTH, HEIGHT = 8.0, 6.4  # of all that is drawn, in metres; y points down
 LEFT, TOP, BOTTOM = 0.45, 0.45, 5.95  # the room, between its walls

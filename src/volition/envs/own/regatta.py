@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Observations, Pixels
+from volition.comparison import Floats, Observations, Pixels
 from volition.envs.own.regatta_course import (
     BUOYS,
     GATE,
@@ -32,8 +32,6 @@ from volition.envs.own.regatta_course import (
     WIDTH,
 )
 from volition.envs.own.regatta_drawing import Race, draw
-
-Floats = npt.NDArray[np.float64]
 
 BUOY = 0.42  # how near the boat takes a buoy
 COMES_BACK = 20  # steps

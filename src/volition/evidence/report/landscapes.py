@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from jax.scipy.stats import rankdata
 
+from volition.comparison import Array, Floats
 from volition.evidence.report.reading import member_values
 from volition.reward.model import SPREAD_PENALTY, RewardModel
 from volition.tasks.task import Task
@@ -22,9 +23,6 @@ from volition.tasks.task import Task
 ANGLES = 720  # around the circle: half a degree apart
 UPRIGHT = "pendulum"  # the truth of a goal that is about the height of the rod's tip
 PLANE = (91, 41)  # angles and velocities of the plane
-
-Array = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from volition.comparison import Comparison, Segment
+from volition.comparison import Comparison, Floats, Segment
 from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
 from volition.reward.learning import RewardFit
 from volition.reward.model import RewardModel, opinions
@@ -20,8 +19,6 @@ from volition.run.results import Result, Session
 from volition.run.run import Run
 
 SHADED = 6000  # bytes of a PNG that is no flat drawing
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from volition.comparison import Observations
+from volition.comparison import Array, Observations
 
-Array = npt.NDArray[Any]
 Measure = Callable[[Observations], float]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from volition.comparison import Observations
-from volition.tasks.truth.base import Array, Truth, magnitude, of_state
+from volition.comparison import Array, Observations
+from volition.tasks.truth.base import Truth, magnitude, of_state
 
 FALLEN, OFF_TRACK, IN_THE_MIDDLE = 12 * 2 * np.pi / 360, 2.4, 0.5  # of Gymnasium's CartPole
 ACROBOT_MARK = 1.0  # the height above the joint at which Gymnasium draws a line, in links

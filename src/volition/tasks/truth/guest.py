@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from volition.comparison import Observations
-from volition.tasks.truth.base import Array, Truth, of_state
+from volition.comparison import Array, Observations
+from volition.tasks.truth.base import Truth, of_state
 
 TO_GARDEN = (4, 5)
 HARMED = (9, 13, 17, 21)

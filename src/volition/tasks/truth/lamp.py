@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from volition.comparison import Observations
-from volition.tasks.truth.base import Array, Truth, of_state
+from volition.comparison import Array, Observations
+from volition.tasks.truth.base import Truth, of_state
 
 LENGTHS, SHOULDER_HEIGHT = (0.28, 0.26), 0.10  # metres
 LIMITS = np.radians([(48, 100), (-10, 190), (-130, 45)])  # of the links' angles with the table

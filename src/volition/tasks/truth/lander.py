@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from volition.comparison import Observations
-from volition.tasks.truth.base import Array, Truth, magnitude, of_state
+from volition.comparison import Array, Observations
+from volition.tasks.truth.base import Truth, magnitude, of_state
 
 PAD = 0.2  # half the distance between the flags
 STILL, LEVEL = 0.05, 0.3  # speed and lean at which it stands softly

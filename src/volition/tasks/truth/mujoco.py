@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from volition.comparison import Observations
-from volition.tasks.truth.base import Array, Truth, of_state
+from volition.comparison import Array, Observations
+from volition.tasks.truth.base import Truth, of_state
 
 TO_TARGET = (8, 9)  # from the reacher's target to its tip, in metres
 FAR = 0.57  # the diagonal of a square as wide as the longest that this can be, 0.4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from volition.comparison import Observations
-from volition.tasks.truth.base import Array, Truth, of_state
+from volition.comparison import Array, Observations
+from volition.tasks.truth.base import Truth, of_state
 
 TO_GATE, PASSED, BUOYS = (5, 6), 7, (8, 9, 10, 11)
 UNIT, LONGEST_LEG = 2.5, 8.0  # lengths of the boat: observed as 1, and from anywhere to a gate
