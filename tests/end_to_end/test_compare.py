@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from volition import cli
+from volition import cli, compare
 from volition.comparison import Segment
 from volition.errors import InputError, RunError
 from volition.evidence.contest import Contest
@@ -77,6 +77,13 @@ def test_a_judge_that_is_right_counts_what_is_true(run: Run, acted: Path, tmp_pa
     assert again.conclude() == result
     with Store.open(made.folder) as store:
         assert len(store.judgments()) == len(once), "no answer is paid for twice"
+
+
+def test_it_is_one_call(run: Run, acted: Path, tmp_path: Path) -> None:
+    made = contest(run, acted, tmp_path)
+    result = compare(run.folder.path, "random", EXACT, out=made.folder)
+    assert result == made.conclude()
+    assert result.wins + result.losses + result.ties == PAIRS
 
 
 def test_pairs_that_were_not_answered_are_counted(run: Run, acted: Path, tmp_path: Path) -> None:
