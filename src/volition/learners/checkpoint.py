@@ -5,21 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from volition.learners.base import Policy
+from volition.learners.policies import POLICY_FILE, load_policy, save_policy, session_of
 from volition.learners.visited import Visited
 from volition.storage.tensors import load_arrays, load_tree, read_description, save_tree
 
 SAVING_SHARE = 20  # times as long as writing a checkpoint took, until the next one is written
 
+
 Tree = TypeVar("Tree")
 
 
-class Checkpoint:
-    """The file of a run's last position, and the history of its sessions."""
+class Kept(NamedTuple):
+    """The best policy so far, and after which session it was."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    policy: Policy
+    session: int
+
+
+class Checkpoint:
+    """The file of a run's last position, and the folder of the policy that is kept."""
+
+    def __init__(self, path: Path, kept: Path) -> None:
+        self._path, self._kept = path, kept
         self._saved_at, self._saving_s = time.perf_counter(), 0.0
 
     @property
@@ -36,6 +46,20 @@ class Checkpoint:
             save_tree(self._path, position, {"history": [*history]})
             self._saved_at = time.perf_counter()
             self._saving_s = self._saved_at - now
+
+    def save_kept(self, kept: Kept) -> None:
+        """Keeps a policy in place of the one before."""
+        save_policy(self._kept, kept.policy, kept.session)
+
+    def load_kept(self, sessions: int) -> Kept | None:
+        """The policy that was kept by the end of so many sessions, if it still is.
+
+        One that was kept later, before the program was killed, will be found again.
+        """
+        if not (self._kept / POLICY_FILE).is_file():
+            return None
+        session = session_of(self._kept)
+        return Kept(load_policy(self._kept), session) if session <= sessions else None
 
     def load(self, begin: Tree) -> tuple[Tree, list[dict[str, float]]]:
         """The position, of the form of `begin`, and the history.

@@ -18,10 +18,20 @@ FORM = "form"
 POLICIES: Mapping[str, type[SACPolicy] | type[PPOPolicy]] = {"sac": SACPolicy, "ppo": PPOPolicy}
 
 
-def save_policy(folder: Path, policy: Policy) -> None:
-    """Writes a policy as safetensors, its form in the header."""
+def save_policy(folder: Path, policy: Policy, session: int = 0) -> None:
+    """Writes a policy as safetensors; its form, and after which session it was, in the header."""
     folder.mkdir(exist_ok=True)
-    save_tree(folder / POLICY_FILE, policy, {FORM: as_document(policy.form)})
+    description = {FORM: as_document(policy.form), "session": session}
+    save_tree(folder / POLICY_FILE, policy, description)
+
+
+def session_of(folder: Path) -> int:
+    """After which session the policy in a folder was.
+
+    Raises:
+        RunError: There is none, or it is damaged.
+    """
+    return int(read_description(folder / POLICY_FILE).get("session", 0))
 
 
 def load_policy(folder: Path, form: PolicyForm | None = None) -> Policy:

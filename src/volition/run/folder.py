@@ -67,6 +67,7 @@ class RunFolder:
     checkpoint = property(lambda self: self.path / "checkpoint.safetensors")
     reward_model = property(lambda self: self.path / "reward_model")
     policy = property(lambda self: self.path / "policy")
+    kept = property(lambda self: self.path / "kept")
     tensorboard = property(lambda self: self.path / "tensorboard")
     sheets = property(lambda self: self.path / "sheets")
     film = property(lambda self: self.path / "policy.mp4")

@@ -133,6 +133,13 @@ class Inquiry:
             heldout_accuracy=self._fit.heldout_accuracy,
         )
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether all was asked, answered and learned from."""
+        standing = self._judging.standing()
+        new = self._verdicts_before + standing.verdicts - self._fit.judgments
+        return self._left() <= 0 and self._work is None and not standing.waiting and new <= 0
+
     def finish(self) -> None:
         """Waits for the answers to what was asked; afterwards nothing is under way."""
         if self._work is not None:

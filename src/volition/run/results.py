@@ -50,6 +50,10 @@ class Session:
         updates_per_s: Gradient steps a second.
         learned_return: Mean over the episodes that ended in it; NaN where none did.
         true_return: Likewise by the environment's own reward; for evaluation only.
+        trial_return: Mean learned return of the policy at its end, acting without exploring; None
+            where it was not tried.
+        trial_worst: The lowest of its episodes.
+        untrained_return: Likewise the mean of a policy that has learned nothing.
         judgments: How many were used by its end, where a live judge was asked meanwhile.
         metrics: The learner's own, the last of the session.
     """
@@ -58,6 +62,9 @@ class Session:
     updates_per_s: float
     learned_return: float
     true_return: float
+    trial_return: float | None = None
+    trial_worst: float | None = None
+    untrained_return: float | None = None
     judgments: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 
@@ -98,6 +105,8 @@ class Result:
         updates_per_s: Gradient steps a second, the median over the sessions.
         wall_s: Seconds that this process took.
         seed: Of everything random.
+        kept_steps: Environment steps after which the policy was the best that was seen, which is
+            the one that was kept; None of runs before 0.2.
         warnings: What a person should know before believing it.
     """
 
@@ -115,6 +124,7 @@ class Result:
     updates_per_s: float
     wall_s: float
     seed: int
+    kept_steps: int | None = None
     measures: dict[str, float] = field(default_factory=dict)
     principles: tuple[Heed, ...] = ()
     vetoes: tuple[VetoFit, ...] = ()

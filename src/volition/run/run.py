@@ -44,12 +44,12 @@ from volition.run.creating import (
     setup_of,
     task_for,
 )
-from volition.run.evaluation import Evaluation, evaluate, measures_of
+from volition.run.evaluation import Evaluation, doubts, evaluate, measures_of
 from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unasked, unjudged
 from volition.run.online import Inquiry, Plan
 from volition.run.results import Listener, Progress, Result, Session
-from volition.run.sessions import Setup, learn_policy, practise
+from volition.run.sessions import Learned, Setup, learn_policy, practise
 from volition.storage.compilation import enable_cache
 from volition.storage.documents import as_document, write_document
 from volition.storage.files import write_whole
@@ -191,7 +191,7 @@ class Run:
         Raises:
             RunError: There is no checkpoint yet.
         """
-        history = Checkpoint(self.folder.checkpoint).history()
+        history = Checkpoint(self.folder.checkpoint, self.folder.kept).history()
         return [Session.of(scalars) for scalars in history]
 
     @property
@@ -215,7 +215,7 @@ class Run:
             return self.result
         started = time.perf_counter()
         with self._resumable(), self.folder.open_store() as store:
-            policy, history = self._learn(store, listener)
+            policy, kept_steps, history = self._learn(store, listener)
             _, learned = self.fit_reward(store)
             cost = store.cost_usd() + self.folder.settings.probe_usd
             judges = [*store.judges().values()]
@@ -241,7 +241,13 @@ class Run:
             updates_per_s=float(np.median([session.updates_per_s for session in history])),
             wall_s=time.perf_counter() - started,
             seed=self.folder.settings.seed,
-            warnings=(*missing, *learned.warnings, *evaluation.warnings),
+            kept_steps=kept_steps,
+            warnings=(
+                *missing,
+                *learned.warnings,
+                *evaluation.warnings,
+                *doubts(evaluation, history),
+            ),
         )
         write_document(self.folder.result, result)
         return result
@@ -264,7 +270,7 @@ class Run:
 
     # Stages ----------------------------------------------------------------------------------
 
-    def _learn(self, store: Store, listener: Listener) -> tuple[Policy, list[Session]]:
+    def _learn(self, store: Store, listener: Listener) -> Learned:
         """Judges, fits and learns; with a live judge all three go on side by side."""
         if self.folder.settings.live is None:
             return self._learn_policy(store, listener, None)
@@ -272,9 +278,7 @@ class Run:
             live.all_pending(store, listener, lambda: self._warm_up(store))
             return self._learn_policy(store, listener, live)
 
-    def _learn_policy(
-        self, store: Store, listener: Listener, live: LiveJudging | None
-    ) -> tuple[Policy, list[Session]]:
+    def _learn_policy(self, store: Store, listener: Listener, live: LiveJudging | None) -> Learned:
         folder, setup = self.folder, self._setup()
         with ThreadPoolExecutor(1) as beside:
             practised = beside.submit(self._practise)
@@ -288,7 +292,12 @@ class Run:
         )
         listener(progress)
         learn = partial(
-            learn_policy, setup, model, Checkpoint(folder.checkpoint), folder.tensorboard
+            learn_policy,
+            setup,
+            model,
+            Checkpoint(folder.checkpoint, folder.kept),
+            folder.tensorboard,
+            folder.settings.episodes,
         )
         if live is None:
             return learn(progress, listener)
@@ -435,5 +444,5 @@ class Run:
             folder.checkpoint,
         ):
             file.unlink(missing_ok=True)
-        for outdated in (folder.policy, folder.tensorboard, folder.reward_model):
+        for outdated in (folder.policy, folder.kept, folder.tensorboard, folder.reward_model):
             shutil.rmtree(outdated, ignore_errors=True)

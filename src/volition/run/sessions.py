@@ -24,12 +24,13 @@ from volition.comparison import Segment
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported, Interrupted
 from volition.learners.base import Learner, Policy, RewardFunction, Transitions
-from volition.learners.checkpoint import Checkpoint
+from volition.learners.checkpoint import Checkpoint, Kept
 from volition.learners.rollout import Rollout, Step
 from volition.learners.visited import Visited
 from volition.questions.filming import FILMED, Filming
 from volition.reward.fit import check_inputs
 from volition.reward.model import RewardModel
+from volition.run.evaluation import Trial, Trials, doing_badly
 from volition.run.interrupting import noted
 from volition.run.results import Listener, Progress, Session
 from volition.tasks.task import EnvironmentSection, RewardSection, TrainingSection
@@ -38,6 +39,10 @@ from volition.tasks.view import JudgeView
 MIN_SESSION_STEPS = 200  # of every environment
 LONGEST_EPISODE = 1000  # a session holds whole episodes, unless they are longer than this
 TICK = 50  # steps between two signs of life
+SHORT = 200  # steps of an episode: where they are longer, every other session is tried
+RISES = 0.02  # of the way from untrained to best: a trial that is nearer to the best is as good
+ALIKE = 0.005  # likewise, of two of which the later is kept
+PATIENCE = 2  # sessions at least without a better trial, before it is enough
 
 
 class Position(NamedTuple):
@@ -140,38 +145,62 @@ class Companion(Protocol):
         """The same with what it knows itself."""
         ...
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether it has nothing more to bring, however long learning goes on."""
+        ...
+
+
+class Learned(NamedTuple):
+    """What has come of learning.
+
+    Attributes:
+        policy: The best by the learned return that was seen.
+        kept_steps: Environment steps after which it was.
+        history: What every session measured.
+    """
+
+    policy: Policy
+    kept_steps: int
+    history: list[Session]
+
 
 def learn_policy(
     setup: Setup,
     model: RewardModel,
     checkpoint: Checkpoint,
     curves: Path,
+    batch: int,
     progress: Progress,
     listener: Listener,
     companion: Companion | None = None,
     filming: Filming | None = None,
-) -> tuple[Policy, list[Session]]:
-    """Learns from the last checkpoint on, and leaves that of the last session.
+) -> Learned:
+    """Learns from the last checkpoint on, until the learned return no longer rises.
+
+    After each session the policy is tried, without exploring. The best one is kept, beside the
+    checkpoint of the last session; see `settled` for when it is enough.
 
     Args:
         setup: Who learns where.
         model: The reward model, the only signal.
         checkpoint: Where to go on, and what is left.
         curves: The folder of TensorBoard's events.
+        batch: Rows for which the policy's program is compiled.
         progress: What the listener knows already.
         listener: Is told how far this is.
         companion: What goes on meanwhile.
         filming: Films the environments, where their states cannot be told.
 
-    Returns:
-        What was learned, and what every session measured.
-
     Raises:
         Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         JudgeUnavailable: The judge cannot be asked any more.
     """
-    with closing(setup.rollout(filming)) as rollout:
-        sessions = _Sessions(setup, rollout, model, checkpoint, companion, filming)
+    with (
+        closing(setup.rollout(filming)) as rollout,
+        Trials(setup.environment, batch) as trials,
+    ):
+        sessions = _Sessions(setup, rollout, trials, model, checkpoint, companion, filming)
         with noted() as pressed, _curves(curves, sessions.done) as writer:
             while not sessions.finished():
                 session = sessions.run_one(progress, listener)
@@ -188,7 +217,29 @@ def learn_policy(
                 listener(progress)
                 if pressed.is_set() and not sessions.finished():
                     raise Interrupted(f"stopped after {session.env_steps} steps; nothing is lost")
-        return sessions.policy(), sessions.history
+        return sessions.learned()
+
+
+def settled(history: Sequence[Session], total: int) -> bool:
+    """Whether the learned return no longer rises, in no episode that was tried.
+
+    It is asked from half of the `total` sessions on, and so long after the best trial as a quarter
+    of them takes. A policy that does badly from some starts is learned on, up to the last.
+    """
+    tried = [
+        (number, Trial(session.trial_return, session.trial_worst or 0.0))
+        for number, session in enumerate(history, start=1)
+        if session.trial_return is not None
+    ]
+    untrained = history[0].untrained_return if history else None
+    if untrained is None or not tried or 2 * len(history) < total:
+        return False
+    best = max((trial for _, trial in tried), key=lambda trial: trial.mean)
+    enough = best.mean - RISES * (best.mean - untrained)
+    reached = next(number for number, trial in tried if trial.mean >= enough)
+    if not best.mean > untrained or len(history) - reached < max(PATIENCE, total // 4):
+        return False
+    return not doing_badly([best.worst, best.mean, best.mean], untrained).any()
 
 
 class _Sessions:
@@ -198,13 +249,15 @@ class _Sessions:
         self,
         setup: Setup,
         rollout: Rollout,
+        trials: Trials,
         model: RewardModel,
         checkpoint: Checkpoint,
         companion: Companion | None,
         filming: Filming | None,
     ) -> None:
         self._setup, self._rollout, self._companion = setup, rollout, companion
-        self._model = self._judged = model
+        self._model = self._judged = self._tried_by = model
+        self._trials, self._every = trials, 1 if trials.longest <= SHORT else 2
         self._learner = setup.learner(rollout)
         self._checkpoint = checkpoint
         self._position = setup.start(rollout, self._learner)
@@ -212,6 +265,13 @@ class _Sessions:
         if checkpoint.exists:
             self._position, scalars = checkpoint.load(self._position)
             self.history = [Session.of(values) for values in scalars]
+        self._kept = checkpoint.load_kept(self.done)
+        self._best = trials(self._kept.policy, model) if self._kept else None
+        if self.history:
+            self._untrained = self.history[0].untrained_return
+        else:
+            untrained = self._learner.policy(self._position.state)
+            self._untrained = trials(untrained, model).mean
         fields = self._position.visited.states.shape[-1]
         self._filmed = filming.kept if filming and not fields else None
         self._steps = setup.session_steps(rollout)
@@ -222,7 +282,10 @@ class _Sessions:
         return len(self.history)
 
     def finished(self) -> bool:
-        return self.done >= self._total
+        if self.done >= self._total:
+            return True
+        waits = self._companion is not None and not self._companion.exhausted
+        return not waits and settled(self.history, self._total)
 
     def run_one(self, progress: Progress, listener: Listener) -> Session:
         """The next session; returns what it measured."""
@@ -245,20 +308,45 @@ class _Sessions:
             self._rollout, self._learner, reward, self._position, seeds, self._steps, tick
         )
         learned_return, true_return = _returns(self._judged, taken)
+        due = self.done % self._every == 0 or self.done + 1 == self._total
+        trial = self._try(self.done + 1) if due else None
         session = Session(
             before + self._steps * envs,
             speed.updates_per_s,
             learned_return,
             true_return,
+            trial.mean if trial else None,
+            trial.worst if trial else None,
+            self._untrained,
             companion.report(progress).judgments if companion else None,
             speed.metrics,
         )
         self.history.append(session)
         return session
 
-    def policy(self) -> Policy:
-        """What is learned so far."""
-        return self._learner.policy(self._position.state)
+    def _try(self, number: int) -> Trial:
+        """Tries the policy of now, and keeps it if none was better by the reward model of now."""
+        policy = self._learner.policy(self._position.state)
+        trial = self._trials(policy, self._model)
+        if self._kept and self._tried_by is not self._model:
+            self._best = self._trials(self._kept.policy, self._model)
+        self._tried_by = self._model
+        if self._kept is None or self._best is None or not self._is_worse(trial, self._best):
+            best = trial.mean if self._best is None else max(trial.mean, self._best.mean)
+            self._best = Trial(best, trial.worst)
+            self._kept = Kept(policy, number)
+            self._checkpoint.save_kept(self._kept)
+        return trial
+
+    def _is_worse(self, trial: Trial, best: Trial) -> bool:
+        """By more than makes no difference: of two that are as good the later is kept."""
+        untrained = best.mean if self._untrained is None else self._untrained
+        return trial.mean < best.mean - ALIKE * max(0.0, best.mean - untrained)
+
+    def learned(self) -> Learned:
+        """The policy that is kept, and all that was measured."""
+        kept = self._kept or Kept(self._learner.policy(self._position.state), self.done)
+        return Learned(kept.policy, self.history[kept.session - 1].env_steps, self.history)
 
     def save(self, at_once: bool) -> None:
         scalars = [session.scalars for session in self.history]
