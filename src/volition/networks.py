@@ -99,11 +99,11 @@ def apply_network(
     A stack of networks may share its observations.
     """
     if encoding:
-        observations = _encode(layers[:encoding], observations)
+        observations = encode(layers[:encoding], observations)
     return apply_layers(layers[encoding:], observations, activation)
 
 
-def _encode(
+def encode(
     encoder: Layers, x: Float[Array, "*stack batch height width channels"]
 ) -> Float[Array, "*stack batch features"]:
     for (weight, bias), patch in zip(encoder[:-1], PATCHES, strict=True):

@@ -72,6 +72,9 @@ def _table(progress: Progress) -> Table:
     if progress.total_steps:
         grid.add_row("environment steps", f"{progress.env_steps:,} of {progress.total_steps:,}")
         grid.add_row("", ProgressBar(progress.total_steps, progress.env_steps, width=48))
+    if progress.total_episodes:
+        grid.add_row("episodes", f"{progress.episodes:,} of {progress.total_episodes:,}")
+        grid.add_row("", ProgressBar(progress.total_episodes, progress.episodes, width=48))
     if progress.updates_per_s is not None:
         grid.add_row("updates per second", f"{progress.updates_per_s:,.0f}")
     if progress.learned_return is not None:

@@ -13,7 +13,7 @@ from volition.envs.base import Scene
 from volition.envs.scene import open_scene
 from volition.errors import EnvironmentUnsupported, InputError
 from volition.questions.distinct import DECIMALS, Look, distinct_pairs
-from volition.questions.exploring import LONGEST, explore, farthest
+from volition.questions.exploring import LONGEST, coarse, explore, farthest
 from volition.questions.filming import filmed_pairs
 from volition.questions.seeing import eye, see
 from volition.tasks.task import EnvironmentSection
@@ -106,7 +106,7 @@ def covering_states(
     """States without end that random acting reaches, in shuffled batches that cover them."""
     while True:
         explored = explore(environment, scene, max(LEAST_STEPS, STEPS_PER_STATE * batch), rng)
-        for place in rng.permutation(farthest(explored.observations, batch, rng)):
+        for place in rng.permutation(farthest(coarse(explored.observations), batch, rng)):
             values = explored.states[place].round(DECIMALS).tolist()
             yield dict(zip(scene.fields, values, strict=True))
 
@@ -136,8 +136,8 @@ def covering_clips(
                 "view.clip.steps in task.toml shorter"
             )
         rows = starts[:, None] + np.arange(length)
-        observed = explored.observations[rows].reshape(*rows.shape, -1)
-        moments = np.concatenate([observed.mean(1), observed.std(1)], 1)
+        seen = coarse(explored.observations[rows]).reshape(*rows.shape, -1)
+        moments = np.concatenate([seen.mean(1), seen.std(1)], 1)
         for place in rng.permutation(farthest(moments, batch, rng)):
             yield explored.states[rows[place]].round(DECIMALS)
 

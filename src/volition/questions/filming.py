@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Frame, Segment
+from volition.comparison import Frame, Segment, observed
 from volition.envs.scene import draw, make_env
 from volition.questions.distinct import distinct_pairs
-from volition.questions.exploring import LONGEST, acting, farthest
+from volition.questions.exploring import LONGEST, acting, coarse, farthest
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 
@@ -51,7 +51,7 @@ class Filming:
         observations, frames = under_way
         if len(observations) in self._view.shown:
             frames.append(self._view.frame(draw(env)))
-        observations.append(np.array(observation, np.float32))
+        observations.append(observed(observation).copy())
         if len(observations) == self._view.steps:
             self.kept.append(Segment(np.stack(observations), tuple(frames)))
         elif not ended:  # else it is no segment: an episode ends in it
@@ -88,7 +88,7 @@ def filmed_pairs(
             filming.kept.clear()
             if len(kept) == wanted:
                 break
-    observed = np.stack([segment.observations for segment in kept])  # (segments, T, ...)
-    moments = np.concatenate([observed.mean(1), observed.std(1)], 1)
+    seen = coarse(np.stack([segment.observations for segment in kept]))  # (segments, T, ...)
+    moments = np.concatenate([seen.mean(1), seen.std(1)], 1)
     spread = rng.permutation(farthest(moments, len(kept), rng))
     return distinct_pairs((kept[place] for place in spread), count, lambda segment: segment.frames)

@@ -24,6 +24,7 @@ class Progress:
         heldout_accuracy: Of the reward model, on comparisons that it did not see.
         learned_return: Mean over the episodes of the session just ended.
         true_return: Likewise by the environment's own reward; for evaluation only.
+        episodes, total_episodes: Of the evaluation, that have ended, and in all.
     """
 
     stage: str
@@ -36,6 +37,8 @@ class Progress:
     heldout_accuracy: float | None = None
     learned_return: float | None = None
     true_return: float | None = None
+    episodes: int = 0
+    total_episodes: int = 0
 
 
 Listener = Callable[[Progress], None]

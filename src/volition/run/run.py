@@ -44,7 +44,7 @@ from volition.run.creating import (
     setup_of,
     task_for,
 )
-from volition.run.evaluation import Evaluation, doubts, evaluate, measures_of
+from volition.run.evaluation import LEAST_SECONDS, SHARE, Evaluation, doubts, evaluate, measures_of
 from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unasked, unjudged
 from volition.run.online import Inquiry, Plan
@@ -221,7 +221,7 @@ class Run:
             judges = [*store.judges().values()]
             missing = [*unjudged(store), *self._unasked(store)]
         save_policy(self.folder.policy, policy)
-        evaluation = self._evaluate(history, learned, cost, listener)
+        evaluation = self._evaluate(history, learned, cost, started, listener)
         result = Result(
             run=str(self.folder.path),
             task=self.folder.task.name,
@@ -297,7 +297,6 @@ class Run:
             model,
             Checkpoint(folder.checkpoint, folder.kept),
             folder.tensorboard,
-            folder.settings.episodes,
         )
         if live is None:
             return learn(progress, listener)
@@ -308,20 +307,31 @@ class Run:
         return learned
 
     def _evaluate(
-        self, history: list[Session], learned: RewardFit, cost: float, listener: Listener
+        self,
+        history: list[Session],
+        learned: RewardFit,
+        cost: float,
+        started: float,
+        listener: Listener,
     ) -> Evaluation:
-        listener(
-            Progress(
-                "evaluation",
-                judgments=learned.judgments,
-                cost_usd=cost,
-                env_steps=history[-1].env_steps,
-                heldout_accuracy=learned.heldout_accuracy,
-            )
+        task, count = self.folder.task, self.folder.settings.episodes
+        progress = Progress(
+            "evaluation",
+            judgments=learned.judgments,
+            cost_usd=cost,
+            env_steps=history[-1].env_steps,
+            heldout_accuracy=learned.heldout_accuracy,
+            total_episodes=count,
         )
-        task, episodes = self.folder.task, self.folder.settings.episodes
+        listener(progress)
         evaluation = evaluate(
-            self.policy, self.reward_model, task.environment, episodes, measures_of(task.goal.truth)
+            self.policy,
+            self.reward_model,
+            task.environment,
+            count,
+            measures_of(task.goal.truth),
+            max(LEAST_SECONDS, SHARE * (time.perf_counter() - started)),
+            lambda ended: listener(replace(progress, episodes=ended)),
         )
         means = {"true_return_mean": evaluation.mean, "true_return_std": evaluation.std}
         document = as_document(evaluation) | means
@@ -350,7 +360,7 @@ class Run:
 
     def _practise(self) -> None:
         recipe = self._recipe()
-        practise(self._setup(), recipe.section, len(recipe.vetoes), self.folder.settings.episodes)
+        practise(self._setup(), recipe.section, len(recipe.vetoes))
 
     # What they are given ---------------------------------------------------------------------
 
