@@ -87,7 +87,8 @@ def draw_figures(
         "returns": figures.returns_figure(evidence, episodes),
     }
     if around is None:
-        return {"entries": figures.entries_figure(evidence), **drawn}
+        pictures = bool(evidence.model.picture)  # whose entries mean nothing one by one
+        return drawn if pictures else {"entries": figures.entries_figure(evidence), **drawn}
     return {
         "circle": figures.circle_figure(around, evidence),
         "landscape": figures.landscape_figure(around, evidence),
@@ -203,7 +204,9 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         "Symmetries used": ", ".join(s.name for s in task.reward.symmetries)
         if settings.symmetric
         else "none",
-        "Reward model sees": f"observation entries {', '.join(map(str, inputs))}",
+        "Reward model sees": f"observation entries {', '.join(map(str, inputs))}"
+        if inputs
+        else "the picture that is observed",
         "Weight decay": f"{evidence.fit.strength:g}, chosen by held-out judgments",
         "Algorithm": f"{task.training.algorithm.upper()}, discount {task.training.gamma:g}",
         "Environment steps": f"{evidence.result.env_steps:,}, {settings.envs} side by side",
@@ -211,8 +214,12 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         "Wall time": f"{evidence.result.wall_s:.1f} s",
         "Cost": f"${evidence.result.cost_usd:.2f}",
         "Seed": str(settings.seed),
-        "Evaluation": f"{settings.episodes} episodes from fixed seeds",
+        "Evaluation": f"{evidence.result.episodes} episodes from fixed seeds",
     }
+    if evidence.result.kept_steps is not None:
+        facts["Policy kept"] = (
+            f"that after {evidence.result.kept_steps:,} steps, the best by the learned return"
+        )
     if any(tokens):
         facts["Tokens"] = f"{tokens[0]:,} in, {tokens[1]:,} out"
     if latencies:
