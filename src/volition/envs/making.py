@@ -16,7 +16,8 @@ from typing import Any
 
 import gymnasium
 
-from volition.errors import EnvironmentUnsupported
+from volition.envs.checking import Checked, explained
+from volition.errors import EnvironmentUnsupported, VolitionError
 from volition.tasks.task import Kwargs
 
 EXTRAS = ("box2d", "mujoco")  # of this package, by the names of Gymnasium's
@@ -27,7 +28,7 @@ GL_PACKAGES = "libegl1 libopengl0 libgl1-mesa-dri"  # of Debian
 
 
 def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
-    """`gymnasium.make`, with errors that say what to do.
+    """`gymnasium.make`, with errors that say what to do; all that comes in from it is checked.
 
     Raises:
         EnvironmentUnsupported: No environment has that id, it cannot be made with these keyword
@@ -40,18 +41,19 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
     choose_gl()
     try:
         with _loaded_quietly(env_id):
-            return gymnasium.make(env_id, **(kwargs or {}), **more)
+            made = gymnasium.make(env_id, **(kwargs or {}), disable_env_checker=True, **more)
     except gymnasium.error.DependencyNotInstalled as error:
         raise EnvironmentUnsupported(f"{env_id} needs a package more: {_named(error)}") from error
-    except (
-        gymnasium.error.Error,
-        ModuleNotFoundError,
-        TypeError,
-        ValueError,
-        AssertionError,
-    ) as error:
-        reason = _unknown(env_id, kwargs or {}) or f"gymnasium cannot make {env_id!r}: {error}"
-        raise EnvironmentUnsupported(reason) from error
+    except VolitionError:
+        raise
+    except Exception as error:  # whatever somebody's environment does
+        unknown = _unknown(env_id, kwargs or {}) if isinstance(error, TypeError) else None
+        of_gymnasium = isinstance(error, gymnasium.error.Error)
+        reason = str(error) if of_gymnasium else explained(error)
+        raise EnvironmentUnsupported(
+            unknown or f"gymnasium cannot make {env_id!r}: {reason}"
+        ) from error
+    return Checked(made, env_id, kwargs or {})
 
 
 def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:
@@ -93,8 +95,7 @@ def choose_gl() -> None:
 @contextmanager
 def _loaded_quietly(env_id: str) -> Iterator[None]:
     """Makes an environment without what its libraries say of themselves at every start."""
-    spec = gymnasium.registry.get(env_id)
-    entry_point = str(getattr(spec, "entry_point", ""))
+    entry_point = str(_entry_point(env_id) or "")
     if ".box2d." in entry_point and find_spec("Box2D") is not None:
         with warnings.catch_warnings():
             # Its bindings warn of their own types, and crash where that warning is an error.
@@ -141,9 +142,14 @@ def _loads(library: str) -> bool:
     return True
 
 
+def _entry_point(env_id: str) -> Any:
+    """Where the environment comes from; None before its module has been imported."""
+    return getattr(gymnasium.registry.get(env_id.rpartition(":")[2]), "entry_point", None)
+
+
 def _unknown(env_id: str, kwargs: Kwargs) -> str | None:
     """Which of the keyword arguments the environment does not have, where it says which it has."""
-    entry_point: Any = getattr(gymnasium.registry.get(env_id), "entry_point", None)
+    entry_point = _entry_point(env_id)
     if isinstance(entry_point, str):
         entry_point = gymnasium.envs.registration.load_env_creator(entry_point)
     parameters = inspect.signature(entry_point).parameters if entry_point else {}

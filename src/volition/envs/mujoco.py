@@ -87,7 +87,7 @@ class MujocoScene:
 
     def __init__(self, env: Any) -> None:
         self._env = env.unwrapped
-        self._env.reset(seed=0)
+        env.reset(seed=0)
         self.fields = (*_names(self._env.model, ""), *_names(self._env.model, "_dot"))
         self._positions = self._env.model.nq
         self._painter: Painter | None = None

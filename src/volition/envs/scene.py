@@ -94,4 +94,4 @@ def draw(env: gymnasium.Env[Any, Any]) -> Pixels:
         from volition.envs.mujoco import draw_mujoco
 
         return draw_mujoco(inner)
-    return np.asarray(env.render(), np.uint8)
+    return np.asarray(env.render())

@@ -75,9 +75,7 @@ def filmed_pairs(
     apart = max(view.steps, 4)  # steps from one to the next
     filming = Filming(view, 1.0 / apart, rng)
     kept: list[Segment] = []
-    made = make_env(
-        environment.id, environment.kwargs, render_mode="rgb_array", disable_env_checker=True
-    )
+    made = make_env(environment.id, environment.kwargs, render_mode="rgb_array")
     with closing(made) as env:
         env.action_space.seed(int(rng.integers(2**31)))
         for observation, started in acting(env, 2 * wanted * apart, rng, max(LONGEST, view.steps)):
