@@ -180,6 +180,13 @@ class Painter:
             scene.ngeom += 1
 
 
+def draws_itself(env: Any) -> bool:
+    """Whether a MuJoCo environment draws in a way of its own."""
+    from gymnasium.envs.mujoco import MujocoEnv
+
+    return type(env).render is not MujocoEnv.render
+
+
 def draw_mujoco(env: Any) -> Pixels:
     """What a live environment looks like now, large enough for a film: uint8 (height, width, 3)."""
     if env not in _PAINTERS:

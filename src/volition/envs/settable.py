@@ -12,6 +12,10 @@ from volition.comparison import Observations, Pixels, State
 from volition.errors import EnvironmentUnsupported
 
 
+class Unsettable(EnvironmentUnsupported):
+    """An environment that cannot be set to a state, and that can be filmed."""
+
+
 @runtime_checkable
 class Settable(Protocol):
     """What an environment offers beside Gymnasium's methods so that judged states can be placed

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from volition.comparison import Comparison, Frame, Pixels, Segment, State
 from volition.envs.base import Scene
-from volition.envs.scene import open_scene
-from volition.errors import EnvironmentUnsupported, InputError
+from volition.envs.scene import find_scene
+from volition.errors import InputError
 from volition.questions.distinct import DECIMALS, Look, distinct_pairs
 from volition.questions.exploring import LONGEST, explore, farthest
 from volition.questions.filming import filmed_pairs
@@ -25,28 +25,33 @@ CLIPS_PER_CLIP = 6  # that are cut for each that is chosen
 SHIFTED = 3  # clips begin in the time of one: more would be variations on one
 
 
-def covering_comparisons(
-    environment: EnvironmentSection, view: JudgeView, goal_id: str, count: int, seed: int
-) -> list[Comparison]:
-    """Comparisons that cover what an environment can show, seen as the judge sees it.
+def covering_pairs(
+    environment: EnvironmentSection, view: JudgeView, count: int, seed: int
+) -> list[tuple[Segment, Segment]]:
+    """Pairs that cover what an environment can show, seen as the judge sees it.
 
     Args:
         environment: Set to states where it can be, and filmed elsewhere.
         view: How the judge sees it.
-        goal_id: Under which goal.
         count: How many.
         seed: Of the segments.
 
     Raises:
+        EnvironmentUnsupported: The environment fails.
         InputError: Hardly any two can be told apart by what the judge sees.
     """
     rng = np.random.default_rng(seed)
-    try:
-        scene = open_scene(environment.id, environment.kwargs)
-    except EnvironmentUnsupported:
-        pairs = filmed_pairs(environment, view, count, rng)
-    else:
-        pairs = covering_segments(environment, scene, view, count, rng)
+    scene = find_scene(environment)
+    if scene is None:
+        return filmed_pairs(environment, view, count, rng)
+    return covering_segments(environment, scene, view, count, rng)
+
+
+def covering_comparisons(
+    environment: EnvironmentSection, view: JudgeView, goal_id: str, count: int, seed: int
+) -> list[Comparison]:
+    """The same pairs as comparisons under a goal."""
+    pairs = covering_pairs(environment, view, count, seed)
     return [Comparison.between(goal_id, *pair) for pair in pairs]
 
 
