@@ -21,7 +21,7 @@ from gymnasium.spaces import Box, Dict, Tuple
 
 from volition.comparison import Pixels, observed
 from volition.envs.drawing import as_pixels, fitted
-from volition.errors import EnvironmentUnsupported, VolitionError
+from volition.errors import EnvironmentUnsupported, RunError, VolitionError
 
 FIVE = "observation, reward, terminated, truncated, info"
 HINTS = {
@@ -82,9 +82,16 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
 
         Raises:
             EnvironmentUnsupported: The environment fails, or gives what is no observation.
+            RunError: The action is not finite.
         """
         self._steps += 1
         own = action.copy() if isinstance(action, np.ndarray) else action
+        if isinstance(own, np.ndarray) and own.dtype.kind == "f" and not np.isfinite(own).all():
+            raise RunError(
+                f"{self._named()}: the policy would act as {own}, since what it has learned is "
+                "not finite. Numbers that the environment observes may be too large: scale them "
+                "down"
+            )
         result: Any = self._tried("step", lambda: self.env.step(own))
         if not isinstance(result, tuple) or len(result) != 5:
             raise self._unfit(f"step gave {reprlib.repr(result)}, and not five values: {FIVE}")
@@ -108,6 +115,12 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         rendered = self._tried("render", self.env.render)
         if self.render_mode == "human":
             return None
+        if rendered is None:
+            modes = self.metadata.get("render_modes", [])
+            raise self._unfit(
+                f"render gave None, and not a picture: the render mode is {self.render_mode}, and "
+                f"the environment names {modes}"
+            )
         try:
             pixels = as_pixels(rendered)
         except ValueError as error:
@@ -135,15 +148,18 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise self._unfit(f"what is observed {error}") from None
 
     def _unfit(self, trouble: str) -> EnvironmentUnsupported:
+        return EnvironmentUnsupported(f"{self._named()}: {trouble}")
+
+    def _named(self) -> str:
         when = f"at step {self._steps} of an episode" if self._steps else "at an episode's start"
-        return EnvironmentUnsupported(f"{self._name}, {when}: {trouble}")
+        return f"{self._name}, {when}"
 
 
 def explained(error: Exception) -> str:
     """An error of somebody's environment in one line: its kind, what it says, and where it was."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()) or (frames[-1].line or "" if frames else "")
     hint = next((f": {meant}" for part, meant in HINTS.items() if part in text), "")
     return f"{type(error).__name__}: {text}{where}{hint}" if text else type(error).__name__ + where
 

@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -23,7 +24,11 @@ from volition.tasks.task import Kwargs
 EXTRAS = ("box2d", "mujoco")  # of this package, by the names of Gymnasium's
 # MuJoCo's names for what draws without a display, and the libraries that each needs
 HEADLESS = {"egl": ("libEGL.so.1", "libOpenGL.so.0"), "osmesa": ("libOSMesa.so.8",)}
+# SDL's names for screens that are nowhere, of which the first that it has is taken. Not "dummy"
+# alone: by that word highway-env knows that nobody looks, and draws nothing.
+MEMORY = "offscreen,dummy"
 OURS = ("render_mode",)  # the keyword arguments that are chosen here
+DRAWING = ("OpenGL", "gl_context", "egl", "osmesa", "glfw")  # in the names of files that draw
 GL_PACKAGES = "libegl1 libopengl0 libgl1-mesa-dri"  # of Debian
 
 
@@ -36,7 +41,7 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
     """
     if more.get("render_mode") == "rgb_array":
         # Pygame opens a screen and a sound card even to draw into memory, and says so if it cannot.
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        os.environ.setdefault("SDL_VIDEODRIVER", MEMORY)
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     choose_gl()
     try:
@@ -113,12 +118,9 @@ def _models_loaded_quietly() -> Iterator[None]:
     in the current folder, too. What it says later, of a simulation, is still shown."""
     try:
         mujoco: Any = import_module("mujoco")
-    except ImportError:
-        raise
-    except Exception as error:  # whatever the libraries that MUJOCO_GL names do
+    except Exception as error:  # whatever its libraries do
         raise EnvironmentUnsupported(
-            f"MuJoCo cannot draw as MUJOCO_GL={os.environ.get('MUJOCO_GL')} says: unset it, or on "
-            f"Debian apt-get install {GL_PACKAGES} ({error})"
+            f"mujoco cannot be imported: {explained(error)}{_of_drawing(error)}"
         ) from error
     if not hasattr(mujoco, "MjLogConfig"):  # of versions before 4
         yield
@@ -132,6 +134,16 @@ def _models_loaded_quietly() -> Iterator[None]:
     finally:
         config.logto_console = shown
         mujoco.MjLogConfig.set(config)
+
+
+def _of_drawing(error: Exception) -> str:
+    """What to do about an error of the library that MuJoCo draws with, as MUJOCO_GL says; nothing
+    where it comes of something else."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    chosen = os.environ.get("MUJOCO_GL")
+    if not chosen or not any(part in file for part in DRAWING for file in files):
+        return ""
+    return f"; MUJOCO_GL is {chosen}: unset it, or on Debian apt-get install {GL_PACKAGES}"
 
 
 def _loads(library: str) -> bool:

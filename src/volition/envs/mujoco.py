@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Observations, Pixels, State
+from volition.envs.checking import explained
 from volition.envs.making import GL_PACKAGES
 from volition.errors import EnvironmentUnsupported
 
@@ -130,9 +131,9 @@ class Painter:
             renderer = studio().do(lambda: mujoco.Renderer(self._model, height, width))
         except Exception as error:  # each way of drawing has errors of its own
             raise EnvironmentUnsupported(
-                "MuJoCo needs OpenGL to draw: without a display, on Debian, apt-get install "
-                f"{GL_PACKAGES}; and if mujoco was imported before volition, set MUJOCO_GL=egl "
-                f"before that ({error})"
+                f"MuJoCo cannot draw: {explained(error)}. It needs OpenGL: without a display, on "
+                f"Debian, apt-get install {GL_PACKAGES}; and if mujoco was imported before "
+                "volition, set MUJOCO_GL=egl before that"
             ) from error
         self._renderer = renderer
         close = finalize(self, studio().do, renderer.close)
