@@ -81,7 +81,7 @@ def covering_segments(
         return [(seen(one), seen(other)) for one, other in pairs]
     states = covering_clips(environment, scene, view.steps, 2 * count, rng)
     clips = (see(scene, view, clip) for clip in states)
-    return distinct_pairs(clips, count, lambda clip: clip.frames)
+    return distinct_pairs(clips, count, lambda clip: clip.frames, environment.id)
 
 
 def coverage(
@@ -101,8 +101,8 @@ def coverage(
     """
     if scene.ranges is None:
         states = covering_states(environment, scene, 2 * count, rng)
-        return distinct_pairs(states, count, lambda state: (look(state),))
-    return coverage_pairs(scene, count, rng, look)
+        return distinct_pairs(states, count, lambda state: (look(state),), environment.id)
+    return coverage_pairs(scene, count, rng, look, environment.id)
 
 
 def covering_states(
@@ -161,7 +161,11 @@ class BoundedScene(Protocol):
 
 
 def coverage_pairs(
-    scene: BoundedScene, count: int, rng: np.random.Generator, look: Look | None = None
+    scene: BoundedScene,
+    count: int,
+    rng: np.random.Generator,
+    look: Look | None = None,
+    name: str = "the scene",
 ) -> list[tuple[State, State]]:
     """Pairs of states that cover the scene's ranges evenly, each seen to differ.
 
@@ -170,12 +174,14 @@ def coverage_pairs(
         count: How many pairs.
         rng: Of the states, and of who meets whom on which side.
         look: What the judge sees of a state; by default the whole drawing.
+        name: Of the environment.
 
     Raises:
         InputError: Hardly any two states can be told apart by what the judge sees.
     """
     seen: Look = look or (lambda state: Frame(scene.draw(state)))
-    return distinct_pairs(_covering(scene, 2 * count, rng), count, lambda state: (seen(state),))
+    states = _covering(scene, 2 * count, rng)
+    return distinct_pairs(states, count, lambda state: (seen(state),), name)
 
 
 def _covering(scene: BoundedScene, batch: int, rng: np.random.Generator) -> Iterator[State]:
