@@ -53,7 +53,8 @@ class ClassicControlScene:
 
     def __init__(self, env: Any) -> None:
         self._made, self._env = env, env.unwrapped
-        self._kind = CLASSIC_CONTROL[type(self._env).__name__]
+        bases = (base.__name__ for base in type(self._env).__mro__)
+        self._kind = next(CLASSIC_CONTROL[name] for name in bases if name in CLASSIC_CONTROL)
         self.fields = tuple(self._kind.ranges)
         self._turning = [self.fields.index(angle) for angle in self._kind.angles]
         env.reset(seed=0)
@@ -93,7 +94,7 @@ def draw_classic_control(env: Any) -> Pixels:
     """
     drawing = np.asarray(env.render())
     inner = env.unwrapped
-    if inner.screen.get_bitsize() != 24:
+    if inner.screen is not None and inner.screen.get_bitsize() != 24:
         import pygame
 
         masks = (0xFF, 0xFF00, 0xFF0000, 0)

@@ -20,6 +20,7 @@ from volition.envs.classic_control import (
 )
 from volition.envs.making import check_alike, make_env
 from volition.envs.settable import Settable, SettableScene, Unsettable
+from volition.errors import VolitionError
 from volition.tasks.task import EnvironmentSection, Kwargs
 
 __all__ = ["draw", "find_scene", "make_env", "open_scene", "scenes_of"]
@@ -63,7 +64,12 @@ def open_scene(env_id: str, kwargs: Kwargs | None = None) -> Scene:
             "environments, and your own with state_fields, state_ranges, get_state, set_state, "
             "observe and render"
         )
-    scene = kind(env)
+    try:
+        scene = kind(env)
+    except VolitionError:
+        raise
+    except Exception as error:  # a class of a known name, and of another kind
+        raise Unsettable(f"{env_id} cannot be set to a state: {explained(error)}") from error
     made = type(env.unwrapped), f"{env_id} {kwargs or {}}"
     if made not in _TROUBLE:
         with closing(make_env(env_id, kwargs)) as live:
@@ -85,9 +91,9 @@ def _trouble(scene: Scene, live: Any) -> str | None:
             if step % (1 + 4 * episode) == 0:
                 action = live.action_space.sample()
             observation, _, terminated, truncated, _ = live.step(action)
-            state = dict(zip(scene.fields, scene.capture(live).tolist(), strict=True))
-            lived.append(np.array(observation, np.float64))
             try:
+                lived.append(np.array(observation, np.float64))
+                state = dict(zip(scene.fields, scene.capture(live).tolist(), strict=True))
                 seen.append(np.array(scene.observe(state), np.float64))
             except Exception as error:  # whatever somebody's environment does
                 return f"to observe a state raised {explained(error)}"
