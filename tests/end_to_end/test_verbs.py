@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from volition import LearnedReward, cli
+from volition.cli.doctor import findings
 from volition.envs.own.guest import LAYOUTS
 from volition.envs.scene import open_scene
 from volition.run.run import Run, train
@@ -96,6 +97,21 @@ def test_tasks_and_doctor(
     printed = "\n".join(lines_of(capsys, "doctor"))
     assert "OPENAI_API_KEY" in printed
     assert "sk-secret" not in printed
+    assert "Pendulum-v1 is drawn" in printed
+
+
+def test_the_doctor_tries_what_it_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("no library to draw with")
+
+    monkeypatch.setattr("gymnasium.envs.classic_control.PendulumEnv.render", fails)
+    told = dict(findings())["drawing"]
+    assert "Pendulum-v1 fails" in told
+    assert "no library to draw with" in told
+    monkeypatch.setattr(
+        "gymnasium.envs.classic_control.PendulumEnv.render", lambda _: np.zeros((8, 8, 3))
+    )
+    assert "in one colour" in dict(findings())["drawing"]
 
 
 def test_a_learned_reward_for_other_libraries(run: Run) -> None:

@@ -12,6 +12,10 @@ from volition.comparison import Observations, Pixels, State
 from volition.errors import EnvironmentUnsupported
 
 
+class Unsettable(EnvironmentUnsupported):
+    """An environment that cannot be set to a state, and that can be filmed."""
+
+
 @runtime_checkable
 class Settable(Protocol):
     """What an environment offers beside Gymnasium's methods so that judged states can be placed
@@ -50,7 +54,7 @@ class SettableScene:
     """
 
     def __init__(self, env: Any) -> None:
-        self._env: Settable = env.unwrapped
+        self._made, self._env = env, env.unwrapped
         env.reset(seed=0)
         self.fields = tuple(self._env.state_fields)
         self.ranges = {
@@ -74,7 +78,7 @@ class SettableScene:
 
     def draw(self, state: State) -> Pixels:
         self._set(state)
-        return np.array(self._env.render(), np.uint8)
+        return np.array(self._made.render())
 
     def _set(self, state: State) -> None:
         self._env.set_state(np.array([state[field] for field in self.fields], np.float64))

@@ -86,9 +86,7 @@ class Rollout:
         more = {} if render_mode is None else {"render_mode": render_mode}
 
         def make() -> gymnasium.Env[Any, Any]:
-            made: gymnasium.Env[Any, Any] = make_env(
-                environment.id, environment.kwargs, disable_env_checker=True, **more
-            )
+            made: gymnasium.Env[Any, Any] = make_env(environment.id, environment.kwargs, **more)
             return Watched(made, watch) if watch else made
 
         self._env: Any = SyncVectorEnv([make] * envs, autoreset_mode=AutoresetMode.SAME_STEP)

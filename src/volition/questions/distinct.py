@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from volition.comparison import Frame, State
+from volition.envs.drawing import fitted
 from volition.errors import InputError
 
 VISIBLE = 48  # of 255: a pixel that differs by less in every colour looks the same
@@ -23,6 +24,9 @@ WAITING = 8  # states without a partner, before further ones that look the same 
 DRAWN_PER_PAIR = 20  # states drawn in search of one pair, before the search is given up
 
 
+FRUITLESS = 2  # times as many in a row as pairs are wanted, that bring neither a pair nor a picture
+
+
 DECIMALS = 6  # of a state's values, so that a file of states says exactly what was drawn
 
 
@@ -33,34 +37,95 @@ Shown = TypeVar("Shown")
 
 
 def distinct_pairs(
-    shown: Iterable[Shown], count: int, look: Callable[[Shown], Sequence[Frame]]
+    shown: Iterable[Shown], count: int, look: Callable[[Shown], Sequence[Frame]], name: str
 ) -> list[tuple[Shown, Shown]]:
-    """Pairs of states or clips, in their order, that look different to the judge.
+    """Pairs of states or clips, in their order, that look different to the judge; no pair twice.
+
+    Each state is asked about once, and where there are too few of them again, each time beside
+    another.
 
     Args:
         shown: What may be compared.
         count: How many pairs.
         look: The frames in which a judge sees it.
+        name: Of the environment.
 
     Raises:
         InputError: There are not enough.
     """
-    pairs: list[tuple[Shown, Shown]] = []
-    waiting: list[tuple[Shown, Sequence[Frame]]] = []
+    pairs: dict[frozenset[Hashable], tuple[Shown, Shown]] = {}
+    seen: dict[Hashable, _Seen[Shown]] = {}
+    waiting: list[_Seen[Shown]] = []
+    looked_at, fruitless = 0, 0
     for candidate in islice(shown, DRAWN_PER_PAIR * count):
-        frames = look(candidate)
-        for place, (other, other_frames) in enumerate(waiting):
-            if look_different(other_frames, frames):
-                pairs.append((other, candidate))
+        key: Hashable = tuple(candidate.items()) if isinstance(candidate, Mapping) else candidate
+        one = _Seen(key, candidate, tuple(look(candidate)))
+        looked_at, fruitless = looked_at + 1, fruitless + 1 if key in seen else 0
+        if len(seen) < 2 * count:
+            seen.setdefault(key, one)
+        for place, other in enumerate(waiting):
+            if _paired(pairs, other, one):
+                fruitless = 0
                 del waiting[place]
                 break
         else:
-            waiting = [*waiting, (candidate, frames)][:WAITING]
+            waiting = [*waiting, one][:WAITING]
         if len(pairs) == count:
-            return pairs
+            return [*pairs.values()]
+        if fruitless == FRUITLESS * count:
+            break
+    for one, other in _each_beside_another([*seen.values()]):
+        if _paired(pairs, one, other) and len(pairs) == count:
+            return [*pairs.values()]
     raise InputError(
-        f"only {len(pairs)} of {count} pairs look different to the judge: the judge's view may "
-        "crop away what moves, or reduce it too far; see [view] in task.toml"
+        f"{name}: only {len(pairs)} of {count} pairs look different to the judge: "
+        f"{_why(looked_at, [one.frames for one in seen.values()], len(pairs))}"
+    )
+
+
+class _Seen(NamedTuple, Generic[Shown]):
+    """What was looked at; two with one key are the same."""
+
+    key: Hashable
+    shown: Shown
+    frames: tuple[Frame, ...]
+
+
+def _paired(
+    pairs: dict[frozenset[Hashable], tuple[Shown, Shown]], one: _Seen[Shown], other: _Seen[Shown]
+) -> bool:
+    """Adds a pair, unless it is there already or looks the same."""
+    pair = frozenset((one.key, other.key))
+    if pair in pairs or not look_different(one.frames, other.frames):
+        return False
+    pairs[pair] = one.shown, other.shown
+    return True
+
+
+def _each_beside_another(seen: Sequence[Shown]) -> Iterator[tuple[Shown, Shown]]:
+    """All pairs, each of them as often as every other at any time."""
+    for apart in range(1, len(seen)):
+        yield from ((seen[place], seen[place + apart]) for place in range(len(seen) - apart))
+
+
+def _why(looked_at: int, seen: Sequence[tuple[Frame, ...]], pairs: int) -> str:
+    """Why hardly any two look different, and what to do about it."""
+    different = {*seen}
+    if len(different) == 1:
+        colours = np.unique(np.concatenate([f.pixels.reshape(-1, 3) for f in seen[0]]), axis=0)
+        alike = f"of one colour, {tuple(colours[0].tolist())}" if len(colours) == 1 else "the same"
+        return (
+            f"all {looked_at} that were drawn are {alike}; either `render` does not draw what "
+            "moves, or [view] in task.toml crops it away"
+        )
+    if pairs == len(seen) * (len(seen) - 1) // 2:
+        return (
+            f"{looked_at} were drawn, and there are only {len(different)} different ones among "
+            f"them; ask about {pairs} at first, with --first {pairs}"
+        )
+    return (
+        f"{looked_at} were drawn, and what differs among them is too small or too faint; the "
+        "judge's view may crop away what moves, or reduce it too far: see [view] in task.toml"
     )
 
 
@@ -71,5 +136,6 @@ def look_different(one: Sequence[Frame], other: Sequence[Frame]) -> bool:
 
 def distinguishable(one: Frame, other: Frame) -> bool:
     """Whether enough of two frames of one size looks different for a judge to tell them apart."""
-    difference = np.abs(one.pixels.astype(np.int16) - other.pixels)
+    height, width = one.pixels.shape[:2]
+    difference = np.abs(one.pixels.astype(np.int16) - fitted(other.pixels, height, width))
     return bool((difference.max(2) >= VISIBLE).mean() >= CHANGED)

@@ -53,7 +53,7 @@ def explore(
 ) -> Explored:
     """Acts at random, holding each action for a random while; an episode has `longest` steps."""
     states, observations, started_at = [], [], []
-    with closing(make_env(environment.id, environment.kwargs, disable_env_checker=True)) as env:
+    with closing(make_env(environment.id, environment.kwargs)) as env:
         env.action_space.seed(int(rng.integers(2**31)))
         for observation, started in acting(env, steps, rng, longest):
             started_at.append(started)

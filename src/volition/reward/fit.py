@@ -56,6 +56,8 @@ LOG_SLOPE_SD = 1.0  # of the prior on the logarithm of its slope
 CLIP_STEPS = 6  # of each clip in one batch
 BLOCK = 1 << 13  # observations that all members look at together: of more, memory would run out
 PICTURES_BLOCK = 64  # likewise, of pictures
+STILL = 1e-6  # an entry that deviates by less, in units of 1 or of its mean, has never varied
+UNSEEN = 1e30  # its scale: nobody has judged what it means, so it has no influence when it moves
 LEAST_ROOM = 256  # rows for which programs are compiled, though there be fewer
 
 
@@ -232,9 +234,12 @@ def _fit_all(
     shape = seen.shape[3:]
     flat = seen.reshape(-1, *shape)
     some = flat if inputs else evenly_spread(flat)
-    mean, scale = some.mean(0, np.float32), np.maximum(some.std(0, np.float32), 1e-6)
+    precision = np.float64 if inputs else np.float32  # vectors may hold numbers of any size
+    mean, deviation = some.mean(0, precision), some.std(0, precision)
     if picture := () if inputs else shape:
-        scale = np.full(shape, np.sqrt(np.square(scale).mean()))  # one for all pixels
+        deviation = np.full(shape, np.sqrt(np.square(deviation).mean()))  # one for all pixels
+    varied = deviation > STILL * np.maximum(1.0, np.abs(mean))
+    scale = np.where(varied, deviation, UNSEEN)
     batch = PICTURE_BATCH if picture else BATCH
 
     layers = init_network(rng, shape, (*HIDDEN, 1), MEMBERS)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from volition.comparison import Floats
 from volition.networks import Layers, Linear, apply_network, encoder_depth, init_network
-from volition.storage.tensors import load_tree, read_description, save_tree
+from volition.storage.tensors import check_finite, load_tree, read_description, save_tree
 
 MEMBERS = 5
 HIDDEN = (128,)
@@ -101,7 +101,12 @@ class RewardModel(eqx.Module):
         return replace(self, vetoes=tuple(inert if veto is None else veto for veto in vetoes))
 
     def save(self, folder: Path, description: Mapping[str, object] | None = None) -> None:
-        """Writes the model as safetensors with JSON in its header: its form, and a description."""
+        """Writes the model as safetensors with JSON in its header: its form, and a description.
+
+        Raises:
+            RunError: It is not finite.
+        """
+        check_finite(self, "the reward model")
         folder.mkdir(exist_ok=True)
         dense = self.layers[encoder_depth(self.picture) :]
         form = {

@@ -19,7 +19,7 @@ from volition.judging.prediction import Prediction, predict
 from volition.judging.recordings import import_recording, read_recording
 from volition.judging.thread import reuse
 from volition.learners.rollout import Rollout
-from volition.questions.covering import covering_comparisons
+from volition.questions.covering import covering_comparisons, covering_pairs
 from volition.reward.fit import check_inputs
 from volition.reward.preferences import PreferenceData
 from volition.run.folder import RunFolder, RunSettings
@@ -124,15 +124,17 @@ def create_with_judge(
         VolitionError: The judge, the environment or the folder will not do.
     """
     check_environment(setup_of(task, settings), task.reward, task.goal.truth)
+    quota = Quota.of(live, task.training)
+    # Before the judge is tried, which is paid for: the environment may fail in it.
+    pairs = covering_pairs(task.environment, task.view, quota.first, settings.seed)
     judge = judge or make_judge(live, assignment_of(task))
     spent = judge.capability.cost_usd if judge.capability else 0.0
     settings = replace(settings, live=live, judge_id=judge.identity.id, probe_usd=spent)
-    quota = Quota.of(live, task.training)
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
         known = reuse(reused, store, judge.identity, goal_id) if reused is not None else 0
         if quota.first > known:
-            comparisons = _covering(task, goal_id, quota.first - known, settings.seed)
+            comparisons = [Comparison.between(goal_id, *pair) for pair in pairs[known:]]
             check_price(judge, limits_of(live, quota.most, spent), comparisons[:1])
             store.add_comparisons(comparisons)
 
@@ -142,10 +144,6 @@ def predict_judging(task: Task, live: JudgeSettings, seed: int) -> Prediction:
     judge = make_judge(live, replace(assignment_of(task), probe=False))
     most = Quota.of(live, task.training).most
     limits = limits_of(live, most)
-    comparisons = _covering(task, "prediction", most, seed)
+    comparisons = covering_comparisons(task.environment, task.view, "prediction", most, seed)
     check_price(judge, limits, comparisons[:1])
     return predict(judge, comparisons, limits)
-
-
-def _covering(task: Task, goal_id: str, count: int, seed: int) -> list[Comparison]:
-    return covering_comparisons(task.environment, task.view, goal_id, count, seed)

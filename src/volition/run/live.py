@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from volition.errors import InputError, Interrupted, JudgeUnavailable
+from volition.errors import EnvironmentUnsupported, InputError, Interrupted, JudgeUnavailable
 from volition.goal import Goal
 from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
@@ -72,6 +72,7 @@ def live_judging(
 
     Raises:
         Interrupted: Ctrl-C was pressed; what was under way has been waited for and stored.
+        EnvironmentUnsupported: The environment failed.
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
     """
     try:
@@ -81,6 +82,8 @@ def live_judging(
             yield LiveJudging(judge(asked_before), goal, judging)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped while judging; {KEPT}") from None
+    except EnvironmentUnsupported as error:
+        raise EnvironmentUnsupported(f"{error}; {KEPT}") from error
     except JudgeUnavailable as error:
         raise JudgeUnavailable(f"{error}\n{KEPT}") from None
 

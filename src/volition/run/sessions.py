@@ -21,8 +21,8 @@ from tensorboardX import SummaryWriter
 
 from volition import learners
 from volition.comparison import Segment
-from volition.envs.scene import open_scene
-from volition.errors import EnvironmentUnsupported, Interrupted
+from volition.envs.scene import find_scene
+from volition.errors import Interrupted
 from volition.learners.base import Learner, Policy, RewardFunction, Transitions
 from volition.learners.checkpoint import Checkpoint, Kept
 from volition.learners.rollout import Rollout, Step
@@ -103,14 +103,12 @@ class Setup:
 
     def rollout(self, filming: Filming | None = None) -> Rollout:
         """The environments, whose states are told where they can be, and filmed elsewhere."""
-        environment = self.environment
-        try:
-            scene = open_scene(environment.id, environment.kwargs)
-        except EnvironmentUnsupported:
-            if filming is None:
-                return Rollout(environment, self.envs)
-            return Rollout(environment, self.envs, filming, "rgb_array")
-        return Rollout(environment, self.envs, lambda env, *_: scene.capture(env))
+        scene = find_scene(self.environment)
+        if scene is not None:
+            return Rollout(self.environment, self.envs, lambda env, *_: scene.capture(env))
+        if filming is None:
+            return Rollout(self.environment, self.envs)
+        return Rollout(self.environment, self.envs, filming, "rgb_array")
 
     def start(self, rollout: Rollout, learner: Learner[Any]) -> Position:
         """Where learning begins."""

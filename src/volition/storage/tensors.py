@@ -26,6 +26,22 @@ def save_tree(path: Path, tree: Any, description: dict[str, Any]) -> None:
     write_whole(path, encoded)
 
 
+def check_finite(tree: Any, what: str) -> None:
+    """That no number of a tree is NaN or infinite, before it is kept.
+
+    Raises:
+        RunError: One is; the message begins with `what`, and names it.
+    """
+    for name, leaf in _named(tree):
+        array = np.asarray(leaf)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            value = array[~np.isfinite(array)][0]
+            raise RunError(
+                f"{what} is not finite and is not saved: {name} holds {value}. Numbers that the "
+                "environment observes may be too large: scale them down"
+            )
+
+
 def load_tree(path: Path, like: Tree) -> Tree:
     """The tree in `path`, of the form of `like`: the host's arrays are the host's again.
 
