@@ -27,7 +27,7 @@ from volition.judging.folders import (
     requests_of,
     write_questions,
 )
-from volition.judging.recordings import JUDGMENTS_FILE, read_recording
+from volition.judging.recordings import JUDGMENTS_FILE, open_recording
 from volition.judgment import Failure, Verdict
 from volition.questions.covering import covering_segments
 from volition.run.folder import CONFIG, RunFolder
@@ -330,4 +330,4 @@ def _feed(run: RunFolder, judgments: Path, judge: str) -> None:
     scenes = scenes_of(run.task.environment)
     with run.open_store() as store:
         goal_id = store.add_goal(run.task.stated_goal())
-        import_recording(read_recording(judgments, judge, goal_id, scenes, run.task.view), store)
+        import_recording(open_recording(judgments, judge, goal_id, scenes, run.task.view), store)
