@@ -21,6 +21,8 @@ Floats = npt.NDArray[np.floating[Any]]
 Observations = npt.NDArray[Any]  # float32; uint8 where a picture is observed
 ObservedPair = tuple[Observations, Observations]
 State = Mapping[str, float]
+Shown = frozenset[tuple[str, ...]]
+"""What a judge is shown of a comparison, whichever way round: the ids of the frames of both."""
 
 ID_LENGTH = 16
 
@@ -55,6 +57,11 @@ def unpacked(blob: bytes, shape: Sequence[int]) -> Observations:
     """Observations from their bytes: of pictures, which are uint8, one is an entry."""
     dtype = np.uint8 if len(blob) == math.prod(shape) else np.float32
     return np.frombuffer(blob, dtype).reshape(shape)
+
+
+def shown_together(one: Sequence[Frame], other: Sequence[Frame]) -> Shown:
+    """What a judge is shown where the one is compared with the other."""
+    return frozenset(tuple(frame.id for frame in frames) for frames in (one, other))
 
 
 def encode_png(pixels: Pixels) -> bytes:

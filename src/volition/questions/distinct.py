@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from volition.comparison import Frame, State
+from volition.comparison import Frame, Shown, State, shown_together
 from volition.errors import InputError
 
 VISIBLE = 48  # of 255: a pixel that differs by less in every colour looks the same
@@ -29,13 +29,15 @@ DECIMALS = 6  # of a state's values, so that a file of states says exactly what 
 Look = Callable[[State], Frame]
 
 
-Shown = TypeVar("Shown")
+T = TypeVar("T")
 
 
 def distinct_pairs(
-    shown: Iterable[Shown], count: int, look: Callable[[Shown], Sequence[Frame]]
-) -> list[tuple[Shown, Shown]]:
+    shown: Iterable[T], count: int, look: Callable[[T], Sequence[Frame]]
+) -> list[tuple[T, T]]:
     """Pairs of states or clips, in their order, that look different to the judge.
+
+    No two pairs show the same pictures: where there are too few of them, fewer pairs come back.
 
     Args:
         shown: What may be compared.
@@ -43,21 +45,31 @@ def distinct_pairs(
         look: The frames in which a judge sees it.
 
     Raises:
-        InputError: There are not enough.
+        InputError: There are not enough that look different.
     """
-    pairs: list[tuple[Shown, Shown]] = []
-    waiting: list[tuple[Shown, Sequence[Frame]]] = []
+    pairs: list[tuple[T, T]] = []
+    paired: set[Shown] = set()
+    again = False
+    waiting: list[tuple[T, Sequence[Frame]]] = []
     for candidate in islice(shown, DRAWN_PER_PAIR * count):
         frames = look(candidate)
         for place, (other, other_frames) in enumerate(waiting):
-            if look_different(other_frames, frames):
-                pairs.append((other, candidate))
-                del waiting[place]
-                break
+            if not look_different(other_frames, frames):
+                continue
+            pictures = shown_together(other_frames, frames)
+            if pictures in paired:
+                again = True
+                continue
+            pairs.append((other, candidate))
+            paired.add(pictures)
+            del waiting[place]
+            break
         else:
             waiting = [*waiting, (candidate, frames)][:WAITING]
         if len(pairs) == count:
             return pairs
+    if again:
+        return pairs
     raise InputError(
         f"only {len(pairs)} of {count} pairs look different to the judge: the judge's view may "
         "crop away what moves, or reduce it too far; see [view] in task.toml"

@@ -223,12 +223,12 @@ def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair
         )
     scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
     with run.open_store() as store:
-        (goal_id, *_), asked_before = store.goal_texts(), set(store.comparison_ids())
+        (goal_id, *_), shown_before = store.goal_texts(), set(store.shown())
     passages = Checkpoint(run.checkpoint, run.kept).visited().passages(rng, run.task.view.steps)
     candidates = Candidates.drawn(*passages, scene, run.task.view)
     model = RewardModel.load(run.reward_model)
     chosen = chosen_comparisons(
-        candidates, partial(opinions, model), goal_id, asked_before, count, rng
+        candidates, partial(opinions, model), goal_id, shown_before, count, rng
     )
     if not chosen:
         raise RunError(

@@ -22,6 +22,7 @@ from volition.comparison import (
     ObservedPair,
     Pixels,
     Segment,
+    Shown,
     State,
     content_id,
     unpacked,
@@ -343,6 +344,19 @@ class Store:
                 "SELECT id, first_id, second_id FROM comparisons ORDER BY rowid"
             )
         }
+
+    def shown(self) -> list[Shown]:
+        """What a judge was shown of every comparison, in the order in which they were stored; not
+        of what was recorded without frames."""
+        rows = self._read(
+            "SELECT c.rowid, f.segment_id, f.frame_id FROM comparisons c "
+            "JOIN segment_frames f ON f.segment_id IN (c.first_id, c.second_id) "
+            "ORDER BY c.rowid, f.segment_id, f.position"
+        )
+        shown: dict[int, dict[str, list[str]]] = {}
+        for row, segment_id, frame_id in rows:
+            shown.setdefault(row, {}).setdefault(segment_id, []).append(frame_id)
+        return [frozenset(tuple(ids) for ids in sides.values()) for sides in shown.values()]
 
     def comparison_ids(self) -> list[str]:
         """Every comparison's id, in the order in which they were stored."""
