@@ -370,6 +370,8 @@ def test_a_frame_that_is_given_is_kept_as_it_was(tmp_path: Path) -> None:
         for segment in (comparison.first, comparison.second)
     }
     assert kept == {0: None, 1: "null"}
+    sides = (comparison.first, comparison.second)
+    assert all(callable(side.frames[0].source) for side in sides), "none is held in memory"
     with Store.create(tmp_path / "store") as store:
         recording = open_recording(tmp_path, "test", store.add_goal(Goal("up")), SCENES, VIEW)
         for _ in range(2):

@@ -255,7 +255,7 @@ class _Reader:
                 f"{side}.frame {path}: its pixels hash to {frame.id}, not to its name; "
                 "it is not the picture that was judged"
             )
-        return frame
+        return Frame(lambda: read_frame(path).pixels, frame.id)  # memory would not hold them all
 
 
 def _values(place: str, state: Mapping[str, float], fields: Sequence[str]) -> list[float]:

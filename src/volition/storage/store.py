@@ -259,13 +259,12 @@ class Store:
             )
 
     def _add_frames(self, sql: sqlite3.Connection, frames: Iterable[Frame]) -> None:
-        unique = {frame.id: frame for frame in frames}
-        for frame in unique.values():
-            write_frame(frame, self.frame_path(frame.id))
-        sql.executemany(
-            "INSERT OR IGNORE INTO frames VALUES (?, ?, ?)",
-            [(f.id, f.pixels.shape[1], f.pixels.shape[0]) for f in unique.values()],
-        )
+        rows = []
+        for frame_id, frame in {frame.id: frame for frame in frames}.items():
+            pixels = frame.pixels
+            write_frame(Frame(pixels), self.frame_path(frame_id))
+            rows.append((frame_id, pixels.shape[1], pixels.shape[0]))
+        sql.executemany("INSERT OR IGNORE INTO frames VALUES (?, ?, ?)", rows)
 
     # Reading -------------------------------------------------------------------------------
 
