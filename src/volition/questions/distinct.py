@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from volition.comparison import Frame, State
+from volition.comparison import Frame, Shown, State, shown_together
 from volition.envs.drawing import fitted
 from volition.errors import InputError
 
@@ -33,36 +33,36 @@ DECIMALS = 6  # of a state's values, so that a file of states says exactly what 
 Look = Callable[[State], Frame]
 
 
-Shown = TypeVar("Shown")
+T = TypeVar("T")
 
 
 def distinct_pairs(
-    shown: Iterable[Shown], count: int, look: Callable[[Shown], Sequence[Frame]], name: str
-) -> list[tuple[Shown, Shown]]:
-    """Pairs of states or clips, in their order, that look different to the judge; no pair twice.
+    candidates: Iterable[T], count: int, look: Callable[[T], Sequence[Frame]], name: str
+) -> list[tuple[T, T]]:
+    """Pairs of states or clips, in their order, that look different to the judge.
 
-    Each state is asked about once, and where there are too few of them again, each time beside
-    another.
+    No two pairs show the same pictures. Each picture is shown once, and where there are too few of
+    them again, each time beside another; of very few, fewer pairs come back.
 
     Args:
-        shown: What may be compared.
+        candidates: What may be compared.
         count: How many pairs.
         look: The frames in which a judge sees it.
         name: Of the environment.
 
     Raises:
-        InputError: There are not enough.
+        InputError: Hardly any two look different.
     """
-    pairs: dict[frozenset[Hashable], tuple[Shown, Shown]] = {}
-    seen: dict[Hashable, _Seen[Shown]] = {}
-    waiting: list[_Seen[Shown]] = []
+    pairs: dict[Shown, tuple[T, T]] = {}
+    seen: dict[tuple[str, ...], _Seen[T]] = {}
+    waiting: list[_Seen[T]] = []
     looked_at, fruitless = 0, 0
-    for candidate in islice(shown, DRAWN_PER_PAIR * count):
-        key: Hashable = tuple(candidate.items()) if isinstance(candidate, Mapping) else candidate
-        one = _Seen(key, candidate, tuple(look(candidate)))
-        looked_at, fruitless = looked_at + 1, fruitless + 1 if key in seen else 0
+    for candidate in islice(candidates, DRAWN_PER_PAIR * count):
+        one = _Seen(candidate, tuple(look(candidate)))
+        pictures = tuple(frame.id for frame in one.frames)
+        looked_at, fruitless = looked_at + 1, fruitless + 1 if pictures in seen else 0
         if len(seen) < 2 * count:
-            seen.setdefault(key, one)
+            seen.setdefault(pictures, one)
         for place, other in enumerate(waiting):
             if _paired(pairs, other, one):
                 fruitless = 0
@@ -77,51 +77,44 @@ def distinct_pairs(
     for one, other in _each_beside_another([*seen.values()]):
         if _paired(pairs, one, other) and len(pairs) == count:
             return [*pairs.values()]
+    if pairs and len(pairs) == len(seen) * (len(seen) - 1) // 2:
+        return [*pairs.values()]
     raise InputError(
         f"{name}: only {len(pairs)} of {count} pairs look different to the judge: "
-        f"{_why(looked_at, [one.frames for one in seen.values()], len(pairs))}"
+        f"{_why(looked_at, [one.frames for one in seen.values()])}"
     )
 
 
-class _Seen(NamedTuple, Generic[Shown]):
-    """What was looked at; two with one key are the same."""
+class _Seen(NamedTuple, Generic[T]):
+    """What was looked at, and how a judge sees it."""
 
-    key: Hashable
-    shown: Shown
+    candidate: T
     frames: tuple[Frame, ...]
 
 
-def _paired(
-    pairs: dict[frozenset[Hashable], tuple[Shown, Shown]], one: _Seen[Shown], other: _Seen[Shown]
-) -> bool:
+def _paired(pairs: dict[Shown, tuple[T, T]], one: _Seen[T], other: _Seen[T]) -> bool:
     """Adds a pair, unless it is there already or looks the same."""
-    pair = frozenset((one.key, other.key))
-    if pair in pairs or not look_different(one.frames, other.frames):
+    pictures = shown_together(one.frames, other.frames)
+    if pictures in pairs or not look_different(one.frames, other.frames):
         return False
-    pairs[pair] = one.shown, other.shown
+    pairs[pictures] = one.candidate, other.candidate
     return True
 
 
-def _each_beside_another(seen: Sequence[Shown]) -> Iterator[tuple[Shown, Shown]]:
+def _each_beside_another(seen: Sequence[T]) -> Iterator[tuple[T, T]]:
     """All pairs, each of them as often as every other at any time."""
     for apart in range(1, len(seen)):
         yield from ((seen[place], seen[place + apart]) for place in range(len(seen) - apart))
 
 
-def _why(looked_at: int, seen: Sequence[tuple[Frame, ...]], pairs: int) -> str:
+def _why(looked_at: int, seen: Sequence[tuple[Frame, ...]]) -> str:
     """Why hardly any two look different, and what to do about it."""
-    different = {*seen}
-    if len(different) == 1:
+    if len(seen) == 1:
         colours = np.unique(np.concatenate([f.pixels.reshape(-1, 3) for f in seen[0]]), axis=0)
         alike = f"of one colour, {tuple(colours[0].tolist())}" if len(colours) == 1 else "the same"
         return (
             f"all {looked_at} that were drawn are {alike}; either `render` does not draw what "
             "moves, or [view] in task.toml crops it away"
-        )
-    if pairs == len(seen) * (len(seen) - 1) // 2:
-        return (
-            f"{looked_at} were drawn, and there are only {len(different)} different ones among "
-            f"them; ask about {pairs} at first, with --first {pairs}"
         )
     return (
         f"{looked_at} were drawn, and what differs among them is too small or too faint; the "

@@ -16,7 +16,7 @@ from volition.judges.base import Assignment, Judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.engine import check_price
 from volition.judging.prediction import Prediction, predict
-from volition.judging.recordings import import_recording, read_recording
+from volition.judging.recordings import import_recording, open_recording
 from volition.judging.thread import reuse
 from volition.learners.rollout import Rollout
 from volition.questions.covering import covering_comparisons, covering_pairs
@@ -94,10 +94,10 @@ def create_with_recording(
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
         scenes = scenes_of(task.environment)
-        recording = read_recording(source, Path(name).name, goal_id, scenes, task.view)
+        recording = open_recording(source, Path(name).name, goal_id, scenes, task.view)
         import_recording(recording, store)
         PreferenceData.gather(store.observed(), store.preferences()).check_decided()
-        for sheet in recording.sheets:
+        for sheet in recording.sheets():
             folder.sheets.mkdir(exist_ok=True)
             shutil.copyfile(sheet, folder.sheets / sheet.name)
 

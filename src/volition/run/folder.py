@@ -15,8 +15,10 @@ from typing import Any, Self, TypeVar
 import tomli_w
 from pydantic import ValidationError
 
+from volition.envs.scene import scenes_of
 from volition.errors import InputError, RunError
 from volition.judges.settings import JudgeSettings
+from volition.questions.seeing import drawing
 from volition.storage.documents import read_document
 from volition.storage.files import is_free, new_folder
 from volition.storage.store import Store
@@ -120,7 +122,8 @@ class RunFolder:
             raise RunError(f"{file} is not a run's configuration: {error}") from error
 
     def open_store(self) -> Store:
-        return Store.open(self.path)
+        draw = drawing(scenes_of(self.task.environment), self.task.view)
+        return Store.open(self.path, draw)
 
     def read(self, file: Path, kind: type[T]) -> T:
         """One of the run's JSON files, as the value of that kind.

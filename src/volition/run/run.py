@@ -301,7 +301,7 @@ class Run:
         if live is None:
             return learn(progress, listener)
         plan = self._plan(store)
-        with Inquiry(live, plan, store.comparison_ids(), self._refit) as inquiry:
+        with Inquiry(live, plan, store.shown(), self._refit) as inquiry:
             learned = learn(progress, listener, inquiry, setup.filming(folder.task.view))
             inquiry.finish()
         return learned

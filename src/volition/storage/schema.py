@@ -77,6 +77,11 @@ MIGRATIONS = (
     UPDATE segments SET states = '[' || state || ']' WHERE state <> '{}';
     ALTER TABLE segments DROP COLUMN state;
     """,
+    # 4: segments that have no frames: with which keyword arguments, as JSON, the environment is
+    # made that draws them when somebody looks
+    """
+    ALTER TABLE segments ADD COLUMN drawn_with TEXT;
+    """,
 )
 TABLES = (
     "frames",

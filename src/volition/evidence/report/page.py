@@ -10,6 +10,7 @@ import base64
 import hashlib
 import mimetypes
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +25,16 @@ from volition.comparison import Segment
 from volition.evidence.film import Episode
 from volition.evidence.report import figures
 from volition.evidence.report.landscapes import Landscape, landscape
-from volition.evidence.report.pairs import Pair, consistency, measures, read_pairs, shown_counts
-from volition.evidence.report.reading import Evidence, as_base64
+from volition.evidence.report.pairs import (
+    DOTS,
+    Pair,
+    consistency,
+    measures,
+    read_pairs,
+    sample,
+    shown_counts,
+)
+from volition.evidence.report.reading import Evidence, as_base64, embedded
 from volition.goal import Goal
 from volition.run.folder import RunFolder
 from volition.tasks.task import bundled_names
@@ -36,7 +45,9 @@ LADDER = 9  # judged states shown from the lowest to the highest predicted rewar
 
 def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) -> str:
     """The page, with everything that it shows inside it."""
-    pairs = read_pairs(evidence)
+    pairs, ladder = read_pairs(evidence), _ladder(evidence)
+    shown = sample(pairs)
+    segments = [rung.segment for rung in ladder] + [s for p in shown for s in (p.a, p.b)]
     around = landscape(evidence.model, evidence.folder.task)
     scripts = {"plotly": plotly_source(), "script": read_source("report.js")}
     return template("report.html").render(
@@ -53,15 +64,17 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         film=base64.b64encode(film).decode(),
         episodes=episodes,
         sheets=[Picture.of(path) for path in sorted(evidence.folder.sheets.glob("*"))],
-        pairs=pairs,
+        pairs=shown,
+        judged=len(pairs),
+        dots=_dots(len(evidence.segments)),
         counts=shown_counts(evidence),
         consistency=consistency(pairs),
         measures=measures(evidence, pairs),
         filters=_filters(pairs),
         landscape=around,
-        ladder=_ladder(evidence),
+        ladder=ladder,
         figures=draw_figures(evidence, episodes, around),
-        frames=evidence.frames,
+        frames={f.id: embedded(f.pixels) for s in segments for f in s.frames},
         facts=_facts(evidence),
         versions=evidence.folder.versions(),
         command=reproduce(evidence.folder),
@@ -160,16 +173,21 @@ class Filter:
 
 def _filters(pairs: Sequence[Pair]) -> list[Filter]:
     """Those that show anything, and two that are always there."""
-    unsure = sum(0.25 < pair.model_p_a < 0.75 for pair in pairs)
+    counts = Counter(kind for pair in pairs for kind in pair.kinds)
     offered = [
-        Filter("all", "All", len(pairs)),
-        Filter("disagrees", "Reward model disagrees", sum(pair.disagrees for pair in pairs)),
-        Filter("unsure", "Reward model unsure", unsure),
-        Filter("tie", "Ties", sum(pair.chosen == "tie" for pair in pairs)),
-        Filter("repeated", "Asked twice", sum(pair.repeated for pair in pairs)),
-        Filter("failure", "Failures", sum(pair.chosen == "failure" for pair in pairs)),
+        Filter("all", "All", counts["all"]),
+        Filter("disagrees", "Reward model disagrees", counts["disagrees"]),
+        Filter("unsure", "Reward model unsure", counts["unsure"]),
+        Filter("tie", "Ties", counts["tie"]),
+        Filter("repeated", "Asked twice", counts["repeated"]),
+        Filter("failure", "Failures", counts["failure"]),
     ]
     return [choice for choice in offered if choice.count or choice.name in ("all", "disagrees")]
+
+
+def _dots(states: int) -> str:
+    """What a figure shows a dot of."""
+    return "every judged state" if states <= DOTS else f"{DOTS:,} of the {states:,} judged states"
 
 
 class Rung(NamedTuple):
