@@ -32,7 +32,8 @@ class Dot(gymnasium.Env[Any, Any]):
     action_space: Any = Box(-1, 1, (1,), np.float32)
 
     def __init_subclass__(cls) -> None:
-        ODD[cls.__name__] = cls
+        if cls.__module__ == __name__:
+            ODD[cls.__name__] = cls
 
     def __init__(self, render_mode: str | None = None, size: int = 48) -> None:
         self.render_mode, self.size = render_mode, size
@@ -493,7 +494,7 @@ class Large(Dot):
     """Larger than anybody looks at."""
 
     def render(self) -> Any:
-        return np.kron(super().render(), np.ones((50, 50, 1), np.uint8))
+        return np.kron(super().render(), np.ones((25, 25, 1), np.uint8))
 
 
 class NothingMoves(Dot):

@@ -143,7 +143,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _copied(self, observation: Any) -> Any:
         try:
-            return _checked(self.observation_space, observation, "")
+            return checked(self.observation_space, observation)
         except ValueError as error:
             raise self._unfit(f"what is observed {error}") from None
 
@@ -164,7 +164,7 @@ def explained(error: Exception) -> str:
     return f"{type(error).__name__}: {text}{where}{hint}" if text else type(error).__name__ + where
 
 
-def _checked(space: gymnasium.Space[Any], value: Any, entry: str) -> Any:
+def checked(space: gymnasium.Space[Any], value: Any, entry: str = "") -> Any:
     """A copy of what is observed, checked entry by entry.
 
     Raises:
@@ -173,10 +173,10 @@ def _checked(space: gymnasium.Space[Any], value: Any, entry: str) -> Any:
     if isinstance(space, Box):
         return _numbers(space, value, entry)
     if isinstance(space, Dict) and isinstance(value, Mapping) and set(value) == set(space.spaces):
-        return {key: _checked(part, value[key], f"{entry} {key}") for key, part in space.items()}
+        return {key: checked(part, value[key], f"{entry} {key}") for key, part in space.items()}
     if isinstance(space, Tuple) and isinstance(value, tuple) and len(value) == len(space):
         return tuple(
-            _checked(part, one, f"{entry} {place}")
+            checked(part, one, f"{entry} {place}")
             for place, (part, one) in enumerate(zip(space, value, strict=True))
         )
     if not space.contains(value):
@@ -194,18 +194,20 @@ def _numbers(space: Box, value: Any, entry: str) -> np.ndarray[Any, Any]:
         raise ValueError(f"{_in(entry)}is {reprlib.repr(value)}, which are no numbers")
     if array.shape != space.shape:
         raise ValueError(f"{_in(entry)}is of shape {array.shape}, and its space says {space.shape}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        own = array.astype(space.dtype)
-        finite = np.isfinite(array) & np.isfinite(observed(own))
+    if array.dtype == space.dtype == np.float32:
+        own = array.copy()
+        finite = np.isfinite(own)
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            own = array.astype(space.dtype)
+            finite = np.isfinite(array) & np.isfinite(observed(own))
     if not finite.all():
-        place = np.argwhere(~finite)[0].tolist()
-        at = place[0] if len(place) == 1 else tuple(place)
-        raise ValueError(f"{_in(entry)}is not finite: entry {at} is {array[tuple(place)]}")
-    if own.dtype.kind not in "f" and not np.array_equal(own, array):
+        place = tuple(np.argwhere(~finite)[0].tolist())
+        at = place[0] if len(place) == 1 else place
+        raise ValueError(f"{_in(entry)}is not finite: entry {at} is {array[place]}")
+    if own.dtype.kind != "f" and not np.array_equal(own, array):
         place = tuple(np.argwhere(own != array)[0].tolist())
-        raise ValueError(
-            f"{_in(entry)}holds {array[place]}, and its space is of {np.dtype(space.dtype).name}"
-        )
+        raise ValueError(f"{_in(entry)}holds {array[place]}, and its space is of {own.dtype.name}")
     return own
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from volition.comparison import Pixels
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
-LARGEST = 2048  # pixels of the longer side: more than anybody shows a judge, or a person
+LARGEST = 1024  # pixels of the longer side: more than anybody shows a judge, or a person
 WHITE = 255
 
 
@@ -25,7 +25,7 @@ def as_pixels(rendered: Any) -> Pixels:
     Raises:
         ValueError: It cannot; the message says what it is, and follows on the name of what gave it.
     """
-    while isinstance(rendered, list | tuple) and rendered and np.ndim(rendered[-1]) >= 2:
+    if isinstance(rendered, list | tuple) and rendered and not isinstance(rendered[-1], list):
         rendered = rendered[-1]
     try:
         array = np.asarray(rendered)
