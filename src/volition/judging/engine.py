@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import math
 import os
 from collections import deque
@@ -21,8 +22,8 @@ from volition.comparison import Comparison
 from volition.errors import InputError, JudgeUnavailable, VolitionError
 from volition.goal import Principles
 from volition.judges.base import AskError, Judge, Question
+from volition.judges.outage import TOLD_AFTER_S, Outage
 from volition.judging.limits import Bills, Budget, Limits, Pace, Reservation
-from volition.judging.outage import Outage
 from volition.judging.writer import Writer
 from volition.judgment import (
     Failure,
@@ -37,6 +38,8 @@ from volition.judgment import (
 from volition.storage.store import Store
 
 REJECTIONS = 3  # in a row, of a judge that answered before
+LOG = logging.getLogger("volition")
+TELL_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +222,7 @@ class Lane:
         self._queue: deque[_Waiting] = deque()
         self._again: deque[_Sending] = deque()
         self._put_off: dict[str, _PutOff] = {}  # by the request that brought no answer
-        self._stopped = self._answered = False
+        self._stopped = self._answered = self._telling = False
         self._rejections = 0
         self._turnstile = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
@@ -351,6 +354,9 @@ class Lane:
         """Asks again later what got no answer, as often as it takes and as long as is allowed."""
         now, patience = self._loop.time(), self._engine.limits.patience_s
         self._count(put_off=1)
+        if not self._telling:
+            self._telling = True
+            self._loop.call_later(TOLD_AFTER_S, self._tell)
         times = sending.waiting[0].put_off + 1
         if self._outage.failed(error, sent_at, now, int(self._pace.limit)):
             self._pace.down()
@@ -400,6 +406,13 @@ class Lane:
     def _pause(self, delay: float) -> None:
         self._resume_at = max(self._resume_at, self._loop.time() + delay)
         self._loop.call_at(self._resume_at, self._engine.wake)
+
+    def _tell(self) -> None:
+        """For whoever sees no progress, such as in Python or in a log."""
+        self._telling = bool(self.waiting_for) and not self._stopped
+        if self._telling:
+            LOG.warning("%s", self.waiting_for)
+            self._loop.call_later(TELL_EVERY_S, self._tell)
 
     def _mind_patience(self) -> None:
         """Gives the judge up once it was waited for long enough, or is to be waited for longer."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from volition.judges.settings import PATIENCE_S
+
 PICO = 10**12  # money is counted in whole picodollars, rounded up, so that sums cannot drift
 TOLERATED = 0.25  # share of refusals that is the server's own chance, not our haste
-PATIENCE_S = 600.0
 # How many times its estimate a request may cost as long as no bill has come; the more bills have,
 # the nearer it is to the dearest of them.
 UNPROVEN = 20.0

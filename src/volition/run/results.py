@@ -24,6 +24,8 @@ class Progress:
         heldout_accuracy: Of the reward model, on comparisons that it did not see.
         learned_return: Mean over the episodes of the session just ended.
         true_return: Likewise by the environment's own reward; for evaluation only.
+        waiting_for: Which judge does not answer, why, and how long it is waited for yet; empty
+            where all answer.
     """
 
     stage: str
@@ -36,6 +38,7 @@ class Progress:
     heldout_accuracy: float | None = None
     learned_return: float | None = None
     true_return: float | None = None
+    waiting_for: str = ""
 
 
 Listener = Callable[[Progress], None]

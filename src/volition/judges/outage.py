@@ -82,9 +82,9 @@ class Outage:
         """When it is given up."""
         return math.inf if self._since is None else self._since + self._patience_s
 
-    def waiting(self, now: float) -> str:
-        """Who is waited for, why, and how long yet; empty where nobody is."""
-        if self._since is None or now - self._since < min(TOLD_AFTER_S, self._longest_s):
+    def waiting(self, now: float, told_after_s: float = TOLD_AFTER_S) -> str:
+        """Who is waited for, why, and how long yet; empty where nobody is, or not for long."""
+        if self._since is None or now - self._since < min(told_after_s, self._longest_s):
             return ""
         left = max(0.0, self.deadline - now)
         return f"waiting for {self._name}: {self._error}; up to {left:.0f} s more"
