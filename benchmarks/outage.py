@@ -2,10 +2,10 @@
 
     python benchmarks/outage.py [--quick]
 
-A server on loopback, a process of its own, answers at once, is down for 5, 60 and 300 seconds in the
-middle of a run (`--quick` leaves 300 out), and is up again; or it turns 30% of all requests away all
-the time. Down is: HTTP 529, and for 5 seconds also HTTP 500 and cut connections, which the server bills
-all the same. It bills what it says in `usage`. Times are real.
+A server on loopback, a process of its own, is down for 5, 60 and 300 seconds in the middle of a
+run (`--quick` leaves 300 out), and is up again; or it turns 30% of all requests away all the time.
+Down is HTTP 529, and for 5 seconds also HTTP 500 and cut connections, both billed like an answer.
+Times are real.
 """
 
 from __future__ import annotations
