@@ -10,7 +10,7 @@ import random
 
 from volition.judges.base import AskError
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # where the server does not say how long
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0  # where the server does not say how long
 PAUSES = 20  # that fit into the patience, at least, so that whoever is back is asked soon
 DOWN_AFTER = 8  # errors without an answer between them; some of many at once mean nothing yet
 TOLD_AFTER_S = 1.0

@@ -227,6 +227,7 @@ class Lane:
         self._turnstile = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._resume_at = self._loop.time()
+        self._answered_at = -math.inf
 
     @property
     def waiting_for(self) -> str:
@@ -328,6 +329,7 @@ class Lane:
             self.under_way -= 1
             self._pace.accepted()
             self._answered, self._rejections = True, 0
+            self._answered_at = self._loop.time()
             if self._outage.answered(self._loop.time(), bool(self._put_off)):
                 self._resume_at = self._loop.time()
             await self._received(sending, reply)
@@ -422,9 +424,37 @@ class Lane:
         timers = [put_off.timer.when() for put_off in self._put_off.values()]
         next_at = now if self._again or self._queue else min(timers, default=now)
         next_at = max(next_at, self._resume_at)
-        if now > deadline or (not self.under_way and next_at > deadline):
+        if now <= deadline and (self.under_way or next_at <= deadline):
+            return
+        unanswered = [*self._queue, *self._waited_for()]
+        patience = self._engine.limits.patience_s
+        if all(self._answered_at - w.since > patience / 4 for w in unanswered):
+            self._outage.answered(now, missing=False)  # it answers others, and these never
+            self._let_go()
+        else:
             self._give_up(self._outage.given_up(next_at - now))
-            self._engine.wake()
+        self._engine.wake()
+
+    def _waited_for(self) -> list[_Waiting]:
+        """What got no answer and is to be asked again."""
+        put_off = [put_off.waiting for put_off in self._put_off.values()]
+        return [w for waiting in (*put_off, *(s.waiting for s in self._again)) for w in waiting]
+
+    def _let_go(self) -> None:
+        """Waits no more for what got no answer. Another time it may be asked again."""
+        unsent = [*self._again]
+        for put_off in self._put_off.values():
+            put_off.timer.cancel()
+            if put_off.sending is not None:
+                unsent.append(put_off.sending)
+        never = {w.comparison.id for w in self._waited_for()}
+        self._count(given_up=0 if self._stopped else len(never))
+        self.open_ids -= never
+        self._again.clear()
+        self._put_off.clear()
+        for sending in unsent:  # never answered, never billed: settled, so that it costs nothing
+            assert sending.put_off is not None
+            self._engine.start(self._settle(sending, sending.put_off))
 
     # What came back --------------------------------------------------------------------------
 
@@ -436,22 +466,26 @@ class Lane:
         await self._engine.writer.write(lambda store: store.add_replies(self._judge_id, [stored]))
         outcomes = self._outcomes(stored, sending.questions)
         await self._store_outcomes(sending.questions, stored, outcomes)
-        self._ask_again(sending, outcomes)
+        unjudged = []
+        for waiting, outcome in zip(sending.waiting, outcomes, strict=True):
+            if isinstance(outcome, Verdict):
+                self.open_ids.discard(waiting.comparison.id)
+            else:
+                unjudged.append(waiting)
+        self._ask_again(unjudged, answered=True)
 
     async def _no_answer(self, sending: _Sending, error: AskError) -> None:
         """Puts into the store that a request brought no answer that could be read, and why."""
-        failures = await self._settle(sending, error)
+        await self._settle(sending, error)
         alone = len(sending.questions) == 1  # then the next request would be the same
         if error.kind == "rejected" or (error.kind == "too_large" and alone):
             self._rejections += 1
             if not self._answered or self._rejections >= REJECTIONS:
                 self._give_up(f"{self._judge.identity.name} cannot be asked: {error}")
-        if error.again or error.kind == "too_large":  # not an answer: it does not count as one
-            self._ask_anew(sending, give_up=alone)
-        else:
-            self._ask_again(sending, failures, give_up=alone)
+        answered = not error.again and error.kind != "too_large"
+        self._ask_again(sending.waiting, answered, give_up=alone)
 
-    async def _settle(self, sending: _Sending, error: AskError) -> list[Failure]:
+    async def _settle(self, sending: _Sending, error: AskError) -> None:
         came = error.reply
         if came is None:
             came = Reply("", "", metered=not error.billed)
@@ -462,7 +496,6 @@ class Lane:
         await self._engine.writer.write(lambda store: store.add_replies(self._judge_id, [stored]))
         failures = [Failure(error.kind, str(error))] * len(sending.questions)
         await self._store_outcomes(sending.questions, stored, failures)
-        return failures
 
     def _outcomes(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
         try:
@@ -487,32 +520,22 @@ class Lane:
         self._count(verdicts=verdicts, failures=len(outcomes) - verdicts)
 
     def _ask_again(
-        self, sending: _Sending, outcomes: Sequence[Verdict | Failure], give_up: bool = False
+        self, unjudged: Sequence[_Waiting], answered: bool, give_up: bool = False
     ) -> None:
-        """Puts what got no verdict into the queue once more, unless it was asked often enough.
+        """Puts what got no verdict into the queue once more, unless it was answered often enough.
 
         It goes into a request half as large as before, for it may be the number that was too much.
         """
-        for waiting, outcome in zip(sending.waiting, outcomes, strict=True):
-            attempt = waiting.attempt + 1
-            if isinstance(outcome, Verdict) or self._stopped:
+        for waiting in unjudged:
+            attempt, halvings = waiting.attempt + answered, waiting.halvings + 1
+            if self._stopped:
                 self.open_ids.discard(waiting.comparison.id)
             elif give_up or attempt >= self._engine.limits.attempts:
                 self.open_ids.discard(waiting.comparison.id)
                 self._count(given_up=1)
             else:
-                halvings = waiting.halvings + 1
-                self._queue.append(_Waiting(*_about(waiting), attempt, halvings))
-
-    def _ask_anew(self, sending: _Sending, give_up: bool) -> None:
-        """Likewise what got no answer at all, and would get none if it were asked as it was."""
-        for waiting in sending.waiting:
-            if give_up or self._stopped:
-                self.open_ids.discard(waiting.comparison.id)
-                self._count(given_up=int(not self._stopped))
-            else:
-                halvings = waiting.halvings + 1
-                self._queue.append(_Waiting(*_about(waiting), waiting.attempt, halvings))
+                anew = _Waiting(waiting.comparison, waiting.principles, attempt, halvings)
+                self._queue.append(anew)
 
     # Stopping --------------------------------------------------------------------------------
 
@@ -522,18 +545,7 @@ class Lane:
         for waiting in self._queue:
             self.open_ids.discard(waiting.comparison.id)
         self._queue.clear()
-        unsent = [*self._again]
-        for put_off in self._put_off.values():
-            put_off.timer.cancel()
-            if put_off.sending is not None:
-                unsent.append(put_off.sending)
-            for waiting in put_off.waiting:
-                self.open_ids.discard(waiting.comparison.id)
-        self._again.clear()
-        self._put_off.clear()
-        for sending in unsent:  # never answered, never billed: settled, so that it costs nothing
-            assert sending.put_off is not None
-            self._engine.start(self._no_answer(sending, sending.put_off))
+        self._let_go()
 
     def _give_up(self, why: str) -> None:
         self._engine.error = self._engine.error or JudgeUnavailable(why)
@@ -561,10 +573,6 @@ def _question(waiting: _Waiting, seed: int) -> Question:
     chosen = int.from_bytes(drawn[1:9], "little")
     principle = principles[chosen % len(principles)] if principles else None
     return Question.put(comparison, order, principle)
-
-
-def _about(waiting: _Waiting) -> tuple[Comparison, Principles]:
-    return waiting.comparison, waiting.principles
 
 
 def _as_stored(reply: Reply, sending: _Sending) -> Reply:
