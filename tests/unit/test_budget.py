@@ -19,7 +19,7 @@ from volition.judging.engine import Engine
 from volition.judging.limits import Budget, Limits, Pace
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
 
-COMPARISONS = [comparison(number, number + 0.5) for number in range(100)]
+COMPARISONS = [comparison(number, number + 0.5) for number in range(300)]
 TRIALS = 1000
 
 
@@ -114,9 +114,10 @@ async def trial(seed: int) -> Provider:
     provider = Provider(rng, rng.choice([1, 1, 3, 12, 60]))
     comparisons = COMPARISONS[: rng.randrange(1, len(COMPARISONS))]
     one = provider.estimate([Question(comparisons[0], Order.FORWARD)]).cost_usd or 0.0
-    max_usd = rng.uniform(0, 120) * one
-    max_judgments = rng.choice([None, None, rng.randrange(1, 100)])
-    limits = Limits(max_usd, max_judgments, rng.choice([4, 16, 64, 64]))
+    max_usd = rng.uniform(0, 360) * one
+    max_judgments = rng.choice([None, None, rng.randrange(1, 300)])
+    concurrency = rng.choice([4, 16, 64, 64])
+    limits = Limits(max_usd, max_judgments, concurrency, patience_s=0.05)
     answering = asyncio.create_task(provider.answer())
     engine = await judge_within(limits, provider, comparisons)
     answering.cancel()

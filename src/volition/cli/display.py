@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from volition.run.results import Progress
 
@@ -67,6 +68,8 @@ def _table(progress: Progress) -> Table:
     elif progress.judgments:
         cost = "" if progress.cost_usd is None else f", ${progress.cost_usd:.4f}"
         grid.add_row("judgments used", f"{progress.judgments:,}{cost}")
+    if progress.waiting_for:
+        grid.add_row("", Text(progress.waiting_for, style="yellow"))
     if progress.heldout_accuracy is not None:
         grid.add_row("held-out accuracy", f"{progress.heldout_accuracy:.1%} of the reward model")
     if progress.total_steps:

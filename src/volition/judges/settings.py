@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from volition.errors import InputError
 from volition.questions import Querying
 
+PATIENCE_S = 600.0  # outages of minutes are usual
+REASONING_TOKENS = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -41,6 +44,10 @@ class JudgeSettings:
             while it learns. None is the task's own number.
         querying: How those are chosen: `information`, `disagreement` or `uniform`.
         wire: One way of asking, such as `logprobs`, in place of the best that works.
+        patience: Seconds for which a judge that does not answer is waited for before the run stops:
+            a provider that is down, a limit on the rate, a lost connection.
+        reasoning_tokens: Room, in tokens, in which a model may reason before it answers, where it
+            cannot be told not to.
 
     Raises:
         InputError: One of them is not possible.
@@ -59,14 +66,25 @@ class JudgeSettings:
     first: int | None = None
     querying: Querying = "information"
     wire: str | None = None
+    patience: float = PATIENCE_S
+    reasoning_tokens: int = REASONING_TOKENS
 
     def __post_init__(self) -> None:
-        for name in ("max_judgments", "first", "per_request", "samples", "concurrency"):
+        for name in (
+            "max_judgments",
+            "first",
+            "per_request",
+            "samples",
+            "concurrency",
+            "reasoning_tokens",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
         if self.max_usd is not None and not 0 <= self.max_usd < math.inf:
             raise InputError(f"--max-usd is a number of dollars from 0 on, not {self.max_usd}")
+        if not 0 <= self.patience < math.inf:
+            raise InputError(f"--patience is a number of seconds from 0 on, not {self.patience}")
         if (self.price_in is None) != (self.price_out is None):
             raise InputError("--price-in and --price-out go together")
         self.price  # noqa: B018 (it is checked)

@@ -54,7 +54,7 @@ def limits_of(settings: JudgeSettings, most: int, spent_usd: float = 0.0) -> Lim
         spent_usd: What trying it did cost.
     """
     left = None if settings.max_usd is None else max(0.0, settings.max_usd - spent_usd)
-    return Limits(left, most, settings.concurrency)
+    return Limits(left, most, settings.concurrency, patience_s=settings.patience)
 
 
 @contextmanager
@@ -122,6 +122,7 @@ class LiveJudging:
                     judgments=len(answered) + standing.verdicts,
                     comparisons=len(comparisons),
                     cost_usd=standing.spent_usd,
+                    waiting_for=standing.waiting_for,
                 )
             )
 

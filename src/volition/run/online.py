@@ -131,6 +131,7 @@ class Inquiry:
             judgments=self._verdicts_before + standing.verdicts,
             cost_usd=standing.spent_usd,
             heldout_accuracy=self._fit.heldout_accuracy,
+            waiting_for=standing.waiting_for,
         )
 
     @property

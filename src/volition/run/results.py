@@ -25,6 +25,8 @@ class Progress:
         learned_return: Mean over the episodes of the session just ended.
         true_return: Likewise by the environment's own reward; for evaluation only.
         episodes, total_episodes: Of the evaluation, that have ended, and in all.
+        waiting_for: Which judge does not answer, why, and how long it is waited for yet; empty
+            where all answer.
     """
 
     stage: str
@@ -39,6 +41,7 @@ class Progress:
     true_return: float | None = None
     episodes: int = 0
     total_episodes: int = 0
+    waiting_for: str = ""
 
 
 Listener = Callable[[Progress], None]

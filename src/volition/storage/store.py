@@ -410,6 +410,15 @@ class Store:
         )
         return self.cost_usd() + float(reserved)
 
+    def billed(self) -> tuple[int, float]:
+        """How many replies came to live requests, and the dearest as a multiple of what was
+        reserved for it, at least 1."""
+        ((count, dearest),) = self._read(
+            "SELECT count(*), coalesce(max(r.cost_usd / q.reserved_usd), 1.0) FROM requests q "
+            "JOIN replies r ON r.request_id = q.id WHERE r.raw <> '' AND q.reserved_usd > 0"
+        )
+        return int(count), max(1.0, float(dearest))
+
     def judged_live(self) -> int:
         """How many comparisons live judges replied to here, whether or not with a verdict."""
         ((count,),) = self._read(
