@@ -494,8 +494,8 @@ def test_what_is_left_of_the_budget_goes_into_smaller_requests(folder: Path) -> 
             return Estimate(0, 0, self._cost)
 
     judge = PricedByQuestion(per_request=8)
-    put(folder, judge, comparisons(folder, 40), max_usd=11.5 * COST, concurrency=1)
-    assert [len(request) for request in judge.requests] == [8, 2, 1]
+    put(folder, judge, comparisons(folder, 40), max_usd=30.5 * COST, concurrency=1)
+    assert [len(request) for request in judge.requests] == [8, 8, 8, 4, 2]
 
 
 def test_prediction_says_what_judging_then_takes(folder: Path) -> None:

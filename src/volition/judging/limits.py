@@ -12,6 +12,7 @@ TOLERATED = 0.25  # share of refusals that is the server's own chance, not our h
 # How many times its estimate a request may cost as long as no bill has come; the more bills have,
 # the nearer it is to the dearest of them.
 UNPROVEN = 20.0
+FIRST = 3.0  # likewise one that is under way alone
 WARY = 1.5  # times the dearest bill may be the next one, where bills were above their estimates
 
 
@@ -123,8 +124,8 @@ class Budget:
         if cost_usd is None and self._max_usd is not None:
             raise ValueError("a budget in dollars needs to know what a request costs")
         estimated = _picodollars(cost_usd or 0.0)
-        at_most = (self._estimated + estimated) * self._dearest()
-        too_dear = self._max_usd is not None and self._at_most_spent + at_most > self._max_usd
+        unknown = (self._unbilled + self._estimated + estimated) * self._dearest(questions)
+        too_dear = self._max_usd is not None and self._spent + unknown > self._max_usd
         if too_dear or questions > self.judgments_left:
             return None
         self._estimated += estimated
@@ -155,12 +156,15 @@ class Budget:
     def _at_most_spent(self) -> int:
         return self._spent + math.ceil(self._unbilled * self._bills.excess)
 
-    def _dearest(self) -> float:
-        """As which multiple of its estimate a bill is reckoned with."""
+    def _dearest(self, questions: int) -> float:
+        """As which multiple of its estimate a request with so many questions is reckoned with."""
         count, excess = self._bills.count, self._bills.excess
-        if self._questions == 0:  # it alone, and not as many as may be under way
+        if self._questions > 0:  # as many as may be under way
+            return excess * (1 + (UNPROVEN - 1) / (1 + count))
+        if count > 0:
             return excess * WARY if excess > 1 else 1.0
-        return excess * (1 + (UNPROVEN - 1) / (1 + count))
+        # The very first is to be possible, if it is as small as can be.
+        return 1.0 if questions == 1 and self._unbilled == 0 else FIRST
 
 
 class Pace:
