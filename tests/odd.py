@@ -7,6 +7,7 @@ The base is a dot on a line of 9 metres, which is pushed to and fro. Each is reg
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -345,6 +346,40 @@ class OddInfo(Dot):
         return *super().step(action)[:4], info
 
 
+class Exits(Dot):
+    """As where a window was closed."""
+
+    def step(self, action: Any) -> Any:
+        if self.n == 11:
+            sys.exit("the window was closed")
+        return super().step(action)
+
+
+class NoRenderMode(Dot):
+    def __init__(self) -> None:
+        super().__init__()
+
+
+class SpacesDiffer(Dot):
+    """Every one of its kind may be pushed harder than the one before."""
+
+    made = 0
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(render_mode)
+        type(self).made += 1
+        self.action_space = Box(-1, type(self).made, (1,), np.float32)
+
+
+class SpaceGrows(Dot):
+    """Its space is another after a reset."""
+
+    def reset(self, **options: Any) -> Any:
+        self.observation_space = Box(-10, 10, (3,), np.float32)
+        super().reset(**options)
+        return np.zeros(3, np.float32), {}
+
+
 class FirstStep(Dot):
     """Ends with its first step (a contextual bandit)."""
 
@@ -495,6 +530,20 @@ class Large(Dot):
 
     def render(self) -> Any:
         return np.kron(super().render(), np.ones((25, 25, 1), np.uint8))
+
+
+class Tiny(Dot):
+    """A pixel for each place there is."""
+
+    def render(self) -> Any:
+        picture = np.full((9, 9, 3), 255, np.uint8)
+        picture[4, round(self.x) + 4] = (200, 0, 0)
+        return picture
+
+
+class Strip(Dot):
+    def render(self) -> Any:
+        return super().render()[20:21].repeat(50, 1)
 
 
 class NothingMoves(Dot):

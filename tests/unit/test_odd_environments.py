@@ -45,7 +45,7 @@ LEARNED = (
 )
 DRAWN = (  # in a way of its own, and nothing else: learning would be the same
     *("ListRender", "Rgba", "Transparent", "Grey", "GreyInThree", "ChannelsFirst", "FloatBytes"),
-    *("GreyFloats", "LongIntegers", "BlackAndWhite", "SizeOfItsOwn", "RewardArray"),
+    *("GreyFloats", "LongIntegers", "BlackAndWhite", "SizeOfItsOwn", "RewardArray", "Tiny"),
 )
 
 TOLD = {
@@ -68,6 +68,11 @@ TOLD = {
     "StepGivesNothing": "at step 1 of an episode: step raised TypeError: ",
     "RaisesMid": "at step 28 of an episode: step raised RuntimeError: MuJoCo: the simulation is",
     "RaisesWordlessly": "at step 6 of an episode: step raised AssertionError: assert self.n < 5",
+    "Exits": "at step 12 of an episode: step raised SystemExit: the window was closed",
+    "NoRenderMode": "argument 'render_mode'",
+    "SpacesDiffer": "to put 4 of it side by side raised RuntimeError: Sub-environment action space",
+    "SpaceGrows": f"{START}: what is observed is of shape (3,), and its space says (2,)",
+    "Strip": "at step 1 of an episode: render gave a picture of 2400 x 1 pixels, which is too narr",
     "NoSpace": "its observation_space is None",
     "EmptyList": "at step 1 of an episode: render gave [], which is no picture",
     "NoRender": "at step 1 of an episode: render gave None, and not a picture",
@@ -262,7 +267,7 @@ def test_a_learned_reward_of_what_is_not_finite_is_an_error() -> None:
 def test_pictures_of_every_kind(rendered: Any, colour: tuple[int, ...]) -> None:
     pixels = as_pixels(rendered)
     assert pixels.dtype == np.uint8
-    assert pixels.shape == (4, 6, 3)
+    assert pixels.shape == (16, 24, 3), "it is enlarged"
     assert pixels[0, 0].tolist() == list(colour)
     assert (pixels == pixels[0, 0]).all()
 
@@ -272,8 +277,8 @@ def test_a_picture_that_is_larger_than_anybody_looks_at_is_reduced() -> None:
         env.reset(seed=0)
         assert env.env.render().shape == (1200, 1200, 3)
         assert max(env.render().shape) == 600 <= LARGEST
-    wide = np.zeros((3, 10_000, 3), np.uint8)
-    assert as_pixels(wide).shape == (1, 1000, 3)
+    wide = np.zeros((200, 10_000, 3), np.uint8)
+    assert as_pixels(wide).shape == (20, 1000, 3)
 
 
 @pytest.mark.parametrize(
@@ -299,6 +304,12 @@ def test_few_states_are_asked_about_again_each_time_beside_another() -> None:
     assert len({frozenset((one.id, other.id)) for one, other in pairs}) == 20
     states = [segment.id for pair in pairs for segment in pair]
     assert max(states.count(state) for state in states) <= 8
+
+
+def test_a_view_that_crops_everything_away() -> None:
+    view = JudgeView(crop=(0.0, 0.0, 0.005, 1.0))
+    with pytest.raises(InputError, match=r"leaves nothing of a drawing of 48 x 48 pixels"):
+        covering_pairs(EnvironmentSection(id="test/Plain-v0"), view, 5, 0)
 
 
 # Scenes ------------------------------------------------------------------------------------------
@@ -340,12 +351,20 @@ class BrokenSetter(Faithful):
         raise NotImplementedError
 
 
+class StateOfOne(Faithful):
+    def get_state(self) -> Any:
+        return np.array([self.x])
+
+
+SCENES = (Hidden, Faithful, BrokenSetter, StateOfOne)
+
+
 @pytest.fixture
 def _scenes() -> Iterator[None]:
-    for kind in (Hidden, Faithful, BrokenSetter):
+    for kind in SCENES:
         gymnasium.register(f"scene/{kind.__name__}-v0", kind, max_episode_steps=40)  # type: ignore[arg-type]
     yield
-    for kind in (Hidden, Faithful, BrokenSetter):
+    for kind in SCENES:
         del gymnasium.registry[f"scene/{kind.__name__}-v0"]
 
 
@@ -355,7 +374,8 @@ def _scenes() -> Iterator[None]:
     [
         ("Faithful", None),
         ("Hidden", r"depends on more than its state \(entry 0 is off by"),
-        ("BrokenSetter", "to observe a state raised NotImplementedError"),
+        ("BrokenSetter", "BrokenSetter: set_state raised NotImplementedError"),
+        ("StateOfOne", "StateOfOne: get_state gave .*, and not a finite number for each of x, v"),
     ],
 )
 def test_a_scene_proves_itself_or_is_filmed(name: str, told: str | None) -> None:

@@ -28,6 +28,7 @@ HINTS = {
     "expected 5, got": f"a step gives five values: {FIVE}",
     "unexpected keyword argument 'seed'": "reset takes `seed` and `options`",
     "unexpected keyword argument 'options'": "reset takes `seed` and `options`",
+    "unexpected keyword argument 'render_mode'": "an environment is made with a `render_mode`",
 }
 """What is meant by errors that come of an interface before Gymnasium's, by a part of their text."""
 
@@ -60,6 +61,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
                 raise EnvironmentUnsupported(
                     f"{name}: its {space} is {reprlib.repr(value)}, not one of Gymnasium's spaces"
                 )
+        self._observed = env.observation_space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -134,16 +136,11 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             self.env.close()
 
     def _tried(self, what: str, work: Callable[[], Value]) -> Value:
-        try:
-            return work()
-        except VolitionError:
-            raise
-        except Exception as error:  # whatever somebody's environment does
-            raise self._unfit(f"{what} raised {explained(error)}") from error
+        return tried(self._named(), what, work)
 
     def _copied(self, observation: Any) -> Any:
         try:
-            return checked(self.observation_space, observation)
+            return checked(self._observed, observation)
         except ValueError as error:
             raise self._unfit(f"what is observed {error}") from None
 
@@ -155,7 +152,21 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         return f"{self._name}, {when}"
 
 
-def explained(error: Exception) -> str:
+def tried(name: str, what: str, work: Callable[[], Value]) -> Value:
+    """What some work of somebody's environment gives.
+
+    Raises:
+        EnvironmentUnsupported: It fails; the message begins with `name`, and says what it was.
+    """
+    try:
+        return work()
+    except VolitionError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise EnvironmentUnsupported(f"{name}: {what} raised {explained(error)}") from error
+
+
+def explained(error: BaseException) -> str:
     """An error of somebody's environment in one line: its kind, what it says, and where it was."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""

@@ -13,6 +13,7 @@ from volition.comparison import Pixels
 
 CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 LARGEST = 1024  # pixels of the longer side: more than anybody shows a judge, or a person
+SMALLEST = 16  # of the shorter side: less is too small to see, and to make a film of
 WHITE = 255
 
 
@@ -41,7 +42,7 @@ def as_pixels(rendered: Any) -> Pixels:
         array = np.moveaxis(array, 0, 2)
     if array.shape[2] not in CHANNELS:
         raise ValueError(f"gave an array of shape {np.shape(rendered)}, which is no picture")
-    return _reduced(_coloured(_bytes(array)))
+    return _sized(_coloured(_bytes(array)))
 
 
 def fitted(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -81,7 +82,12 @@ def _coloured(array: Pixels) -> Pixels:
     return mixed.astype(np.uint8)
 
 
-def _reduced(pixels: Pixels) -> Pixels:
-    """Not larger than `LARGEST`."""
-    factor = -(-max(pixels.shape[:2]) // LARGEST)
-    return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
+def _sized(pixels: Pixels) -> Pixels:
+    """In a size that can be seen: reduced, or each pixel repeated."""
+    height, width = pixels.shape[:2]
+    if (factor := -(-max(height, width) // LARGEST)) > 1:
+        pixels = np.asarray(Image.fromarray(pixels).reduce(factor))
+    times = -(-SMALLEST // min(pixels.shape[:2]))
+    if times * max(pixels.shape[:2]) > LARGEST:
+        raise ValueError(f"gave a picture of {width} x {height} pixels, which is too narrow to see")
+    return pixels if times == 1 else pixels.repeat(times, 0).repeat(times, 1)

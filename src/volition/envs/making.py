@@ -51,7 +51,7 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
         raise EnvironmentUnsupported(f"{env_id} needs a package more: {_named(error)}") from error
     except VolitionError:
         raise
-    except Exception as error:  # whatever somebody's environment does
+    except (Exception, SystemExit) as error:  # whatever somebody's environment does
         unknown = _unknown(env_id, kwargs or {}) if isinstance(error, TypeError) else None
         of_gymnasium = isinstance(error, gymnasium.error.Error)
         reason = str(error) if of_gymnasium else explained(error)

@@ -95,6 +95,8 @@ def _trouble(scene: Scene, live: Any) -> str | None:
                 lived.append(np.array(observation, np.float64))
                 state = dict(zip(scene.fields, scene.capture(live).tolist(), strict=True))
                 seen.append(np.array(scene.observe(state), np.float64))
+            except VolitionError as error:
+                return str(error)
             except Exception as error:  # whatever somebody's environment does
                 return f"to observe a state raised {explained(error)}"
             if seen[-1].shape != lived[-1].shape:

@@ -63,7 +63,7 @@ def check_environment(setup: Setup, section: RewardSection, truth: str | None) -
     Raises:
         EnvironmentUnsupported, InputError: It cannot.
     """
-    with closing(Rollout(setup.environment, 1)) as rollout:
+    with closing(Rollout(setup.environment, setup.envs)) as rollout:
         shape = setup.learner(rollout).observation_shape
     check_inputs(section, shape)
     if truth is not None and (len(shape) != 1 or max(TRUTHS[truth].seen) >= shape[0]):

@@ -9,6 +9,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from volition.comparison import Frame, Pixels, spaced
+from volition.errors import InputError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -77,11 +78,20 @@ class JudgeView(Section):
         return self
 
     def frame(self, drawing: Pixels) -> Frame:
-        """The frame of a drawing, uint8 (height, width, 3)."""
+        """The frame of a drawing, uint8 (height, width, 3).
+
+        Raises:
+            InputError: The crop leaves nothing of it.
+        """
         height, width = drawing.shape[:2]
         left, top, right, bottom = self.crop
         rows = slice(round(top * height), round(bottom * height))
         columns = slice(round(left * width), round(right * width))
+        if rows.start == rows.stop or columns.start == columns.stop:
+            raise InputError(
+                f"view.crop is {[*self.crop]}, which leaves nothing of a drawing of {width} x "
+                f"{height} pixels"
+            )
         picture = Image.fromarray(drawing[rows, columns])
         if self.size is not None:
             picture = picture.resize(self.size, Image.Resampling.LANCZOS)
