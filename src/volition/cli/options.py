@@ -161,15 +161,6 @@ def _can_be_kept(value: object) -> bool:
     return isinstance(value, str | int | float)
 
 
-def check_numbers(seed: int, **counts: int | None) -> None:
-    """That there is at least one of whatever is counted, and that a seed can be used."""
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-    if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed}")
-
-
 def print_json(value: object) -> None:
     from volition.storage.documents import as_document
 

@@ -7,11 +7,13 @@ import inspect
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -38,20 +40,51 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     choose_gl()
+    _import_module_of(env_id)
     try:
         with _loaded_quietly(env_id):
             return gymnasium.make(env_id, **(kwargs or {}), **more)
     except gymnasium.error.DependencyNotInstalled as error:
         raise EnvironmentUnsupported(f"{env_id} needs a package more: {_named(error)}") from error
-    except (
-        gymnasium.error.Error,
-        ModuleNotFoundError,
-        TypeError,
-        ValueError,
-        AssertionError,
-    ) as error:
-        reason = _unknown(env_id, kwargs or {}) or f"gymnasium cannot make {env_id!r}: {error}"
+    except EnvironmentUnsupported:
+        raise
+    except Exception as error:  # whatever the environment's own code raises
+        reason = (
+            _unknown(env_id, kwargs or {}) or f"gymnasium cannot make {env_id!r}: {said(error)}"
+        )
         raise EnvironmentUnsupported(reason) from error
+
+
+def said(error: Exception) -> str:
+    """What somebody else's code says is wrong, in one line, and where in that code it was."""
+    message = " ".join(str(error).split()) or "it does not say why"
+    if isinstance(error, TypeError):
+        message = "it cannot use a value of that kind"
+    files = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    if isinstance(error, gymnasium.error.Error | SyntaxError) or not files:
+        return message
+    return f"{message} ({Path(files[-1].filename).name}, line {files[-1].lineno})"
+
+
+def _import_module_of(env_id: str) -> None:
+    """Imports the module that MODULE:NAME-v0 names, also from the working folder, which a program
+    that is started by its own name does not look into."""
+    module, colon, _ = env_id.partition(":")
+    if not colon:
+        return
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        raise EnvironmentUnsupported(
+            f"{env_id!r}: there is no module {error.name!r}: it is not installed, and not in this "
+            "folder"
+        ) from error
+    except Exception as error:  # whatever its own code raises
+        raise EnvironmentUnsupported(
+            f"{env_id!r}: the module {module!r} cannot be imported: {said(error)}"
+        ) from error
 
 
 def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:

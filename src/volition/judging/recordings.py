@@ -123,10 +123,16 @@ def read_recording(
         InputError: Names the file, the line, and what is wrong with it.
     """
     file = path / JUDGMENTS_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            f"{file} is not there, or is no file: judgments are one, with lines of JSON"
+        )
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is not UTF-8 text: save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     rows = {n: _line(file, n, line) for n, line in enumerate(lines, start=1) if line.strip()}
     if not rows:

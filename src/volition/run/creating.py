@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from pydantic import ValidationError
+
 from volition.comparison import Comparison
+from volition.envs.making import said
 from volition.envs.scene import scenes_of
-from volition.errors import InputError
+from volition.errors import EnvironmentUnsupported, InputError
 from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge
@@ -18,7 +24,7 @@ from volition.judging.engine import check_price
 from volition.judging.prediction import Prediction, predict
 from volition.judging.recordings import import_recording, read_recording
 from volition.judging.thread import reuse
-from volition.learners.rollout import Rollout
+from volition.learners.rollout import AtRandom, Rollout
 from volition.questions.covering import covering_comparisons
 from volition.reward.fit import check_inputs
 from volition.reward.preferences import PreferenceData
@@ -26,6 +32,7 @@ from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import Quota, limits_of
 from volition.run.sessions import Setup
 from volition.storage.store import Store
+from volition.tasks.numbers import shown
 from volition.tasks.task import EnvironmentSection, GoalSection, RewardSection, Task
 from volition.tasks.truth import TRUTHS
 
@@ -33,8 +40,19 @@ OBJECT = "object:"  # what the name of a judge begins with that was given as an 
 
 
 def task_for(env_id: str, goal: Goal) -> Task:
-    """A task made on the fly from an environment's id and a goal."""
-    name = env_id.rpartition("/")[2].lower()
+    """A task made on the fly from an environment's id and a goal.
+
+    Raises:
+        EnvironmentUnsupported: That can be no environment's id.
+    """
+    try:
+        environment = EnvironmentSection(id=env_id)
+    except ValidationError:
+        raise EnvironmentUnsupported(
+            f"{shown(env_id)} is no environment's id: it is such as Pendulum-v1, "
+            "NAMESPACE/NAME-v0 or MODULE:NAME-v0"
+        ) from None
+    name = re.sub(r"[^a-z0-9._-]+", "-", re.split("[/:]", env_id)[-1].lower()).strip("._-")
     section = GoalSection(
         text=goal.text,
         images=tuple(str(path.absolute()) for path in goal.images),
@@ -42,7 +60,7 @@ def task_for(env_id: str, goal: Goal) -> Task:
         principles=goal.principles,
         vetoes=goal.vetoes,
     )
-    return Task(name=name, environment=EnvironmentSection(id=env_id), goal=section)
+    return Task(name=name[:60] or "task", environment=environment, goal=section)
 
 
 def setup_of(task: Task, settings: RunSettings) -> Setup:
@@ -65,12 +83,26 @@ def check_environment(setup: Setup, section: RewardSection, truth: str | None) -
     """
     with closing(Rollout(setup.environment, 1)) as rollout:
         shape = setup.learner(rollout).observation_shape
+        _try_a_step(rollout, setup.environment)
     check_inputs(section, shape)
     if truth is not None and (len(shape) != 1 or max(TRUTHS[truth].seen) >= shape[0]):
         raise InputError(
             f"goal.truth is {truth!r}, which is about other observations than {shape}, those of "
             f"{setup.environment.id}: leave it out"
         )
+
+
+def _try_a_step(rollout: Rollout, environment: EnvironmentSection) -> None:
+    """That the environment, as its keyword arguments make it, can be stepped at all."""
+    made_with = f" made with {json.dumps(environment.kwargs)}" if environment.kwargs else ""
+    name = environment.id + made_with
+    try:
+        actions = AtRandom(rollout, 0)
+        seen = [rollout.reset(0), rollout.step(actions(np.zeros(1))).observations]
+    except Exception as error:  # whatever the environment's own code raises
+        raise EnvironmentUnsupported(f"{name} fails at its first step: {said(error)}") from error
+    if not all(np.isfinite(observations).all() for observations in seen):
+        raise EnvironmentUnsupported(f"{name} observes what is no finite number at its first step")
 
 
 def create_with_recording(

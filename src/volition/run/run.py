@@ -54,6 +54,7 @@ from volition.storage.compilation import enable_cache
 from volition.storage.documents import as_document, write_document
 from volition.storage.files import write_whole
 from volition.storage.store import Store
+from volition.tasks.numbers import check_counts
 from volition.tasks.task import Task
 
 
@@ -130,6 +131,7 @@ class Run:
             VolitionError: The judgments, the judge, the environment or the folder will not do.
                 Nothing is left behind then.
         """
+        check_counts(steps=steps, seed=seed)
         if live is not None and judgments is not None:
             raise InputError("give either recorded judgments or a live judge, not both")
         if reuse is not None and live is None:
