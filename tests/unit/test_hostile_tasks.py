@@ -250,7 +250,7 @@ COMMANDS = {
     "steps 0": (["--steps", "0"], "--steps must be at least 1, not 0"),
     "steps 1e3": (["--steps", "1e3"], "'1e3' is not a whole number"),
     "steps None": (["--steps", "None"], "'None' is not a whole number"),
-    "seed -1": (["--seed", "-1"], "--seed must not be negative, not -1"),
+    "seed -1": (["--seed", "-1"], "--seed must not be negative: -1"),
     "seed 2^64": (["--seed", str(2**64)], "--seed must be at most 2,147,483,647"),
     "seed of text": (["--seed", "x"], "'x' is not a whole number"),
     "kwargs nan": (["--kwargs", "g=nan"], "--kwargs g: nan is not a finite number"),

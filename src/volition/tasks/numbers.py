@@ -47,8 +47,8 @@ def check_counts(**counts: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
             raise InputError(f"{option} must be a whole number, not {shown(value)}")
         if value < least:
-            must = "must not be negative" if least == 0 else f"must be at least {least}"
-            raise InputError(f"{option} {must}, not {shown(value)}")
+            must = "must not be negative:" if least == 0 else f"must be at least {least}, not"
+            raise InputError(f"{option} {must} {shown(value)}")
         if value > most:
             raise InputError(f"{option} must be at most {most:,}, not {shown(value)}")
 
