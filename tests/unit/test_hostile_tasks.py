@@ -156,6 +156,8 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "unknown keys": (GOOD + "nope = 1\n", ":6: goal.nope: there is no such key; allowed here: te"),
     "unknown section": (GOOD + "[nope]\n", ":6: nope: there is no such key"),
     "a key of two lines": (GOOD + '"a\\nb" = 1\n', r'goal."a\\nb": there is no such key'),
+    "what it knows itself": ("is_file = true\n" + GOOD, ":1: is_file: there is no such key"),
+    "another's folder": ('folder = "/"\n' + GOOD, ":1: folder: there is no such key"),
     "name empty": (GOOD.replace("mine", ""), "name: String should have at least 1"),
     "name of dots": (GOOD.replace("mine", "../x"), "name: String should match"),
     "name too long": (GOOD.replace("mine", "m" * 300), "name: String should have at most 100"),

@@ -30,9 +30,10 @@ from volition.evidence.film import (
     write_mp4,
 )
 from volition.evidence.report import figures, write_report
+from volition.evidence.report.again import again
 from volition.evidence.report.hero import HEIGHT, WIDTH, compose, write_hero
 from volition.evidence.report.landscapes import CIRCLES, Landscape, landscape, spearman
-from volition.evidence.report.page import draw_figures, number, render_page, reproduce
+from volition.evidence.report.page import draw_figures, number, render_page
 from volition.evidence.report.pairs import (
     consistency,
     measures,
@@ -131,7 +132,7 @@ def test_headline_is_the_result(evidence: Evidence, episodes: list[Episode]) -> 
     assert f"{number(low * 100, 1)}–{number(high * 100, 1)}%" in page.text
     assert "evaluation only" in page.text
     assert evidence.folder.task.goal.text in page.text
-    assert reproduce(evidence.folder) in page.text
+    assert again(evidence.folder).command in page.text
     assert len(page.of("article")) == len(evidence.comparisons)
 
 
@@ -257,7 +258,7 @@ def test_an_unfinished_run_has_no_report(run: Run, tmp_path: Path) -> None:
 
 def test_command_quotes_what_a_shell_would_split(run: Run) -> None:
     settings = replace(run.folder.settings, judgments="my judgments", symmetric=True)
-    command = reproduce(replace(run.folder, settings=settings))
+    command = again(replace(run.folder, settings=settings)).command
     assert command.startswith("volition train pendulum --judgments 'my judgments' ")
     assert command.endswith(" --symmetries")
 

@@ -12,9 +12,9 @@ from volition.cli.options import (
     Kwargs,
     option,
     read_kwargs,
-    said_kwargs,
 )
 from volition.errors import InputError
+from volition.tasks.kwargs import said_kwargs
 from volition.tasks.numbers import check_counts, check_dollars
 
 if TYPE_CHECKING:

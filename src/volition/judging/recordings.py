@@ -42,11 +42,12 @@ from volition.errors import InputError, VolitionError
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.questions.seeing import see
 from volition.storage.pictures import read_frame
-from volition.storage.store import Store
+from volition.storage.store import FRAMES, Store
 from volition.tasks.view import JudgeView
 
 JUDGMENTS_FILE = "judgments.jsonl"
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
+RECORDED = "recorded:"  # what the name of a judge begins with that was recorded
 SHOWN = 80  # characters of a value that a message repeats
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -139,7 +140,9 @@ def read_recording(
         raise InputError(f"{file} holds no judgments: there is nothing to learn from")
     judged_by = next(iter(rows.values())).judge
     settings = {"file": content_id(*(line.encode() for line in lines))}
-    judge = JudgeIdentity(f"recorded:{(judged_by or '').strip() or name}", settings=settings)
+    named = (judged_by or "").strip() or name
+    is_simulated = named.startswith("simulated:")
+    judge = JudgeIdentity(f"{RECORDED}{named}", is_simulated, settings)
     reader = _Reader(file, goal_id, judge.id, judged_by, scenes, view)
     judged = [reader.judged(number, lines[number - 1], row) for number, row in rows.items()]
     sheets = dict.fromkeys(file.parent / row.sheet for row in rows.values() if row.sheet)
@@ -281,6 +284,47 @@ def _each_once(pairs: Sequence[tuple[str, object]]) -> Mapping[str, object]:
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {max(names, key=names.count)} is there twice")
     return known
+
+
+def as_line(judge: JudgeIdentity, judgment: Judgment, comparison: Comparison) -> str:
+    """A judgment with a verdict as a line of the file; its frames are in `frames/` beside it.
+
+    Args:
+        judge: Who judged.
+        judgment: What was judged, with a verdict.
+        comparison: What it is about; its segments know their states.
+    """
+    verdict = judgment.outcome
+    assert isinstance(verdict, Verdict)
+    sides = [comparison.first, comparison.second]
+    if judgment.order is Order.SWAPPED:
+        sides.reverse()
+    p_first = verdict.p_shown_first
+    said = {choice for choice, p in VERDICTS.items() if p == p_first}
+    line = {
+        "first": _as_side(sides[0]),
+        "second": _as_side(sides[1]),
+        **({"verdict": said.pop()} if said else {"p_first": p_first}),
+        "judge": judge.name.removeprefix(RECORDED),
+        **({} if judgment.principle is None else {"principle": judgment.principle}),
+        **_made_with(judge, judgment),
+    }
+    return json.dumps(line, ensure_ascii=False)
+
+
+def _as_side(segment: Segment) -> dict[str, object]:
+    frames = [f"{FRAMES}/{frame.id}.png" for frame in segment.frames]
+    if len(segment.states) == 1:
+        return {**segment.states[0], "frame": frames[0]}
+    return {"states": [dict(state) for state in segment.states], "frames": frames}
+
+
+def _made_with(judge: JudgeIdentity, judgment: Judgment) -> dict[str, JsonValue]:
+    """What a recorded line says of how the environment was made."""
+    if not judge.name.startswith(RECORDED):
+        return {}
+    kwargs = Line.model_validate_json(judgment.reply.raw).kwargs
+    return {} if kwargs is None else {"kwargs": kwargs}
 
 
 def import_recording(recording: Recording, store: Store) -> None:

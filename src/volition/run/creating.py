@@ -28,12 +28,19 @@ from volition.learners.rollout import AtRandom, Rollout
 from volition.questions.covering import covering_comparisons
 from volition.reward.fit import check_inputs
 from volition.reward.preferences import PreferenceData
-from volition.run.folder import RunFolder, RunSettings
+from volition.run.folder import Given, RunFolder, RunSettings
 from volition.run.live import Quota, limits_of
 from volition.run.sessions import Setup
 from volition.storage.store import Store
+from volition.tasks.kwargs import can_be_said
 from volition.tasks.numbers import shown
-from volition.tasks.task import EnvironmentSection, GoalSection, RewardSection, Task
+from volition.tasks.task import (
+    BUNDLED,
+    EnvironmentSection,
+    GoalSection,
+    RewardSection,
+    Task,
+)
 from volition.tasks.truth import TRUTHS
 
 OBJECT = "object:"  # what the name of a judge begins with that was given as an object
@@ -61,6 +68,25 @@ def task_for(env_id: str, goal: Goal) -> Task:
         vetoes=goal.vetoes,
     )
     return Task(name=name[:60] or "task", environment=environment, goal=section)
+
+
+def given_of(task: Task, reused: str | Path | None) -> Given:
+    """How a command line would name this very task; empty where it cannot, as of one that was made
+    or changed in Python."""
+    kwargs = task.more_kwargs if task.is_file else task.environment.kwargs
+    if not all(map(can_be_said, kwargs.values())):
+        return Given()
+    if task.is_file:
+        is_bundled = task.folder.parent == BUNDLED
+        name = task.folder.name if is_bundled else str(task.folder)
+        same = Task.find(name, task.chosen)
+        given = Given(task=name, goal=task.chosen or "", kwargs=kwargs)
+    else:
+        same = task_for(task.environment.id, Goal(task.goal.text))
+        given = Given(env=task.environment.id, goal=task.goal.text, kwargs=kwargs)
+    if same.with_kwargs(kwargs).model_dump() != task.model_dump():
+        return Given()
+    return replace(given, reuse=str(reused) if reused is not None else "")
 
 
 def setup_of(task: Task, settings: RunSettings) -> Setup:

@@ -41,6 +41,7 @@ from volition.run.creating import (
     assignment_of,
     create_with_judge,
     create_with_recording,
+    given_of,
     setup_of,
     task_for,
 )
@@ -139,7 +140,8 @@ class Run:
         if symmetric and not task.reward.symmetries:
             raise InputError(f"the task {task.name} declares no symmetry to use")
         path = Path(out) if out else Path("runs") / f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        settings = RunSettings("", symmetric, steps or task.training.steps, seed)
+        given = given_of(task, reuse)
+        settings = RunSettings("", symmetric, steps or task.training.steps, seed, given=given)
         judge: Judge | None = None
         if live is None:
             chosen = str(judgments) if judgments is not None else None

@@ -19,6 +19,8 @@ from volition.tasks.view import JudgeView, Number, Section, Whole
 TASK_FILE = "task.toml"
 BUNDLED = Path(__file__).parent / "bundled"
 
+HIDDEN = ("folder", "chosen", "more_kwargs", "is_file")  # what a Task knows of itself
+
 Kwargs = dict[str, Any]
 """Keyword arguments of an environment, as `gymnasium.make` takes them."""
 
@@ -156,6 +158,9 @@ class Task(Section):
     more_kwargs: Kwargs = Field(default={}, exclude=True)
     """What the environment is made with beside, or in place of, what task.toml says."""
 
+    is_file: bool = Field(default=False, exclude=True)
+    """Whether it was read from `folder`."""
+
     @classmethod
     def find(cls, name_or_path: str, goal: str | None = None) -> Self:
         """The bundled task of that name, or the task in that folder.
@@ -211,11 +216,16 @@ class Task(Section):
         """
         path = folder / TASK_FILE
         text, document = read_toml(path)
+        if hidden := [key for key in document if key in HIDDEN]:
+            raise InputError(
+                f"{path}:{line_of(text, hidden[:1])}: {hidden[0]}: there is no such key"
+            )
         tasks = {}
         for name, resolved in by_goal(path, text, document).items():
             where = Place(path, text, name, document.get("goals", {}).get(name, {}))
             try:
-                task = cls.model_validate({**resolved, "folder": folder, "chosen": name})
+                read = {"folder": folder, "chosen": name, "is_file": True}
+                task = cls.model_validate({**resolved, **read})
             except ValidationError as error:
                 raise InputError(explain(where, error, cls)) from None
             _check_files(task, where)
