@@ -10,9 +10,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from volition.run.results import Progress
-
-STAGES = ("judgments", "reward model", "policy", "evaluation", "report")
+from volition.run.results import STAGES, Progress
 
 
 class Display:

@@ -284,6 +284,7 @@ class Run:
 
     def _learn_policy(self, store: Store, listener: Listener, live: LiveJudging | None) -> Learned:
         folder, setup = self.folder, self._setup()
+        listener(Progress("reward model", total_steps=folder.settings.steps))
         with ThreadPoolExecutor(1) as beside:
             practised = beside.submit(self._practise)
             model, fitted = self.fit_reward(store)
