@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 
+from claims import run_benchmark
 from volition.run.folder import current_versions
 
 PAIRS = 300
@@ -60,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from claims import claim
+from claims import claim, run_benchmark
 from tasks import judged
 from volition.learners import replay as ring
 from volition.learners import sac
@@ -178,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.envs.own.registration import ENVIRONMENTS
 from volition.envs.scene import make_env
 
@@ -81,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

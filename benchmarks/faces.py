@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.evidence.film import Episode, encode_animation, record, side_by_side
 from volition.run.evaluation import FIRST_SEED
 from volition.run.run import Run, train
@@ -73,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.comparison import Pixels, State
 from volition.envs.scene import make_env, open_scene
 from volition.judges.settings import JudgeSettings
@@ -160,4 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -21,7 +21,7 @@ from textwrap import fill
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.comparison import Pixels
 from volition.evidence.film import Episode, encode_animation, record
 from volition.evidence.report.pairs import Pair, read_pairs
@@ -211,4 +211,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

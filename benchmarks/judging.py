@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.comparison import Comparison, Frame, Segment, content_id
 from volition.goal import Goal
 from volition.judges import make_judge
@@ -90,8 +90,10 @@ def serving(*behaviour: float) -> Iterator[str]:
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
-        process.kill()
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
+        finally:
+            process.kill()
 
 
 # What is asked -------------------------------------------------------------------------------
@@ -296,4 +298,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from asked import comparisons, data, judged, learned_return
-from claims import claim
+from claims import claim, run_benchmark
 from pendulum import landscape
 from volition.reward.fit import fit
 from volition.storage.compilation import enable_cache
@@ -247,4 +247,4 @@ def claim_needed(case: Case, table: dict[int, dict[str, Any]], seeds: int) -> bo
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.envs.own.lamp_drawing import draw_lamp
 from volition.envs.scene import make_env
 from volition.run.evaluation import FIRST_SEED
@@ -161,4 +161,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -32,17 +32,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import stable_baselines3
-import torch
 from gymnasium.vector import SyncVectorEnv
-from stable_baselines3.common.vec_env import DummyVecEnv
 
-from claims import claim
+from claims import claim, missing, run_benchmark
 from volition.learners.base import RewardFunction, Transitions
 from volition.learners.rollout import Rollout
 from volition.learners.sac import SAC, SACSettings
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import EnvironmentSection
+
+try:
+    import stable_baselines3
+    import torch
+    from stable_baselines3.common.vec_env import DummyVecEnv
+except ModuleNotFoundError as error:
+    raise SystemExit(missing(error)) from None
 
 ENVS = 8
 SETTINGS = SACSettings(updates_per_iteration=ENVS)
@@ -340,4 +344,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.judges.settings import JudgeSettings
 from volition.run.run import train
 
@@ -35,8 +35,10 @@ def serving() -> Iterator[str]:
         [sys.executable, "-m", "servers"], cwd=tests, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().strip() + "/v1"
-        process.kill()
+        try:
+            yield process.stdout.readline().strip() + "/v1"
+        finally:
+            process.kill()
 
 
 def main() -> None:
@@ -69,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

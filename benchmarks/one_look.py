@@ -16,7 +16,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.run.run import train
 from volition.storage.compilation import enable_cache
 
@@ -81,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from asked import comparisons, data, judged
-from claims import claim
+from claims import claim, run_benchmark
 from volition.reward.fit import fit
 from volition.reward.model import RewardModel
 from volition.storage.compilation import enable_cache
@@ -74,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.thread import Judging
@@ -119,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

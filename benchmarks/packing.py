@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from claims import run_benchmark
 from volition.comparison import Comparison
 from volition.envs.scene import open_scene
 from volition.judges.base import Question
@@ -148,4 +149,4 @@ def main() -> None:
 if __name__ == "__main__":
     if extra := set(sys.argv[1:]) - {"--quick"}:
         sys.exit(f"unknown: {extra}; usage: packing.py [--quick]")
-    main()
+    run_benchmark(main)

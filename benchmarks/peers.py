@@ -46,7 +46,7 @@ from typing import Any, NamedTuple
 
 import platformdirs
 
-from claims import claim
+from claims import claim, run_benchmark
 
 HERE = Path(__file__).parent / "peers"
 TUTORIAL = HERE / "imitation_tutorial.py"
@@ -236,4 +236,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from asked import learned_return
-from claims import claim
+from claims import claim, run_benchmark
 from volition.evidence.report.landscapes import landscape as report_landscape
 from volition.evidence.scoring import score_run
 from volition.learners.base import Transitions
@@ -159,4 +159,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -26,16 +26,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-import stable_baselines3
-import torch
-from stable_baselines3.common.vec_env import DummyVecEnv
 
-from claims import claim
+from claims import claim, missing, run_benchmark
 from volition.learners.base import Acts, RewardFunction, Transitions
 from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.rollout import Rollout
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import EnvironmentSection
+
+try:
+    import stable_baselines3
+    import torch
+    from stable_baselines3.common.vec_env import DummyVecEnv
+except ModuleNotFoundError as error:
+    raise SystemExit(missing(error)) from None
 
 SETTINGS = PPOSettings()
 EPISODES = 100
@@ -208,4 +212,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

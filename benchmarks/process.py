@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from claims import claim
+from claims import claim, run_benchmark
 
 TRAIN = [sys.executable, "-m", "volition.cli", "train", "pendulum", "--out"]
 
@@ -73,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

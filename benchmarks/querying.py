@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 
 from asked import data, judged
-from claims import claim
+from claims import claim, run_benchmark
 from volition.comparison import Comparison, shown_together
 from volition.envs.scene import open_scene
 from volition.judgment import Judgment
@@ -108,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

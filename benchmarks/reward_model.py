@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from claims import claim
+from claims import claim, run_benchmark
 from pendulum import TASK, landscape
 from volition.envs.scene import scenes_of
 from volition.judging.recordings import read_recording
@@ -96,4 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.comparison import Comparison, Frame, Segment
 from volition.envs.scene import open_scene
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
@@ -171,4 +171,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -16,7 +16,7 @@ import asyncio
 
 import numpy as np
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition.comparison import Comparison, Frame, Segment
 from volition.goal import Goal
 from volition.judges import make_judge
@@ -130,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from asked import learned_policy
-from claims import claim
+from claims import claim, run_benchmark
 from volition.judges.settings import JudgeSettings
 from volition.learners.base import Policy, RewardFunction, Transitions
 from volition.learners.rollout import Rollout
@@ -195,4 +195,4 @@ def _one(
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -34,7 +34,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from asked import learned_policy
-from claims import claim
+from claims import claim, run_benchmark
 from volition.envs.scene import make_env
 from volition.learners.base import Acts, Transitions
 from volition.learners.policies import POLICY_FILE, save_policy
@@ -343,4 +343,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from volition.cli.options import read_kwargs, said_kwargs
+from volition.cli.options import read_kwargs
 from volition.errors import InputError
+from volition.tasks.kwargs import said_kwargs
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ from volition.errors import InputError
         ("width=160", 160),
         ("range=[0.1, 1]", [0.1, 1]),
         ("equation='a=b'", "a=b"),
+        ("mood='\U0001f600 ü'", "\U0001f600 ü"),
     ],
 )
 def test_a_value_is_tomls_or_a_bare_word(said: str, value: Any) -> None:

@@ -30,9 +30,9 @@ from volition.evidence.film import (
     write_mp4,
 )
 from volition.evidence.report import figures, write_report
-from volition.evidence.report.hero import HEIGHT, WIDTH, compose, write_hero
+from volition.evidence.report.again import again
 from volition.evidence.report.landscapes import CIRCLES, Landscape, landscape, spearman
-from volition.evidence.report.page import draw_figures, number, render_page, reproduce
+from volition.evidence.report.page import draw_figures, number, render_page
 from volition.evidence.report.pairs import (
     consistency,
     measures,
@@ -131,7 +131,7 @@ def test_headline_is_the_result(evidence: Evidence, episodes: list[Episode]) -> 
     assert f"{number(low * 100, 1)}–{number(high * 100, 1)}%" in page.text
     assert "evaluation only" in page.text
     assert evidence.folder.task.goal.text in page.text
-    assert reproduce(evidence.folder) in page.text
+    assert again(evidence.folder).command in page.text
     assert len(page.of("article")) == len(evidence.comparisons)
 
 
@@ -273,7 +273,6 @@ def test_a_pendulum_with_another_goal_is_not_measured_by_upright(
         ]
         assert "true height" not in traces
         assert traces.count("learned reward") == 2
-        assert compose(other, episodes).size == (WIDTH, HEIGHT)
     known = Page(render_page(evidence, episodes, b""))
     assert "from upright" in known.text
     assert "true height" in known.text
@@ -288,7 +287,7 @@ def test_an_unfinished_run_has_no_report(run: Run, tmp_path: Path) -> None:
 
 def test_command_quotes_what_a_shell_would_split(run: Run) -> None:
     settings = replace(run.folder.settings, judgments="my judgments", symmetric=True)
-    command = reproduce(replace(run.folder, settings=settings))
+    command = again(replace(run.folder, settings=settings)).command
     assert command.startswith("volition train pendulum --judgments 'my judgments' ")
     assert command.endswith(" --symmetries")
 
@@ -481,27 +480,7 @@ def test_film_of_odd_size_is_encoded(tmp_path: Path) -> None:
     assert decode(encode_mp4(frames))[0].shape == (32, 46, 3)
 
 
-# The README's picture -----------------------------------------------------------------------
-
-
-def test_hero_is_a_picture_and_a_small_film(run: Run, tmp_path: Path) -> None:
-    picture, film = tmp_path / "hero.png", tmp_path / "hero.webp"
-    write_hero(run, picture, film)
-    with Image.open(picture) as image:
-        assert image.size == (WIDTH, HEIGHT)
-    with Image.open(film) as image:
-        assert getattr(image, "n_frames", 1) > 20
-    assert picture.stat().st_size < 400_000
-    assert film.stat().st_size < 1_500_000
-
-
-def test_hero_names_a_simulated_judge(evidence: Evidence, episodes: list[Episode]) -> None:
-    judges = {name: replace(judge, simulated=True) for name, judge in evidence.judges.items()}
-    honest, simulated = (
-        np.asarray(compose(some, episodes)) for some in (evidence, replace(evidence, judges=judges))
-    )
-    assert (honest != simulated)[:100].any()
-    assert (honest == simulated)[140:].all()
+# Pictures for the documentation -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["webp", "gif"])

@@ -10,12 +10,12 @@ from tyro.conf import Positional, arg
 
 from volition.cli.options import (
     Kwargs,
-    check_numbers,
     option,
     read_kwargs,
-    said_kwargs,
 )
 from volition.errors import InputError
+from volition.tasks.kwargs import said_kwargs
+from volition.tasks.numbers import check_counts, check_dollars
 
 if TYPE_CHECKING:
     pass
@@ -59,7 +59,8 @@ def ask(
     from volition.run.rounds import ask as ask_about
     from volition.run.rounds import hand_in
 
-    check_numbers(seed, pairs=pairs, per_sheet=per_sheet)
+    check_counts(seed=seed, pairs=pairs, per_sheet=per_sheet)
+    check_dollars(max_usd=max_usd)
     if submit and len(batch) != 1:
         raise InputError("--submit hands one batch in: name one model with --batch PROVIDER:MODEL")
     if max_usd is not None and not submit:

@@ -11,9 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from volition.run.results import Progress
-
-STAGES = ("judgments", "reward model", "policy", "evaluation", "report")
+from volition.run.results import STAGES, Progress
 
 
 class Display:

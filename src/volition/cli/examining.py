@@ -11,11 +11,11 @@ from tyro.conf import Positional, arg
 from volition.cli.options import (
     Folder,
     Json,
-    check_numbers,
     option,
     print_json,
 )
 from volition.errors import InputError
+from volition.tasks.numbers import check_counts
 
 if TYPE_CHECKING:
     from volition.evidence.scoring import Decided
@@ -94,7 +94,7 @@ def compare(
     from volition.evidence.contest import Contest
     from volition.judges.settings import JudgeSettings
 
-    check_numbers(seed, pairs=pairs)
+    check_counts(seed=seed, pairs=pairs)
     if [judge, ask, judgments].count(None) != 2:
         raise InputError(
             "say who judges: one of --judge PROVIDER:MODEL, --ask FOLDER or --judgments FOLDER"

@@ -16,13 +16,13 @@ from volition.cli.options import (
     Json,
     JudgeOptions,
     Kwargs,
-    check_numbers,
     chosen_judge,
     option,
     print_json,
     read_kwargs,
 )
 from volition.errors import InputError
+from volition.tasks.numbers import check_counts
 
 if TYPE_CHECKING:
     from volition.judges.settings import JudgeSettings
@@ -86,7 +86,7 @@ def train(
     """
     from volition.run.run import Run
 
-    check_numbers(seed, steps=steps)
+    check_counts(seed=seed, steps=steps)
     chosen = _find_task(task, env, goal).with_kwargs(read_kwargs(kwargs))
     settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
     if settings and dry_run:
@@ -116,7 +116,10 @@ def _find_task(task: str | None, env: str | None, goal: str | None) -> Task:
         return Task.find(str(task), goal)
     if not goal:
         raise InputError("--env needs --goal TEXT: what is wanted, in words")
-    return task_for(env, Goal(goal))
+    try:
+        return task_for(env, Goal(goal))
+    except ValueError as error:
+        raise InputError(f"--goal: {error}") from None
 
 
 def _print_prediction(task: Task, settings: JudgeSettings, seed: int, as_json: bool) -> int:
@@ -169,7 +172,7 @@ def play(
     from volition.evidence.playing import film_episodes, show_episodes
     from volition.run.run import Run
 
-    check_numbers(seed, episodes=episodes)
+    check_counts(seed=seed, episodes=episodes)
     played, more = Run.open(run), read_kwargs(kwargs)
     if out is None:
         returns = show_episodes(played, episodes, seed, more)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, field, fields, make_dataclass
@@ -15,6 +13,7 @@ from tyro.conf import Positional, Suppress, arg
 
 from volition.errors import InputError
 from volition.judges.settings import JudgeSettings
+from volition.tasks.kwargs import NOT_TOML, can_be_said, is_word
 
 
 def option(metavar: str, help: str) -> Any:
@@ -30,9 +29,6 @@ Kwargs = Annotated[
     tuple[str, ...],
     option("NAME=VALUE ...", "Make the environment with these keyword arguments, too."),
 ]
-WORD = re.compile(r"[A-Za-z_][\w./-]*")  # a string that needs no quotes
-NOT_TOML = {"True": "true", "False": "false"}
-NOT_BARE = {*NOT_TOML, *NOT_TOML.values(), "inf", "nan"}  # what is or seems to be no string
 Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
 
 
@@ -133,49 +129,21 @@ def read_kwargs(words: Sequence[str]) -> dict[str, Any]:
     return kwargs
 
 
-def said_kwargs(kwargs: Mapping[str, Any]) -> str:
-    """Keyword arguments as `read_kwargs` takes them, for a shell."""
-    return shlex.join(
-        f"{name}={value if _is_word(value) else json.dumps(value)}"
-        for name, value in kwargs.items()
-    )
-
-
-def _is_word(value: object) -> bool:
-    return isinstance(value, str) and bool(WORD.fullmatch(value)) and value not in NOT_BARE
-
-
 def _value(name: str, word: str) -> Any:
     try:
         document = tomllib.loads(f"value = {word}")
     except tomllib.TOMLDecodeError:
-        if _is_word(word):
+        if is_word(word):
             return word
         document = {}
     value = document.get("value")
-    if len(document) != 1 or not _can_be_kept(value):
+    if len(document) != 1 or not can_be_said(value):
         hint = f"write {NOT_TOML[word]}" if word in NOT_TOML else "quote text as '\"...\"'"
         raise InputError(
             f"--kwargs {name}={word}: that is no number, string, true, false or array as TOML has "
             f"them, and no bare word: {hint}"
         )
     return value
-
-
-def _can_be_kept(value: object) -> bool:
-    """Whether judgments.jsonl can say it, which has no dates; tables are for task.toml."""
-    if isinstance(value, list):
-        return all(map(_can_be_kept, value))
-    return isinstance(value, str | int | float)
-
-
-def check_numbers(seed: int, **counts: int | None) -> None:
-    """That there is at least one of whatever is counted, and that a seed can be used."""
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-    if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed}")
 
 
 def print_json(value: object) -> None:

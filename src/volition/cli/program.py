@@ -14,6 +14,7 @@ from volition.cli.asking import answer, ask
 from volition.cli.examining import compare, export, score, verify
 from volition.cli.learning import play, report, resume, train
 from volition.cli.listing import doctor, tasks
+from volition.cli.parsing import REGISTRY
 from volition.errors import Interrupted, VolitionError
 
 VERBS: dict[str, Callable[..., int]] = {
@@ -47,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             prog="volition",
             description="Train agents to do what people mean: judgments in, behaviour out.",
             config=(tyro.conf.FlagCreatePairsOff,),
+            registry=REGISTRY,
         )
     except Interrupted as stopped:
         print(stopped, file=sys.stderr)
@@ -58,5 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
+        return 1
+    except OSError as error:  # the disk is full, a folder may not be written, a name is too long
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     return int(code)

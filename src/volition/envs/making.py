@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -44,6 +45,7 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
         os.environ.setdefault("SDL_VIDEODRIVER", MEMORY)
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     choose_gl()
+    _import_module_of(env_id)
     try:
         with _loaded_quietly(env_id):
             made = gymnasium.make(env_id, **(kwargs or {}), disable_env_checker=True, **more)
@@ -59,6 +61,27 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
             unknown or f"gymnasium cannot make {env_id!r}: {reason}"
         ) from error
     return Checked(made, env_id, kwargs or {})
+
+
+def _import_module_of(env_id: str) -> None:
+    """Imports the module that MODULE:NAME-v0 names, also from the working folder, which a program
+    that is started by its own name does not look into."""
+    module, colon, _ = env_id.partition(":")
+    if not colon:
+        return
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        raise EnvironmentUnsupported(
+            f"{env_id!r}: there is no module {error.name!r}: it is not installed, and not in this "
+            "folder"
+        ) from error
+    except Exception as error:  # whatever its own code raises
+        raise EnvironmentUnsupported(
+            f"{env_id!r}: the module {module!r} cannot be imported: {explained(error)}"
+        ) from error
 
 
 def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:

@@ -1,4 +1,7 @@
-"""A run's judgments as JSONL and Parquet, one comparison a row, for other people's programs."""
+"""A run's judgments as JSONL and Parquet, one comparison a row, for other people's programs.
+
+Beside them they are written as a recording, one judgment a line, from which another run learns.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from typing import Any
 from volition.comparison import Segment
 from volition.errors import RunError
 from volition.judges.sheets import storyboard
-from volition.judgment import Failure, Judgment, derive_preferences
+from volition.judging.recordings import JUDGMENTS_FILE, as_line
+from volition.judgment import Failure, Judgment, Verdict, derive_preferences
 from volition.run.folder import RunFolder
 from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import write_frame
@@ -31,6 +35,9 @@ CLIPS = {name: {"_type": "List", "feature": IMAGE} for name in ("first_frames", 
 def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     """Writes `comparisons.jsonl` with its `frames/`, and `comparisons.parquet` with them inside.
 
+    Where one judge answered, about states that can be set again, `judgments.jsonl` is a recording
+    of what it answered, for `volition train --judgments`.
+
     The Parquet file says which columns are pictures in the way that Hugging Face datasets reads.
     Where clips were judged, a side's image is its storyboard, and its frames are pictures, too.
 
@@ -47,14 +54,32 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
         with run.open_store() as store, new_folder(out) as folder:
             shutil.copytree(run.path / FRAMES, folder / FRAMES)
             _write_pictures(store.segments().values(), folder)
-            rows = _rows(store)
+            rows, recording = _rows(store), _recording(store)
             with (folder / JSONL).open("w", encoding="utf-8") as file:
                 for row in rows:
                     file.write(json.dumps(row) + "\n")
             _write_parquet(rows, folder)
+            if recording:
+                (folder / JUDGMENTS_FILE).write_text("".join(recording), encoding="utf-8")
     except OSError as error:
-        raise RunError(f"{out} cannot be written: {error}") from error
-    return len(rows), [out / JSONL, out / PARQUET]
+        raise RunError(f"{out} cannot be written: {error.strerror}") from error
+    files = [JSONL, PARQUET, *([JUDGMENTS_FILE] if recording else [])]
+    return len(rows), [out / name for name in files]
+
+
+def _recording(store: Store) -> list[str]:
+    """The lines of a recording: none where several judged, or what was judged says no states."""
+    judges, comparisons = store.judges(), store.comparisons()
+    if len(judges) != 1 or not all(
+        side.states for c in comparisons.values() for side in (c.first, c.second)
+    ):
+        return []
+    (judge,) = judges.values()
+    return [
+        as_line(judge, judgment, comparisons[judgment.comparison_id]) + "\n"
+        for judgment in store.judgments()
+        if isinstance(judgment.outcome, Verdict)
+    ]
 
 
 def _rows(store: Store) -> list[Row]:

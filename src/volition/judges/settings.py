@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from volition.errors import InputError
 from volition.questions import Querying
+from volition.tasks.numbers import check_counts, check_dollars
 
 PATIENCE_S = 600.0  # outages of minutes are usual
 REASONING_TOKENS = 4096
@@ -70,35 +71,24 @@ class JudgeSettings:
     reasoning_tokens: int = REASONING_TOKENS
 
     def __post_init__(self) -> None:
-        for name in (
+        counts = (
             "max_judgments",
             "first",
             "per_request",
             "samples",
             "concurrency",
             "reasoning_tokens",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-        if self.max_usd is not None and not 0 <= self.max_usd < math.inf:
-            raise InputError(f"--max-usd is a number of dollars from 0 on, not {self.max_usd}")
+        )
+        check_counts(**{name: getattr(self, name) for name in counts})
+        check_dollars(max_usd=self.max_usd, price_in=self.price_in, price_out=self.price_out)
         if not 0 <= self.patience < math.inf:
             raise InputError(f"--patience is a number of seconds from 0 on, not {self.patience}")
         if (self.price_in is None) != (self.price_out is None):
             raise InputError("--price-in and --price-out go together")
-        self.price  # noqa: B018 (it is checked)
 
     @property
     def price(self) -> Price | None:
-        """Per million tokens, where a person gave one.
-
-        Raises:
-            InputError: It is none.
-        """
+        """Per million tokens, where a person gave one."""
         if self.price_in is None or self.price_out is None:
             return None
-        try:
-            return Price(self.price_in, self.price_out)
-        except ValueError as error:
-            raise InputError(f"--price-in, --price-out: {error}") from None
+        return Price(self.price_in, self.price_out)

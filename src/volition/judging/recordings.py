@@ -43,11 +43,12 @@ from volition.errors import InputError, VolitionError
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.questions.seeing import see
 from volition.storage.pictures import read_frame
-from volition.storage.store import Store
+from volition.storage.store import FRAMES, Store
 from volition.tasks.view import JudgeView
 
 JUDGMENTS_FILE = "judgments.jsonl"
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
+RECORDED = "recorded:"  # what the name of a judge begins with that was recorded
 SHOWN = 80  # characters of a value that a message repeats
 TOGETHER = 500  # judgments that are stored together
 
@@ -161,17 +162,25 @@ def open_recording(
         InputError: The file cannot be read, or it is empty.
     """
     file = path / JUDGMENTS_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            f"{file} is not there, or is no file: judgments are one, with lines of JSON"
+        )
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is not UTF-8 text: save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     numbered = {n: line for n, line in enumerate(lines, start=1) if line.strip()}
     if not numbered:
         raise InputError(f"{file} holds no judgments: there is nothing to learn from")
     judged_by = _line(file, *next(iter(numbered.items()))).judge
     settings = {"file": content_id(*(line.encode() for line in lines))}
-    judge = JudgeIdentity(f"recorded:{(judged_by or '').strip() or name}", settings=settings)
+    named = (judged_by or "").strip() or name
+    is_simulated = named.startswith("simulated:")
+    judge = JudgeIdentity(f"{RECORDED}{named}", is_simulated, settings)
     return RecordingFile(judge, numbered, _Reader(file, goal_id, judge.id, judged_by, scenes, view))
 
 
@@ -323,3 +332,49 @@ def import_recording(recording: RecordingFile, store: Store) -> None:
             store.add_comparisons(comparison for comparison, _ in some)
             store.add_replies(recording.judge.id, (judgment.reply for judgment in judgments))
             store.add_judgments(judgments)
+
+
+def as_line(judge: JudgeIdentity, judgment: Judgment, comparison: Comparison) -> str:
+    """A judgment with a verdict as a line of the file; its frames are in `frames/` beside it.
+
+    Args:
+        judge: Who judged.
+        judgment: What was judged, with a verdict.
+        comparison: What it is about; its segments know their states.
+    """
+    verdict = judgment.outcome
+    assert isinstance(verdict, Verdict)
+    sides = [comparison.first, comparison.second]
+    if judgment.order is Order.SWAPPED:
+        sides.reverse()
+    p_first = verdict.p_shown_first
+    choices = [choice for choice, p in VERDICTS.items() if p == p_first]
+    line = {
+        "first": _as_side(sides[0]),
+        "second": _as_side(sides[1]),
+        **({"verdict": choices[0]} if choices else {"p_first": p_first}),
+        "judge": judge.name.removeprefix(RECORDED),
+        **({} if judgment.principle is None else {"principle": judgment.principle}),
+        **_made_with(judge, judgment),
+    }
+    return json.dumps(line, ensure_ascii=False)
+
+
+def _as_side(segment: Segment) -> dict[str, object]:
+    states = [dict(state) for state in segment.states]
+    if segment.drawn_with is not None:
+        return {**states[0]} if len(states) == 1 else {"states": states}
+    frames = [f"{FRAMES}/{frame.id}.png" for frame in segment.frames]
+    return (
+        {**states[0], "frame": frames[0]}
+        if len(states) == 1
+        else {"states": states, "frames": frames}
+    )
+
+
+def _made_with(judge: JudgeIdentity, judgment: Judgment) -> dict[str, JsonValue]:
+    """What a recorded line says of how the environment was made."""
+    if not judge.name.startswith(RECORDED):
+        return {}
+    kwargs = Line.model_validate_json(judgment.reply.raw).kwargs
+    return {} if kwargs is None else {"kwargs": kwargs}

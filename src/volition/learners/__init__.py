@@ -11,6 +11,7 @@ from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.sac import SAC, SACSettings
 
 Algorithm = Literal["auto", "sac", "ppo"]
+REMEMBERED = 1 << 20  # transitions of a replay, which is all in memory
 
 
 def make(
@@ -31,7 +32,8 @@ def make(
         action_space: Of one environment.
         envs: Environments side by side.
         gamma: Discount factor of one environment step.
-        steps: Of the environments, all together, in the whole run: SAC forgets none of them.
+        steps: Of the environments, all together, in the whole run: SAC forgets none of the last
+            `REMEMBERED`.
 
     Raises:
         EnvironmentUnsupported: The learner cannot act there.
@@ -41,6 +43,7 @@ def make(
     pictures = len(observation_space.shape or ()) == 3
     if algorithm == "ppo" or (algorithm == "auto" and (discrete or pictures)):
         return PPO.for_spaces(observation_space, action_space, envs, PPOSettings(gamma=gamma))
-    capacity = max(envs, 1 << (steps - 1).bit_length())  # a power of two: few sizes to compile
+    # a power of two: few sizes to compile
+    capacity = max(envs, min(REMEMBERED, 1 << (steps - 1).bit_length()))
     settings = SACSettings(gamma=gamma, replay_capacity=capacity)
     return SAC.for_spaces(observation_space, action_space, envs, settings)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from pydantic import ValidationError
+
 from volition.comparison import Comparison
 from volition.envs.scene import scenes_of
-from volition.errors import InputError
+from volition.errors import EnvironmentUnsupported, InputError
 from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge
@@ -18,23 +22,42 @@ from volition.judging.engine import check_price
 from volition.judging.prediction import Prediction, predict
 from volition.judging.recordings import import_recording, open_recording
 from volition.judging.thread import reuse
-from volition.learners.rollout import Rollout
+from volition.learners.rollout import AtRandom, Rollout
 from volition.questions.covering import covering_comparisons, covering_pairs
 from volition.reward.fit import check_inputs
 from volition.reward.preferences import PreferenceData
-from volition.run.folder import RunFolder, RunSettings
+from volition.run.folder import Given, RunFolder, RunSettings
 from volition.run.live import Quota, limits_of
 from volition.run.sessions import Setup
 from volition.storage.store import Store
-from volition.tasks.task import EnvironmentSection, GoalSection, RewardSection, Task
+from volition.tasks.kwargs import can_be_said
+from volition.tasks.numbers import shown
+from volition.tasks.task import (
+    BUNDLED,
+    EnvironmentSection,
+    GoalSection,
+    RewardSection,
+    Task,
+)
 from volition.tasks.truth import TRUTHS
 
 OBJECT = "object:"  # what the name of a judge begins with that was given as an object
 
 
 def task_for(env_id: str, goal: Goal) -> Task:
-    """A task made on the fly from an environment's id and a goal."""
-    name = env_id.rpartition("/")[2].lower()
+    """A task made on the fly from an environment's id and a goal.
+
+    Raises:
+        EnvironmentUnsupported: That can be no environment's id.
+    """
+    try:
+        environment = EnvironmentSection(id=env_id)
+    except ValidationError:
+        raise EnvironmentUnsupported(
+            f"{shown(env_id)} is no environment's id: it is such as Pendulum-v1, "
+            "NAMESPACE/NAME-v0 or MODULE:NAME-v0"
+        ) from None
+    name = re.sub(r"[^a-z0-9._-]+", "-", re.split("[/:]", env_id)[-1].lower()).strip("._-")
     section = GoalSection(
         text=goal.text,
         images=tuple(str(path.absolute()) for path in goal.images),
@@ -42,7 +65,26 @@ def task_for(env_id: str, goal: Goal) -> Task:
         principles=goal.principles,
         vetoes=goal.vetoes,
     )
-    return Task(name=name, environment=EnvironmentSection(id=env_id), goal=section)
+    return Task(name=name[:60] or "task", environment=environment, goal=section)
+
+
+def given_of(task: Task, reused: str | Path | None) -> Given:
+    """How a command line would name this very task; empty where it cannot, as of one that was made
+    or changed in Python."""
+    kwargs = task.more_kwargs if task.is_file else task.environment.kwargs
+    if not all(map(can_be_said, kwargs.values())):
+        return Given()
+    if task.is_file:
+        is_bundled = task.folder.parent == BUNDLED
+        name = task.folder.name if is_bundled else str(task.folder)
+        same = Task.find(name, task.chosen)
+        given = Given(task=name, goal=task.chosen or "", kwargs=kwargs)
+    else:
+        same = task_for(task.environment.id, Goal(task.goal.text))
+        given = Given(env=task.environment.id, goal=task.goal.text, kwargs=kwargs)
+    if same.with_kwargs(kwargs).model_dump() != task.model_dump():
+        return Given()
+    return replace(given, reuse=str(reused) if reused is not None else "")
 
 
 def setup_of(task: Task, settings: RunSettings) -> Setup:
@@ -65,6 +107,8 @@ def check_environment(setup: Setup, section: RewardSection, truth: str | None) -
     """
     with closing(Rollout(setup.environment, setup.envs)) as rollout:
         shape = setup.learner(rollout).observation_shape
+        rollout.reset(0)
+        rollout.step(AtRandom(rollout, 0)(np.zeros(setup.envs)))
     check_inputs(section, shape)
     if truth is not None and (len(shape) != 1 or max(TRUTHS[truth].seen) >= shape[0]):
         raise InputError(

@@ -8,7 +8,7 @@ import shutil
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -31,6 +31,25 @@ VERSIONED = ("jax", "equinox", "optax", "gymnasium", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """How a person named the task, as the command line takes it.
+
+    Attributes:
+        task: A bundled task's name, or a task folder; empty where there was none.
+        env: In its place an environment's id; empty where a task was made in Python.
+        goal: The name of one of the task's goals, or what is wanted, in words.
+        kwargs: What the environment is made with, too.
+        reuse: A run folder whose answers were taken over.
+    """
+
+    task: str = ""
+    env: str = ""
+    goal: str = ""
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    reuse: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """What was chosen for a run, beside the task itself.
 
@@ -45,6 +64,7 @@ class RunSettings:
         live: The live judge, where there is one.
         judge_id: Of the live judge that was found able.
         probe_usd: US dollars that trying it did cost.
+        given: How the task was named; None of runs before 0.2.
     """
 
     judgments: str
@@ -56,6 +76,7 @@ class RunSettings:
     live: JudgeSettings | None = None
     judge_id: str | None = None
     probe_usd: float = 0.0
+    given: Given | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +187,8 @@ def _settings(table: Mapping[str, Any]) -> RunSettings:
     live = dict(table.get("live", {}))
     tried = {name: live.pop(name) for name in ("judge_id", "probe_usd") if name in live}
     judge = JudgeSettings(**live) if live else None
-    return RunSettings(**{**tried, **table, "live": judge})
+    given = Given(**table["given"]) if "given" in table else None
+    return RunSettings(**{**tried, **table, "live": judge, "given": given})
 
 
 def _without_none(table: Table) -> Table:

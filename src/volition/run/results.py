@@ -9,13 +9,15 @@ from typing import Any, Self
 from volition.reward.learning import VetoFit
 from volition.reward.principles import Alarm, Heed
 
+STAGES = ("judgments", "reward model", "policy", "evaluation", "report")
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a run is. None: not known yet.
 
     Attributes:
-        stage: In a word or two: judgments, reward model, policy, evaluation, report.
+        stage: One of `STAGES`; the first is that of a live judge, the last is done by who shows it.
         env_steps, total_steps: Environment steps taken, and in all.
         updates_per_s: Gradient steps a second of the session just ended.
         judgments: How many judgments are used.

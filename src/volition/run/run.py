@@ -41,6 +41,7 @@ from volition.run.creating import (
     assignment_of,
     create_with_judge,
     create_with_recording,
+    given_of,
     setup_of,
     task_for,
 )
@@ -54,6 +55,7 @@ from volition.storage.compilation import enable_cache
 from volition.storage.documents import as_document, write_document
 from volition.storage.files import write_whole
 from volition.storage.store import Store
+from volition.tasks.numbers import check_counts
 from volition.tasks.task import Task
 
 
@@ -130,6 +132,7 @@ class Run:
             VolitionError: The judgments, the judge, the environment or the folder will not do.
                 Nothing is left behind then.
         """
+        check_counts(steps=steps, seed=seed)
         if live is not None and judgments is not None:
             raise InputError("give either recorded judgments or a live judge, not both")
         if reuse is not None and live is None:
@@ -137,7 +140,8 @@ class Run:
         if symmetric and not task.reward.symmetries:
             raise InputError(f"the task {task.name} declares no symmetry to use")
         path = Path(out) if out else Path("runs") / f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        settings = RunSettings("", symmetric, steps or task.training.steps, seed)
+        given = given_of(task, reuse)
+        settings = RunSettings("", symmetric, steps or task.training.steps, seed, given=given)
         judge: Judge | None = None
         if live is None:
             chosen = str(judgments) if judgments is not None else None
@@ -280,6 +284,7 @@ class Run:
 
     def _learn_policy(self, store: Store, listener: Listener, live: LiveJudging | None) -> Learned:
         folder, setup = self.folder, self._setup()
+        listener(Progress("reward model", total_steps=folder.settings.steps))
         with ThreadPoolExecutor(1) as beside:
             practised = beside.submit(self._practise)
             model, fitted = self.fit_reward(store)

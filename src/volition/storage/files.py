@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from volition.errors import RunError
+
 
 def write_whole(path: Path, content: bytes | str, durable: bool = True) -> None:
     """Writes a file so that a kill at any moment leaves the old one or the new one.
@@ -49,8 +51,15 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def is_free(path: Path) -> bool:
-    """Whether a new folder can take its place there: nothing is there, or an empty folder."""
-    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+    """Whether a new folder can take its place there: nothing is there, or an empty folder.
+
+    Raises:
+        RunError: Its name is too long, or one of the folders above cannot be looked into.
+    """
+    try:
+        return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _partial(path: Path) -> Path:

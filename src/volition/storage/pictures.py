@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from volition.comparison import Frame, encode_png
 from volition.errors import StoreError
 from volition.storage.files import write_whole
+
+MOST_PIXELS = 2**26  # of a picture: a camera's has fewer, and no judge sees so many
 
 
 def read_frame(path: Path) -> Frame:
     """A picture file as a frame.
 
     Raises:
-        StoreError: There is no such file, or it is not a picture.
+        StoreError: There is no such file, it is not a picture, or it is too large to be looked at.
     """
     try:
-        with Image.open(path) as image:
-            return Frame(np.asarray(image.convert("RGB")))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # see MOST_PIXELS
+            with Image.open(path) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise _too_large(path, f"it is {image.width} x {image.height}")
+                return Frame(np.asarray(image.convert("RGB")))
     except FileNotFoundError:
         raise StoreError(f"{path}: the picture is missing") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        count = max(map(int, re.findall(r"\d+", str(error))), default=0)
+        raise _too_large(path, f"it has {count:,} pixels") from None
+    except UnidentifiedImageError:
+        raise StoreError(f"{path} is not a picture that can be read: no such format") from None
+    except (OSError, SyntaxError, ValueError, MemoryError) as error:
         raise StoreError(f"{path} is not a picture that can be read: {error}") from error
+
+
+def _too_large(path: Path, size: str) -> StoreError:
+    return StoreError(
+        f"{path} is not a picture that can be read: {size}, and may have {MOST_PIXELS:,} at most"
+    )
 
 
 def write_frame(frame: Frame, path: Path) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from volition.errors import InputError
+from volition.errors import InputError, StoreError
 from volition.goal import Goal, Principle, read_constitution
-from volition.tasks.toml import Place, by_goal, explain, line_of
+from volition.storage.pictures import read_frame
+from volition.tasks.numbers import COUNTS
+from volition.tasks.toml import Place, by_goal, check_kwargs, explain, line_of, read_toml
 from volition.tasks.truth import TRUTHS
-from volition.tasks.view import JudgeView, Section
+from volition.tasks.view import JudgeView, Number, Section, Whole
 
 TASK_FILE = "task.toml"
 BUNDLED = Path(__file__).parent / "bundled"
+
+HIDDEN = ("folder", "chosen", "more_kwargs", "is_file")  # what a Task knows of itself
 
 Kwargs = dict[str, Any]
 """Keyword arguments of an environment, as `gymnasium.make` takes them."""
@@ -25,7 +28,7 @@ Kwargs = dict[str, Any]
 class EnvironmentSection(Section):
     """Which environment, as `gymnasium.make` takes it."""
 
-    id: str = Field(min_length=1)
+    id: str = Field(min_length=1, max_length=200, pattern=r"^[^\s:]+(:[^\s:]+)?$")
     kwargs: Kwargs = Field(default={})
 
 
@@ -42,6 +45,13 @@ class GoalSection(Section):
     truth: str | None = None
     """What is true of it, by its name in `volition.tasks.truth`; for simulated judges and for
     evaluation only."""
+
+    @field_validator("text")
+    @classmethod
+    def _text_says_something(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError("a goal needs words: its text is empty")
+        return text
 
     @field_validator("truth")
     @classmethod
@@ -66,7 +76,14 @@ class Symmetry(Section):
     """
 
     name: str = Field(min_length=1)
-    negate: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    negate: tuple[Annotated[Whole, Field(ge=0)], ...] = Field(min_length=1)
+
+    @field_validator("negate")
+    @classmethod
+    def _entries_differ(cls, negate: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(negate)) < len(negate):
+            raise ValueError(f"it names an entry twice: {list(negate)}")
+        return negate
 
 
 class RewardSection(Section):
@@ -77,7 +94,7 @@ class RewardSection(Section):
         symmetries: Declared symmetries of the goal; used where the user opts in.
     """
 
-    observations: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    observations: tuple[Annotated[Whole, Field(ge=0)], ...] | None = None
     symmetries: tuple[Symmetry, ...] = ()
 
     @model_validator(mode="after")
@@ -116,16 +133,16 @@ class TrainingSection(Section):
     """
 
     algorithm: Literal["auto", "sac", "ppo"] = "auto"
-    steps: Annotated[int, Field(ge=100)] = 20_000
-    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.99
-    max_judgments: Annotated[int, Field(ge=1)] = 100
-    first_judgments: Annotated[int, Field(ge=1)] = 30
+    steps: Annotated[Whole, Field(ge=100, le=COUNTS["steps"].most)] = 20_000
+    gamma: Annotated[Number, Field(gt=0, lt=1)] = 0.99
+    max_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["max_judgments"].most)] = 100
+    first_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["first"].most)] = 30
 
 
 class Task(Section):
     """A task: an environment, a goal, and what the judge and the reward model see."""
 
-    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     summary: str = ""
     environment: EnvironmentSection
     goal: GoalSection
@@ -140,6 +157,9 @@ class Task(Section):
 
     more_kwargs: Kwargs = Field(default={}, exclude=True)
     """What the environment is made with beside, or in place of, what task.toml says."""
+
+    is_file: bool = Field(default=False, exclude=True)
+    """Whether it was read from `folder`."""
 
     @classmethod
     def find(cls, name_or_path: str, goal: str | None = None) -> Self:
@@ -157,6 +177,8 @@ class Task(Section):
             bundled = BUNDLED / name_or_path
             if name_or_path in bundled_names():
                 folder = bundled
+            elif (folder / TASK_FILE).is_dir():
+                raise InputError(f"{folder / TASK_FILE} is a folder, and must be a file")
             elif folder.is_dir():
                 raise InputError(f"{folder} holds no {TASK_FILE}: it is not a task folder")
             else:
@@ -193,27 +215,20 @@ class Task(Section):
             InputError: Its task.toml names file, line, key and what is allowed.
         """
         path = folder / TASK_FILE
-        try:
-            text = path.read_text(encoding="utf-8")
-            document = tomllib.loads(text)
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{path} is not valid TOML: {error}") from error
+        text, document = read_toml(path)
+        if hidden := [key for key in document if key in HIDDEN]:
+            raise InputError(
+                f"{path}:{line_of(text, hidden[:1])}: {hidden[0]}: there is no such key"
+            )
         tasks = {}
         for name, resolved in by_goal(path, text, document).items():
             where = Place(path, text, name, document.get("goals", {}).get(name, {}))
             try:
-                task = cls.model_validate({**resolved, "folder": folder, "chosen": name})
+                read = {"folder": folder, "chosen": name, "is_file": True}
+                task = cls.model_validate({**resolved, **read})
             except ValidationError as error:
                 raise InputError(explain(where, error, cls)) from None
-            for file in task.goal.files:
-                if not (folder / file).is_file():
-                    line = line_of(text, [*where.written(("goal",)), file])
-                    is_text = file == task.goal.constitution
-                    kind = "constitution" if is_text else "goal picture"
-                    raise InputError(f"{path}:{line}: the {kind} {file} is missing")
-            task.stated_goal()
+            _check_files(task, where)
             tasks[name] = task
         return tasks
 
@@ -242,8 +257,10 @@ class Task(Section):
         path = self.folder / self.goal.constitution
         try:
             principles = read_constitution(path.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} cannot be read: {error}") from error
+        except UnicodeDecodeError:
+            raise InputError(f"{path} is not UTF-8 text: save it as UTF-8") from None
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
         if not principles:
             raise InputError(f"{path} holds no principle: write one on each line")
         return principles
@@ -259,7 +276,12 @@ class Task(Section):
         return self.model_copy(update={"goal": goal, "folder": folder})
 
     def with_kwargs(self, kwargs: Mapping[str, Any]) -> Self:
-        """The same task in its environment made with these keyword arguments, too."""
+        """The same task in its environment made with these keyword arguments, too.
+
+        Raises:
+            InputError: One of them cannot be kept in a run.
+        """
+        check_kwargs(kwargs)
         made = self.environment.model_copy(update={"kwargs": {**self.environment.kwargs, **kwargs}})
         more = {**self.more_kwargs, **kwargs}
         return self.model_copy(update={"environment": made, "more_kwargs": more})
@@ -280,13 +302,40 @@ class Task(Section):
                 )
             chosen = self.judgments.default
         path = self.folder / sets[chosen] if chosen in sets else Path(chosen)
-        if not path.exists():
+        if not chosen or not path.exists():
             named = f" or one of the task's sets ({', '.join(sets)})" if sets else ""
             raise InputError(
-                f"there are no judgments at {path}: --judgments takes a folder with "
-                f"judgments.jsonl in it, such a file{named}"
+                f"there are no judgments at {path if chosen else repr(chosen)}: --judgments takes "
+                f"a folder with judgments.jsonl in it, such a file{named}"
             )
         return path
+
+
+def _check_files(task: Task, where: Place) -> None:
+    """That the goal's files are there and can be used.
+
+    Raises:
+        InputError: It names task.toml, the line, and the file.
+    """
+
+    def wrong(file: str | None, reason: object) -> InputError:
+        place = where.written(("goal",))
+        line = line_of(where.text, place if file is None else [*place, file])
+        return InputError(f"{where.path}:{line}: {reason}")
+
+    for file in task.goal.files:
+        if not (task.folder / file).is_file():
+            kind = "constitution" if file == task.goal.constitution else "goal picture"
+            raise wrong(file, f"the {kind} {file} is missing")
+    for file in (*task.goal.images, *task.goal.counterexamples):
+        try:
+            read_frame(task.folder / file)
+        except StoreError as error:
+            raise wrong(file, f"the goal picture {file}: {error}") from None
+    try:
+        task.stated_goal()
+    except InputError as error:
+        raise wrong(task.goal.constitution, error) from None
 
 
 def _each_once(*lists: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Self
 
 import numpy as np
@@ -11,10 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from volition.comparison import Frame, Pixels, spaced
 from volition.errors import InputError
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-PixelCount = Annotated[int, Field(ge=8, le=4096)]
+# Nothing is taken for something else: "400" is no number, and 400.0 no whole one.
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Flag = Annotated[bool, Field(strict=True)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+PixelCount = Annotated[Whole, Field(ge=8, le=2048)]
+MOST_PIXELS = 2**21  # of a frame: what is larger no judge sees any better
 
 
 class Section(BaseModel):
@@ -31,8 +35,8 @@ class ClipSection(Section):
         frames: Pictures of it, evenly spaced over the steps, the first and the last included.
     """
 
-    steps: Annotated[int, Field(ge=2, le=1000)]
-    frames: Annotated[int, Field(ge=2, le=16)]
+    steps: Annotated[Whole, Field(ge=2, le=1000)]
+    frames: Annotated[Whole, Field(ge=2, le=16)]
 
     @model_validator(mode="after")
     def _a_frame_has_a_step(self) -> Self:
@@ -57,7 +61,7 @@ class JudgeView(Section):
 
     crop: tuple[Fraction, Fraction, Fraction, Fraction] = (0, 0, 1, 1)
     size: tuple[PixelCount, PixelCount] | None = None
-    overlay: bool = False
+    overlay: Flag = False
     clip: ClipSection | None = None
 
     @property
@@ -77,22 +81,32 @@ class JudgeView(Section):
             raise ValueError("crop is left, top, right, bottom with left < right and top < bottom")
         return self
 
+    @model_validator(mode="after")
+    def _size_can_be_looked_at(self) -> Self:
+        if self.size is not None and math.prod(self.size) > MOST_PIXELS:
+            width, height = self.size
+            raise ValueError(
+                f"size is {width} x {height}: a frame may have {MOST_PIXELS:,} pixels at most"
+            )
+        return self
+
     def frame(self, drawing: Pixels) -> Frame:
         """The frame of a drawing, uint8 (height, width, 3).
 
         Raises:
-            InputError: The crop leaves nothing of it.
+            InputError: The crop holds nothing of it.
         """
         height, width = drawing.shape[:2]
         left, top, right, bottom = self.crop
         rows = slice(round(top * height), round(bottom * height))
         columns = slice(round(left * width), round(right * width))
-        if rows.start == rows.stop or columns.start == columns.stop:
+        inside = drawing[rows, columns]
+        if not inside.size:
             raise InputError(
-                f"view.crop is {[*self.crop]}, which leaves nothing of a drawing of {width} x "
-                f"{height} pixels"
+                f"view.crop is {list(self.crop)}, which holds no pixel of a drawing of "
+                f"{width} x {height}: make it larger"
             )
-        picture = Image.fromarray(drawing[rows, columns])
+        picture = Image.fromarray(inside)
         if self.size is not None:
             picture = picture.resize(self.size, Image.Resampling.LANCZOS)
         return Frame(np.asarray(picture))

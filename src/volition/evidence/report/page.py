@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import mimetypes
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from markupsafe import Markup
 from volition.comparison import Segment
 from volition.evidence.film import Episode
 from volition.evidence.report import figures
+from volition.evidence.report.again import again
 from volition.evidence.report.landscapes import Landscape, landscape
 from volition.evidence.report.pairs import (
     DOTS,
@@ -36,8 +36,6 @@ from volition.evidence.report.pairs import (
 )
 from volition.evidence.report.reading import Evidence, as_base64, embedded
 from volition.goal import Goal
-from volition.run.folder import RunFolder
-from volition.tasks.task import bundled_names
 
 TEMPLATES = Path(__file__).parent / "templates"
 LADDER = 9  # judged states shown from the lowest to the highest predicted reward
@@ -77,7 +75,7 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         frames={f.id: embedded(f.pixels) for s in segments for f in s.frames},
         facts=_facts(evidence),
         versions=evidence.folder.versions(),
-        command=reproduce(evidence.folder),
+        again=again(evidence.folder),
         style=Markup(read_source("report.css")),
         **{name: Markup(source) for name, source in scripts.items()},
         script_hashes=" ".join(f"'sha256-{digest_source(source)}'" for source in scripts.values()),
@@ -108,24 +106,6 @@ def draw_figures(
         "plane": figures.plane_figure(around, episodes),
         **drawn,
     }
-
-
-def reproduce(folder: RunFolder) -> str:
-    """The command that makes this run again."""
-    settings, name = folder.settings, folder.task.name
-    task = name if name in bundled_names() else "TASK_FOLDER"
-    words = [
-        "volition",
-        "train",
-        task,
-        "--judgments",
-        settings.judgments,
-        "--steps",
-        str(settings.steps),
-        "--seed",
-        str(settings.seed),
-    ]
-    return shlex.join([*words, *(["--symmetries"] if settings.symmetric else [])])
 
 
 def plotly_source() -> str:

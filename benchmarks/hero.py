@@ -1,10 +1,13 @@
 """The README's picture: what the judge saw and said, the reward it taught, the film of the policy.
 
+    python benchmarks/hero.py RUN [--out FOLDER]
+
 Drawn by Pillow at three times its size and reduced, which makes curves and letters smooth.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import math
 from collections.abc import Callable, Sequence
@@ -13,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from claims import run_benchmark
 from volition.comparison import Pixels
 from volition.evidence.film import Episode, encode_animation, record_chosen, side_by_side
 from volition.evidence.report.landscapes import Landscape, landscape
@@ -22,6 +26,7 @@ from volition.run.run import Run
 from volition.storage.compilation import enable_cache
 from volition.storage.files import write_whole
 
+DOCS_IMAGES = Path(__file__).parents[1] / "docs" / "images"
 WIDTH, HEIGHT = 1600, 800
 SCALE = 3  # drawn this much larger than it is saved
 MARGIN, GUTTER, TOP = 56, 56, 132
@@ -320,3 +325,17 @@ def _captioned(
         return captioned
 
     return caption
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", help="a finished run")
+    parser.add_argument("--out", type=Path, default=DOCS_IMAGES)
+    arguments = parser.parse_args()
+    run = Run.open(arguments.run)
+    name = run.folder.task.name
+    write_hero(run, arguments.out / f"{name}.png", arguments.out / f"{name}.webp")
+
+
+if __name__ == "__main__":
+    run_benchmark(main)
