@@ -151,6 +151,7 @@ FEWEST = 4  # episodes of a trial
 PICTURES_LONGEST = 200  # steps of a trial's episode where pictures are observed
 TRIAL_SEED = 20_000  # of the first: no training and no evaluation begins there
 GROUP = 0.02  # of the episodes: fewer that do badly are no group
+LITTLE = 0.1  # reward of a step on average: a policy that has no more has hardly learned the goal
 BAD = 0.5  # of the way from an untrained policy to the median: an episode below does badly
 
 
@@ -161,10 +162,12 @@ class Trial:
     Attributes:
         mean: Over the episodes.
         worst: The lowest of them.
+        reward: Of a step on average. Judged states have 0 on average, and a deviation of 1.
     """
 
     mean: float
     worst: float
+    reward: float
 
 
 def abreast(observation_shape: tuple[int, ...] | None) -> int:
@@ -200,8 +203,10 @@ class Trials:
         """Acts all episodes."""
         acting, scoring = Padded(policy, self._rows), Padded(reward, self._rows)
         moments = episodes(self._rollout, acting, TRIAL_SEED, self._longest)
-        returns = Round.of(moments, self._rollout.envs, scoring).learned_returns
-        return Trial(float(returns.mean()), float(returns.min()))
+        acted = Round.of(moments, self._rollout.envs, scoring)
+        returns = acted.learned_returns
+        of_a_step = returns.sum() / acted.lengths.sum()
+        return Trial(float(returns.mean()), float(returns.min()), float(of_a_step))
 
 
 def doing_badly(returns: npt.ArrayLike, untrained: float) -> npt.NDArray[np.bool_]:
@@ -231,6 +236,12 @@ def doubts(evaluation: Evaluation, history: Sequence[Session]) -> list[str]:
     badly = doing_badly(returns, untrained)
     tried = [s.trial_return for s in history if s.trial_return is not None]
     best, warned = max(tried, default=median), []
+    if (reward := returns.sum() / max(1, sum(evaluation.lengths))) < LITTLE:
+        warned.append(
+            f"what the policy does is worth {reward:.2g} a step by the learned reward, of which "
+            "judged states have 0 on average and a deviation of 1: it has hardly learned the goal; "
+            "more --steps or another --seed may help"
+        )
     if returns.mean() < best - BAD * (best - untrained):
         warned.append(
             f"a policy on the way did better by the learned return ({best:.4g}) than the one that "

@@ -61,6 +61,7 @@ class Session:
         trial_return: Mean learned return of the policy at its end, acting without exploring; None
             where it was not tried.
         trial_worst: The lowest of its episodes.
+        trial_reward: The learned reward of its steps on average.
         untrained_return: Likewise the mean of a policy that has learned nothing.
         judgments: How many were used by its end, where a live judge was asked meanwhile.
         metrics: The learner's own, the last of the session.
@@ -72,6 +73,7 @@ class Session:
     true_return: float
     trial_return: float | None = None
     trial_worst: float | None = None
+    trial_reward: float | None = None
     untrained_return: float | None = None
     judgments: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -30,7 +30,7 @@ from volition.learners.visited import Visited
 from volition.questions.filming import FILMED, Filming
 from volition.reward.fit import check_inputs
 from volition.reward.model import RewardModel
-from volition.run.evaluation import Trial, Trials, abreast, doing_badly
+from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly
 from volition.run.interrupting import noted
 from volition.run.results import Listener, Progress, Session
 from volition.tasks.task import EnvironmentSection, RewardSection, TrainingSection
@@ -217,20 +217,23 @@ def settled(history: Sequence[Session], total: int) -> bool:
     """Whether the learned return no longer rises, in no episode that was tried.
 
     It is asked from half of the `total` sessions on, and so long after the best trial as a quarter
-    of them takes. A policy that does badly from some starts is learned on, up to the last.
+    of them takes. A policy that does badly from some starts, or is hardly better than the judged
+    states are on average, is learned on, up to the last.
     """
-    tried = [
-        (number, Trial(session.trial_return, session.trial_worst or 0.0))
+    tried = {
+        number: Trial(session.trial_return, session.trial_worst or 0.0, session.trial_reward or 0.0)
         for number, session in enumerate(history, start=1)
         if session.trial_return is not None
-    ]
+    }
     untrained = history[0].untrained_return if history else None
     if untrained is None or not tried or 2 * len(history) < total:
         return False
-    best = max((trial for _, trial in tried), key=lambda trial: trial.mean)
+    best = max(tried.values(), key=lambda trial: trial.mean)
+    if best.reward < LITTLE or not best.mean > untrained:
+        return False
     enough = best.mean - RISES * (best.mean - untrained)
-    reached = next(number for number, trial in tried if trial.mean >= enough)
-    if not best.mean > untrained or len(history) - reached < max(PATIENCE, total // 4):
+    reached = next(number for number, trial in tried.items() if trial.mean >= enough)
+    if len(history) - reached < max(PATIENCE, total // 4):
         return False
     return not doing_badly([best.worst, best.mean, best.mean], untrained).any()
 
@@ -311,6 +314,7 @@ class _Sessions:
             true_return,
             trial.mean if trial else None,
             trial.worst if trial else None,
+            trial.reward if trial else None,
             self._untrained,
             companion.report(progress).judgments if companion else None,
             speed.metrics,
