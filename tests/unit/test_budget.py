@@ -170,7 +170,7 @@ async def dear_trial(seed: int) -> Provider:
     one = provider.estimate([Question(COMPARISONS[0], Order.FORWARD)]).cost_usd or 0.0
     limits = Limits(rng.uniform(100, 900) * one, None, 64, patience_s=0.05)
     answering = asyncio.create_task(provider.answer())
-    engine = await judge_within(limits, provider, COMPARISONS)
+    await judge_within(limits, provider, COMPARISONS)
     answering.cancel()
     assert limits.max_usd is not None
     assert provider.billed <= limits.max_usd, seed
