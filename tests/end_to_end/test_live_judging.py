@@ -111,14 +111,23 @@ def test_the_same_again_costs_nothing_where_its_answers_are_reused(
     assert more.result.judgments == 15
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("unauthorized", "refuses the key"),
+        ("overloaded", "has not answered for 1 s .*HTTP 529, Overloaded"),
+    ],
+)
 def test_a_run_that_stopped_while_judging_goes_on_with_what_is_missing(
-    server: Server, tmp_path: Path
+    server: Server, tmp_path: Path, fault: str, words: str
 ) -> None:
     probed(server)
-    run = Run.create(Task.find("pendulum"), out=tmp_path / "run", live=live(server), steps=STEPS)
-    server.faults += [""] * 5 + ["unauthorized"] * 40
-    with pytest.raises(JudgeUnavailable, match="refuses the key"):
+    chosen = replace(live(server), patience=1.0)
+    run = Run.create(Task.find("pendulum"), out=tmp_path / "run", live=chosen, steps=STEPS)
+    server.faults += [""] * 5 + [fault] * 400
+    with pytest.raises(JudgeUnavailable, match=words) as raised:
         run.advance()
+    assert "volition resume" in str(raised.value)
     server.faults.clear()
     with run.folder.open_store() as store:
         kept = len(store.preferences())

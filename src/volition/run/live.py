@@ -160,7 +160,11 @@ def unasked(store: Store, most: int, steps: int) -> list[str]:
 
 
 def _why(store: Store) -> str:
-    kinds = Counter(j.outcome.kind for j in store.judgments() if isinstance(j.outcome, Failure))
-    if not kinds:
+    failures = [j.outcome for j in store.judgments() if isinstance(j.outcome, Failure)]
+    if not failures:
         return ": the limits on judgments or dollars allowed no more"
-    return " after " + ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+    kinds = Counter(failure.kind for failure in failures).most_common()
+    words = " ".join(next(f.message for f in failures if f.kind == kinds[0][0]).split())
+    return (
+        f" after {', '.join(f'{count} x {kind}' for kind, count in kinds)}, such as: {words:.200}"
+    )
