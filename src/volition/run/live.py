@@ -82,7 +82,7 @@ def live_judging(
     except KeyboardInterrupt:
         raise Interrupted(f"stopped while judging; {KEPT}") from None
     except JudgeUnavailable as error:
-        raise JudgeUnavailable(f"{error}\n{KEPT}") from None
+        raise JudgeUnavailable(f"{error}; {KEPT}") from None
 
 
 @dataclass(frozen=True, slots=True)
