@@ -127,12 +127,12 @@ def test_a_run_that_stopped_while_judging_goes_on_with_what_is_missing(
     server.faults += [""] * 5 + [fault] * 400
     with pytest.raises(JudgeUnavailable, match=words) as raised:
         run.advance()
-    assert "volition resume" in str(raised.value)
+    assert "every answer is kept: go on with `volition resume" in str(raised.value)
     server.faults.clear()
     with run.folder.open_store() as store:
         kept = len(store.preferences())
     assert kept < 12
-    result = Run.open(tmp_path / "run").advance()
+    result = Run.open(tmp_path / "run", patience=5.0).advance()
     assert result.judgments == 12
     assert max(server.asked.values()) == 1, "what was answered is not asked again"
 

@@ -142,11 +142,19 @@ def _print_prediction(task: Task, settings: JudgeSettings, seed: int, as_json: b
     return 0
 
 
-def resume(run: Folder, *, json: Json = False) -> int:
+def resume(
+    run: Folder,
+    *,
+    patience: Annotated[
+        float | None,
+        option("SECONDS", "Wait so long for a judge that does not answer; by default as before."),
+    ] = None,
+    json: Json = False,
+) -> int:
     """Go on with a run that was stopped or killed, from its last checkpoint."""
     from volition.run.run import Run
 
-    return _advance(Run.open(run), json)
+    return _advance(Run.open(run, patience=patience), json)
 
 
 def report(run: Folder) -> int:

@@ -85,7 +85,7 @@ def live_judging(
     except EnvironmentUnsupported as error:
         raise EnvironmentUnsupported(f"{error}; {KEPT}") from error
     except JudgeUnavailable as error:
-        raise JudgeUnavailable(f"{error}\n{KEPT}") from None
+        raise JudgeUnavailable(f"{error}; {KEPT}") from None
 
 
 @dataclass(frozen=True, slots=True)

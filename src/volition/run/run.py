@@ -109,9 +109,11 @@ class Run:
         judge: Who is asked, in place of whom the settings name.
     """
 
-    def __init__(self, folder: RunFolder, judge: Judge | None = None) -> None:
+    def __init__(
+        self, folder: RunFolder, judge: Judge | None = None, patience: float | None = None
+    ) -> None:
         self.folder = folder
-        self._judge = judge
+        self._judge, self._patience = judge, patience
 
     @classmethod
     def create(
@@ -155,9 +157,17 @@ class Run:
         return cls(RunFolder.open(path), judge)
 
     @classmethod
-    def open(cls, path: str | Path, judge: Judge | None = None) -> Run:
-        """The run in a folder; `judge` is the one that it began with, where that was an object."""
-        return cls(RunFolder.open(Path(path)), judge)
+    def open(
+        cls, path: str | Path, judge: Judge | None = None, patience: float | None = None
+    ) -> Run:
+        """The run in a folder.
+
+        Args:
+            path: Of the folder.
+            judge: The one that it began with, where that was an object.
+            patience: As of `JudgeSettings`, this time; by default as the run began.
+        """
+        return cls(RunFolder.open(Path(path)), judge, patience)
 
     @property
     def reward_model(self) -> RewardModel:
@@ -381,6 +391,8 @@ class Run:
         task, settings = self.folder.task, self.folder.settings
         live = settings.live
         assert live is not None
+        if self._patience is not None:
+            live = replace(live, patience=self._patience)
         limits = limits_of(live, Quota.of(live, task.training).most, settings.probe_usd)
         path, goal, seed = self.folder.path, task.stated_goal(), settings.seed
         with live_judging(path, partial(self._judge_now, live), goal, limits, seed) as judging:
