@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from volition.errors import InputError
 from volition.questions import Querying
-from volition.tasks.numbers import check_counts, check_dollars
+from volition.tasks.numbers import check_counts, check_dollars, check_seconds
 
 PATIENCE_S = 600.0  # outages of minutes are usual
 REASONING_TOKENS = 4096
@@ -81,8 +81,7 @@ class JudgeSettings:
         )
         check_counts(**{name: getattr(self, name) for name in counts})
         check_dollars(max_usd=self.max_usd, price_in=self.price_in, price_out=self.price_out)
-        if not 0 <= self.patience < math.inf:
-            raise InputError(f"--patience is a number of seconds from 0 on, not {self.patience}")
+        check_seconds(patience=self.patience)
         if (self.price_in is None) != (self.price_out is None):
             raise InputError("--price-in and --price-out go together")
 

@@ -348,6 +348,58 @@ class _Fitted(NamedTuple):
     traits: Traits  # (strengths, members, ...)
 
 
+def _loss_of_one(
+    heads: Layers,
+    traits: Traits,
+    features: Float[Array, "members seen features"],
+    answers: AnswerData,
+    data: _Padded,
+    shape: tuple[int, ...],
+) -> Array:
+    """The weighted Bradley-Terry loss of every member at one strength, in all.
+
+    `shape` is (members, batch, 2, T), that of the observations of which there are `features`.
+    """
+    returns = apply_layers(heads, features, jnp.tanh).reshape(shape).mean(-1)
+    log_slope = jnp.take_along_axis(_relative(traits.log_slope, data.judges), answers.judge, 1)
+    log_heed = _relative(traits.log_heed, data.principles)
+    slope = jnp.exp(log_slope + jnp.take_along_axis(log_heed, answers.principle, 1))
+    bias = jnp.take_along_axis(traits.bias, answers.judge, 1)
+    logits = slope * (returns[..., 0] - returns[..., 1]) + bias * answers.sign
+    losses = optax.sigmoid_binary_cross_entropy(logits, answers.p_first)
+    scaled = traits.bias / BIAS_SD, *(trait / LOG_SLOPE_SD for trait in traits[1:])
+    prior = sum((trait**2).sum() for trait in scaled) / 2
+    mean = (answers.weight * losses).sum() / answers.weight.sum()
+    return mean * len(answers.weight) + prior / data.judgments
+
+
+def _loss(
+    fitted: _Fitted,
+    data: _Padded,
+    rows: Int[Array, "members batch"],
+    moments: Int[Array, " clip_steps"] | None,
+) -> Array:
+    """Of a batch for every member, at all strengths together."""
+    answers = AnswerData(*(column[rows] for column in data.answers))
+    pairs = data.observations[answers.comparison]  # (members, batch, 2, T, ...)
+    pairs = pairs if moments is None else pairs[:, :, :, moments]
+    seen = data.standard(pairs.reshape(len(pairs), -1, *pairs.shape[4:]))
+    features = encode(fitted.encoder, seen) if fitted.encoder else seen
+    one = partial(
+        _loss_of_one, features=features, answers=answers, data=data, shape=pairs.shape[:4]
+    )
+    return jax.vmap(one)(fitted.heads, fitted.traits).sum()
+
+
+def _decayed(layers: Layers, down: Layers, rate: Array, strength: Array | float) -> Layers:
+    """A step down, with weight decay: of one strength, or of one for each along the first axis."""
+
+    def less(leaf: Array, update: Array) -> Array:
+        return leaf - rate * (update + jnp.reshape(strength, (-1, *[1] * (leaf.ndim - 1))) * leaf)
+
+    return jax.tree.map(less, layers, down)
+
+
 @jax.jit
 def _train(
     layers: Layers,
@@ -361,53 +413,13 @@ def _train(
     schedule = optax.cosine_decay_schedule(1.0, STEPS)
     depth = encoder_depth(data.observations.shape[3:])
 
-    def loss_of_one(
-        heads: Layers,
-        traits: Traits,
-        features: Float[Array, "members seen features"],
-        answers: AnswerData,
-        shape: tuple[int, ...],
-    ) -> Array:
-        returns = apply_layers(heads, features, jnp.tanh).reshape(shape).mean(-1)
-        log_slope = jnp.take_along_axis(_relative(traits.log_slope, data.judges), answers.judge, 1)
-        log_heed = _relative(traits.log_heed, data.principles)
-        slope = jnp.exp(log_slope + jnp.take_along_axis(log_heed, answers.principle, 1))
-        bias = jnp.take_along_axis(traits.bias, answers.judge, 1)
-        logits = slope * (returns[..., 0] - returns[..., 1]) + bias * answers.sign
-        losses = optax.sigmoid_binary_cross_entropy(logits, answers.p_first)
-        scaled = traits.bias / BIAS_SD, *(trait / LOG_SLOPE_SD for trait in traits[1:])
-        prior = sum((trait**2).sum() for trait in scaled) / 2
-        mean = (answers.weight * losses).sum() / answers.weight.sum()
-        return mean * len(answers.weight) + prior / data.judgments
-
-    def loss(
-        fitted: _Fitted,
-        rows: Int[Array, "members batch"],
-        moments: Int[Array, " clip_steps"] | None,
-    ) -> Array:
-        answers = AnswerData(*(column[rows] for column in data.answers))
-        pairs = data.observations[answers.comparison]  # (members, batch, 2, T, ...)
-        pairs = pairs if moments is None else pairs[:, :, :, moments]
-        seen = data.standard(pairs.reshape(len(pairs), -1, *pairs.shape[4:]))
-        features = encode(fitted.encoder, seen) if depth else seen
-        one = partial(loss_of_one, features=features, answers=answers, shape=pairs.shape[:4])
-        return jax.vmap(one)(fitted.heads, fitted.traits).sum()
-
-    def decayed(layers: Layers, down: Layers, rate: Array, strength: Array | float) -> Layers:
-        return jax.tree.map(
-            lambda p, u: p - rate * (u + jnp.reshape(strength, (-1, *[1] * (p.ndim - 1))) * p),
-            layers,
-            down,
-        )
-
     def step(carry: Any, inputs: tuple[Array, Array, Array | None]) -> tuple[Any, None]:
         fitted, state = carry
         rows, count, moments = inputs
-        gradient = jax.grad(loss)(fitted, rows, moments)
-        down, state = optimiser.update(gradient, state)
+        down, state = optimiser.update(jax.grad(_loss)(fitted, data, rows, moments), state)
         rate, quick = schedule(count) * LEARNING_RATE, schedule(count) * JUDGE_LEARNING_RATE
-        encoder = decayed(fitted.encoder, down.encoder, rate, ENCODER_STRENGTH)
-        heads = decayed(fitted.heads, down.heads, rate, strengths)
+        encoder = _decayed(fitted.encoder, down.encoder, rate, ENCODER_STRENGTH)
+        heads = _decayed(fitted.heads, down.heads, rate, strengths)
         traits = jax.tree.map(lambda p, u: p - quick * u, fitted.traits, down.traits)
         return (_Fitted(encoder, heads, traits), state), None
 
