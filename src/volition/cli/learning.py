@@ -71,7 +71,7 @@ def train(
         ),
     ] = False,
     steps: Annotated[
-        int | None, option("N", "Environment steps; by default the task's own.")
+        int | None, option("N", "Environment steps at most; by default the task's own.")
     ] = None,
     seed: Annotated[int, arg(help="Of everything random.")] = 0,
     out: Annotated[
@@ -91,6 +91,9 @@ def train(
     settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
     if settings and dry_run:
         return _print_prediction(chosen, settings, seed, json)
+    if settings:
+        where = chosen.environment.id
+        print(f"trying {where}, and choosing what is asked first ...", file=sys.stderr)
     run = Run.create(
         chosen,
         judgments,
