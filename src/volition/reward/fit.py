@@ -58,6 +58,7 @@ BLOCK = 1 << 13  # observations that all members look at together: of more, memo
 PICTURES_BLOCK = 64  # likewise, of pictures
 STILL = 1e-6  # an entry that deviates by less, in units of 1 or of its mean, has never varied
 UNSEEN = 1e30  # its scale: nobody has judged what it means, so it has no influence when it moves
+LARGE = 1e18  # the square of a larger number is none in float32
 LEAST_ROOM = 256  # rows for which programs are compiled, though there be fewer
 
 
@@ -234,7 +235,7 @@ def _fit_all(
     shape = seen.shape[3:]
     flat = seen.reshape(-1, *shape)
     some = flat if inputs else evenly_spread(flat)
-    precision = np.float64 if inputs else np.float32  # vectors may hold numbers of any size
+    precision = np.float64 if np.abs(some).max() > LARGE else np.float32
     mean, deviation = some.mean(0, precision), some.std(0, precision)
     if picture := () if inputs else shape:
         deviation = np.full(shape, np.sqrt(np.square(deviation).mean()))  # one for all pixels
