@@ -141,6 +141,11 @@ class Inquiry:
         new = self._verdicts_before + standing.verdicts - self._fit.judgments
         return self._left() <= 0 and self._work is None and not standing.waiting and new <= 0
 
+    @property
+    def held_up(self) -> bool:
+        """Whether nobody answers, so that what is left would not be asked in time."""
+        return bool(self._judging.standing().waiting_for) and self._left() > 0
+
     def finish(self) -> None:
         """Waits for the answers to what was asked; afterwards nothing is under way."""
         if self._work is not None:

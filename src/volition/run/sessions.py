@@ -36,6 +36,7 @@ from volition.run.results import Listener, Progress, Session
 from volition.tasks.task import EnvironmentSection, RewardSection, TrainingSection
 from volition.tasks.view import JudgeView
 
+TICK_S = 0.2  # between two signs of life
 MIN_SESSION_STEPS = 200  # of every environment
 LONGEST_EPISODE = 1000  # a session holds whole episodes, unless they are longer than this
 TICK = 50  # steps between two signs of life
@@ -148,6 +149,11 @@ class Companion(Protocol):
         """Whether it has nothing more to bring, however long learning goes on."""
         ...
 
+    @property
+    def held_up(self) -> bool:
+        """Whether learning would run away from it, since nobody answers it."""
+        ...
+
 
 class Learned(NamedTuple):
     """What has come of learning.
@@ -208,6 +214,9 @@ def learn_policy(
                     true_return=session.true_return,
                 )
                 listener(progress)
+                while companion and companion.held_up and not pressed.is_set():
+                    time.sleep(TICK_S)
+                    listener(companion.report(progress))
                 if pressed.is_set() and not sessions.finished():
                     raise Interrupted(f"stopped after {session.env_steps} steps; nothing is lost")
         return sessions.learned()
