@@ -77,8 +77,8 @@ class Store:
             migrate(connection)
         except DAMAGE as error:
             raise StoreError(
-                f"{path} cannot be read as a database ({_why(error)}). Restore the file from a copy; "
-                f"`volition verify {folder}` lists what else is damaged"
+                f"{path} cannot be read as a database ({_why(error)}). Restore the file from a "
+                f"copy; `volition verify {folder}` lists what else is damaged"
             ) from error
         return cls(folder, connection)
 
@@ -523,7 +523,9 @@ class Store:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                raise StoreError(f"{self.folder / DATABASE} refused a row: {_why(error)}") from error
+                raise StoreError(
+                    f"{self.folder / DATABASE} refused a row: {_why(error)}"
+                ) from error
             raise
 
 

@@ -22,16 +22,16 @@ from volition.storage.files import write_whole
 
 Tree = TypeVar("Tree")
 Arrays = dict[str, npt.NDArray[Any]]
-DESCRIPTION, DIGEST = "description", "sha256"
+DESCRIPTION, DIGEST, DESCRIBED = "description", "sha256", "described"
 UNREADABLE = (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError)
 
 
 def save_tree(path: Path, tree: Any, description: dict[str, Any]) -> None:
     """Writes every array of `tree` under its path in the tree, whole or not at all."""
     arrays = {name: np.asarray(leaf) for name, leaf in _named(tree)}
-    described = json.dumps(description)
-    digest = _digest(described, arrays)
-    write_whole(path, save(arrays, metadata={DESCRIPTION: described, DIGEST: digest}))
+    # one entry, since a header's entries come in any order, and the same tree makes the same file
+    header = json.dumps({DIGEST: _digest(description, arrays), DESCRIBED: description})
+    write_whole(path, save(arrays, metadata={DESCRIPTION: header}))
 
 
 def load_tree(path: Path, like: Tree) -> Tree:
@@ -89,19 +89,21 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise RunError(f"{path} is missing")
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata()
+            header = json.loads(file.metadata()[DESCRIPTION])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        described = metadata.pop(DESCRIPTION)
-        if metadata and metadata != {DIGEST: _digest(described, arrays)}:
+        if DIGEST not in header and DESCRIBED not in header:
+            return arrays, header
+        if header[DIGEST] != _digest(header[DESCRIBED], arrays):
             raise ValueError("its bytes are not those that were written")
-        return arrays, json.loads(described)
+        return arrays, header[DESCRIBED]
     except UNREADABLE as error:
         why = " ".join(str(error).split())[:200]
         raise RunError(f"{path} cannot be read: {why}; restore it from a copy") from error
 
 
-def _digest(described: str, arrays: Arrays) -> str:
-    digest = hashlib.sha256(described.encode())
+def _digest(description: dict[str, Any], arrays: Arrays) -> str:
+    read_back = json.loads(json.dumps(description))  # in which every key is text
+    digest = hashlib.sha256(json.dumps(read_back, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(json.dumps([name, str(array.dtype), array.shape]).encode())
