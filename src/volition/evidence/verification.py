@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from volition.errors import VolitionError
 from volition.judgment import derive_preferences
+from volition.learners.policies import POLICY_FILE
 from volition.reward.learning import digest, read_fit
 from volition.reward.model import FILE, RewardModel
+from volition.run.evaluation import Evaluation
 from volition.run.folder import RunFolder
+from volition.run.results import Result
+from volition.storage.store import Store
+from volition.storage.tensors import check_tree
 
 
 def verify(folder: RunFolder) -> list[str]:
     """One line for each defect; none when all is well."""
+    defects = [*folder.check_files(), *_verify_files(folder)]
     try:
-        with folder.open_store() as store:
-            defects = store.verify()
-            if defects:
-                return defects
-            judgments = store.judgments()
+        with Store.open(folder.path) as store:
+            stored = store.verify()
+            judgments = store.judgments() if not stored else []
     except VolitionError as error:
-        return [str(error)]
-    return _verify_reward_model(folder, digest(derive_preferences(judgments)))
+        return [str(error), *defects]
+    if stored:
+        return [*stored, *defects]
+    return [*defects, *_verify_reward_model(folder, digest(derive_preferences(judgments)))]
+
+
+def _verify_files(folder: RunFolder) -> Iterator[str]:
+    """Every file of the run's own that is there, read as it is read to be used."""
+    for file in (folder.policy / POLICY_FILE, folder.kept / POLICY_FILE, folder.checkpoint):
+        if file.is_file():
+            try:
+                check_tree(file)
+            except VolitionError as error:
+                yield str(error)
+    for file, kind in ((folder.evaluation, Evaluation), (folder.result, Result)):
+        if file.is_file():
+            try:
+                folder.read(file, kind)
+            except VolitionError as error:
+                yield str(error)
 
 
 def _verify_reward_model(folder: RunFolder, derived: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import platform
 import shutil
@@ -13,18 +14,19 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import tomli_w
-from pydantic import ValidationError
 
 from volition.envs.scene import scenes_of
-from volition.errors import InputError, RunError
+from volition.errors import InputError, RunError, StoreError
 from volition.judges.settings import JudgeSettings
 from volition.questions.seeing import drawing
-from volition.storage.documents import read_document
+from volition.storage.documents import read_document, sealed, unsealed
 from volition.storage.files import is_free, new_folder
 from volition.storage.store import Store
 from volition.tasks.task import Task, bundled_tasks
 
 CONFIG = "config.toml"
+SECTIONS = ("settings", "task", "versions")  # of a configuration; the first is where 0.1 begins
+UNREADABLE = (KeyError, TypeError, ValueError, InputError, OSError, AttributeError)
 T = TypeVar("T")
 Table = dict[str, Any]  # of TOML
 VERSIONED = ("jax", "equinox", "optax", "gymnasium", "numpy")
@@ -118,8 +120,9 @@ class RunFolder:
                 run.task.folder.mkdir()
                 for file, name in names.items():
                     shutil.copyfile(task.folder / file, run.task.folder / name)
-                (partial / CONFIG).write_text(tomli_w.dumps(run._document()), encoding="utf-8")
                 yield run
+                document = {**run._document(), "files": dict(run._digests())}
+                (partial / CONFIG).write_text(tomli_w.dumps(sealed(document)), encoding="utf-8")
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error}") from error
 
@@ -134,17 +137,59 @@ class RunFolder:
         if not file.is_file():
             raise RunError(f"{path} holds no {CONFIG}: it is not a run folder")
         try:
-            document = tomllib.loads(file.read_text(encoding="utf-8"))
+            document = unsealed(tomllib.loads(file.read_text(encoding="utf-8")), SECTIONS)
             task = Task.model_validate({**document["task"], "folder": path / "task"})
             if task.goal.truth is None and document["versions"]["volition"] == "0.1.0":
                 task = _with_truth(task)
-            return cls(path, task, _settings(document["settings"]))
-        except (KeyError, TypeError, ValueError, ValidationError, InputError, OSError) as error:
-            raise RunError(f"{file} is not a run's configuration: {error}") from error
+            run = cls(path, task, _settings(document["settings"]))
+        except UNREADABLE as error:
+            why = " ".join(str(error).split())[:300]
+            raise RunError(f"{file} is not a run's configuration: {why}") from error
+        for name in task.goal.files:
+            if (run.task.folder / name).is_file():  # whoever only compares policies needs none
+                run._check_file(f"task/{name}", document.get("files", {}))
+        return run
+
+    def check_files(self) -> list[str]:
+        """One line for each file that came with the run and is not as it was."""
+        text = (self.path / CONFIG).read_text(encoding="utf-8")
+        digests = tomllib.loads(text).get("files", {})
+        defects = []
+        for name in digests:
+            try:
+                self._check_file(name, digests)
+            except RunError as error:
+                defects.append(str(error))
+        return defects
+
+    def _check_file(self, name: str, digests: Mapping[str, str]) -> None:
+        """That one of the run's files is as it was; runs of 0.1 do not say how that was."""
+        file = self.path / name
+        if not file.is_file():
+            raise RunError(f"{file} is missing: restore it from a copy")
+        if name in digests and _digest(file) != digests[name]:
+            raise RunError(f"{file} is not as it was when the run began: restore it from a copy")
+
+    def _digests(self) -> Iterator[tuple[str, str]]:
+        """What the run's files hold that are neither its own nor the store's, by their paths."""
+        for folder in (self.task.folder, self.sheets):
+            for file in sorted(folder.glob("*")):
+                yield f"{folder.name}/{file.name}", _digest(file)
 
     def open_store(self) -> Store:
+        """The run's store.
+
+        Raises:
+            StoreError: There is none, or a row of it is not as it was stored.
+        """
         draw = drawing(scenes_of(self.task.environment), self.task.view)
-        return Store.open(self.path, draw)
+        store = Store.open(self.path, draw)
+        try:
+            store.check()
+        except StoreError:
+            store.close()
+            raise
+        return store
 
     def read(self, file: Path, kind: type[T]) -> T:
         """One of the run's JSON files, as the value of that kind.
@@ -189,6 +234,10 @@ def _settings(table: Mapping[str, Any]) -> RunSettings:
     judge = JudgeSettings(**live) if live else None
     given = Given(**table["given"]) if "given" in table else None
     return RunSettings(**{**tried, **table, "live": judge, "given": given})
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _without_none(table: Table) -> Table:

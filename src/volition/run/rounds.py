@@ -31,7 +31,7 @@ from volition.judging.recordings import JUDGMENTS_FILE, open_recording
 from volition.judgment import Failure, Verdict
 from volition.questions.covering import covering_segments
 from volition.run.folder import CONFIG, RunFolder
-from volition.storage.files import new_file, write_whole
+from volition.storage.files import exclusively, new_file, write_whole
 from volition.tasks.task import Task
 
 OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
@@ -328,6 +328,6 @@ def _feed(run: RunFolder, judgments: Path, judge: str) -> None:
     from volition.judging.recordings import import_recording
 
     scenes = scenes_of(run.task.environment)
-    with run.open_store() as store:
+    with exclusively(run.path), run.open_store() as store:
         goal_id = store.add_goal(run.task.stated_goal())
         import_recording(open_recording(judgments, judge, goal_id, scenes, run.task.view), store)

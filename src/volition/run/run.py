@@ -10,7 +10,6 @@ A stage takes values and returns values. Only `Run` knows the folder.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -53,7 +52,7 @@ from volition.run.results import Listener, Progress, Result, Session
 from volition.run.sessions import Learned, Setup, learn_policy, practise
 from volition.storage.compilation import enable_cache
 from volition.storage.documents import as_document, write_document
-from volition.storage.files import write_whole
+from volition.storage.files import exclusively
 from volition.storage.store import Store
 from volition.tasks.numbers import check_counts
 from volition.tasks.task import Task
@@ -182,12 +181,13 @@ class Run:
 
     @property
     def result(self) -> Result:
-        """What came of it.
+        """What came of it, in the folder where the run is now.
 
         Raises:
             RunError: It is unfinished.
         """
-        return self.folder.read(self.folder.result, Result)
+        read = self.folder.read(self.folder.result, Result)
+        return replace(read, run=str(self.folder.path))
 
     @property
     def evaluation(self) -> Evaluation:
@@ -222,7 +222,12 @@ class Run:
 
         Raises:
             Interrupted: Ctrl-C was pressed; a checkpoint has been written.
+            RunError: Another process goes on with this run, or its folder cannot be written.
         """
+        with exclusively(self.folder.path):
+            return self._advance(listener)
+
+    def _advance(self, listener: Listener) -> Result:
         enable_cache()
         self._forget_what_is_outdated()
         if self.folder.result.is_file():
@@ -349,8 +354,7 @@ class Run:
             lambda ended: listener(replace(progress, episodes=ended)),
         )
         means = {"true_return_mean": evaluation.mean, "true_return_std": evaluation.std}
-        document = as_document(evaluation) | means
-        write_whole(self.folder.evaluation, json.dumps(document))
+        write_document(self.folder.evaluation, evaluation, **means)
         return evaluation
 
     def _form_of_policy(self) -> PolicyForm:

@@ -7,8 +7,8 @@ through the same states as one that was never interrupted, whatever the environm
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,7 +17,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from volition import learners
 from volition.comparison import Segment
@@ -33,6 +32,7 @@ from volition.reward.model import RewardModel
 from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly
 from volition.run.interrupting import noted
 from volition.run.results import Listener, Progress, Session
+from volition.storage.curves import Curves
 from volition.tasks.task import EnvironmentSection, RewardSection, TrainingSection
 from volition.tasks.view import JudgeView
 
@@ -200,12 +200,12 @@ def learn_policy(
     """
     with closing(setup.rollout(filming)) as rollout, Trials(setup.environment) as trials:
         sessions = _Sessions(setup, rollout, trials, model, checkpoint, companion, filming)
-        with noted() as pressed, _curves(curves, sessions.done) as writer:
+        done = sessions.history[-1].env_steps if sessions.history else None
+        with noted() as pressed, closing(Curves(curves, done)) as drawn:
             while not sessions.finished():
                 session = sessions.run_one(progress, listener)
                 sessions.save(at_once=sessions.finished() or pressed.is_set())
-                for name, value in session.scalars.items():
-                    writer.add_scalar(name, value, session.env_steps)
+                drawn.add(session.scalars, session.env_steps)
                 progress = replace(
                     companion.report(progress) if companion else progress,
                     env_steps=session.env_steps,
@@ -472,13 +472,3 @@ def _returns(model: RewardModel, steps: Sequence[Step]) -> tuple[float, float]:
     if not learned:
         return float("nan"), float("nan")
     return float(np.mean(learned)), float(np.mean(true))
-
-
-@contextmanager
-def _curves(folder: Path, sessions_done: int) -> Iterator[Any]:
-    """TensorBoard events; those of a session that is done again are discarded there."""
-    writer = SummaryWriter(str(folder), purge_step=sessions_done or None)
-    try:
-        yield writer
-    finally:
-        writer.close()

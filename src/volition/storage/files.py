@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ def new_file(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        raise _unwritten(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -46,8 +49,44 @@ def new_folder(path: Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
         partial.replace(path)
+    except OSError as error:
+        raise _unwritten(path, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def exclusively(folder: Path) -> Iterator[None]:
+    """Within the block no other process is in such a block for this folder.
+
+    The lock is the operating system's, so it ends with the process, however that ends. Where the
+    system or the folder's file system has none, nobody is kept out.
+
+    Raises:
+        RunError: Another process is.
+    """
+    try:
+        import fcntl
+    except ImportError:  # of Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RunError(
+            f"{folder} is in use: another process goes on with this run; wait until it ends, or "
+            "stop it"
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.EBADF):
+            os.close(descriptor)
+            raise
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def is_free(path: Path) -> bool:
@@ -60,6 +99,10 @@ def is_free(path: Path) -> bool:
         return not path.exists() or (path.is_dir() and not any(path.iterdir()))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _unwritten(path: Path, error: OSError) -> RunError:
+    return RunError(f"{path} cannot be written: {error.strerror or error}")
 
 
 def _partial(path: Path) -> Path:

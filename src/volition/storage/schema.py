@@ -1,11 +1,20 @@
-"""The form of the store's database: numbered migrations, and the triggers that keep it append-only.
+"""The form of the store's database: numbered migrations, the triggers that keep it append-only, and
+the seals by which a changed byte is seen.
 
 A form that was published is never changed; what is new is a further migration.
+
+SQLite sees that a page does not fit the others, and not that a number on it was another. So each
+transaction that adds rows to a table seals them: the seal is a hash of these rows and of the seal
+before, in a table of its own. A migration that changes a table has to make its seals anew.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
+import struct
+from collections.abc import Iterator
+from functools import cache
 
 MIGRATIONS = (
     # 1: goals, what was seen, who judged, what came back, what it meant
@@ -82,6 +91,14 @@ MIGRATIONS = (
     """
     ALTER TABLE segments ADD COLUMN drawn_with TEXT;
     """,
+    # 5: seals; what was there before is sealed as it is
+    """
+    CREATE TABLE seals (
+        sealed TEXT NOT NULL,
+        last_row INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        PRIMARY KEY (sealed, last_row)) STRICT, WITHOUT ROWID;
+    """,
 )
 TABLES = (
     "frames",
@@ -95,6 +112,7 @@ TABLES = (
     "replies",
     "judgments",
 )
+SEALS = "seals"
 
 
 def append_only(table: str) -> str:
@@ -119,7 +137,91 @@ def migrate(connection: sqlite3.Connection) -> None:
         )
     if version < len(MIGRATIONS):
         scripts = "".join(MIGRATIONS[version:])
-        triggers = "".join(append_only(table) for table in TABLES)
+        triggers = "".join(append_only(table) for table in (*TABLES, SEALS))
         connection.executescript(
-            f"BEGIN; {scripts} {triggers} PRAGMA user_version = {len(MIGRATIONS)}; COMMIT;"
+            f"BEGIN IMMEDIATE; {scripts} {triggers} PRAGMA user_version = {len(MIGRATIONS)};"
         )
+        seal(connection)
+        connection.execute("COMMIT")
+
+
+def form_of(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    """What the database says of its own tables, indexes and triggers."""
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+    return sorted((kind, name, table, sql or "") for kind, name, table, sql in rows)
+
+
+@cache
+def newest_form() -> list[tuple[str, ...]]:
+    """What a database of the newest form says."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection)
+    form = form_of(connection)
+    connection.close()
+    return form
+
+
+# Seals ---------------------------------------------------------------------------------------
+
+
+def seal(connection: sqlite3.Connection) -> None:
+    """Seals every row that is not sealed yet, as a part of the transaction under way."""
+    for table in TABLES:
+        after, before = connection.execute(
+            "SELECT last_row, digest FROM seals WHERE sealed = ? ORDER BY last_row DESC LIMIT 1",
+            (table,),
+        ).fetchone() or (0, "")
+        reached, digest = _sealed(connection, table, before, after, None)
+        if reached > after:
+            connection.execute(
+                "INSERT INTO seals (sealed, last_row, digest) VALUES (?, ?, ?)",
+                (table, reached, digest),
+            )
+
+
+def broken_seals(connection: sqlite3.Connection) -> Iterator[str]:
+    """One line for every table of which a row is not as it was when it was sealed."""
+    seals: dict[str, list[tuple[int, str]]] = {table: [] for table in TABLES}
+    for table, row, digest in connection.execute(
+        "SELECT sealed, last_row, digest FROM seals ORDER BY sealed, last_row"
+    ):
+        if table not in seals:
+            yield f"a seal is of {table!r}, which is no table"
+            return
+        seals[table].append((row, digest))
+    for table, sealed in seals.items():
+        after, before = 0, ""
+        for row, digest in sealed:
+            if _sealed(connection, table, before, after, row) != (row, digest):
+                yield f"rows {after + 1} to {row} of {table} are not as they were stored"
+                break
+            after, before = row, digest
+        else:
+            (count,) = connection.execute(
+                f"SELECT count(*) FROM {table} WHERE rowid > ?", (after,)
+            ).fetchone()
+            if count:
+                yield f"{count} rows of {table} were not stored by Volition"
+
+
+def _sealed(
+    connection: sqlite3.Connection, table: str, before: str, after: int, upto: int | None
+) -> tuple[int, str]:
+    """The last row, and the seal of those `after` one and `upto` another."""
+    digest, last = hashlib.sha256(before.encode()), after
+    query = f"SELECT rowid, * FROM {table} WHERE rowid > ? AND rowid <= ? ORDER BY rowid"
+    for last, *values in connection.execute(query, (after, 2**62 if upto is None else upto)):
+        for value in (last, *values):
+            digest.update(_tagged(value))
+    return last, digest.hexdigest()
+
+
+def _tagged(value: object) -> bytes:
+    """A value of a row as bytes, of which no two values have the same."""
+    if value is None:
+        return b"n"
+    if isinstance(value, float):
+        return b"f" + struct.pack("<d", value)
+    content = value if isinstance(value, bytes) else str(value).encode()
+    kind = {int: b"i", str: b"s", bytes: b"b"}[type(value)]
+    return kind + len(content).to_bytes(8, "little") + content

@@ -44,10 +44,11 @@ from volition.judgment import (
     live_reply_id,
 )
 from volition.storage.pictures import read_frame, write_frame
-from volition.storage.schema import migrate
+from volition.storage.schema import broken_seals, form_of, migrate, newest_form, seal
 
 DATABASE = "judgments.sqlite"
 FRAMES = "frames"
+DAMAGE = (sqlite3.Error, UnicodeError)  # what SQLite raises where a byte is another than it was
 LOOKED_AT = 64  # frames that are remembered, since whoever looks at one looks at it again
 
 Draw = Callable[[str, Sequence[State]], tuple[Frame, ...]]
@@ -106,10 +107,10 @@ class Store:
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
             migrate(connection)
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             raise StoreError(
-                f"{path} cannot be read as a database ({error}). Restore the file from a copy; "
-                f"`volition verify {folder}` lists what else is damaged"
+                f"{path} cannot be read as a database ({_why(error)}). Restore the file from a "
+                f"copy; `volition verify {folder}` lists what else is damaged"
             ) from error
         return cls(folder, connection, draw)
 
@@ -465,10 +466,28 @@ class Store:
 
     # Checking ------------------------------------------------------------------------------
 
+    def check(self) -> None:
+        """That every row is as it was stored. Frames are checked whenever one is read.
+
+        Raises:
+            StoreError: One is not; it says which.
+        """
+        for defect in self._verify_rows():
+            raise StoreError(f"{self.folder / defect}: restore the file from a copy")
+
+    def _verify_rows(self) -> Iterator[str]:
+        try:
+            if form_of(self._connection) != newest_form():
+                yield f"{DATABASE}: its tables are not as Volition makes them"
+            for line in broken_seals(self._connection):
+                yield f"{DATABASE}: {line}"
+        except DAMAGE as error:
+            yield f"{DATABASE}: {_why(error)}"
+
     def verify(self) -> list[str]:
         """Re-hashes everything and follows every reference; returns one line for each defect."""
         defects = [
-            f"{DATABASE}: {line}"
+            f"{DATABASE}: {_why(line)}"
             for (line,) in self._read("PRAGMA integrity_check")
             if line != "ok"
         ]
@@ -476,12 +495,27 @@ class Store:
             f"{DATABASE}: row {row} of {table} refers to a row of {parent} that is not there"
             for table, row, parent, _ in self._read("PRAGMA foreign_key_check")
         ]
-        for (frame_id,) in self._read("SELECT id FROM frames ORDER BY id"):
+        if defects:
+            return defects
+        rows = [*self._verify_rows()]
+        try:
+            checks = (self._verify_goals, self._verify_replies, self._verify_ids)
+            named = [*self._verify_frames()] or [line for check in checks for line in check()]
+        except (ValueError, KeyError, TypeError):
+            if not rows:
+                raise
+            named = []  # what was changed is not even what such a row can hold
+        return named or rows
+
+    def _verify_frames(self) -> Iterator[str]:
+        for frame_id, width, height in self._read("SELECT * FROM frames ORDER BY id"):
             try:
-                self.frame(frame_id)
+                shape = self.frame(frame_id).pixels.shape[:2]
             except StoreError as error:
-                defects.append(str(error))
-        return defects or [*self._verify_goals(), *self._verify_replies(), *self._verify_ids()]
+                yield str(error)
+                continue
+            if shape != (height, width):
+                yield f"{DATABASE}: frame {frame_id} is {shape[1]} x {shape[0]} pixels"
 
     def _verify_goals(self) -> Iterator[str]:
         for goal_id, text, principles in self._read("SELECT * FROM goals"):
@@ -526,8 +560,8 @@ class Store:
     def _read(self, query: str, *arguments: object) -> list[tuple]:  # type: ignore[type-arg]
         try:
             return self._connection.execute(query, arguments).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{self.folder / DATABASE} is damaged: {error}") from error
+        except DAMAGE as error:
+            raise StoreError(f"{self.folder / DATABASE} is damaged: {_why(error)}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -541,16 +575,24 @@ class Store:
         if self._connection.in_transaction:
             yield self._connection
             return
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
+            seal(self._connection)
             self._connection.execute("COMMIT")
         except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
-                raise StoreError(f"{self.folder / DATABASE} refused a row: {error}") from error
+                raise StoreError(
+                    f"{self.folder / DATABASE} refused a row: {_why(error)}"
+                ) from error
             raise
+
+
+def _why(error: object) -> str:
+    """What SQLite says is wrong, in one line."""
+    return " ".join(str(error).split())[:200]
 
 
 def _goal_id(text: str, principles: Iterable[object], pictures: Iterable[tuple[str, int]]) -> str:

@@ -1,7 +1,11 @@
-"""Trees of arrays as safetensors with JSON beside them in the header. Never pickle."""
+"""Trees of arrays as safetensors with JSON beside them in the header. Never pickle.
+
+Such a file has no checksum of its own, so a digest of all that is in it stands in its header.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +21,17 @@ from volition.errors import RunError
 from volition.storage.files import write_whole
 
 Tree = TypeVar("Tree")
+Arrays = dict[str, npt.NDArray[Any]]
+DESCRIPTION, DIGEST, DESCRIBED = "description", "sha256", "described"
+UNREADABLE = (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError)
 
 
 def save_tree(path: Path, tree: Any, description: dict[str, Any]) -> None:
     """Writes every array of `tree` under its path in the tree, whole or not at all."""
     arrays = {name: np.asarray(leaf) for name, leaf in _named(tree)}
-    encoded = save(arrays, metadata={"description": json.dumps(description)})
-    write_whole(path, encoded)
+    # one entry, since a header's entries come in any order, and the same tree makes the same file
+    header = json.dumps({DIGEST: _digest(description, arrays), DESCRIBED: description})
+    write_whole(path, save(arrays, metadata={DESCRIPTION: header}))
 
 
 def check_finite(tree: Any, what: str) -> None:
@@ -48,7 +56,7 @@ def load_tree(path: Path, like: Tree) -> Tree:
     Raises:
         RunError: The file is missing or damaged, or holds other arrays than `like`.
     """
-    stored = _read_arrays(path)
+    stored, _ = _read(path)
     leaves = []
     for name, leaf in _named(like):
         array = stored.get(name)
@@ -66,18 +74,10 @@ def load_arrays(path: Path, names: Sequence[str]) -> list[npt.NDArray[Any]]:
     Raises:
         RunError: The file is missing or damaged, or has none of a name.
     """
-    stored = _read_arrays(path)
+    stored, _ = _read(path)
     if missing := [name for name in names if name not in stored]:
         raise RunError(f"{path}: {missing[0]} is missing")
     return [stored[name] for name in names]
-
-
-def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -86,12 +86,45 @@ def read_description(path: Path) -> dict[str, Any]:
     Raises:
         RunError: The file is missing or damaged.
     """
+    _, description = _read(path)
+    return description
+
+
+def check_tree(path: Path) -> None:
+    """That a file holds what was saved.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    _read(path)
+
+
+def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """The arrays in a file, and what was saved with them; files of 0.1 have no digest."""
+    if not path.is_file():
+        raise RunError(f"{path} is missing")
     try:
         with safe_open(path, framework="numpy") as file:
-            description: dict[str, Any] = json.loads(file.metadata()["description"])
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-    return description
+            header = json.loads(file.metadata()[DESCRIPTION])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if DIGEST not in header and DESCRIBED not in header:
+            return arrays, header
+        if header[DIGEST] != _digest(header[DESCRIBED], arrays):
+            raise ValueError("its bytes are not those that were written")
+        return arrays, header[DESCRIBED]
+    except UNREADABLE as error:
+        why = " ".join(str(error).split())[:200]
+        raise RunError(f"{path} cannot be read: {why}; restore it from a copy") from error
+
+
+def _digest(description: dict[str, Any], arrays: Arrays) -> str:
+    read_back = json.loads(json.dumps(description))  # in which every key is text
+    digest = hashlib.sha256(json.dumps(read_back, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(json.dumps([name, str(array.dtype), array.shape]).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _named(tree: Any) -> list[tuple[str, Any]]:
