@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from volition.comparison import Segment
+from volition.comparison import Comparison, Segment
 from volition.errors import RunError
 from volition.judges.sheets import storyboard
 from volition.judgment import Failure, Judgment, derive_preferences
@@ -46,8 +46,9 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     try:
         with run.open_store() as store, new_folder(out) as folder:
             shutil.copytree(run.path / FRAMES, folder / FRAMES)
-            _write_pictures(store.segments().values(), folder)
-            rows = _rows(store)
+            comparisons = store.comparisons()
+            _write_pictures(comparisons.values(), folder)
+            rows = _rows(store, comparisons)
             with (folder / JSONL).open("w", encoding="utf-8") as file:
                 for row in rows:
                     file.write(json.dumps(row) + "\n")
@@ -57,9 +58,8 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     return len(rows), [out / JSONL, out / PARQUET]
 
 
-def _rows(store: Store) -> list[Row]:
-    comparisons, judgments = store.comparisons(), store.judgments()
-    goals, judges = store.goal_texts(), store.judges()
+def _rows(store: Store, comparisons: Mapping[str, Comparison]) -> list[Row]:
+    judgments, goals, judges = store.judgments(), store.goal_texts(), store.judges()
     judgments_of: defaultdict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:
         judgments_of[judgment.comparison_id].append(judgment)
@@ -106,9 +106,9 @@ def _side(side: str, segment: Segment) -> Row:
     }
 
 
-def _write_pictures(segments: Iterable[Segment], out: Path) -> None:
+def _write_pictures(comparisons: Iterable[Comparison], out: Path) -> None:
     """The frames that are kept nowhere, and what the judge saw of each clip as one picture."""
-    for segment in segments:
+    for segment in dict.fromkeys(side for c in comparisons for side in (c.first, c.second)):
         if segment.drawn_with is not None:
             for frame in segment.frames:
                 write_frame(frame, out / FRAMES / f"{frame.id}.png")
