@@ -17,6 +17,7 @@ from volition.comparison import Pixels, State
 from volition.envs.classic_control import ClassicControlScene
 from volition.envs.scene import open_scene, scenes_of
 from volition.errors import InputError
+from volition.evidence.export import export
 from volition.goal import Goal
 from volition.judging.recordings import (
     Recording,
@@ -358,6 +359,24 @@ def test_nothing_is_drawn_before_somebody_looks(
                 expected = task.view.frame(draw_it(scene, segment.state))
                 np.testing.assert_array_equal(frame.pixels, expected.pixels)
     assert len(drawn) == 18
+
+
+def test_export_draws_every_frame_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though there be more than are remembered."""
+    drawn = []
+
+    def draw(scene: ClassicControlScene, state: State) -> Pixels:
+        drawn.append(state)
+        return draw_it(scene, state)
+
+    draw_it = ClassicControlScene.draw
+    monkeypatch.setattr(ClassicControlScene, "draw", draw)
+    monkeypatch.setattr("volition.questions.seeing.LOOKED_AT", 2)
+    lines = [json.dumps(judged(one, other, "first")) for one, other in angles(20)]
+    (tmp_path / "judgments.jsonl").write_text("\n".join(lines))
+    run = Run.create(Task.find("pendulum"), tmp_path / "judgments.jsonl", tmp_path / "run")
+    export(run.folder, tmp_path / "export")
+    assert len(drawn) == 40
 
 
 def test_a_frame_that_is_given_is_kept_as_it_was(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from volition.comparison import Segment
+from volition.comparison import Comparison, Segment
 from volition.errors import RunError
 from volition.judges.sheets import storyboard
 from volition.judging.recordings import JUDGMENTS_FILE, as_line
@@ -53,8 +53,10 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     try:
         with run.open_store() as store, new_folder(out) as folder:
             shutil.copytree(run.path / FRAMES, folder / FRAMES)
-            _write_pictures(store.segments().values(), folder)
-            rows, recording = _rows(store), _recording(store)
+            comparisons = store.comparisons()
+            _write_pictures(comparisons.values(), folder)
+            rows = _rows(store, comparisons)
+            recording = _recording(store, comparisons)
             with (folder / JSONL).open("w", encoding="utf-8") as file:
                 for row in rows:
                     file.write(json.dumps(row) + "\n")
@@ -67,9 +69,9 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     return len(rows), [out / name for name in files]
 
 
-def _recording(store: Store) -> list[str]:
+def _recording(store: Store, comparisons: Mapping[str, Comparison]) -> list[str]:
     """The lines of a recording: none where several judged, or what was judged says no states."""
-    judges, comparisons = store.judges(), store.comparisons()
+    judges = store.judges()
     if len(judges) != 1 or not all(
         side.states for c in comparisons.values() for side in (c.first, c.second)
     ):
@@ -82,9 +84,8 @@ def _recording(store: Store) -> list[str]:
     ]
 
 
-def _rows(store: Store) -> list[Row]:
-    comparisons, judgments = store.comparisons(), store.judgments()
-    goals, judges = store.goal_texts(), store.judges()
+def _rows(store: Store, comparisons: Mapping[str, Comparison]) -> list[Row]:
+    judgments, goals, judges = store.judgments(), store.goal_texts(), store.judges()
     judgments_of: defaultdict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:
         judgments_of[judgment.comparison_id].append(judgment)
@@ -131,9 +132,9 @@ def _side(side: str, segment: Segment) -> Row:
     }
 
 
-def _write_pictures(segments: Iterable[Segment], out: Path) -> None:
+def _write_pictures(comparisons: Iterable[Comparison], out: Path) -> None:
     """The frames that are kept nowhere, and what the judge saw of each clip as one picture."""
-    for segment in segments:
+    for segment in dict.fromkeys(side for c in comparisons for side in (c.first, c.second)):
         if segment.drawn_with is not None:
             for frame in segment.frames:
                 write_frame(frame, out / FRAMES / f"{frame.id}.png")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,7 +117,7 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise RunError(f"{path} cannot be read: {why}; restore it from a copy") from error
 
 
-def _digest(description: dict[str, Any], arrays: Arrays) -> str:
+def _digest(description: Mapping[str, object], arrays: Arrays) -> str:
     read_back = json.loads(json.dumps(description))  # in which every key is text
     digest = hashlib.sha256(json.dumps(read_back, sort_keys=True).encode())
     for name in sorted(arrays):

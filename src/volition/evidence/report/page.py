@@ -45,7 +45,7 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
     """The page, with everything that it shows inside it."""
     pairs, ladder = read_pairs(evidence), _ladder(evidence)
     shown = sample(pairs)
-    segments = [rung.segment for rung in ladder] + [s for p in shown for s in (p.a, p.b)]
+    pictures = _embedded([rung.segment for rung in ladder] + [s for p in shown for s in (p.a, p.b)])
     around = landscape(evidence.model, evidence.folder.task)
     scripts = {"plotly": plotly_source(), "script": read_source("report.js")}
     return template("report.html").render(
@@ -72,7 +72,8 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         landscape=around,
         ladder=ladder,
         figures=draw_figures(evidence, episodes, around),
-        frames={f.id: embedded(f.pixels) for s in segments for f in s.frames},
+        frames={name: picture.encoded for name, picture in pictures.items()},
+        sizes={name: (picture.width, picture.height) for name, picture in pictures.items()},
         facts=_facts(evidence),
         versions=evidence.folder.versions(),
         again=again(evidence.folder),
@@ -80,6 +81,25 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         **{name: Markup(source) for name, source in scripts.items()},
         script_hashes=" ".join(f"'sha256-{digest_source(source)}'" for source in scripts.values()),
     )
+
+
+class EmbeddedFrame(NamedTuple):
+    """A frame inside of the page, and its size in pixels."""
+
+    encoded: str
+    width: int
+    height: int
+
+
+def _embedded(segments: Sequence[Segment]) -> dict[str, EmbeddedFrame]:
+    """The frames that are shown, by their ids; each is looked at once, since it may be drawn."""
+    pictures = {}
+    for frame in (frame for segment in segments for frame in segment.frames):
+        pixels = frame.pixels
+        if frame.id not in pictures:
+            height, width = pixels.shape[:2]
+            pictures[frame.id] = EmbeddedFrame(embedded(pixels), width, height)
+    return pictures
 
 
 def draw_figures(

@@ -82,7 +82,7 @@ def _joined_message(events: list[Document]) -> Document:
     return {**message, "content": [blocks[index] for index in sorted(blocks)]}
 
 
-def _extend(whole: Document, more: dict[str, Any]) -> None:
+def _extend(whole: Document, more: Document) -> None:
     """Adds a piece to what came before: words to words, all else as it is."""
     for name, value in more.items():
         before = whole.get(name)
