@@ -439,6 +439,27 @@ def test_a_server_that_is_always_busy_is_given_up_and_costs_nothing(
     assert len(judge.requests) == 20, "what was never answered may be asked later"
 
 
+def test_the_last_ones_that_never_get_an_answer_are_let_go_where_others_did(folder: Path) -> None:
+    pairs = comparisons(folder, 30)
+
+    class Choosy(Scripted):
+        async def ask(self, questions: Sequence[Question]) -> Reply:
+            await asyncio.sleep(0.02)
+            if questions[0].comparison.id in (pairs[3].id, pairs[5].id):
+                billed = questions[0].comparison.id == pairs[5].id
+                raise AskError("server_error", "not this one", again=True, billed=billed)
+            return await super().ask(questions)
+
+    with Judging(folder, Limits(concurrency=2, patience_s=1.0)) as judging:
+        judging.ask(Choosy(), pairs)
+        assert judging.wait(20)
+        standing = judging.standing()
+    assert (standing.verdicts, standing.given_up) == (28, 2)
+    assert set(failures(folder)) == {"server_error"}
+    put(folder, again := Scripted(), pairs)
+    assert len(again.requests) == 2, "another time they may be asked again"
+
+
 def test_a_dead_endpoint_is_given_up_and_costs_others_nothing(folder: Path) -> None:
     dead = Scripted(*[AskError("connection", "refused", again=True)] * 1000, name="dead")
     alive = Scripted(name="alive", latency_s=0.02)

@@ -74,7 +74,7 @@ class Outage:
         pause = min(self._longest_s, doubled) * random.uniform(0.5, 1.0)
         wanted = error.retry_after_s
         if wanted is not None and 0 <= wanted < math.inf:
-            return max(wanted, pause / 10)
+            return max(wanted, pause / 10) + random.uniform(0.0, min(0.3, wanted / 10))
         return max(0.0, min(pause, self.deadline - now))  # once more before it is given up
 
     @property

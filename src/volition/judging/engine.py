@@ -222,6 +222,7 @@ class Lane:
         self._queue: deque[_Waiting] = deque()
         self._again: deque[_Sending] = deque()
         self._put_off: dict[str, _PutOff] = {}  # by the request that brought no answer
+        self._sent: dict[str, _Sending] = {}
         self._stopped = self._answered = self._telling = False
         self._rejections = 0
         self._turnstile = asyncio.Lock()
@@ -311,22 +312,23 @@ class Lane:
 
     async def _send(self, sending: _Sending) -> None:
         sent_at = self._loop.time()
+        self._sent[sending.request.id] = sending
         try:
             if sending.put_off is None:
                 self._count(requests=1)
                 await self._engine.writer.write(lambda store: store.add_request(sending.request))
             reply = await self._ask(sending.questions)
         except AskError as error:
-            self.under_way -= 1
+            self._came_back(sending)
             if error.again and not self._stopped:
                 await self._wait_and_ask_again(sending, error, sent_at)
             else:
                 await self._no_answer(sending, error)
         except BaseException:
-            self.under_way -= 1
+            self._came_back(sending)
             raise
         else:
-            self.under_way -= 1
+            self._came_back(sending)
             self._pace.accepted()
             self._answered, self._rejections = True, 0
             self._answered_at = self._loop.time()
@@ -334,6 +336,10 @@ class Lane:
                 self._resume_at = self._loop.time()
             await self._received(sending, reply)
         self._mind_patience()
+
+    def _came_back(self, sending: _Sending) -> None:
+        self.under_way -= 1
+        del self._sent[sending.request.id]
 
     async def _ask(self, questions: Sequence[Question]) -> Reply:
         """Asks; whatever a judge raises that it should not costs it this request and no more."""
@@ -426,7 +432,8 @@ class Lane:
         next_at = max(next_at, self._resume_at)
         if now <= deadline and (self.under_way or next_at <= deadline):
             return
-        unanswered = [*self._queue, *self._waited_for()]
+        sent = [w for sending in self._sent.values() for w in sending.waiting]
+        unanswered = [*self._queue, *self._waited_for(), *sent]
         patience = self._engine.limits.patience_s
         if all(self._answered_at - w.since > patience / 4 for w in unanswered):
             self._outage.answered(now, missing=False)  # it answers others, and these never
