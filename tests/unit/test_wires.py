@@ -32,6 +32,7 @@ from volition.judges.live.connection import (
 )
 from volition.judges.live.judge import LiveJudge
 from volition.judges.live.wires import logprobs, votes
+from volition.judges.prompt import Document
 from volition.judges.settings import REASONING_TOKENS, JudgeSettings
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
@@ -421,7 +422,7 @@ def test_the_same_reply_sent_twice_is_two_replies(server: Server) -> None:
 
 def test_an_error_is_found_in_whatever_form_it_comes_under_200() -> None:
     endpoint = Endpoint("https://x", False, "K", None)
-    for document, kind, words in (
+    faults: list[tuple[Document, str, str]] = [
         ({"error": "the model is overloaded"}, "server_error", "the model is overloaded"),
         ({"choices": None, "error": {"message": "m", "code": 502}}, "server_error", "m"),
         ({"choices": [{"error": {"message": "m", "code": "429"}}]}, "rate_limited", "m"),
@@ -429,17 +430,18 @@ def test_an_error_is_found_in_whatever_form_it_comes_under_200() -> None:
         ({"type": "error", "error": {"type": "overloaded_error"}}, "server_error", "overloaded"),
         ({"error": {"message": "Invalid API key"}}, "rejected", "Invalid API key"),
         ({"error": {"message": "prompt is too long", "code": 400}}, "too_large", "too long"),
-    ):
+    ]
+    for document, kind, words in faults:
         fault = fault_in(document, endpoint)
         assert fault is not None
         assert (fault.kind, fault.billed) == (kind, True)
         assert words in str(fault)
-    for answer in (
+    answered: list[Document] = [
         {"choices": [{"message": {}}]},
         {"answers": [{}], "error": "x"},
         {"error": None},
-    ):
-        assert fault_in(answer, endpoint) is None
+    ]
+    assert [fault_in(document, endpoint) for document in answered] == [None] * 3
 
 
 @pytest.mark.parametrize(
