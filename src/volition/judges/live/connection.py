@@ -228,6 +228,9 @@ BY_WORDS = {  # the status that an error without one would have
     401: re.compile(r"api.?key|authenticat|unauthori[sz]ed", re.I),
     400: re.compile(r"invalid|unsupported|not.?(found|supported)|permission|bad.?request", re.I),
 }
+TOO_LARGE = re.compile(
+    r"context.?(length|window)|(request|payload|body|prompt|input)\b.{0,40}\btoo (large|long)", re.I
+)
 BLOCKED = re.compile(r"content[_ ](policy|filter|management)|responsible ?ai|prohibited", re.I)
 # Not "billing": a mere limit on the rate mentions that, too.
 NO_CREDIT = re.compile(r"insufficient_quota|billing_hard_limit|credit balance", re.I)
@@ -271,7 +274,7 @@ def status_error(
         return AskError("server_error", reason, again=True, retry_after_s=wait, billed=billed)
     if status == 400 and BLOCKED.search(body):
         return AskError("content_filter", reason, again=False, billed=True)
-    if status == 413:
+    if status == 413 or (status == 400 and TOO_LARGE.search(body)):
         reason = f"{endpoint.url} takes no request as large as this one ({reason})"
         return AskError("too_large", reason, again=False)
     if status == 401:
@@ -290,6 +293,8 @@ def fault_in(document: Document, endpoint: Endpoint) -> AskError | None:
     """What an error means that came under the status of an answer; None where there is none."""
     for choice in document.get("choices") or [document]:
         error = choice.get("error") if isinstance(choice, dict) else None
+        if isinstance(choice, dict) and choice.get("object") == "error":  # as vLLM had it
+            error = {name: choice.get(name) for name in ("message", "type", "code")}
         if not error:
             return None
     if any(document.get(name) for name in ("answers", "candidates", "content")):

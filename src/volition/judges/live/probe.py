@@ -339,8 +339,7 @@ async def _ask_patiently(judge: Judge, questions: Sequence[Question], trial: Tri
             cost = judge.estimate(questions).cost_usd or 0.0
             trial.paid += cost * error.billed
             if not error.again:
-                refused = refused_in(str(error)) if error.kind == "rejected" else frozenset()
-                raise Unfit(str(error), refused) from None
+                raise Unfit(str(error), refused_in(str(error))) from None
             if trial.max_usd is not None and trial.paid + cost > trial.max_usd:
                 raise JudgeUnavailable(
                     f"{name} does not answer, and what may have been billed for trying it reaches "
