@@ -92,7 +92,7 @@ TOLD = {
 LATER = {
     "NanLate": "what is observed is not finite: entry 1 is nan",
     "RaisesLate": "step raised ConnectionError: the simulator has gone (odd.py:",
-    "Huge": "since what it has learned is not finite. Numbers that the environment observes may be too",
+    "Huge": "what it has learned is not finite. Numbers that the environment observes may",
 }
 """What is told after the judge was asked."""
 
