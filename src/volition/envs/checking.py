@@ -99,7 +99,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise self._unfit(f"step gave {reprlib.repr(result)}, and not five values: {FIVE}")
         observation, reward, terminated, truncated, _ = result
         try:
-            number = float(np.asarray(reward, np.float64).item())
+            number = reward if isinstance(reward, float) else _number(reward)
             ends = bool(terminated), bool(truncated)
         except (TypeError, ValueError):
             values = ", ".join(map(reprlib.repr, (reward, terminated, truncated)))
@@ -136,7 +136,12 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             self.env.close()
 
     def _tried(self, what: str, work: Callable[[], Value]) -> Value:
-        return tried(self._named(), what, work)
+        try:
+            return work()
+        except VolitionError:
+            raise
+        except (Exception, SystemExit) as error:  # whatever somebody's environment does
+            raise self._unfit(f"{what} raised {explained(error)}") from error
 
     def _copied(self, observation: Any) -> Any:
         try:
@@ -220,6 +225,11 @@ def _numbers(space: Box, value: Any, entry: str) -> np.ndarray[Any, Any]:
         place = tuple(np.argwhere(own != array)[0].tolist())
         raise ValueError(f"{_in(entry)}holds {array[place]}, and its space is of {own.dtype.name}")
     return own
+
+
+def _number(reward: Any) -> float:
+    """Of a number, of an array of one, or of nothing, which is NaN."""
+    return float(np.asarray(reward, np.float64).item())
 
 
 def _in(entry: str) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Observations, Pixels, State
-from volition.envs.checking import explained
+from volition.envs.checking import explained, tried
 from volition.envs.making import GL_PACKAGES
 from volition.errors import EnvironmentUnsupported
 
@@ -146,7 +146,8 @@ class Painter:
 
     def draw(self) -> Pixels:
         """uint8 (height, width, 3)."""
-        return np.asarray(studio().do(self._draw), np.uint8)
+        drawn = tried("MuJoCo", "to draw", lambda: studio().do(self._draw))
+        return np.asarray(drawn, np.uint8)
 
     def _draw(self) -> Any:
         self._renderer.update_scene(self._data, self._camera)

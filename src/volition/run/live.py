@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from volition.errors import EnvironmentUnsupported, InputError, Interrupted, JudgeUnavailable
+from volition.errors import (
+    EnvironmentUnsupported,
+    InputError,
+    Interrupted,
+    JudgeUnavailable,
+    RunError,
+)
 from volition.goal import Goal
 from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
@@ -73,6 +79,7 @@ def live_judging(
     Raises:
         Interrupted: Ctrl-C was pressed; what was under way has been waited for and stored.
         EnvironmentUnsupported: The environment failed.
+        RunError: What was learned is not finite.
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
     """
     try:
@@ -82,8 +89,8 @@ def live_judging(
             yield LiveJudging(judge(asked_before), goal, judging)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped while judging; {KEPT}") from None
-    except EnvironmentUnsupported as error:
-        raise EnvironmentUnsupported(f"{error}; {KEPT}") from error
+    except (EnvironmentUnsupported, RunError) as error:
+        raise type(error)(f"{error}; {KEPT}") from error
     except JudgeUnavailable as error:
         raise JudgeUnavailable(f"{error}; {KEPT}") from None
 
