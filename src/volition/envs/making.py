@@ -123,14 +123,14 @@ def choose_gl() -> None:
 @contextmanager
 def _loaded_quietly(env_id: str) -> Iterator[None]:
     """Makes an environment without what its libraries say of themselves at every start."""
-    entry_point = str(_entry_point(env_id) or "")
-    if ".box2d." in entry_point and find_spec("Box2D") is not None:
+    comes_from = str(entry_point(env_id) or "")
+    if ".box2d." in comes_from and find_spec("Box2D") is not None:
         with warnings.catch_warnings():
             # Its bindings warn of their own types, and crash where that warning is an error.
             warnings.simplefilter("ignore", DeprecationWarning)
             import_module("Box2D")
     with ExitStack() as stack:
-        if ".mujoco." in entry_point and find_spec("mujoco") is not None:
+        if ".mujoco." in comes_from and find_spec("mujoco") is not None:
             stack.enter_context(_models_loaded_quietly())
         yield
 
@@ -177,17 +177,17 @@ def _loads(library: str) -> bool:
     return True
 
 
-def _entry_point(env_id: str) -> Any:
+def entry_point(env_id: str) -> Any:
     """Where the environment comes from; None before its module has been imported."""
     return getattr(gymnasium.registry.get(env_id.rpartition(":")[2]), "entry_point", None)
 
 
 def _unknown(env_id: str, kwargs: Kwargs) -> str | None:
     """Which of the keyword arguments the environment does not have, where it says which it has."""
-    entry_point = _entry_point(env_id)
-    if isinstance(entry_point, str):
-        entry_point = gymnasium.envs.registration.load_env_creator(entry_point)
-    parameters = inspect.signature(entry_point).parameters if entry_point else {}
+    creator = entry_point(env_id)
+    if isinstance(creator, str):
+        creator = gymnasium.envs.registration.load_env_creator(creator)
+    parameters = inspect.signature(creator).parameters if creator else {}
     if not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None
     has = [*(name for name in parameters if name not in OURS), "max_episode_steps"]

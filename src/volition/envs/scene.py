@@ -18,7 +18,7 @@ from volition.envs.classic_control import (
     ClassicControlScene,
     draw_classic_control,
 )
-from volition.envs.making import check_alike, make_env
+from volition.envs.making import check_alike, entry_point, make_env
 from volition.envs.settable import Settable, SettableScene, Unsettable
 from volition.errors import VolitionError
 from volition.tasks.task import EnvironmentSection, Kwargs
@@ -32,8 +32,13 @@ FAITHFUL = 0.2  # of an entry's standard deviation: the error that a scene may m
 ROUNDING = 1e-4  # likewise, of an entry's size
 _FORCES = ("qfrc_actuator", "cfrc_ext")  # of the last step: no part of a state
 
-_TROUBLE: dict[tuple[type, str], str | None] = {}
-"""Why environments of a class, made in one way, are no scenes; None: they have proved they are."""
+NO_SCENE = (
+    "judged states cannot be placed in it. Environments that can: Gymnasium's classic control, "
+    "LunarLander-v3, its MuJoCo environments, and your own with state_fields, state_ranges, "
+    "get_state, set_state, observe and render"
+)
+_TROUBLE: dict[tuple[str, Any], str | None] = {}
+"""Why environments are no scenes, by how they are made; None: they have proved that they are."""
 
 
 def find_scene(environment: EnvironmentSection) -> Scene | None:
@@ -55,29 +60,34 @@ def open_scene(env_id: str, kwargs: Kwargs | None = None) -> Scene:
         EnvironmentUnsupported: It is unknown, or fails.
         Unsettable: Its state cannot be set.
     """
-    env = make_env(env_id, kwargs, render_mode="rgb_array")
+    made = f"{env_id} {kwargs or {}}", entry_point(env_id)
+    trouble = _TROUBLE.get(made)
+    if trouble is None:
+        env = make_env(env_id, kwargs, render_mode="rgb_array")
+        scene = _scene_of(env)
+        if isinstance(scene, str):
+            trouble = scene
+        elif made not in _TROUBLE:
+            with closing(make_env(env_id, kwargs)) as live:
+                trouble = _trouble(scene, live)
+        _TROUBLE[made] = trouble
+        if trouble is None and not isinstance(scene, str):
+            return scene
+        env.close()
+    raise Unsettable(f"{env_id} cannot be set to a state: {trouble}")
+
+
+def _scene_of(env: Any) -> Scene | str:
+    """An environment as the scene that it might be, or why it is none."""
     kind = _kind_of(env)
     if kind is None:
-        raise Unsettable(
-            f"{env_id} cannot be set to a state, so judged states cannot be placed in it. "
-            "Environments that can: Gymnasium's classic control, LunarLander-v3, its MuJoCo "
-            "environments, and your own with state_fields, state_ranges, get_state, set_state, "
-            "observe and render"
-        )
+        return NO_SCENE
     try:
-        scene = kind(env)
+        return kind(env)
     except VolitionError:
         raise
     except Exception as error:  # a class of a known name, and of another kind
-        raise Unsettable(f"{env_id} cannot be set to a state: {explained(error)}") from error
-    made = type(env.unwrapped), f"{env_id} {kwargs or {}}"
-    if made not in _TROUBLE:
-        with closing(make_env(env_id, kwargs)) as live:
-            _TROUBLE[made] = _trouble(scene, live)
-    trouble = _TROUBLE[made]
-    if trouble is not None:
-        raise Unsettable(f"{env_id} cannot be set to a state: {trouble}")
-    return scene
+        return explained(error)
 
 
 def _trouble(scene: Scene, live: Any) -> str | None:
