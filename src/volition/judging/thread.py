@@ -136,6 +136,7 @@ def reuse(source: Path, store: Store, judge: JudgeIdentity, goal_id: str) -> int
         StoreError: There is no store in `source`, or it is damaged.
     """
     with Store.open(source) as other:
+        other.check()
         comparisons = {i: c for i, c in other.comparisons().items() if c.goal_id == goal_id}
         answers = [
             judgment

@@ -113,6 +113,13 @@ TABLES = (
     "judgments",
 )
 SEALS = "seals"
+SEALED, WRITTEN = (  # the last row of each table that is sealed, and that there is
+    f"SELECT {', '.join(f'({query.format(table)})' for table in TABLES)}"
+    for query in (
+        "SELECT max(last_row) FROM seals WHERE sealed = '{}'",
+        "SELECT max(rowid) FROM {}",
+    )
+)
 
 
 def append_only(table: str) -> str:
@@ -166,16 +173,17 @@ def newest_form() -> list[tuple[str, ...]]:
 
 def seal(connection: sqlite3.Connection) -> None:
     """Seals every row that is not sealed yet, as a part of the transaction under way."""
-    for table in TABLES:
-        after, before = connection.execute(
-            "SELECT last_row, digest FROM seals WHERE sealed = ? ORDER BY last_row DESC LIMIT 1",
-            (table,),
-        ).fetchone() or (0, "")
-        reached, digest = _sealed(connection, table, before, after, None)
-        if reached > after:
+    for table, after, last in zip(
+        TABLES, *(connection.execute(query).fetchone() for query in (SEALED, WRITTEN)), strict=True
+    ):
+        if (last or 0) > (after or 0):
+            seals = connection.execute(
+                "SELECT digest FROM seals WHERE sealed = ? AND last_row = ?", (table, after)
+            )
+            (before,) = seals.fetchone() or ("",)
             connection.execute(
                 "INSERT INTO seals (sealed, last_row, digest) VALUES (?, ?, ?)",
-                (table, reached, digest),
+                (table, *_sealed(connection, table, before, after or 0, last)),
             )
 
 
@@ -205,12 +213,12 @@ def broken_seals(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _sealed(
-    connection: sqlite3.Connection, table: str, before: str, after: int, upto: int | None
+    connection: sqlite3.Connection, table: str, before: str, after: int, upto: int
 ) -> tuple[int, str]:
     """The last row, and the seal of those `after` one and `upto` another."""
     digest, last = hashlib.sha256(before.encode()), after
     query = f"SELECT rowid, * FROM {table} WHERE rowid > ? AND rowid <= ? ORDER BY rowid"
-    for last, *values in connection.execute(query, (after, 2**62 if upto is None else upto)):
+    for last, *values in connection.execute(query, (after, upto)):
         for value in (last, *values):
             digest.update(_tagged(value))
     return last, digest.hexdigest()

@@ -100,8 +100,7 @@ class Store:
     def _connect(cls, folder: Path, draw: Draw) -> Self:
         path = folder / DATABASE
         try:
-            connection = sqlite3.connect(path, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection = _connection(path)
             connection.execute("PRAGMA foreign_keys = ON")
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
@@ -588,6 +587,21 @@ class Store:
                     f"{self.folder / DATABASE} refused a row: {_why(error)}"
                 ) from error
             raise
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    """To a database that is written as its answers come; or only read, where its folder may not be
+    written and nothing waits beside it to be written."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(f"{path.name}-wal").exists():
+            raise
+        address = f"{path.absolute().as_uri()}?immutable=1"
+        connection = sqlite3.connect(address, uri=True, isolation_level=None)
+    return connection
 
 
 def _why(error: object) -> str:
