@@ -50,7 +50,7 @@ def seconds_a_drawing(env: Any, drawings: int) -> float:
 
 
 def measure(env_id: str, rounds: int) -> list[bool]:
-    env = make_env(env_id, disable_env_checker=True)
+    env = make_env(env_id)
     rate = 1 / best(rounds, lambda: seconds_a_step(env, 5000))
     held = [
         claim(
@@ -63,7 +63,7 @@ def measure(env_id: str, rounds: int) -> list[bool]:
         )
     ]
     if env_id in DRAWING_MS:
-        drawn = make_env(env_id, render_mode="rgb_array", disable_env_checker=True)
+        drawn = make_env(env_id, render_mode="rgb_array")
         taken = 1000 * best(rounds, lambda: seconds_a_drawing(drawn, 50))
         most = DRAWING_MS[env_id]
         held.append(

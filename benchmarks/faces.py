@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from claims import claim, run_benchmark
 from volition.evidence.film import Episode, encode_animation, record, side_by_side
-from volition.run.evaluation import EPISODES, FIRST_SEED
+from volition.run.evaluation import FIRST_SEED
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
 from volition.storage.files import write_whole
@@ -31,7 +31,7 @@ def filmed(run: Run) -> Episode:
     """The first evaluation episode of a run."""
     folder = run.folder
     episode = Episode("first", FIRST_SEED, 0.0)
-    record(run.policy, folder.task.environment, [episode], folder.task.view, EPISODES)
+    record(run.policy, folder.task.environment, [episode], folder.task.view)
     return episode
 
 

@@ -103,13 +103,7 @@ def film(evidence: Evidence) -> list[Pixels]:
     folder, returns = evidence.folder, evidence.true_returns
     median = int(np.argsort(returns, kind="stable")[(len(returns) - 1) // 2])
     episode = Episode("median", 10_000 + median, returns[median])
-    record(
-        Run(folder).policy,
-        folder.task.environment,
-        [episode],
-        folder.task.view,
-        batch=len(returns),
-    )
+    record(Run(folder).policy, folder.task.environment, [episode], folder.task.view)
     return episode.drawings
 
 

@@ -20,7 +20,7 @@ from claims import run_benchmark
 from volition.comparison import Pixels
 from volition.evidence.film import Episode, encode_animation, record_chosen, side_by_side
 from volition.evidence.report.landscapes import Landscape, landscape
-from volition.evidence.report.pairs import Pair, read_pairs, win_shares
+from volition.evidence.report.pairs import Pair, judged_states, read_pairs, win_shares
 from volition.evidence.report.reading import Evidence, read_evidence
 from volition.run.run import Run
 from volition.storage.compilation import enable_cache
@@ -242,7 +242,7 @@ def _draw_judged(
 ) -> None:
     """The judged states on the rim: filled where they were preferred."""
     won = win_shares(evidence)
-    for name, segment in evidence.segments.items():
+    for name, segment in judged_states(evidence).items():
         angle = float(around.circle.angle(segment.observations)[-1])
         at = (centre[0] - rim * math.sin(angle), centre[1] - rim * math.cos(angle))
         pen.circle(at, 5, ACCENT if won.get(name, 0) > 0.5 else CARD, ACCENT, 1.5)

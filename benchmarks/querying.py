@@ -20,7 +20,7 @@ import numpy as np
 
 from asked import data, judged
 from claims import claim, run_benchmark
-from volition.comparison import Comparison
+from volition.comparison import Comparison, shown_together
 from volition.envs.scene import open_scene
 from volition.judgment import Judgment
 from volition.learners.visited import Passages
@@ -74,9 +74,9 @@ def judgments_needed(querying: Querying, seed: int) -> int:
             needed = len(answers) + MORE
         if len(answers) >= MOST:
             return max(needed, FIRST)
-        asked = {comparison.id for comparison in comparisons}
+        shown = {shown_together(c.first.frames, c.second.frames) for c in comparisons}
         doubt = partial(opinions, model)
-        answer(chosen_comparisons(candidates, doubt, "goal", asked, MORE, rng, querying))
+        answer(chosen_comparisons(candidates, doubt, "goal", shown, MORE, rng, querying))
 
 
 def main() -> None:

@@ -117,10 +117,7 @@ class Deeds:
 
 def deeds(task: Task, policy: Acts, **kwargs: Any) -> Deeds:
     """Episodes of the fixed seeds of every evaluation."""
-    envs = [
-        make_env(task.environment.id, kwargs, render_mode="rgb_array", disable_env_checker=True)
-        for _ in range(EPISODES)
-    ]
+    envs = [make_env(task.environment.id, kwargs, render_mode="rgb_array") for _ in range(EPISODES)]
     observed = np.stack([env.reset(seed=FIRST_SEED + n)[0] for n, env in enumerate(envs)])
     first = envs[0].unwrapped
     way, over = [(first.x, first.y)], False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,8 @@ Floats = npt.NDArray[np.floating[Any]]
 Observations = npt.NDArray[Any]  # float32; uint8 where a picture is observed
 ObservedPair = tuple[Observations, Observations]
 State = Mapping[str, float]
+Shown = frozenset[tuple[str, ...]]
+"""What a judge is shown of a comparison, whichever way round: the ids of the frames of both."""
 
 ID_LENGTH = 16
 
@@ -56,6 +59,11 @@ def unpacked(blob: bytes, shape: Sequence[int]) -> Observations:
     return np.frombuffer(blob, dtype).reshape(shape)
 
 
+def shown_together(one: Sequence[Frame], other: Sequence[Frame]) -> Shown:
+    """What a judge is shown where the one is compared with the other."""
+    return frozenset(tuple(frame.id for frame in frames) for frames in (one, other))
+
+
 def encode_png(pixels: Pixels) -> bytes:
     """Pixels, uint8 (height, width, 3), as a PNG file (ISO/IEC 15948).
 
@@ -87,21 +95,31 @@ class Frame:
     """What the judge sees of a state.
 
     Attributes:
-        pixels: uint8 (height, width, 3), RGB.
+        source: Its pixels, uint8 (height, width, 3), RGB; or what reads or draws them whenever
+            somebody looks: memory would not hold those of thousands of judgments.
+        known_id: Its id, where that is known without looking.
     """
 
-    pixels: Pixels
+    source: Pixels | Callable[[], Pixels]
+    known_id: str | None = None
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 3 or self.pixels.shape[2] != 3:
+        if callable(self.source):
+            return
+        if self.source.dtype != np.uint8 or self.source.ndim != 3 or self.source.shape[2] != 3:
             raise ValueError(
-                f"a frame is uint8 (height, width, 3), not {self.pixels.dtype} {self.pixels.shape}"
+                f"a frame is uint8 (height, width, 3), not {self.source.dtype} {self.source.shape}"
             )
+
+    @property
+    def pixels(self) -> Pixels:
+        """uint8 (height, width, 3), RGB."""
+        return self.source() if callable(self.source) else self.source
 
     @cached_property
     def id(self) -> str:
         """SHA-256 of the decoded RGB pixels, row by row: the same for any encoding of them."""
-        return content_id(self.pixels.tobytes())
+        return self.known_id or content_id(self.pixels.tobytes())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Frame) and self.id == other.id
@@ -121,11 +139,15 @@ class Segment:
             evenly over the steps, the first and the last among them.
         states: The environment's own state at every step, where it is known (radians, metres and so
             on, as the environment defines them), so that the frames can be drawn again.
+        drawn_with: Of a segment whose frames are drawn from its states when somebody looks, and
+            kept nowhere: the keyword arguments of the environment that draws them, as JSON, or
+            null for those of the task. None of a segment whose frames are there.
     """
 
     observations: Observations
     frames: tuple[Frame, ...]
     states: tuple[State, ...] = ()
+    drawn_with: str | None = None
 
     def __post_init__(self) -> None:
         if self.observations.dtype not in (np.float32, np.uint8) or self.observations.ndim < 2:
@@ -142,6 +164,8 @@ class Segment:
             raise ValueError(f"a segment of {steps} steps is shown in {len(self.frames)} frames")
         if len(self.states) not in (0, steps):
             raise ValueError(f"a segment of {steps} steps has {len(self.states)} states")
+        if self.drawn_with is not None and not self.states:
+            raise ValueError("a segment without states has nothing that it could be drawn from")
 
     @property
     def state(self) -> State:
@@ -155,10 +179,14 @@ class Segment:
 
     @cached_property
     def id(self) -> str:
-        """Hash of what the judge sees and what the reward model sees."""
+        """Hash of what the judge sees, or of what that is drawn from, and what the reward model
+        sees."""
         shape = np.array(self.observations.shape, np.int64)
-        frame_ids = "".join(frame.id for frame in self.frames).encode()
-        return content_id(frame_ids, shape.tobytes(), self.observations.tobytes())
+        if self.drawn_with is None:
+            seen = "".join(frame.id for frame in self.frames)
+        else:
+            seen = json.dumps([self.drawn_with, [dict(state) for state in self.states]])
+        return content_id(seen.encode(), shape.tobytes(), self.observations.tobytes())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Segment) and self.id == other.id

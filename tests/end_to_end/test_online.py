@@ -67,6 +67,29 @@ def test_a_run_on_a_judge_that_answers_at_once_can_be_repeated(tmp_path: Path) -
         assert store.comparison_ids() == again.comparison_ids()
 
 
+def test_an_outage_while_the_policy_learns_costs_waiting_and_no_question(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    with serving(strict=False, latency_s=0.01) as server:
+        live = JudgeSettings(
+            "openai:test",
+            40,
+            base_url=server.openai,
+            price_in=0.1,
+            price_out=0.4,
+            first=16,
+            concurrency=4,
+            patience=60.0,
+        )
+        probed(server, live)
+        server.behaviour.down_after, server.behaviour.down_s = server.requests.total() + 20, 3.0
+        run = train(
+            "pendulum", judge=live, out=tmp_path / "run", steps=2 * STEPS, listener=told.append
+        )
+    assert run.result.judgments >= 30, "hardly fewer than without it"
+    lines = {p.waiting_for for p in told if p.stage == "policy" and p.waiting_for}
+    assert any("HTTP 529, Overloaded; up to" in line for line in lines)
+
+
 def test_a_slow_judge_makes_fewer_questions_and_no_fewer_steps(tmp_path: Path) -> None:
     with serving(latency_s=0.4, strict=False) as server:
         live = JudgeSettings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -14,12 +15,23 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from conftest import angles, judged, swing
 from volition import LearnedReward, cli
+from volition.cli.doctor import findings
 from volition.envs.own.guest import LAYOUTS
 from volition.envs.scene import open_scene
+from volition.evidence.export import export
 from volition.run.run import Run, train
 from volition.storage.pictures import read_frame
 from volition.tasks.task import BUNDLED, Task
+
+CLIPPED = """
+name = "clipped"
+environment = { id = "Pendulum-v1" }
+goal = { text = "upright" }
+judgments = { default = "all", sets = { all = "." } }
+view = { crop = [0.25, 0.25, 0.75, 0.75], size = [24, 24], clip = { steps = 6, frames = 3 } }
+"""
 
 
 def lines_of(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> list[str]:
@@ -45,6 +57,49 @@ def test_score_leaves_out_what_the_run_was_trained_on(
     trained_on = BUNDLED / "pendulum" / "judgments" / "one-look"
     assert cli.main(["score", str(run.folder.path), "--judgments", str(trained_on)]) == 1
     assert "was trained on every comparison" in capsys.readouterr().err
+
+
+def test_score_knows_what_was_trained_on_whether_or_not_it_was_drawn(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained_on = BUNDLED / "pendulum" / "judgments" / "one-look" / "judgments.jsonl"
+    rows = [json.loads(line) for line in trained_on.read_text().splitlines()]
+    for row in rows:
+        del row["first"]["frame"], row["second"]["frame"]
+    undrawn = tmp_path / "judgments.jsonl"
+    undrawn.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert cli.main(["score", str(run.folder.path), "--judgments", str(undrawn)]) == 1
+    assert "was trained on every comparison" in capsys.readouterr().err
+
+
+def test_what_was_never_drawn_is_exported_with_its_pictures(
+    task_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """States and clips alike; and in the Parquet file a few comparisons at a time."""
+    monkeypatch.setattr("volition.evidence.export.TOGETHER", 3)
+    states = [judged(one, other, "first") for one, other in angles(8)]
+    clips = [
+        {"first": swing(one), "second": swing(other), "verdict": "first"}
+        for one, other in angles(8)
+    ]
+    for lines, name, toml in ((states, "still", ""), (clips, "clipped", CLIPPED)):
+        task = Task.find(str(task_folder(lines, name, toml)))
+        folder = Run.create(task, out=tmp_path / f"run-{name}").folder
+        out = tmp_path / name / "export"
+        assert export(folder, out)[0] == 8
+        rows = pq.read_table(out / "comparisons.parquet").to_pylist()
+        with folder.open_store() as store:
+            comparisons = store.comparisons()
+            pictures = {frame.id for s in store.segments().values() for frame in s.frames}
+            assert store.verify() == []
+        assert {path.stem for path in (out / "frames").iterdir()} == pictures
+        for row in rows:
+            first = comparisons[row["comparison_id"]].first
+            paths = row["first_frames"]
+            if name == "clipped":
+                paths = [picture["path"] for picture in paths]
+            assert paths == [f"frames/{frame.id}.png" for frame in first.frames]
+            assert row["first_image"]["bytes"]
 
 
 def test_export_holds_every_comparison_with_its_pictures(
@@ -96,6 +151,21 @@ def test_tasks_and_doctor(
     printed = "\n".join(lines_of(capsys, "doctor"))
     assert "OPENAI_API_KEY" in printed
     assert "sk-secret" not in printed
+    assert "Pendulum-v1 is drawn" in printed
+
+
+def test_the_doctor_tries_what_it_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("no library to draw with")
+
+    monkeypatch.setattr("gymnasium.envs.classic_control.PendulumEnv.render", fails)
+    told = dict(findings())["drawing"]
+    assert "Pendulum-v1 fails" in told
+    assert "no library to draw with" in told
+    monkeypatch.setattr(
+        "gymnasium.envs.classic_control.PendulumEnv.render", lambda _: np.zeros((8, 8, 3))
+    )
+    assert "in one colour" in dict(findings())["drawing"]
 
 
 def test_a_learned_reward_for_other_libraries(run: Run) -> None:

@@ -84,7 +84,7 @@ def decode_url(url: str) -> Pixels:
 def find_pairs(parts: Sequence[Part]) -> list[Pair]:
     """The pairs that the words and pictures show, in the order of their numbers."""
     said = " ".join(part for part in parts if isinstance(part, str))
-    if sheet := re.search(r"(\d+) numbered pairs", said):
+    if sheet := re.search(r"(\d+) numbered pair", said):
         return _on_sheet(_last_picture(parts), int(sheet[1]))
     if "over each other" in said:
         return [_overlaid(_last_picture(parts))]

@@ -58,7 +58,8 @@ class Answer:
     """What the model says: for each question the probability of A, or something in its place.
 
     Attributes:
-        says: None: an answer. Else refused, filtered, cut_short, twice, unasked, chatty.
+        says: None: an answer. Else refused, filtered, cut_short, twice, unasked, chatty; in chat
+            silent, where reasoning took all the room, and parts, where words come as a list.
     """
 
     probabilities: list[float]
@@ -272,7 +273,60 @@ def write_chat(asked: Asked, answer: Answer, *, logprobs: bool) -> str:
             "total_tokens": asked.prompt_tokens + completion,
         },
     }
-    return ChatCompletion.model_validate(document).model_dump_json()
+    written = ChatCompletion.model_validate(document).model_dump_json()
+    return _chat_otherwise(written, answer.says) if answer.says in ("silent", "parts") else written
+
+
+def _chat_otherwise(reply: str, says: str) -> str:
+    """A reply as servers send it that the library's types do not describe."""
+    document = json.loads(reply)
+    for choice in document["choices"]:
+        message = choice["message"]
+        if says == "silent":
+            message |= {"content": None, "reasoning_content": "Let me look at the pictures"}
+            choice["finish_reason"], choice["logprobs"] = "length", None
+        else:
+            thought = {"type": "thinking", "thinking": [{"type": "text", "text": "A? B?"}]}
+            message["content"] = [thought, {"type": "text", "text": message["content"]}]
+    return json.dumps(document)
+
+
+def tokens_in(reply: str) -> int:
+    """What a reply says that it used, in all."""
+    document = json.loads(reply)
+    usage = document.get("usage") or document.get("usageMetadata") or {}
+    return sum(v for k, v in usage.items() if isinstance(v, int) and not k.startswith("total"))
+
+
+def streamed(protocol: str, reply: str) -> str:
+    """A reply as the events of a stream, a few characters in each."""
+    document = json.loads(reply)
+    events: list[dict[str, Any]] = []
+    if protocol == "messages":
+        text = document["content"][0]["text"]
+        block = {"type": "content_block_start", "index": 0}
+        events += [
+            {"type": "message_start", "message": {**document, "content": [], "stop_reason": None}},
+            {**block, "content_block": {"type": "text", "text": ""}},
+        ]
+        for start in range(0, len(text), 4):
+            delta = {"type": "text_delta", "text": text[start : start + 4]}
+            events.append({"type": "content_block_delta", "index": 0, "delta": delta})
+        events.append({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {}})
+        events.append({"type": "message_stop"})
+    else:
+        head = {"id": document["id"], "object": "chat.completion.chunk"}
+        for choice in document["choices"]:
+            index, text = choice["index"], choice["message"]["content"]
+            for start in range(0, len(text), 4):
+                piece = {"index": index, "delta": {"content": text[start : start + 4]}}
+                events.append({**head, "choices": [piece], "usage": None})
+            end = {"index": index, "delta": {}, "finish_reason": choice["finish_reason"]}
+            end["logprobs"] = choice["logprobs"]
+            events.append({**head, "choices": [end]})
+        events.append({**head, "choices": [], "usage": document["usage"]})
+    lines = [f"data: {json.dumps(event)}\n\n" for event in events]
+    return ": started\n\n" + "".join(lines) + "data: [DONE]\n\n"
 
 
 def _vote(p: float, sample: int, samples: int) -> str:

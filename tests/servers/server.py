@@ -33,7 +33,9 @@ from servers.protocols import Answer, Asked, BadRequest
 
 PROTOCOLS = frozenset({"decisions", "systemone", "chat", "messages", "gemini", "gemini-decisions"})
 # Faults that change what the model says; the others change how the reply travels.
-SAID = frozenset({"refused", "filtered", "cut_short", "twice", "unasked", "chatty"})
+SAID = frozenset(
+    {"refused", "filtered", "cut_short", "twice", "unasked", "chatty", "silent", "parts"}
+)
 
 
 @dataclass
@@ -49,7 +51,17 @@ class Behaviour:
         blind: Answers A, whatever it is shown.
         key: What `Authorization` or `x-goog-api-key` must hold, if anything.
         latency_s: Before every answer.
-        busy_share: Of the requests are answered with 429.
+        busy_share: Of the requests are turned away.
+        busy_with: The fault with which they are.
+        down_after: After so many requests it is down; None: it never is.
+        down_s: For so long.
+        down_with: The fault with which it answers meanwhile.
+        one_picture: Refuses requests with more than one.
+        most_logprobs: Refuses requests for more alternatives of a token.
+        reasoning_tokens: Which the model writes to itself first; it says nothing if it may not.
+        streams: Sends a stream of events, although none was asked for.
+        most_bytes: Refuses longer requests, with a page as proxies have it.
+        price: US dollars for each token, which `Server.billed` counts.
         forgets_usage: Leaves out what was billed.
         cost_usd: Reported in the usage, where the protocol has a place for it.
         rule: How good a picture is.
@@ -64,6 +76,16 @@ class Behaviour:
     key: str | None = None
     latency_s: float = 0.0
     busy_share: float = 0.0
+    busy_with: str = "rate_limited:0.05"
+    down_after: int | None = None
+    down_s: float = 0.0
+    down_with: str = "overloaded"
+    one_picture: bool = False
+    most_logprobs: int | None = None
+    reasoning_tokens: int = 0
+    streams: bool = False
+    most_bytes: int | None = None
+    price: float = 0.0
     forgets_usage: bool = False
     cost_usd: float | None = None
     rule: Rule = ink_height
@@ -77,7 +99,7 @@ class Server:
         url: Without a path.
         faults: Each spoils one request: `rate_limited:SECONDS`, `no_credit`, `server_error`,
             `overloaded`, `slow:SECONDS`, `cut_off`, `malformed`, `html`, `redirect`,
-            `unauthorized`, `rejected`, `policy`, or one of `SAID`.
+            `unauthorized`, `rejected`, `policy`, `error_inside:CODE`, or one of `SAID`.
         requests: Of every protocol, those that were spoiled among them.
         pictures: In each request.
         asked: How often each pair of pictures was put, by `Pair.key`.
@@ -85,6 +107,8 @@ class Server:
         headers: Of each request, in strict mode.
         bodies: Of each request, in strict mode.
         replies: What was sent back, in strict mode.
+        billed: US dollars, for every answer that was made, whether or not it arrived.
+        down_at: When it went down, on the clock of `time.monotonic`.
     """
 
     behaviour: Behaviour
@@ -99,6 +123,8 @@ class Server:
     replies: list[str] = field(default_factory=list)
     most_in_flight: int = 0
     in_flight: int = 0
+    billed: float = 0.0
+    down_at: float | None = None
     chance: random.Random = field(default_factory=lambda: random.Random(0))
 
     def forget(self) -> None:
@@ -164,22 +190,53 @@ class Server:
             sent = request.headers.get("authorization", "")
             return failure(401, f"Incorrect API key provided: {sent}")
         fault, _, detail = (self.faults.pop(0) if self.faults else "").partition(":")
-        if behaviour.busy_share and self.chance.random() < behaviour.busy_share:
-            fault, detail = "rate_limited", "0.05"
+        if self._is_down():
+            fault, _, detail = behaviour.down_with.partition(":")
+        elif behaviour.busy_share and self.chance.random() < behaviour.busy_share:
+            fault, _, detail = behaviour.busy_with.partition(":")
+        if behaviour.most_bytes is not None and len(document) > behaviour.most_bytes:
+            fault = "too_large"
         if spoiled := await spoil(fault, detail, self.url):
             return spoiled
         body = json.loads(document)
-        if refused := behaviour.rejects & body.keys():
-            return failure(400, f"Unsupported parameter: {', '.join(refused)}")
+        if refused := self._refused(body):
+            return failure(400, refused)
         if behaviour.latency_s:
             await asyncio.sleep(behaviour.latency_s)
         reply, keys = self._answer(protocol, body, fault if fault in SAID else None)
+        self.billed += behaviour.price * protocols.tokens_in(reply)
         if fault == "cut_off":
             return CutOff(reply)
+        if fault == "lost":
+            return failure(500, "The server had an error after it was done")
         self.answered.update(keys)
         if behaviour.strict:
             self.replies.append(reply)
+        if behaviour.streams:
+            return Response(protocols.streamed(protocol, reply), media_type="text/event-stream")
         return Response(reply, media_type="application/json")
+
+    def _is_down(self) -> bool:
+        behaviour, now = self.behaviour, time.monotonic()
+        if behaviour.down_after is None or self.requests.total() <= behaviour.down_after:
+            return False
+        if self.down_at is None:
+            self.down_at = now
+        return now < self.down_at + behaviour.down_s
+
+    def _refused(self, body: dict[str, Any]) -> str:
+        """Why it does not take the request; empty where it does. In the words of real servers."""
+        behaviour = self.behaviour
+        if refused := behaviour.rejects & body.keys():
+            return f"Unsupported parameter: {', '.join(refused)}"
+        if behaviour.one_picture and json.dumps(body).count("data:image") > 1:
+            return "At most 1 image(s) may be provided in one prompt."
+        wanted, most = body.get("top_logprobs"), behaviour.most_logprobs
+        if wanted and most is not None and wanted > most:
+            return (
+                f"Requested sample logprobs of {wanted}, which is greater than max allowed: {most}"
+            )
+        return ""
 
     def _admits(self, request: Request) -> bool:
         sent = (request.headers.get("authorization"), request.headers.get("x-goog-api-key"))
@@ -202,6 +259,9 @@ class Server:
             raise BadRequest(f"{asked.count} questions about {len(pairs)} pairs")
         keys = [pair.key for pair in pairs]
         self.asked.update(keys)
+        allowed = body.get("max_tokens") or body.get("max_completion_tokens") or 0
+        if allowed < behaviour.reasoning_tokens:
+            says = "silent"
         answer = Answer(
             [0.9 if behaviour.blind else compare(pair, behaviour.rule) for pair in pairs], says
         )
@@ -249,6 +309,13 @@ async def spoil(fault: str, detail: str, url: str) -> Response | None:
         return failure(*plain[fault])
     if fault == "redirect":
         return Response(status_code=307, headers={"location": detail or f"{url}/elsewhere"})
+    if fault == "error_inside":
+        code = int(detail) if detail else None
+        error = {"message": "Provider returned error: overloaded", "code": code}
+        return JSONResponse({"id": "x", "choices": None, "error": error})
+    if fault == "too_large":
+        page = "<html><head><title>413 Request Entity Too Large</title></head><hr>nginx</html>"
+        return Response(page, 413, media_type="text/html")
     if fault in ("malformed", "html"):
         text = '{"choices": [{"mess' if fault == "malformed" else "<html>busy</html>"
         return Response(text, media_type="application/json")

@@ -19,7 +19,7 @@ from volition.judging.engine import Engine
 from volition.judging.limits import Budget, Limits, Pace
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
 
-COMPARISONS = [comparison(number, number + 0.5) for number in range(100)]
+COMPARISONS = [comparison(number, number + 0.5) for number in range(180)]
 TRIALS = 1000
 
 
@@ -114,9 +114,10 @@ async def trial(seed: int) -> Provider:
     provider = Provider(rng, rng.choice([1, 1, 3, 12, 60]))
     comparisons = COMPARISONS[: rng.randrange(1, len(COMPARISONS))]
     one = provider.estimate([Question(comparisons[0], Order.FORWARD)]).cost_usd or 0.0
-    max_usd = rng.uniform(0, 120) * one
-    max_judgments = rng.choice([None, None, rng.randrange(1, 100)])
-    limits = Limits(max_usd, max_judgments, rng.choice([4, 16, 64, 64]))
+    max_usd = rng.uniform(0, 220) * one
+    max_judgments = rng.choice([None, None, rng.randrange(1, 180)])
+    concurrency = rng.choice([4, 16, 64, 64])
+    limits = Limits(max_usd, max_judgments, concurrency, patience_s=0.05)
     answering = asyncio.create_task(provider.answer())
     engine = await judge_within(limits, provider, comparisons)
     answering.cancel()
@@ -137,6 +138,53 @@ def test_the_bill_never_exceeds_the_budget_in_a_thousand_trials() -> None:
     full = sum(provider.most_in_flight == 64 for provider in done)
     assert full > 10, "hardly any trial had 64 requests in flight"
     assert sum(p.near for p in done) > 100, "hardly any trial came near its budget"
+
+
+class Dear(Provider):
+    """One that charges more than was estimated, has errors after billing and says no usage."""
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__(rng, rng.choice([1, 1, 4]))
+        self._factor = rng.uniform(1, 5)
+        self._lost, self._unsaid = rng.choice([0.0, 0.1, 0.3]), rng.choice([0.0, 0.2, 0.6])
+
+    async def ask(self, questions: Sequence[Question]) -> Reply:
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._held.append(answered)
+        self.most_in_flight = max(self.most_in_flight, len(self._held))
+        await answered
+        most = self.estimate(questions).cost_usd or 0.0
+        bill = most * self._factor * self._rng.uniform(0.7, 1.0)
+        self.billed += bill
+        self.questions += len(questions)
+        if self._rng.random() < self._lost:
+            kind = self._rng.choice(["server_error", "timeout", "connection"])
+            raise AskError(kind, "after billing", again=True, retry_after_s=0.0, billed=True)
+        metered = self._rng.random() >= self._unsaid
+        return Reply("", "A", cost_usd=bill if metered else most, metered=metered)
+
+
+async def dear_trial(seed: int) -> Provider:
+    rng = random.Random(seed)
+    provider = Dear(rng)
+    one = provider.estimate([Question(COMPARISONS[0], Order.FORWARD)]).cost_usd or 0.0
+    limits = Limits(rng.uniform(100, 900) * one, None, 64, patience_s=0.05)
+    answering = asyncio.create_task(provider.answer())
+    await judge_within(limits, provider, COMPARISONS)
+    answering.cancel()
+    assert limits.max_usd is not None
+    assert provider.billed <= limits.max_usd, seed
+    provider.near = provider.billed > 0.6 * limits.max_usd
+    return provider
+
+
+def test_bills_above_their_estimates_lost_or_unsaid_keep_within_the_limit_in_fifty_runs() -> None:
+    async def trials() -> list[Provider]:
+        return [await dear_trial(seed) for seed in range(50)]
+
+    done = asyncio.run(trials())
+    assert sum(provider.most_in_flight == 64 for provider in done) > 10
+    assert sum(provider.near for provider in done) > 10
 
 
 def test_a_provider_that_charges_more_than_it_said_is_reserved_for_accordingly() -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import volition.judging.engine
 from conftest import comparison
 from volition.comparison import Comparison
 from volition.errors import InputError, JudgeUnavailable, StoreError
@@ -349,15 +348,15 @@ def test_a_reader_that_fails_costs_one_reply_and_no_more(folder: Path, fault: st
 
 
 @pytest.mark.parametrize("kind", ["server_error", "timeout", "connection"])
-def test_trouble_on_the_way_is_a_failure_and_is_tried_again(folder: Path, kind: str) -> None:
+def test_trouble_on_the_way_is_waited_for_and_tried_again(folder: Path, kind: str) -> None:
     error = AskError(kind, "no luck", again=True, retry_after_s=0.01)
-    judge = Scripted(None, error, None)
-    put(folder, judge, comparisons(folder, 5), concurrency=1)
-    assert failures(folder) == {kind: 1}
+    judge = Scripted(None, *[error] * 5, None)
+    put(folder, judge, comparisons(folder, 5), concurrency=1, patience_s=10)
+    lost = 0 if kind == "server_error" else 5
+    assert failures(folder) == ({kind: lost} if lost else {})
     assert sum(isinstance(j.outcome, Verdict) for j in stored(folder)) == 5
     with Store.open(folder) as store:  # nobody knows whether a reply that never came is billed
-        paid = 5 if kind == "server_error" else 6
-        assert store.cost_usd() == pytest.approx(paid * COST)
+        assert store.cost_usd() == pytest.approx((5 + lost) * COST)
 
 
 def test_a_refusal_by_the_provider_is_final_for_a_single_question(folder: Path) -> None:
@@ -425,29 +424,49 @@ def test_one_request_that_must_wait_holds_up_no_other(folder: Path) -> None:
     assert len(stored(folder)) == 30
 
 
+@pytest.mark.parametrize("kind", ["rate_limited", "server_error"])
 def test_a_server_that_is_always_busy_is_given_up_and_costs_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, kind: str
 ) -> None:
-    monkeypatch.setattr(volition.judging.engine, "PATIENCE_S", 0.3)
-    busy = AskError("rate_limited", "slow down", again=True, retry_after_s=0.05)
-    with pytest.raises(JudgeUnavailable, match="asks to wait"):
-        put(folder, Scripted(*[busy] * 1000), comparisons(folder, 20))
+    busy = AskError(kind, "slow down", again=True, retry_after_s=0.05)
+    judge = Scripted(*[busy] * 1000)
+    with pytest.raises(JudgeUnavailable, match=r"not answered for 0.3 s .*: slow down"):
+        put(folder, judge, comparisons(folder, 20), patience_s=0.3)
+    assert len(judge.requests) < 60, "it is not hammered"
     with Store.open(folder) as store:
         assert store.spent_usd() == 0
     put(folder, judge := Scripted(), comparisons(folder, 20))
     assert len(judge.requests) == 20, "what was never answered may be asked later"
 
 
-def test_a_dead_endpoint_is_given_up_soon_and_costs_others_nothing(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(volition.judging.engine, "LONGEST_PAUSE_S", 0.05)
+def test_the_last_ones_that_never_get_an_answer_are_let_go_where_others_did(folder: Path) -> None:
+    pairs = comparisons(folder, 30)
+
+    class Choosy(Scripted):
+        async def ask(self, questions: Sequence[Question]) -> Reply:
+            await asyncio.sleep(0.02)
+            if questions[0].comparison.id in (pairs[3].id, pairs[5].id):
+                billed = questions[0].comparison.id == pairs[5].id
+                raise AskError("server_error", "not this one", again=True, billed=billed)
+            return await super().ask(questions)
+
+    with Judging(folder, Limits(concurrency=2, patience_s=1.0)) as judging:
+        judging.ask(Choosy(), pairs)
+        assert judging.wait(20)
+        standing = judging.standing()
+    assert (standing.verdicts, standing.given_up) == (28, 2)
+    assert set(failures(folder)) == {"server_error"}
+    put(folder, again := Scripted(), pairs)
+    assert len(again.requests) == 2, "another time they may be asked again"
+
+
+def test_a_dead_endpoint_is_given_up_and_costs_others_nothing(folder: Path) -> None:
     dead = Scripted(*[AskError("connection", "refused", again=True)] * 1000, name="dead")
     alive = Scripted(name="alive", latency_s=0.02)
-    with Judging(folder, Limits(concurrency=4)) as judging:
+    with Judging(folder, Limits(concurrency=4, patience_s=0.5)) as judging:
         judging.ask(dead, comparisons(folder, 50))
         judging.ask(alive, comparisons(folder, 50))
-        with pytest.raises(JudgeUnavailable, match=r"dead does not answer \(connection\): refused"):
+        with pytest.raises(JudgeUnavailable, match=r"dead has not answered for 0.5 s .*: refused"):
             judging.wait(20)
     answers = [j for j in stored(folder) if isinstance(j.outcome, Verdict)]
     assert len(answers) == 50
@@ -496,8 +515,8 @@ def test_what_is_left_of_the_budget_goes_into_smaller_requests(folder: Path) -> 
             return Estimate(0, 0, self._cost)
 
     judge = PricedByQuestion(per_request=8)
-    put(folder, judge, comparisons(folder, 40), max_usd=11.5 * COST, concurrency=1)
-    assert [len(request) for request in judge.requests] == [8, 2, 1]
+    put(folder, judge, comparisons(folder, 40), max_usd=30.5 * COST, concurrency=1)
+    assert [len(request) for request in judge.requests] == [8, 8, 8, 4, 2]
 
 
 def test_prediction_says_what_judging_then_takes(folder: Path) -> None:

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from volition.comparison import Frame, Pixels, State
+from conftest import comparison, segment
+from volition.comparison import (
+    Comparison,
+    Frame,
+    Pixels,
+    Segment,
+    Shown,
+    State,
+    shown_together,
+)
 from volition.envs.scene import open_scene
 from volition.errors import InputError
+from volition.goal import Goal
+from volition.questions.candidates import Candidates, chosen_comparisons
 from volition.questions.choosing import CONSIDERED, chosen_pairs, disagreement, information
 from volition.questions.covering import coverage_pairs
 from volition.questions.distinct import distinguishable
+from volition.storage.store import Store
 from volition.tasks.view import JudgeView
 
 VIEW = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(72, 72))
@@ -66,12 +79,46 @@ def test_the_seed_decides() -> None:
     assert chosen(1) != chosen(2)
 
 
-def test_states_that_look_the_same_are_never_paired() -> None:
+def test_states_that_look_the_same_are_never_paired_and_no_two_pairs_look_the_same() -> None:
     scene = Plane(steps=3)  # three pictures in all
     pairs = coverage_pairs(scene, 60, np.random.default_rng(0))
-    assert len(pairs) == 60
-    for one, other in pairs:
-        assert distinguishable(Frame(scene.draw(one)), Frame(scene.draw(other)))
+    frames = [(Frame(scene.draw(one)), Frame(scene.draw(other))) for one, other in pairs]
+    assert len({frozenset(frame.id for frame in pair) for pair in frames}) == len(pairs) == 3
+    for one, other in frames:
+        assert distinguishable(one, other)
+
+
+def test_the_same_two_pictures_are_asked_about_once() -> None:
+    """Of 64 states that differ in what no picture shows there are four pictures, and six pairs."""
+    shades = np.repeat(np.arange(4) * 60, 16).astype(np.uint8)
+    hidden = np.linspace(-1, 1, 64, dtype=np.float32)
+    states = [
+        Segment(np.array([[value]]), (Frame(np.full((8, 8, 3), shade, np.uint8)),))
+        for value, shade in zip(hidden, shades, strict=True)
+    ]
+
+    def opinions(observations: Any) -> tuple[Any, Any]:
+        values = np.random.default_rng(0).normal(size=(4, len(observations)))
+        return values, values.mean(0)
+
+    shown: set[Shown] = set()
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        asked = chosen_comparisons(Candidates.filmed(states), opinions, "goal", shown, 4, rng)
+        now = [shown_together(c.first.frames, c.second.frames) for c in asked]
+        assert len(set(now)) == len(now)
+        assert shown.isdisjoint(now)
+        shown.update(now)
+    assert len(shown) == 6
+
+
+def test_a_store_knows_what_was_shown(tmp_path: Path) -> None:
+    asked = [comparison(0, 1), Comparison.between("goal", segment(2, 7), segment(3, 9))]
+    with Store.create(tmp_path) as store:
+        goal_id = store.add_goal(Goal("up"))
+        asked = [Comparison.between(goal_id, c.first, c.second) for c in asked]
+        store.add_comparisons(asked)
+        assert store.shown() == [shown_together(c.first.frames, c.second.frames) for c in asked]
 
 
 def test_a_view_that_shows_nothing_is_an_error_that_says_so() -> None:

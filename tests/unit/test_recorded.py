@@ -6,22 +6,34 @@ import json
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import judged, swing
+from conftest import angles, judged, swing
+from volition.comparison import Pixels, State
+from volition.envs.classic_control import ClassicControlScene
 from volition.envs.scene import open_scene, scenes_of
 from volition.errors import InputError
-from volition.judging.recordings import Recording, read_recording
+from volition.evidence.export import export
+from volition.goal import Goal
+from volition.judging.recordings import (
+    Recording,
+    import_recording,
+    open_recording,
+    read_recording,
+)
 from volition.judgment import Verdict, derive_preferences, undo_order
+from volition.run.run import Run
+from volition.storage.store import Store
 from volition.tasks.task import EnvironmentSection, Task
 from volition.tasks.view import ClipSection, JudgeView
 
 VIEW = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(24, 24))
 PENDULUM = EnvironmentSection(id="Pendulum-v1")
+SCENES = scenes_of(PENDULUM)
 CLIPS = VIEW.model_copy(update={"clip": ClipSection(steps=6, frames=3)})
 
 
@@ -312,6 +324,99 @@ def test_an_environment_that_observes_something_else_is_refused(tmp_path: Path) 
     (tmp_path / "judgments.jsonl").write_text(json.dumps(line) + "\n")
     with pytest.raises(InputError, match=r":1: made with {'rolling': True} .* observes \(8,\)"):
         read_recording(tmp_path, "test", "goal", scenes_of(lamp.environment), lamp.view)
+
+
+def test_nothing_is_drawn_before_somebody_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And then it is what would have been drawn before: the goal's environment as each was made."""
+    drawn = []
+
+    def draw(scene: ClassicControlScene, state: State) -> Pixels:
+        drawn.append(state)
+        return draw_it(scene, state)
+
+    draw_it = ClassicControlScene.draw
+    monkeypatch.setattr(ClassicControlScene, "draw", draw)
+    made = {"g": 5.0}
+    lines = [judged(one, other, "first") for one, other in angles(8)]
+    lines += [{**judged(0.1, 0.2, "first"), "kwargs": made}]
+    file = tmp_path / "judgments.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    task = Task.find("pendulum")
+    run = Run.create(task, file, tmp_path / "run")
+    with run.folder.open_store() as store:
+        assert store.verify() == []
+        comparisons = store.comparisons().values()
+        assert not drawn
+        scenes = scenes_of(task.environment)
+        for comparison in comparisons:
+            for segment in (comparison.first, comparison.second):
+                (frame,) = segment.frames
+                kwargs = json.loads(segment.drawn_with or "")
+                assert kwargs in (None, made)
+                scene = cast(ClassicControlScene, scenes(kwargs))
+                expected = task.view.frame(draw_it(scene, segment.state))
+                np.testing.assert_array_equal(frame.pixels, expected.pixels)
+    assert len(drawn) == 18
+
+
+def test_export_draws_every_frame_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though there be more than are remembered."""
+    drawn = []
+
+    def draw(scene: ClassicControlScene, state: State) -> Pixels:
+        drawn.append(state)
+        return draw_it(scene, state)
+
+    draw_it = ClassicControlScene.draw
+    monkeypatch.setattr(ClassicControlScene, "draw", draw)
+    monkeypatch.setattr("volition.questions.seeing.LOOKED_AT", 2)
+    lines = [json.dumps(judged(one, other, "first")) for one, other in angles(20)]
+    (tmp_path / "judgments.jsonl").write_text("\n".join(lines))
+    run = Run.create(Task.find("pendulum"), tmp_path / "judgments.jsonl", tmp_path / "run")
+    export(run.folder, tmp_path / "export")
+    assert len(drawn) == 40
+
+
+def test_a_frame_that_is_given_is_kept_as_it_was(tmp_path: Path) -> None:
+    Image.fromarray(np.full((24, 24, 3), 7, np.uint8)).save(tmp_path / "seen.png")
+    line = judged(0, 1, "first")
+    line["first"]["frame"] = "seen.png"
+    (comparison,) = read(tmp_path, line).comparisons
+    kept = {
+        segment.state["theta"]: segment.drawn_with
+        for segment in (comparison.first, comparison.second)
+    }
+    assert kept == {0: None, 1: "null"}
+    sides = (comparison.first, comparison.second)
+    assert all(callable(side.frames[0].source) for side in sides), "none is held in memory"
+    with Store.create(tmp_path / "store") as store:
+        recording = open_recording(tmp_path, "test", store.add_goal(Goal("up")), SCENES, VIEW)
+        for _ in range(2):
+            import_recording(recording, store)
+        assert len(store.judgments()) == 1
+        assert len([*(tmp_path / "store" / "frames").iterdir()]) == 1
+
+
+def test_a_file_is_imported_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("volition.judging.recordings.TOGETHER", 2)
+    lines = [json.dumps(judged(one, other, "first")) for one, other in angles(5)]
+    with Store.create(tmp_path / "store") as store:
+        goal_id = store.add_goal(Goal("up"))
+        for last in ("{", lines[-1]):
+            text = "\n".join([*lines[:-1], last])
+            (tmp_path / "judgments.jsonl").write_text(text)
+            recording = open_recording(tmp_path, "test", goal_id, SCENES, VIEW)
+            if last == "{":
+                with pytest.raises(InputError, match=":5: not valid JSON"):
+                    import_recording(recording, store)
+                assert not store.judges()
+                assert not store.comparisons()
+        import_recording(recording, store)
+        assert len(store.judgments()) == len(store.comparisons()) == 5
 
 
 def test_no_judgments_at_all(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from volition.comparison import encode_png
+from volition.comparison import Pixels, encode_png
 from volition.errors import RunError
 from volition.evidence.film import (
     Episode,
@@ -37,12 +37,12 @@ from volition.evidence.report.pairs import (
     consistency,
     measures,
     read_pairs,
+    sample,
     shown_counts,
     win_shares,
 )
 from volition.evidence.report.reading import (
     Evidence,
-    as_base64,
     embedded,
     member_values,
     read_evidence,
@@ -152,21 +152,52 @@ def test_every_picture_has_words(evidence: Evidence, episodes: list[Episode]) ->
 
 def test_every_frame_is_in_the_page_once(evidence: Evidence, episodes: list[Episode]) -> None:
     text = render_page(evidence, episodes, b"")
-    for encoded in evidence.frames.values():
-        assert text.count(encoded) == 1
+    for segment in evidence.segments.values():
+        assert text.count(embedded(segment.frames[0].pixels)) == 1
 
 
-def test_a_shaded_frame_is_smaller_in_the_page_and_looks_the_same(tmp_path: Path) -> None:
+def test_of_many_pairs_a_page_shows_some_of_every_kind(
+    evidence: Evidence, episodes: list[Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs, drawn = read_pairs(evidence), list[int]()
+    assert sample(pairs) == pairs
+    monkeypatch.setattr("volition.evidence.report.pairs.PAIRS", 12)
+    monkeypatch.setattr("volition.evidence.report.pairs.OF_A_KIND", 2)
+    monkeypatch.setattr("volition.evidence.report.pairs.DOTS", 20)
+    monkeypatch.setattr("volition.evidence.report.page.DOTS", 20)
+
+    def looked_at(pixels: Pixels) -> str:
+        drawn.append(len(pixels))
+        return embedded(pixels)
+
+    monkeypatch.setattr("volition.evidence.report.page.embedded", looked_at)
+    shown = sample(pairs)
+    assert len(shown) == 12
+    assert [pairs.index(pair) for pair in shown] == sorted(pairs.index(pair) for pair in shown)
+    unsure = sum("unsure" in pair.kinds for pair in pairs)
+    assert 0 < min(unsure, 2) <= sum("unsure" in pair.kinds for pair in shown)
+    text = render_page(evidence, episodes, b"")
+    page = Page(text)
+    assert len(page.of("article")) == 12
+    assert "A judge compared 60 pairs" in text
+    assert f"Here are 12 of {len(pairs)} pairs" in text
+    assert f"volition export {evidence.result.run}" in text
+    assert f"20 of the {len(evidence.segments)} judged states" in text
+    assert len(drawn) < 12 * 2 + 10
+    around = landscape(evidence.model, evidence.folder.task)
+    assert around is not None
+    assert len(trace(figures.landscape_figure(around, evidence), "judged states")["x"]) == 20
+
+
+def test_a_shaded_frame_is_smaller_in_the_page_and_looks_the_same() -> None:
     across, down = np.meshgrid(np.arange(160), np.arange(112))
     noise = np.random.default_rng(0).integers(0, 3, (112, 160))
     shades = [across + noise, down + noise, (across + down) // 2 + noise]
     pixels = np.stack(shades, -1).astype(np.uint8)
     flat = np.full((72, 72, 3), 255, np.uint8)
-    for name, picture in (("shaded", pixels), ("flat", flat)):
-        (tmp_path / name).write_bytes(encode_png(picture))
-    assert embedded(tmp_path / "flat") == as_base64(tmp_path / "flat")
-    shown = base64.b64decode(embedded(tmp_path / "shaded"))
-    assert len(shown) < (tmp_path / "shaded").stat().st_size / 4
+    assert base64.b64decode(embedded(flat)) == encode_png(flat)
+    shown = base64.b64decode(embedded(pixels))
+    assert len(shown) < len(encode_png(pixels)) / 4
     decoded = np.asarray(Image.open(io.BytesIO(shown)).convert("RGB")).astype(int)
     assert np.abs(decoded - pixels).mean() < 4
 

@@ -82,6 +82,26 @@ def test_the_reward_model_sees_only_what_it_is_given() -> None:
     np.testing.assert_array_equal(model(observations), model(changed))
 
 
+@pytest.mark.parametrize("constant", [0.0, 3.0, 1e6])
+def test_what_never_varied_in_what_was_judged_has_no_influence(constant: float) -> None:
+    data = scripted(60)
+    data.observations[..., 2] = constant
+    fitted = fit(data, RewardSection(), symmetric=False, seed=0)
+    _, observations = circle()
+    there = fitted.model(observations.at[:, 2].set(constant))
+    assert np.std(there) > 0.3
+    moved = fitted.model(observations.at[:, 2].set(constant + np.linspace(-100, 100, 180)))
+    np.testing.assert_allclose(moved, there, atol=1e-5)
+
+
+def test_numbers_of_any_size_are_standardised() -> None:
+    data = scripted(60)
+    data.observations[..., 0] *= 1e30
+    data.observations[..., 2] *= 1e-4
+    fitted = fit(data, BOTH, symmetric=False, seed=0)
+    assert fitted.heldout.share > 0.9
+
+
 def test_normalised_rewards_have_zero_mean_and_unit_scale() -> None:
     data = scripted(40)
     model = fit(data, BOTH, symmetric=False, seed=0).model

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,6 +18,9 @@ from volition.comparison import Pixels, State
 from volition.envs.base import Scene
 from volition.envs.scene import draw, make_env, open_scene
 from volition.errors import EnvironmentUnsupported
+from volition.questions.covering import covering_pairs
+from volition.tasks.task import EnvironmentSection
+from volition.tasks.view import JudgeView
 
 SMALL = {"width": 128, "height": 128}
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -189,6 +193,53 @@ def test_libraries_that_are_not_there_are_told(tmp_path: Path) -> None:
     told = done.stderr.splitlines()[-1]
     assert told.startswith("volition.errors.EnvironmentUnsupported: MuJoCo")
     assert "apt-get install libegl1" in told
+
+
+def test_an_import_that_fails_is_told_as_it_is(tmp_path: Path) -> None:
+    """As of a library of another NumPy's: nobody has chosen a way of drawing."""
+    (tmp_path / "mujoco").mkdir()
+    (tmp_path / "mujoco" / "__init__.py").write_text("raise ValueError('dtype size changed')")
+    program = "from volition.envs.scene import make_env; make_env('HalfCheetah-v5')"
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": path},
+        text=True,
+        capture_output=True,
+    )
+    told = done.stderr.splitlines()[-1]
+    assert "mujoco cannot be imported: ValueError: dtype size changed (__init__.py:1)" in told
+    assert "MUJOCO_GL" not in told
+
+
+@pytest.mark.usefixtures("cheetah")
+def test_a_model_that_changes_with_a_reset_is_filmed() -> None:
+    from gymnasium.envs.mujoco.inverted_pendulum_v5 import InvertedPendulumEnv
+
+    class Shelf(InvertedPendulumEnv):
+        """It puts its cart elsewhere at every reset, as AdroitHand its objects."""
+
+        def reset_model(self) -> Any:
+            self.model.body_pos[1, 2] = self.np_random.uniform(-0.2, 0.2)
+            return super().reset_model()  # type: ignore[no-untyped-call]
+
+        def _get_obs(self) -> Any:
+            observation = super()._get_obs()  # type: ignore[no-untyped-call]
+            return np.append(observation[:3], self.model.body_pos[1, 2])
+
+    gymnasium.register("test/Shelf-v0", Shelf, max_episode_steps=30)
+    try:
+        with pytest.raises(EnvironmentUnsupported, match=r"than its state \(entry 3 is off"):
+            open_scene("test/Shelf-v0")
+        pairs = covering_pairs(EnvironmentSection(id="test/Shelf-v0"), JudgeView(), 3, 0)
+    finally:
+        del gymnasium.registry["test/Shelf-v0"]
+    assert all(not segment.states for pair in pairs for segment in pair)
+
+
+@pytest.mark.parametrize("env_id", ["Ant-v5", "Humanoid-v5", "Pusher-v5"])
+def test_forces_of_the_last_step_are_no_part_of_a_state(env_id: str) -> None:
+    assert open_scene(env_id).fields
 
 
 @pytest.mark.usefixtures("cheetah")

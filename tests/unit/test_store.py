@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import comparison, segment
-from volition.comparison import Comparison, Frame, Segment
+from volition.comparison import Comparison, Frame, Pixels, Segment, State
 from volition.errors import StoreError
 from volition.goal import Goal
 from volition.judgment import Failure, JudgeIdentity, Judgment, Order, Reply, Verdict
+from volition.storage.pictures import read_frame
 from volition.storage.schema import MIGRATIONS, TABLES, append_only
 from volition.storage.store import DATABASE, Store
 
@@ -108,6 +110,52 @@ def test_states_and_clips_come_back_as_they_were(stored: list[Segment]) -> None:
         again = read[made.id]
         np.testing.assert_array_equal(again.observations, made.observations)
         assert (again.frames, again.states) == (made.frames, made.states)
+
+
+def test_what_is_drawn_later_has_no_frames_and_the_same_name_when_it_is_drawn(
+    tmp_path: Path,
+) -> None:
+    """It is drawn from what was stored, whenever somebody looks, and by nobody else."""
+    grey, looks = segment(1).frames[0], []
+
+    def draw(drawn_with: str, states: Sequence[State]) -> tuple[Frame, ...]:
+        def look() -> Pixels:
+            looks.append((drawn_with, dict(states[0])))
+            return grey.pixels
+
+        return (Frame(look),)
+
+    state, observations = {"theta": 0.1 + 0.2}, segment(1).observations
+    later = Segment(observations, draw("null", [state]), (state,), "null")
+    other = Segment(observations, draw("null", [state]), (state,), '{"g": 9.81}')
+    assert len({later.id, other.id, Segment(observations, (grey,), (state,)).id}) == 3
+    with Store.create(tmp_path) as store:
+        goal_id = store.add_goal(Goal("up"))
+        store.add_comparisons([Comparison.between(goal_id, later, other)])
+    with Store.open(tmp_path, draw) as store:
+        assert store.verify() == []
+        read = store.segments()[other.id]
+        assert not looks
+        assert read.frames == (grey,)
+        assert (read.states, read.drawn_with) == ((state,), '{"g": 9.81}')
+        assert looks == [('{"g": 9.81}', state)]
+    assert not [*(tmp_path / "frames").iterdir()]
+    with Store.open(tmp_path) as store, pytest.raises(StoreError, match="read the run"):
+        _ = store.segments()[other.id].frames[0].id
+
+
+def test_a_frame_is_read_when_somebody_looks(folder: Path) -> None:
+    with Store.open(folder) as store:
+        read = [*store.segments().values()]
+        frame = read[0].frames[0]
+        path = store.frame_path(frame.id)
+        pixels = frame.pixels
+        np.testing.assert_array_equal(read_frame(path).pixels, pixels)
+    path.unlink()
+    with Store.open(folder) as store:
+        known = store.segments()[read[0].id]
+        with pytest.raises(StoreError, match="the picture is missing"):
+            _ = known.frames[0].pixels
 
 
 def test_a_store_from_before_there_were_clips_is_opened_and_keeps_every_digit(

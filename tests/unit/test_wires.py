@@ -23,10 +23,17 @@ from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.base import AskError, Assignment, Judge, Question
 from volition.judges.live import openai, probe
-from volition.judges.live.connection import Endpoint, http_client, resolve, status_error
+from volition.judges.live.connection import (
+    Endpoint,
+    fault_in,
+    http_client,
+    resolve,
+    status_error,
+)
 from volition.judges.live.judge import LiveJudge
-from volition.judges.live.wires import REASONING_TOKENS, logprobs, votes
-from volition.judges.settings import JudgeSettings
+from volition.judges.live.wires import logprobs, votes
+from volition.judges.prompt import Document
+from volition.judges.settings import REASONING_TOKENS, JudgeSettings
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
 
@@ -273,7 +280,10 @@ def test_what_openai_itself_is_sent_has_its_own_parameters(server: Server) -> No
     for case, wire in (
         (WIRES[0], openai.decisions("test", official=True)),
         (WIRES[2], logprobs(openai.Chat("test", official=True, effort="none"))),
-        (WIRES[3], votes(openai.Chat("test", official=True, effort="low"), samples=3)),
+        (
+            WIRES[3],
+            votes(openai.Chat("test", True, "low", room=REASONING_TOKENS), samples=3),
+        ),
     ):
         judge = replace(make(server, case), wire=wire)
         assert right(questions()[0], answers(judge, questions())[0])
@@ -408,6 +418,53 @@ def test_the_same_reply_sent_twice_is_two_replies(server: Server) -> None:
     one, other = asyncio.run(twice())
     assert one.raw == other.raw
     assert one.id != other.id
+
+
+def test_an_error_is_found_in_whatever_form_it_comes_under_200() -> None:
+    endpoint = Endpoint("https://x", False, "K", None)
+    faults: list[tuple[Document, str, str]] = [
+        ({"error": "the model is overloaded"}, "server_error", "the model is overloaded"),
+        ({"choices": None, "error": {"message": "m", "code": 502}}, "server_error", "m"),
+        ({"choices": [{"error": {"message": "m", "code": "429"}}]}, "rate_limited", "m"),
+        ({"object": "error", "message": "m", "code": 400}, "rejected", "m"),
+        ({"type": "error", "error": {"type": "overloaded_error"}}, "server_error", "overloaded"),
+        ({"error": {"message": "Invalid API key"}}, "rejected", "Invalid API key"),
+        ({"error": {"message": "prompt is too long", "code": 400}}, "too_large", "too long"),
+    ]
+    for document, kind, words in faults:
+        fault = fault_in(document, endpoint)
+        assert fault is not None
+        assert (fault.kind, fault.billed) == (kind, True)
+        assert words in str(fault)
+    answered: list[Document] = [
+        {"choices": [{"message": {}}]},
+        {"answers": [{}], "error": "x"},
+        {"error": None},
+    ]
+    assert [fault_in(document, endpoint) for document in answered] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "again", "billed"),
+    [
+        (429, "", "rate_limited", True, False),
+        (503, "", "server_error", True, False),
+        (529, "", "server_error", True, False),
+        (500, "", "server_error", True, True),
+        (502, "<html><style>b{}</style><h1>Bad Gateway</h1></html>", "server_error", True, True),
+        (504, "", "timeout", True, True),
+        (413, "<html><title>413</title></html>", "too_large", False, False),
+        (400, "This model's maximum context length is 8192 tokens", "too_large", False, False),
+        (400, "Invalid value", "rejected", False, False),
+    ],
+)
+def test_a_status_says_whether_to_wait_and_whether_it_may_be_billed(
+    status: int, body: str, kind: str, again: bool, billed: bool
+) -> None:
+    error = status_error(status, {}, body, Endpoint("https://x", False, "K", None))
+    assert (error.kind, error.again, error.billed) == (kind, again, billed)
+    assert "<" not in str(error)
+    assert "b{}" not in str(error)
 
 
 def test_waiting_is_read_from_every_providers_form() -> None:
@@ -633,12 +690,11 @@ def test_a_refused_key_ends_the_probe_at_once(server: Server) -> None:
     assert server.requests.total() == 1
 
 
-def test_a_dead_server_ends_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "LONGEST_WAIT_S", 0.01)
+def test_a_dead_server_ends_the_probe() -> None:
     with serving() as gone:
         pass
     with pytest.raises(JudgeUnavailable, match="is the server up"):
-        probed(gone)
+        probed(gone, patience=0.2)
 
 
 def test_a_model_that_is_not_there_is_said(server: Server) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from volition.run.results import STAGES, Progress
 
@@ -65,11 +66,16 @@ def _table(progress: Progress) -> Table:
     elif progress.judgments:
         cost = "" if progress.cost_usd is None else f", ${progress.cost_usd:.4f}"
         grid.add_row("judgments used", f"{progress.judgments:,}{cost}")
+    if progress.waiting_for:
+        grid.add_row("", Text(progress.waiting_for, style="yellow"))
     if progress.heldout_accuracy is not None:
         grid.add_row("held-out accuracy", f"{progress.heldout_accuracy:.1%} of the reward model")
     if progress.total_steps:
         grid.add_row("environment steps", f"{progress.env_steps:,} of {progress.total_steps:,}")
         grid.add_row("", ProgressBar(progress.total_steps, progress.env_steps, width=48))
+    if progress.total_episodes:
+        grid.add_row("episodes", f"{progress.episodes:,} of {progress.total_episodes:,}")
+        grid.add_row("", ProgressBar(progress.total_episodes, progress.episodes, width=48))
     if progress.updates_per_s is not None:
         grid.add_row("updates per second", f"{progress.updates_per_s:,.0f}")
     if progress.learned_return is not None:

@@ -71,7 +71,7 @@ def train(
         ),
     ] = False,
     steps: Annotated[
-        int | None, option("N", "Environment steps; by default the task's own.")
+        int | None, option("N", "Environment steps at most; by default the task's own.")
     ] = None,
     seed: Annotated[int, arg(help="Of everything random.")] = 0,
     out: Annotated[
@@ -91,6 +91,9 @@ def train(
     settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
     if settings and dry_run:
         return _print_prediction(chosen, settings, seed, json)
+    if settings:
+        where = chosen.environment.id
+        print(f"trying {where}, and choosing what is asked first ...", file=sys.stderr)
     run = Run.create(
         chosen,
         judgments,
@@ -142,11 +145,19 @@ def _print_prediction(task: Task, settings: JudgeSettings, seed: int, as_json: b
     return 0
 
 
-def resume(run: Folder, *, json: Json = False) -> int:
+def resume(
+    run: Folder,
+    *,
+    patience: Annotated[
+        float | None,
+        option("SECONDS", "Wait so long for a judge that does not answer; by default as before."),
+    ] = None,
+    json: Json = False,
+) -> int:
     """Go on with a run that was stopped or killed, from its last checkpoint."""
     from volition.run.run import Run
 
-    return _advance(Run.open(run), json)
+    return _advance(Run.open(run, patience=patience), json)
 
 
 def report(run: Folder) -> int:

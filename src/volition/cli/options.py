@@ -66,6 +66,14 @@ JUDGE_OPTIONS = {
     ),
     "concurrency": arg(metavar="N", help="Requests under way at once, at most."),
     "explain": arg(help="Let the judge say why.", help_behavior_hint=""),
+    "patience": arg(
+        metavar="SECONDS",
+        help="Wait so long for a judge that does not answer: a provider that is down, a limit on "
+        "the rate, a lost connection. Then stop, so that `volition resume` can go on.",
+    ),
+    "reasoning_tokens": arg(
+        metavar="N", help="Room to reason in, for a model that cannot be told not to."
+    ),
     "first": option(
         "N",
         "Judge so many before learning begins, the others meanwhile; by default the task's own "

@@ -52,11 +52,12 @@ class ClassicControlScene:
     """A classic-control environment that can be set to any state. Implements `task.Scene`."""
 
     def __init__(self, env: Any) -> None:
-        self._env = env.unwrapped
-        self._kind = CLASSIC_CONTROL[type(self._env).__name__]
+        self._made, self._env = env, env.unwrapped
+        bases = (base.__name__ for base in type(self._env).__mro__)
+        self._kind = next(CLASSIC_CONTROL[name] for name in bases if name in CLASSIC_CONTROL)
         self.fields = tuple(self._kind.ranges)
         self._turning = [self.fields.index(angle) for angle in self._kind.angles]
-        self._env.reset(seed=0)
+        env.reset(seed=0)
 
     @property
     def ranges(self) -> Mapping[str, tuple[float, float]]:
@@ -76,7 +77,7 @@ class ClassicControlScene:
 
     def draw(self, state: State) -> Pixels:
         self._set(state)
-        return draw_classic_control(self._env)
+        return draw_classic_control(self._made)
 
     def _set(self, state: State) -> None:
         self._env.state = np.array([state[field] for field in self.fields])
@@ -93,7 +94,7 @@ def draw_classic_control(env: Any) -> Pixels:
     """
     drawing = np.asarray(env.render())
     inner = env.unwrapped
-    if inner.screen.get_bitsize() != 24:
+    if inner.screen is not None and inner.screen.get_bitsize() != 24:
         import pygame
 
         masks = (0xFF, 0xFF00, 0xFF0000, 0)

@@ -34,8 +34,8 @@ class LanderScene:
     ranges = None  # the legs hang from the lander, and both stand above the ground
 
     def __init__(self, env: Any) -> None:
-        self._env = env.unwrapped
-        self._env.reset(seed=0)
+        self._made, self._env = env, env.unwrapped
+        env.reset(seed=0)
 
     def observe(self, state: State) -> Observations:
         """As `LunarLander.step` observes."""
@@ -92,4 +92,4 @@ class LanderScene:
             [left, right, (right[0], HEIGHT), (left[0], HEIGHT)]
             for left, right in pairwise(corners)
         ]
-        return np.asarray(env.render(), np.uint8)
+        return np.asarray(self._made.render())

@@ -18,18 +18,23 @@ from typing import Any
 
 import gymnasium
 
-from volition.errors import EnvironmentUnsupported
+from volition.envs.checking import Checked, explained
+from volition.errors import EnvironmentUnsupported, VolitionError
 from volition.tasks.task import Kwargs
 
 EXTRAS = ("box2d", "mujoco")  # of this package, by the names of Gymnasium's
 # MuJoCo's names for what draws without a display, and the libraries that each needs
 HEADLESS = {"egl": ("libEGL.so.1", "libOpenGL.so.0"), "osmesa": ("libOSMesa.so.8",)}
+# SDL's names for screens that are nowhere, of which the first that it has is taken. Not "dummy"
+# alone: by that word highway-env knows that nobody looks, and draws nothing.
+MEMORY = "offscreen,dummy"
 OURS = ("render_mode",)  # the keyword arguments that are chosen here
+DRAWING = ("OpenGL", "gl_context", "egl", "osmesa", "glfw")  # in the names of files that draw
 GL_PACKAGES = "libegl1 libopengl0 libgl1-mesa-dri"  # of Debian
 
 
 def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
-    """`gymnasium.make`, with errors that say what to do.
+    """`gymnasium.make`, with errors that say what to do; all that comes in from it is checked.
 
     Raises:
         EnvironmentUnsupported: No environment has that id, it cannot be made with these keyword
@@ -37,33 +42,25 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
     """
     if more.get("render_mode") == "rgb_array":
         # Pygame opens a screen and a sound card even to draw into memory, and says so if it cannot.
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+        os.environ.setdefault("SDL_VIDEODRIVER", MEMORY)
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     choose_gl()
     _import_module_of(env_id)
     try:
         with _loaded_quietly(env_id):
-            return gymnasium.make(env_id, **(kwargs or {}), **more)
+            made = gymnasium.make(env_id, **(kwargs or {}), disable_env_checker=True, **more)
     except gymnasium.error.DependencyNotInstalled as error:
         raise EnvironmentUnsupported(f"{env_id} needs a package more: {_named(error)}") from error
-    except EnvironmentUnsupported:
+    except VolitionError:
         raise
-    except Exception as error:  # whatever the environment's own code raises
-        reason = (
-            _unknown(env_id, kwargs or {}) or f"gymnasium cannot make {env_id!r}: {said(error)}"
-        )
-        raise EnvironmentUnsupported(reason) from error
-
-
-def said(error: Exception) -> str:
-    """What somebody else's code says is wrong, in one line, and where in that code it was."""
-    message = " ".join(str(error).split()) or "it does not say why"
-    if isinstance(error, TypeError):
-        message = "it cannot use a value of that kind"
-    files = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
-    if isinstance(error, gymnasium.error.Error | SyntaxError) or not files:
-        return message
-    return f"{message} ({Path(files[-1].filename).name}, line {files[-1].lineno})"
+    except (Exception, SystemExit) as error:  # whatever somebody's environment does
+        unknown = _unknown(env_id, kwargs or {}) if isinstance(error, TypeError) else None
+        of_gymnasium = isinstance(error, gymnasium.error.Error)
+        reason = str(error) if of_gymnasium else explained(error)
+        raise EnvironmentUnsupported(
+            unknown or f"gymnasium cannot make {env_id!r}: {reason}"
+        ) from error
+    return Checked(made, env_id, kwargs or {})
 
 
 def _import_module_of(env_id: str) -> None:
@@ -83,7 +80,7 @@ def _import_module_of(env_id: str) -> None:
         ) from error
     except Exception as error:  # whatever its own code raises
         raise EnvironmentUnsupported(
-            f"{env_id!r}: the module {module!r} cannot be imported: {said(error)}"
+            f"{env_id!r}: the module {module!r} cannot be imported: {explained(error)}"
         ) from error
 
 
@@ -126,15 +123,14 @@ def choose_gl() -> None:
 @contextmanager
 def _loaded_quietly(env_id: str) -> Iterator[None]:
     """Makes an environment without what its libraries say of themselves at every start."""
-    spec = gymnasium.registry.get(env_id)
-    entry_point = str(getattr(spec, "entry_point", ""))
-    if ".box2d." in entry_point and find_spec("Box2D") is not None:
+    comes_from = str(entry_point(env_id) or "")
+    if ".box2d." in comes_from and find_spec("Box2D") is not None:
         with warnings.catch_warnings():
             # Its bindings warn of their own types, and crash where that warning is an error.
             warnings.simplefilter("ignore", DeprecationWarning)
             import_module("Box2D")
     with ExitStack() as stack:
-        if ".mujoco." in entry_point and find_spec("mujoco") is not None:
+        if ".mujoco." in comes_from and find_spec("mujoco") is not None:
             stack.enter_context(_models_loaded_quietly())
         yield
 
@@ -145,12 +141,9 @@ def _models_loaded_quietly() -> Iterator[None]:
     in the current folder, too. What it says later, of a simulation, is still shown."""
     try:
         mujoco: Any = import_module("mujoco")
-    except ImportError:
-        raise
-    except Exception as error:  # whatever the libraries that MUJOCO_GL names do
+    except Exception as error:  # whatever its libraries do
         raise EnvironmentUnsupported(
-            f"MuJoCo cannot draw as MUJOCO_GL={os.environ.get('MUJOCO_GL')} says: unset it, or on "
-            f"Debian apt-get install {GL_PACKAGES} ({error})"
+            f"mujoco cannot be imported: {explained(error)}{_of_drawing(error)}"
         ) from error
     if not hasattr(mujoco, "MjLogConfig"):  # of versions before 4
         yield
@@ -166,6 +159,16 @@ def _models_loaded_quietly() -> Iterator[None]:
         mujoco.MjLogConfig.set(config)
 
 
+def _of_drawing(error: Exception) -> str:
+    """What to do about an error of the library that MuJoCo draws with, as MUJOCO_GL says; nothing
+    where it comes of something else."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    chosen = os.environ.get("MUJOCO_GL")
+    if not chosen or not any(part in file for part in DRAWING for file in files):
+        return ""
+    return f"; MUJOCO_GL is {chosen}: unset it, or on Debian apt-get install {GL_PACKAGES}"
+
+
 def _loads(library: str) -> bool:
     try:
         ctypes.CDLL(library)
@@ -174,12 +177,17 @@ def _loads(library: str) -> bool:
     return True
 
 
+def entry_point(env_id: str) -> Any:
+    """Where the environment comes from; None before its module has been imported."""
+    return getattr(gymnasium.registry.get(env_id.rpartition(":")[2]), "entry_point", None)
+
+
 def _unknown(env_id: str, kwargs: Kwargs) -> str | None:
     """Which of the keyword arguments the environment does not have, where it says which it has."""
-    entry_point: Any = getattr(gymnasium.registry.get(env_id), "entry_point", None)
-    if isinstance(entry_point, str):
-        entry_point = gymnasium.envs.registration.load_env_creator(entry_point)
-    parameters = inspect.signature(entry_point).parameters if entry_point else {}
+    creator = entry_point(env_id)
+    if isinstance(creator, str):
+        creator = gymnasium.envs.registration.load_env_creator(creator)
+    parameters = inspect.signature(creator).parameters if creator else {}
     if not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None
     has = [*(name for name in parameters if name not in OURS), "max_episode_steps"]

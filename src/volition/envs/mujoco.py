@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Observations, Pixels, State
+from volition.envs.checking import explained, tried
 from volition.envs.making import GL_PACKAGES
 from volition.errors import EnvironmentUnsupported
 
@@ -87,7 +88,7 @@ class MujocoScene:
 
     def __init__(self, env: Any) -> None:
         self._env = env.unwrapped
-        self._env.reset(seed=0)
+        env.reset(seed=0)
         self.fields = (*_names(self._env.model, ""), *_names(self._env.model, "_dot"))
         self._positions = self._env.model.nq
         self._painter: Painter | None = None
@@ -130,9 +131,9 @@ class Painter:
             renderer = studio().do(lambda: mujoco.Renderer(self._model, height, width))
         except Exception as error:  # each way of drawing has errors of its own
             raise EnvironmentUnsupported(
-                "MuJoCo needs OpenGL to draw: without a display, on Debian, apt-get install "
-                f"{GL_PACKAGES}; and if mujoco was imported before volition, set MUJOCO_GL=egl "
-                f"before that ({error})"
+                f"MuJoCo cannot draw: {explained(error)}. It needs OpenGL: without a display, on "
+                f"Debian, apt-get install {GL_PACKAGES}; and if mujoco was imported before "
+                "volition, set MUJOCO_GL=egl before that"
             ) from error
         self._renderer = renderer
         close = finalize(self, studio().do, renderer.close)
@@ -145,7 +146,8 @@ class Painter:
 
     def draw(self) -> Pixels:
         """uint8 (height, width, 3)."""
-        return np.asarray(studio().do(self._draw), np.uint8)
+        drawn = tried("MuJoCo", "to draw", lambda: studio().do(self._draw))
+        return np.asarray(drawn, np.uint8)
 
     def _draw(self) -> Any:
         self._renderer.update_scene(self._data, self._camera)
@@ -178,6 +180,13 @@ class Painter:
                 colour,
             )
             scene.ngeom += 1
+
+
+def draws_itself(env: Any) -> bool:
+    """Whether a MuJoCo environment draws in a way of its own."""
+    from gymnasium.envs.mujoco import MujocoEnv
+
+    return type(env).render is not MujocoEnv.render
 
 
 def draw_mujoco(env: Any) -> Pixels:

@@ -8,8 +8,13 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Observations, Pixels, State
+from volition.comparison import Observations, Pixels, State, observed
+from volition.envs.checking import checked, tried
 from volition.errors import EnvironmentUnsupported
+
+
+class Unsettable(EnvironmentUnsupported):
+    """An environment that cannot be set to a state, and that can be filmed."""
 
 
 @runtime_checkable
@@ -50,7 +55,8 @@ class SettableScene:
     """
 
     def __init__(self, env: Any) -> None:
-        self._env: Settable = env.unwrapped
+        self._made, self._env = env, env.unwrapped
+        self._name, self._space = type(self._env).__name__, env.observation_space
         env.reset(seed=0)
         self.fields = tuple(self._env.state_fields)
         self.ranges = {
@@ -61,20 +67,31 @@ class SettableScene:
         named = set(self._env.state_ranges)
         if named != set(self.fields):
             raise EnvironmentUnsupported(
-                f"{type(self._env).__name__}: state_ranges names {', '.join(sorted(named))}, and "
+                f"{self._name}: state_ranges names {', '.join(sorted(named))}, and "
                 f"state_fields {', '.join(self.fields)}; both must name the same"
             )
 
     def observe(self, state: State) -> Observations:
         self._set(state)
-        return np.array(self._env.observe(), np.float32)
+        try:
+            return observed(checked(self._space, tried(self._name, "observe", self._env.observe)))
+        except ValueError as error:
+            raise EnvironmentUnsupported(f"{self._name}: what observe gives {error}") from None
 
     def capture(self, env: Any) -> npt.NDArray[np.float64]:
-        return np.array(env.unwrapped.get_state(), np.float64)
+        inner: Settable = env.unwrapped
+        state = tried(self._name, "get_state", lambda: np.array(inner.get_state(), np.float64))
+        if state.shape != (len(self.fields),) or not np.isfinite(state).all():
+            raise EnvironmentUnsupported(
+                f"{self._name}: get_state gave {state}, and not a finite number for each of "
+                f"{', '.join(self.fields)}"
+            )
+        return state
 
     def draw(self, state: State) -> Pixels:
         self._set(state)
-        return np.array(self._env.render(), np.uint8)
+        return np.asarray(self._made.render())
 
     def _set(self, state: State) -> None:
-        self._env.set_state(np.array([state[field] for field in self.fields], np.float64))
+        vector = np.array([state[field] for field in self.fields], np.float64)
+        tried(self._name, "set_state", lambda: self._env.set_state(vector))

@@ -106,9 +106,7 @@ def _look(
     shown = [min(moments[step], last) for step in spaced(len(moments), frames_of)]
     filmed = [min(round(step), last) for step in np.linspace(0, length - 1, min(FILMED, length))]
     drawn = {}
-    made = make_env(
-        environment.id, environment.kwargs, render_mode="rgb_array", disable_env_checker=True
-    )
+    made = make_env(environment.id, environment.kwargs, render_mode="rgb_array")
     with closing(made) as env:
         env.reset(seed=seed)
         for step, action in enumerate(actions):

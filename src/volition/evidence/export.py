@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from volition.comparison import Segment
+from volition.comparison import Comparison, Segment
 from volition.errors import RunError
 from volition.judges.sheets import storyboard
 from volition.judging.recordings import JUDGMENTS_FILE, as_line
@@ -26,6 +26,7 @@ Row = dict[str, Any]  # of JSONL and Parquet alike
 JSONL = "comparisons.jsonl"
 PARQUET = "comparisons.parquet"
 STORYBOARDS = "storyboards"
+TOGETHER = 500  # comparisons whose pictures are in memory at a time
 IMAGE = {"_type": "Image"}
 IMAGES = {"first_image": IMAGE, "second_image": IMAGE}
 CLIPS = {name: {"_type": "List", "feature": IMAGE} for name in ("first_frames", "second_frames")}
@@ -49,12 +50,13 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     """
     if not is_free(out):
         raise RunError(f"{out} is there already: choose another folder with --out")
-    with run.open_store() as store:
-        rows, segments, recording = _rows(store), store.segments(), _recording(store)
     try:
-        with new_folder(out) as folder:
-            _write_storyboards(segments.values(), folder)
+        with run.open_store() as store, new_folder(out) as folder:
             shutil.copytree(run.path / FRAMES, folder / FRAMES)
+            comparisons = store.comparisons()
+            _write_pictures(comparisons.values(), folder)
+            rows = _rows(store, comparisons)
+            recording = _recording(store, comparisons)
             with (folder / JSONL).open("w", encoding="utf-8") as file:
                 for row in rows:
                     file.write(json.dumps(row) + "\n")
@@ -67,9 +69,9 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     return len(rows), [out / name for name in files]
 
 
-def _recording(store: Store) -> list[str]:
+def _recording(store: Store, comparisons: Mapping[str, Comparison]) -> list[str]:
     """The lines of a recording: none where several judged, or what was judged says no states."""
-    judges, comparisons = store.judges(), store.comparisons()
+    judges = store.judges()
     if len(judges) != 1 or not all(
         side.states for c in comparisons.values() for side in (c.first, c.second)
     ):
@@ -82,9 +84,8 @@ def _recording(store: Store) -> list[str]:
     ]
 
 
-def _rows(store: Store) -> list[Row]:
-    comparisons, judgments = store.comparisons(), store.judgments()
-    goals, judges = store.goal_texts(), store.judges()
+def _rows(store: Store, comparisons: Mapping[str, Comparison]) -> list[Row]:
+    judgments, goals, judges = store.judgments(), store.goal_texts(), store.judges()
     judgments_of: defaultdict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:
         judgments_of[judgment.comparison_id].append(judgment)
@@ -131,13 +132,17 @@ def _side(side: str, segment: Segment) -> Row:
     }
 
 
-def _write_storyboards(segments: Iterable[Segment], out: Path) -> None:
-    """What the judge saw of each clip as one picture."""
-    for clip in (segment for segment in segments if len(segment.frames) > 1):
-        (out / STORYBOARDS).mkdir(exist_ok=True)
-        height, width = clip.frames[0].pixels.shape[:2]
-        board = storyboard(clip.frames, clip.shown, (width, height))
-        write_frame(board, out / STORYBOARDS / f"{clip.id}.png")
+def _write_pictures(comparisons: Iterable[Comparison], out: Path) -> None:
+    """The frames that are kept nowhere, and what the judge saw of each clip as one picture."""
+    for segment in dict.fromkeys(side for c in comparisons for side in (c.first, c.second)):
+        if segment.drawn_with is not None:
+            for frame in segment.frames:
+                write_frame(frame, out / FRAMES / f"{frame.id}.png")
+        if len(segment.frames) > 1:
+            (out / STORYBOARDS).mkdir(exist_ok=True)
+            height, width = segment.frames[0].pixels.shape[:2]
+            board = storyboard(segment.frames, segment.shown, (width, height))
+            write_frame(board, out / STORYBOARDS / f"{segment.id}.png")
 
 
 def _write_parquet(rows: list[Row], out: Path) -> None:
@@ -150,11 +155,22 @@ def _write_parquet(rows: list[Row], out: Path) -> None:
         return [pictures(picture) for picture in path]
 
     shown = {**IMAGES, **(CLIPS if (out / STORYBOARDS).is_dir() else {})}
-    table = pa.Table.from_pylist(
-        [{**row, **{column: pictures(row[column]) for column in shown}} for row in rows]
+
+    picture = pa.struct({"path": pa.string(), "bytes": pa.binary()})
+    kinds = {column: pa.list_(picture) if column in CLIPS else picture for column in shown}
+    schema = pa.schema(
+        [
+            (field.name, kinds.get(field.name, field.type))
+            for field in pa.Table.from_pylist(rows).schema
+        ]
     )
-    described = json.dumps({"info": {"features": _features(table.schema, shown)}})
-    pq.write_table(table.replace_schema_metadata({"huggingface": described}), out / PARQUET)
+    described = json.dumps({"info": {"features": _features(schema, shown)}})
+    schema = schema.with_metadata({"huggingface": described})
+    with pq.ParquetWriter(out / PARQUET, schema) as writer:
+        for start in range(0, len(rows), TOGETHER):
+            some = rows[start : start + TOGETHER]
+            pictured = [{**row, **{name: pictures(row[name]) for name in shown}} for row in some]
+            writer.write_table(pa.Table.from_pylist(pictured, schema))
 
 
 def _features(schema: Any, shown: Mapping[str, Any]) -> Row:

@@ -17,9 +17,9 @@ from PIL import Image
 
 from volition.comparison import Observations, Pixels, observed
 from volition.envs.scene import draw
-from volition.learners.base import Acts
+from volition.learners.base import Policy
 from volition.learners.rollout import CUT_AFTER, Padded, Rollout, episodes
-from volition.run.evaluation import FIRST_SEED
+from volition.run.evaluation import FIRST_SEED, abreast
 from volition.run.run import Run
 from volition.storage.files import write_whole
 from volition.tasks.task import EnvironmentSection
@@ -41,7 +41,8 @@ class Episode:
         place: Its place among all: worst, median or best.
         seed: From which the environment was reset.
         true_return: As it was evaluated.
-        observations: (obs_dim,) each, one for every step and the first.
+        observations: (obs_dim,) each, one for every step and the first; none of pictures.
+        length: Its steps.
         drawings: uint8 (height, width, 3) each; a drawing that looks like the one before is it.
         steps: The step that each drawing shows.
     """
@@ -50,6 +51,7 @@ class Episode:
     seed: int
     true_return: float
     observations: list[Observations] = field(default_factory=list)
+    length: int = 0
     drawings: list[Pixels] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
 
@@ -66,37 +68,42 @@ def choose_episodes(true_returns: Sequence[float]) -> dict[str, int]:
 def record_chosen(run: Run) -> list[Episode]:
     """The episodes of `choose_episodes`, acted again from their seeds by the run's policy, and
     drawn."""
-    true_returns, task = run.evaluation.true_returns, run.folder.task
+    evaluation, task = run.evaluation, run.folder.task
+    returns = evaluation.true_returns
     chosen = [
-        Episode(place, FIRST_SEED + number, true_returns[number])
-        for place, number in choose_episodes(true_returns).items()
+        Episode(place, FIRST_SEED + number, returns[number])
+        for place, number in choose_episodes(returns).items()
     ]
-    # The evaluation's batch, so that its compiled program serves here too.
-    record(run.policy, task.environment, chosen, task.view, batch=len(true_returns))
+    lengths = evaluation.lengths
+    longest = max((lengths[e.seed - FIRST_SEED] for e in chosen), default=None) if lengths else None
+    record(run.policy, task.environment, chosen, task.view, longest)
     return chosen
 
 
 def record(
-    policy: Acts,
+    policy: Policy,
     environment: EnvironmentSection,
     recorded: Sequence[Episode],
     view: JudgeView,
-    batch: int,
+    longest: int | None = None,
 ) -> None:
     """Acts the episodes all at once, each from its seed, and fills them in.
 
     Args:
-        policy: Acts on float32 (batch, obs_dim).
+        policy: Who acts.
         environment: Where.
         recorded: Their observations and drawings are appended to.
         view: The drawings show what it shows, and a little more around it.
-        batch: At least as many as there are episodes; the rows that are too many are zero.
+        longest: Steps after which an episode is cut, as of `episodes`.
     """
     pens = _Pens(recorded, view)
+    # As many rows as the evaluation has, so that its compiled program serves here, too.
+    rows = max(len(recorded), abreast(policy.form.observation_shape))
     with closing(Rollout(environment, len(recorded), pens, "rgb_array")) as rollout:
-        pens.every = -(-(rollout.episode_limit or CUT_AFTER) // LONGEST)
+        longest = longest or rollout.episode_limit or CUT_AFTER
+        pens.every = -(-longest // LONGEST)
         seeds = [episode.seed for episode in recorded]
-        for _ in episodes(rollout, Padded(policy, batch), seeds):
+        for _ in episodes(rollout, Padded(policy, rows), seeds, longest):
             pass
 
 
@@ -127,7 +134,7 @@ class _Pen:
     def __init__(self, episode: Episode, view: JudgeView) -> None:
         self._episode, self._view = episode, _with_margin(view)
         self._drawn: Observations | None = None
-        self._ended = False
+        self._ended, self._looks = False, 0
 
     def look(self, env: Any, seen: Any, ended: bool, every: int) -> None:
         """Takes in what a step led to. One step in `every` is drawn, and the last."""
@@ -135,8 +142,10 @@ class _Pen:
             return
         self._ended = ended
         observation, episode = observed(seen).copy(), self._episode
-        episode.observations.append(observation)
-        step = len(episode.observations) - 1
+        if observation.ndim == 1:
+            episode.observations.append(observation)
+        step = episode.length = self._looks
+        self._looks += 1
         if step % every and not ended:
             return
         episode.steps.append(step)

@@ -53,7 +53,7 @@ def film_episodes(run: Run, count: int, seed: int, out: Path, kwargs: Mapping[st
         RunError: The file cannot be written.
     """
     recorded = [Episode("", seed + number, float("nan")) for number in range(count)]
-    record(run.policy, _where(run.folder, kwargs), recorded, run.folder.task.view, batch=count)
+    record(run.policy, _where(run.folder, kwargs), recorded, run.folder.task.view)
     try:
         return write_mp4([drawing for episode in recorded for drawing in episode.drawings], out)
     except OSError as error:

@@ -6,6 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from volition.comparison import ObservedPair
 from volition.envs.scene import scenes_of
 from volition.errors import InputError
 from volition.judging.recordings import Recording, read_recording
@@ -72,25 +73,31 @@ def score_run(run: Run, judgments: Path) -> Score:
     task, model = run.folder.task, run.reward_model
     judgments, vetoes = _where(judgments, task), task.stated_goal().vetoes
     with run.folder.open_store() as store:
-        goal_ids, seen = list(store.goal_texts()), set(store.comparisons())
+        goal_ids, seen = list(store.goal_texts()), {_content(p) for p in store.observed().values()}
     scenes = scenes_of(task.environment)
     recording = read_recording(judgments, judgments.name, goal_ids[0], scenes, task.view)
-    if all(comparison.id in seen for comparison in recording.comparisons):
+    again = {c.id for c in recording.comparisons if _content(c.observations) in seen}
+    if all(comparison.id in again for comparison in recording.comparisons):
         raise InputError(f"the run was trained on every comparison in {judgments}")
     ordinary = [j for j in recording.judgments if j.principle not in vetoes]
     of_vetoes = []
     for fitted, of_veto in zip(run.reward_fit.vetoes, model.vetoes, strict=True):
         judged = [j for j in recording.judgments if j.principle == fitted.principle]
         if fitted.caps and judged:
-            decided = _decided(of_veto, recording, judged, seen)
+            decided = _decided(of_veto, recording, judged, again)
             of_vetoes.append(VetoScore(**asdict(decided), principle=fitted.principle))
-    decided = _decided(model, recording, ordinary, seen)
+    decided = _decided(model, recording, ordinary, again)
     return Score(
         **asdict(decided),
         run=str(run.folder.path),
         judgments=str(judgments),
         vetoes=tuple(of_vetoes),
     )
+
+
+def _content(pair: ObservedPair) -> frozenset[bytes]:
+    """What the reward model sees of a comparison, which is all that it can have learned of it."""
+    return frozenset(segment.tobytes() for segment in pair)
 
 
 def _where(judgments: Path, task: Task) -> Path:

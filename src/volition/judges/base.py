@@ -106,14 +106,21 @@ class Capability:
     checked_at: float
 
 
+LOST = frozenset({"connection", "timeout"})
+
+
 class AskError(Exception):
     """A request that brought back no reply that could be read.
 
     Attributes:
-        kind: timeout, rate_limited, server_error, refused, content_filter, connection, rejected.
+        kind: timeout, rate_limited, server_error, refused, content_filter, connection, rejected,
+            too_large.
         retry_after_s: How long the server asks to wait, if it says.
-        again: Whether the same request may succeed later.
+        again: Whether the same request may succeed later: it is waited for, and the question is
+            not given up for it.
         reply: What did come back and is billed, if anything.
+        billed: Whether it may be billed although nothing came back. By default a request that got
+            lost on its way may be, and one that was turned away is not.
     """
 
     def __init__(
@@ -124,10 +131,12 @@ class AskError(Exception):
         again: bool,
         retry_after_s: float | None = None,
         reply: Reply | None = None,
+        billed: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.kind, self.again = kind, again
         self.retry_after_s, self.reply = retry_after_s, reply
+        self.billed = kind in LOST if billed is None else billed
 
 
 class Judge(Protocol):

@@ -60,12 +60,14 @@ class Brief:
         counterexamples: Pictures that show what is not meant.
         overlay: Show the two states of a single pair on one picture, the first in red and the
             second in blue, in place of two pictures.
+        one_picture: Show them side by side on one picture, for a server that takes no second one.
     """
 
     goal: str
     images: tuple[Frame, ...] = ()
     counterexamples: tuple[Frame, ...] = ()
     overlay: bool = False
+    one_picture: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +138,7 @@ class Outline:
 def compose(brief: Brief, questions: Sequence[Question]) -> Prompt:
     """The request that puts `questions`: one as pictures of its own, several on a contact sheet."""
     note, lines = _note(brief, questions), _lines(questions)
-    if len(questions) > 1:
+    if _on_sheet(brief, questions):
         pairs = [NumberedPair(number, *q.shown) for number, q in enumerate(questions, start=1)]
         (sheet,) = draw_sheets(pairs, len(pairs))
         return Prompt(SYSTEM, _goal(brief), (note, Picture(Frame(sheet))), lines)
@@ -157,7 +159,7 @@ def outline(brief: Brief, questions: Sequence[Question]) -> Outline:
     )
     segment = questions[0].shown[0]
     (height, width), count = segment.frames[0].pixels.shape[:2], len(segment.frames)
-    if len(questions) > 1:
+    if _on_sheet(brief, questions):
         sizes = [_sheet_size((width, height), len(questions), count)]
     elif count > 1:
         sizes = [storyboard_size(_frame_size(width, height, count), count)] * (2 - brief.overlay)
@@ -165,6 +167,10 @@ def outline(brief: Brief, questions: Sequence[Question]) -> Outline:
         sizes = [_legible_size(width, height)] * (2 - brief.overlay)
     goal_sizes = [part.size for part in goal if isinstance(part, Picture)]
     return Outline(words, (*goal_sizes, *sizes))
+
+
+def _on_sheet(brief: Brief, questions: Sequence[Question]) -> bool:
+    return len(questions) > 1 or (brief.one_picture and not brief.overlay)
 
 
 @lru_cache(maxsize=16)
@@ -182,10 +188,11 @@ def _goal(brief: Brief) -> tuple[Part, ...]:
 def _note(brief: Brief, questions: Sequence[Question]) -> str:
     clips = any(len(side.frames) > 1 for question in questions for side in question.shown)
     shown = "clips" if clips else "states"
-    if len(questions) > 1:
+    if _on_sheet(brief, questions):
         sides = "A above and B below" if clips else "A on the left and B on the right"
+        pairs = "numbered pairs" if len(questions) > 1 else "numbered pair"
         note = (
-            f"{len(questions)} numbered pairs of {shown}, {sides}. "
+            f"{len(questions)} {pairs} of {shown}, {sides}. "
             "Which of the two represents the goal better? Judge every pair by itself."
         )
     elif brief.overlay:

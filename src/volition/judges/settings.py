@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from volition.errors import InputError
 from volition.questions import Querying
-from volition.tasks.numbers import check_counts, check_dollars
+from volition.tasks.numbers import check_counts, check_dollars, check_seconds
+
+PATIENCE_S = 600.0  # outages of minutes are usual
+REASONING_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ class JudgeSettings:
             while it learns. None is the task's own number.
         querying: How those are chosen: `information`, `disagreement` or `uniform`.
         wire: One way of asking, such as `logprobs`, in place of the best that works.
+        patience: Seconds for which a judge that does not answer is waited for before the run stops:
+            a provider that is down, a limit on the rate, a lost connection.
+        reasoning_tokens: Room, in tokens, in which a model may reason before it answers, where it
+            cannot be told not to.
 
     Raises:
         InputError: One of them is not possible.
@@ -60,11 +67,21 @@ class JudgeSettings:
     first: int | None = None
     querying: Querying = "information"
     wire: str | None = None
+    patience: float = PATIENCE_S
+    reasoning_tokens: int = REASONING_TOKENS
 
     def __post_init__(self) -> None:
-        counts = ("max_judgments", "first", "per_request", "samples", "concurrency")
+        counts = (
+            "max_judgments",
+            "first",
+            "per_request",
+            "samples",
+            "concurrency",
+            "reasoning_tokens",
+        )
         check_counts(**{name: getattr(self, name) for name in counts})
         check_dollars(max_usd=self.max_usd, price_in=self.price_in, price_out=self.price_out)
+        check_seconds(patience=self.patience)
         if (self.price_in is None) != (self.price_out is None):
             raise InputError("--price-in and --price-out go together")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import math
 import os
-import random
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,8 @@ from volition.comparison import Comparison
 from volition.errors import InputError, JudgeUnavailable, VolitionError
 from volition.goal import Principles
 from volition.judges.base import AskError, Judge, Question
-from volition.judging.limits import Budget, Limits, Pace, Reservation
+from volition.judges.outage import TOLD_AFTER_S, Outage
+from volition.judging.limits import Bills, Budget, Limits, Pace, Reservation
 from volition.judging.writer import Writer
 from volition.judgment import (
     Failure,
@@ -36,13 +37,9 @@ from volition.judgment import (
 )
 from volition.storage.store import Store
 
-PATIENCE_S = 300.0  # without any answer, before a judge that keeps putting us off is given up
-LONGEST_PAUSE_S = 30.0  # where the server does not say how long
-TROUBLES = 8  # cuts of the pace in a row, about a minute, before a judge in trouble is given up
-FIRST_TROUBLES = 3  # likewise for one that never answered yet: most likely the address is wrong
 REJECTIONS = 3  # in a row, of a judge that answered before
-TROUBLED = frozenset({"connection", "server_error", "timeout"})
-PERHAPS_BILLED = frozenset({"connection", "timeout"})  # nobody knows: it counts as reserved
+LOG = logging.getLogger("volition")
+TELL_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +53,10 @@ class Standing:
         verdicts, failures: That came in, of this process.
         given_up: Comparisons that got no verdict in as many attempts as are allowed.
         unasked: Comparisons that the budget did not allow to ask.
-        put_off: How often a server asked to wait.
+        put_off: How often a request brought no answer and was waited for.
         spent_usd: US dollars that the store's judgments cost so far, at most.
+        waiting_for: For a person: which judge does not answer, why, and how long it is waited for
+            yet; empty where all answer.
     """
 
     waiting: int = 0
@@ -69,6 +68,7 @@ class Standing:
     unasked: int = 0
     put_off: int = 0
     spent_usd: float = 0.0
+    waiting_for: str = ""
 
 
 class Engine:
@@ -87,8 +87,10 @@ class Engine:
 
     async def open(self) -> None:
         await self.writer.open()
-        spent, judged = await self.writer.read(lambda s: (s.spent_usd(), s.judged_live()))
-        self.budget = Budget(self.limits, spent, judged)
+        spent, judged, billed = await self.writer.read(
+            lambda s: (s.spent_usd(), s.judged_live(), s.billed())
+        )
+        self.budget = Budget(self.limits, spent, judged, Bills(*billed))
 
     async def take(self, judge: Judge, comparisons: list[Comparison], under: Principles) -> None:
         self._taking += 1
@@ -119,12 +121,13 @@ class Engine:
         counted = {
             name: sum(getattr(lane.standing, name) for lane in lanes)
             for name in Standing.__dataclass_fields__
-            if name not in ("waiting", "under_way", "spent_usd")
+            if name not in ("waiting", "under_way", "spent_usd", "waiting_for")
         }
         return Standing(
             waiting=sum(len(lane.open_ids) for lane in lanes),
             under_way=sum(lane.under_way for lane in lanes),
             spent_usd=self.budget.spent_usd,
+            waiting_for="; ".join(filter(None, (lane.waiting_for for lane in lanes))),
             **counted,
         )
 
@@ -169,11 +172,21 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A comparison to be asked; `attempt` counts how often it was already."""
+    """A comparison to be asked.
+
+    Attributes:
+        attempt: How many answers of no use there were.
+        halvings: How often its request was made half as large, for it may have been too much.
+        put_off: How often no answer came.
+        since: When that was first, on the loop's clock.
+    """
 
     comparison: Comparison
     principles: Principles
     attempt: int
+    halvings: int = 0
+    put_off: int = 0
+    since: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +197,16 @@ class _Sending:
     questions: tuple[Question, ...]
     waiting: tuple[_Waiting, ...]
     reservation: Reservation
-    put_off: int = 0
+    put_off: AskError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _PutOff:
+    """What is asked again later: a request, or questions that need a new one."""
+
+    timer: asyncio.TimerHandle
+    sending: _Sending | None
+    waiting: tuple[_Waiting, ...]
 
 
 class Lane:
@@ -196,13 +218,22 @@ class Lane:
         self.standing = Standing()
         self._judge, self._judge_id, self._engine = judge, judge.identity.id, engine
         self._pace = Pace(engine.limits.concurrency)
+        self._outage = Outage(judge.identity.name, engine.limits.patience_s)
         self._queue: deque[_Waiting] = deque()
         self._again: deque[_Sending] = deque()
-        self._put_off: dict[str, tuple[_Sending, asyncio.TimerHandle]] = {}
-        self._stopped = self._answered = False
-        self._troubles = self._rejections = 0
+        self._put_off: dict[str, _PutOff] = {}  # by the request that brought no answer
+        self._sent: dict[str, _Sending] = {}
+        self._stopped = self._answered = self._telling = False
+        self._rejections = 0
         self._turnstile = asyncio.Lock()
-        self._resume_at = self._alive_at = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._resume_at = self._loop.time()
+        self._answered_at = -math.inf
+
+    @property
+    def waiting_for(self) -> str:
+        """For a person, while the judge does not answer."""
+        return self._outage.waiting(self._loop.time()) if self.open_ids else ""
 
     async def open(self) -> None:
         """Makes the judge known to the store, and reads what a killed process left unread."""
@@ -223,8 +254,6 @@ class Lane:
         await writer.write(lambda store: store.add_comparisons(comparisons))
         ids = [comparison.id for comparison in comparisons]
         tries = await writer.read(lambda store: store.tries(self._judge_id, ids))
-        if not self.open_ids:
-            self._alive_at = asyncio.get_running_loop().time()
         for comparison in comparisons:
             before = tries.get(comparison.id, Tries())
             if comparison.id in self.open_ids or before.verdicts or self._stopped:
@@ -233,7 +262,8 @@ class Lane:
                 self._count(given_up=1)
                 continue
             self.open_ids.add(comparison.id)
-            self._queue.append(_Waiting(comparison, principles, before.failures))
+            failed = before.failures
+            self._queue.append(_Waiting(comparison, principles, failed, failed))
 
     async def close(self) -> None:
         await self._judge.close()
@@ -242,7 +272,7 @@ class Lane:
 
     def send_more(self) -> None:
         """Sends what is waiting for as long as pace, pauses and budget allow."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         while (
             (self._again or self._queue)
             and self.under_way < int(self._pace.limit)
@@ -261,14 +291,10 @@ class Lane:
             self._engine.start(self._send(sending))
 
     def _compose(self) -> _Sending | None:
-        """The next request, as large as judge and budget allow; None where they allow none.
-
-        Questions without a verdict go into requests half as large as before, for it may be the
-        number that was too much.
-        """
-        attempt, budget = self._queue[0].attempt, self._engine.budget
-        size = min(max(1, self._judge.per_request >> attempt), budget.judgments_left)
-        alike = takewhile(lambda waiting: waiting.attempt == attempt, self._queue)
+        """The next request, as large as judge and budget allow; None where they allow none."""
+        halvings, budget = self._queue[0].halvings, self._engine.budget
+        size = min(max(1, self._judge.per_request >> halvings), budget.judgments_left)
+        alike = takewhile(lambda waiting: waiting.halvings == halvings, self._queue)
         waiting = list(islice(alike, int(size)))
         while waiting:
             questions = tuple(_question(w, self._engine.seed) for w in waiting)
@@ -285,27 +311,35 @@ class Lane:
         return None
 
     async def _send(self, sending: _Sending) -> None:
-        sent_at = asyncio.get_running_loop().time()
+        sent_at = self._loop.time()
+        self._sent[sending.request.id] = sending
         try:
-            if not sending.put_off:
+            if sending.put_off is None:
                 self._count(requests=1)
                 await self._engine.writer.write(lambda store: store.add_request(sending.request))
             reply = await self._ask(sending.questions)
         except AskError as error:
-            self.under_way -= 1
-            if error.kind == "rate_limited" and error.again and not self._stopped:
-                self._wait_and_send_again(sending, error, sent_at)
+            self._came_back(sending)
+            if error.again and not self._stopped:
+                await self._wait_and_ask_again(sending, error, sent_at)
             else:
-                await self._no_reply(sending, error, sent_at)
+                await self._no_answer(sending, error)
         except BaseException:
-            self.under_way -= 1
+            self._came_back(sending)
             raise
         else:
-            self.under_way -= 1
+            self._came_back(sending)
             self._pace.accepted()
-            self._alive_at = asyncio.get_running_loop().time()
-            self._answered, self._troubles, self._rejections = True, 0, 0
+            self._answered, self._rejections = True, 0
+            self._answered_at = self._loop.time()
+            if self._outage.answered(self._loop.time(), bool(self._put_off)):
+                self._resume_at = self._loop.time()
             await self._received(sending, reply)
+        self._mind_patience()
+
+    def _came_back(self, sending: _Sending) -> None:
+        self.under_way -= 1
+        del self._sent[sending.request.id]
 
     async def _ask(self, questions: Sequence[Question]) -> Reply:
         """Asks; whatever a judge raises that it should not costs it this request and no more."""
@@ -322,65 +356,153 @@ class Lane:
             message = f"the judge failed with {type(error).__name__}: {error}"
             raise AskError("rejected", message[:300], again=False) from error
 
-    def _wait_and_send_again(self, sending: _Sending, error: AskError, sent_at: float) -> None:
-        loop = asyncio.get_running_loop()
-        later = replace(sending, put_off=sending.put_off + 1)
-        delay = _delay(error.retry_after_s, later.put_off)
-        self._count(put_off=1)
-        if self._pace.refused(sent_at, loop.time()):
-            self._pause(delay)
-        timer = loop.call_later(delay, self._send_again, later)
-        self._put_off[sending.request.id] = later, timer
-        if loop.time() + delay - self._alive_at > PATIENCE_S:
-            self._give_up(f"asks to wait another {delay:.0f} s: {error}")
+    # Waiting ---------------------------------------------------------------------------------
 
-    def _send_again(self, sending: _Sending) -> None:
-        del self._put_off[sending.request.id]
-        self._again.append(sending)
-        self.send_more()
+    async def _wait_and_ask_again(self, sending: _Sending, error: AskError, sent_at: float) -> None:
+        """Asks again later what got no answer, as often as it takes and as long as is allowed."""
+        now, patience = self._loop.time(), self._engine.limits.patience_s
+        self._count(put_off=1)
+        if not self._telling:
+            self._telling = True
+            self._loop.call_later(TOLD_AFTER_S, self._tell)
+        times = sending.waiting[0].put_off + 1
+        if self._outage.failed(error, sent_at, now, int(self._pace.limit)):
+            self._pace.down()
+            self._pause(self._outage.delay(error, 0, now))
+        delay = self._outage.delay(error, times, now)
+        if error.kind == "rate_limited" and self._pace.refused(sent_at, now):
+            self._pause(delay)
+        waiting = tuple(
+            replace(
+                w,
+                put_off=times,
+                since=min(w.since, now),
+                halvings=w.halvings + (error.kind == "timeout" and times % 2 == 0),
+            )
+            for w in sending.waiting
+        )
+        others = self._answered and not self._outage.down  # are answered meanwhile
+        if others and now - waiting[0].since > patience:
+            await self._no_answer(sending, error)
+        elif error.billed or error.reply is not None:
+            await self._settle(sending, error)
+            self._later(delay, sending.request.id, None, waiting)
+        else:
+            later = replace(sending, waiting=waiting, put_off=error)
+            self._later(delay, sending.request.id, later, waiting)
+
+    def _later(
+        self, delay: float, name: str, sending: _Sending | None, waiting: tuple[_Waiting, ...]
+    ) -> None:
+        if self._stopped:
+            for w in waiting:
+                self.open_ids.discard(w.comparison.id)
+            return
+        timer = self._loop.call_later(delay, self._again_now, name)
+        self._put_off[name] = _PutOff(timer, sending, waiting)
+        self._outage.missing(self._loop.time())
+        self._loop.call_at(self._outage.deadline + 1.0, self._mind_patience)
+
+    def _again_now(self, name: str) -> None:
+        put_off = self._put_off.pop(name)
+        if put_off.sending is not None:
+            self._again.append(put_off.sending)
+        else:
+            self._queue.extendleft(reversed(put_off.waiting))
+        self._engine.wake()
 
     def _pause(self, delay: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._resume_at = max(self._resume_at, loop.time() + delay)
-        loop.call_at(self._resume_at, self.send_more)
+        self._resume_at = max(self._resume_at, self._loop.time() + delay)
+        self._loop.call_at(self._resume_at, self._engine.wake)
+
+    def _tell(self) -> None:
+        """For whoever sees no progress, such as in Python or in a log."""
+        self._telling = bool(self.waiting_for) and not self._stopped
+        if self._telling:
+            LOG.warning("%s", self.waiting_for)
+            self._loop.call_later(TELL_EVERY_S, self._tell)
+
+    def _mind_patience(self) -> None:
+        """Gives the judge up once it was waited for long enough, or is to be waited for longer."""
+        if self._stopped or not self.open_ids:
+            return
+        now, deadline = self._loop.time(), self._outage.deadline
+        timers = [put_off.timer.when() for put_off in self._put_off.values()]
+        next_at = now if self._again or self._queue else min(timers, default=now)
+        next_at = max(next_at, self._resume_at)
+        if now <= deadline and (self.under_way or next_at <= deadline):
+            return
+        sent = [w for sending in self._sent.values() for w in sending.waiting]
+        unanswered = [*self._queue, *self._waited_for(), *sent]
+        patience = self._engine.limits.patience_s
+        if all(self._answered_at - w.since > patience / 4 for w in unanswered):
+            self._outage.answered(now, missing=False)  # it answers others, and these never
+            self._let_go()
+        else:
+            self._give_up(self._outage.given_up(next_at - now))
+        self._engine.wake()
+
+    def _waited_for(self) -> list[_Waiting]:
+        """What got no answer and is to be asked again."""
+        put_off = [put_off.waiting for put_off in self._put_off.values()]
+        return [w for waiting in (*put_off, *(s.waiting for s in self._again)) for w in waiting]
+
+    def _let_go(self) -> None:
+        """Waits no more for what got no answer. Another time it may be asked again."""
+        unsent = [*self._again]
+        for put_off in self._put_off.values():
+            put_off.timer.cancel()
+            if put_off.sending is not None:
+                unsent.append(put_off.sending)
+        never = {w.comparison.id for w in self._waited_for()}
+        self._count(given_up=0 if self._stopped else len(never))
+        self.open_ids -= never
+        self._again.clear()
+        self._put_off.clear()
+        for sending in unsent:  # never answered, never billed: settled, so that it costs nothing
+            assert sending.put_off is not None
+            self._engine.start(self._settle(sending, sending.put_off))
 
     # What came back --------------------------------------------------------------------------
 
     async def _received(self, sending: _Sending, reply: Reply) -> None:
         stored = _as_stored(reply, sending)
-        self._engine.budget.settle(sending.reservation, stored.cost_usd, len(sending.questions))
+        bill = stored.cost_usd if stored.metered else None
+        self._engine.budget.settle(sending.reservation, bill, len(sending.questions))
         # On disk before anything reads it: what was paid for is kept even if it cannot be read.
         await self._engine.writer.write(lambda store: store.add_replies(self._judge_id, [stored]))
         outcomes = self._outcomes(stored, sending.questions)
         await self._store_outcomes(sending.questions, stored, outcomes)
-        self._ask_again(sending, outcomes)
+        unjudged = []
+        for waiting, outcome in zip(sending.waiting, outcomes, strict=True):
+            if isinstance(outcome, Verdict):
+                self.open_ids.discard(waiting.comparison.id)
+            else:
+                unjudged.append(waiting)
+        self._ask_again(unjudged, answered=True)
 
-    async def _no_reply(self, sending: _Sending, error: AskError, sent_at: float) -> None:
+    async def _no_answer(self, sending: _Sending, error: AskError) -> None:
+        """Puts into the store that a request brought no answer that could be read, and why."""
+        await self._settle(sending, error)
+        alone = len(sending.questions) == 1  # then the next request would be the same
+        if error.kind == "rejected" or (error.kind == "too_large" and alone):
+            self._rejections += 1
+            if not self._answered or self._rejections >= REJECTIONS:
+                self._give_up(f"{self._judge.identity.name} cannot be asked: {error}")
+        answered = not error.again and error.kind != "too_large"
+        self._ask_again(sending.waiting, answered, give_up=alone)
+
+    async def _settle(self, sending: _Sending, error: AskError) -> None:
         came = error.reply
         if came is None:
-            perhaps = sending.reservation.usd if error.kind in PERHAPS_BILLED else 0.0
-            came = Reply("", "", cost_usd=perhaps)
+            came = Reply("", "", metered=not error.billed)
         stored = _as_stored(came, sending)
         judged = len(sending.questions) if stored.raw else 0
-        self._engine.budget.settle(sending.reservation, stored.cost_usd, judged)
+        bill = stored.cost_usd if stored.metered else None
+        self._engine.budget.settle(sending.reservation, bill, judged)
         await self._engine.writer.write(lambda store: store.add_replies(self._judge_id, [stored]))
         failures = [Failure(error.kind, str(error))] * len(sending.questions)
         await self._store_outcomes(sending.questions, stored, failures)
-        self._note_trouble(error, sent_at)
-        alike = len(sending.questions) == 1  # then the next request would be the same
-        self._ask_again(sending, failures, give_up=alike and not error.again)
-
-    def _note_trouble(self, error: AskError, sent_at: float) -> None:
-        loop = asyncio.get_running_loop()
-        if error.kind == "rejected":
-            self._rejections += 1
-            if not self._answered or self._rejections >= REJECTIONS:
-                self._give_up(f"cannot be asked: {error}")
-        elif error.kind in TROUBLED and self._pace.refused(sent_at, loop.time()):
-            self._troubles += 1
-            self._pause(_delay(error.retry_after_s, self._troubles))
-            if self._troubles >= (TROUBLES if self._answered else FIRST_TROUBLES):
-                self._give_up(f"does not answer ({error.kind}): {error}")
 
     def _outcomes(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
         try:
@@ -405,18 +527,22 @@ class Lane:
         self._count(verdicts=verdicts, failures=len(outcomes) - verdicts)
 
     def _ask_again(
-        self, sending: _Sending, outcomes: Sequence[Verdict | Failure], give_up: bool = False
+        self, unjudged: Sequence[_Waiting], answered: bool, give_up: bool = False
     ) -> None:
-        """Puts what got no verdict into the queue once more, unless it was asked often enough."""
-        for waiting, outcome in zip(sending.waiting, outcomes, strict=True):
-            attempt = waiting.attempt + 1
-            if isinstance(outcome, Verdict) or self._stopped:
+        """Puts what got no verdict into the queue once more, unless it was answered often enough.
+
+        It goes into a request half as large as before, for it may be the number that was too much.
+        """
+        for waiting in unjudged:
+            attempt, halvings = waiting.attempt + answered, waiting.halvings + 1
+            if self._stopped:
                 self.open_ids.discard(waiting.comparison.id)
             elif give_up or attempt >= self._engine.limits.attempts:
                 self.open_ids.discard(waiting.comparison.id)
                 self._count(given_up=1)
             else:
-                self._queue.append(replace(waiting, attempt=attempt))
+                anew = _Waiting(waiting.comparison, waiting.principles, attempt, halvings)
+                self._queue.append(anew)
 
     # Stopping --------------------------------------------------------------------------------
 
@@ -426,19 +552,10 @@ class Lane:
         for waiting in self._queue:
             self.open_ids.discard(waiting.comparison.id)
         self._queue.clear()
-        put_off = [*self._again]
-        for sending, timer in self._put_off.values():
-            timer.cancel()
-            put_off.append(sending)
-        self._again.clear()
-        self._put_off.clear()
-        for sending in put_off:  # never answered, never billed: settled, so that it costs nothing
-            error = AskError("rate_limited", "the server asked to wait", again=False)
-            self._engine.start(self._no_reply(sending, error, -math.inf))
+        self._let_go()
 
     def _give_up(self, why: str) -> None:
-        name = self._judge.identity.name
-        self._engine.error = self._engine.error or JudgeUnavailable(f"{name} {why}")
+        self._engine.error = self._engine.error or JudgeUnavailable(why)
         self.stop()
 
     def _drop_queue(self) -> None:
@@ -468,21 +585,16 @@ def _question(waiting: _Waiting, seed: int) -> Question:
 def _as_stored(reply: Reply, sending: _Sending) -> Reply:
     """The reply under the name of its request, with a cost that can be counted."""
     raw = reply.raw.encode("utf-8", "replace").decode()  # SQLite refuses half a surrogate pair
-    cost = reply.cost_usd
+    cost, reserved = reply.cost_usd, sending.reservation.usd
+    metered = reply.metered and 0 <= cost < math.inf
     return replace(
         reply,
         id=live_reply_id(sending.request.id, raw),
         raw=raw,
-        cost_usd=cost if 0 <= cost < math.inf else sending.reservation.usd,
+        cost_usd=cost if metered else reserved,
         request_id=sending.request.id,
+        metered=metered,
     )
-
-
-def _delay(retry_after_s: float | None, times: int) -> float:
-    """Seconds to wait: as the server says, else longer each time, and never all at once."""
-    if retry_after_s is not None and 0 <= retry_after_s < math.inf:
-        return retry_after_s
-    return min(LONGEST_PAUSE_S, 0.5 * 2.0 ** (times - 1)) * random.uniform(0.5, 1.0)
 
 
 def check_price(judge: Judge, limits: Limits, comparisons: Sequence[Comparison]) -> None:

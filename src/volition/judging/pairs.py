@@ -74,7 +74,7 @@ def judge_pairs(
     settings = JudgeSettings(judge) if isinstance(judge, str) else judge
     pairs = [(_segment(n, one), _segment(n, other)) for n, (one, other) in enumerate(images, 1)]
     if isinstance(settings, JudgeSettings):
-        limits = Limits(settings.max_usd, settings.max_judgments, settings.concurrency)
+        limits = _limits(settings)
         answering = make_judge(settings, Assignment(goal, JudgeView()))
     else:
         limits, answering = Limits(), settings
@@ -101,6 +101,11 @@ def judge_pairs(
         else _judged(judgments.get(comparison.id, []), comparison.first == first)
         for comparison, (first, _) in zip(comparisons, pairs, strict=True)
     ]
+
+
+def _limits(settings: JudgeSettings) -> Limits:
+    most, patience_s = settings.max_judgments, settings.patience
+    return Limits(settings.max_usd, most, settings.concurrency, patience_s=patience_s)
 
 
 def _judged(judgments: Sequence[Judgment], forward: bool) -> JudgedPair:

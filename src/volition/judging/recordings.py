@@ -6,8 +6,8 @@ A line is one judgment:
      "second": {...}, "verdict": "first", "swap_of": null}
 
 `first` was shown first. The state is given as the environment's own state fields; `frame` may be
-left out and is then drawn. Where a task is judged by clips, a side gives the state at every step,
-and the frames that were shown, which may be left out, too:
+left out and is then drawn when somebody looks. Where a task is judged by clips, a side gives the
+state at every step, and the frames that were shown, which may be left out, too:
 
     {"first": {"states": [{"theta": 0.1, "theta_dot": 0}, ...], "frames": ["frames/...png", ...]},
      ...}
@@ -21,8 +21,9 @@ environment was made that the states are of.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -49,6 +50,7 @@ JUDGMENTS_FILE = "judgments.jsonl"
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 RECORDED = "recorded:"  # what the name of a judge begins with that was recorded
 SHOWN = 80  # characters of a value that a message repeats
+TOGETHER = 500  # judgments that are stored together
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -101,27 +103,63 @@ class ClipSide(Row):
     frames: list[str] | None = None
 
 
+Judged = tuple[Comparison, Judgment]
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What a file of recorded judgments holds, in its order.
+    """What a file of recorded judgments holds, in its order."""
 
-    Attributes:
-        sheets: The contact sheets that the judge looked at, where the file names them.
-    """
-
-    judge: JudgeIdentity
     comparisons: tuple[Comparison, ...]
     judgments: tuple[Judgment, ...]
-    sheets: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFile:
+    """A file of recorded judgments, read as far as somebody goes through it."""
+
+    judge: JudgeIdentity
+    _lines: Mapping[int, str]  # by their numbers; without the empty ones
+    _reader: _Reader
+
+    def judged(self) -> Iterator[Judged]:
+        """Every comparison and what was said of it, in the file's order.
+
+        Raises:
+            InputError: Names the file, the line, and what is wrong with it.
+        """
+        for number, line in self._lines.items():
+            yield self._reader.judged(number, line)
+
+    def sheets(self) -> list[Path]:
+        """The contact sheets that the judge looked at, where the file names them."""
+        file = self._reader.file
+        names = (_line(file, n, line).sheet for n, line in self._lines.items() if "sheet" in line)
+        sheets = dict.fromkeys(file.parent / name for name in names if name)
+        return [sheet for sheet in sheets if sheet.is_file()]
 
 
 def read_recording(
     path: Path, name: str, goal_id: str, scenes: Scenes, view: JudgeView
 ) -> Recording:
-    """Reads judgments from a folder, or from a JSONL file.
+    """All judgments in a folder, or in a JSONL file.
 
     Raises:
         InputError: Names the file, the line, and what is wrong with it.
+    """
+    judged = list(open_recording(path, name, goal_id, scenes, view).judged())
+    return Recording(
+        tuple(comparison for comparison, _ in judged), tuple(judgment for _, judgment in judged)
+    )
+
+
+def open_recording(
+    path: Path, name: str, goal_id: str, scenes: Scenes, view: JudgeView
+) -> RecordingFile:
+    """Judgments in a folder, or in a JSONL file.
+
+    Raises:
+        InputError: The file cannot be read, or it is empty.
     """
     file = path / JUDGMENTS_FILE if path.is_dir() else path
     if not file.is_file():
@@ -135,23 +173,15 @@ def read_recording(
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-    rows = {n: _line(file, n, line) for n, line in enumerate(lines, start=1) if line.strip()}
-    if not rows:
+    numbered = {n: line for n, line in enumerate(lines, start=1) if line.strip()}
+    if not numbered:
         raise InputError(f"{file} holds no judgments: there is nothing to learn from")
-    judged_by = next(iter(rows.values())).judge
+    judged_by = _line(file, *next(iter(numbered.items()))).judge
     settings = {"file": content_id(*(line.encode() for line in lines))}
     named = (judged_by or "").strip() or name
     is_simulated = named.startswith("simulated:")
     judge = JudgeIdentity(f"{RECORDED}{named}", is_simulated, settings)
-    reader = _Reader(file, goal_id, judge.id, judged_by, scenes, view)
-    judged = [reader.judged(number, lines[number - 1], row) for number, row in rows.items()]
-    sheets = dict.fromkeys(file.parent / row.sheet for row in rows.values() if row.sheet)
-    return Recording(
-        judge,
-        tuple(comparison for comparison, _ in judged),
-        tuple(judgment for _, judgment in judged),
-        tuple(sheet for sheet in sheets if sheet.is_file()),
-    )
+    return RecordingFile(judge, numbered, _Reader(file, goal_id, judge.id, judged_by, scenes, view))
 
 
 def _line(file: Path, number: int, line: str) -> Line:
@@ -174,18 +204,19 @@ class _Reader:
     scenes: Scenes
     view: JudgeView
 
-    def judged(self, number: int, line: str, row: Line) -> tuple[Comparison, Judgment]:
+    def judged(self, number: int, line: str) -> Judged:
         """The comparison of a line, and the judgment.
 
         Raises:
             InputError: Names the line, and what is wrong with it.
         """
+        row = _line(self.file, number, line)
         try:
             return self._judged(number, line, row)
         except (ValueError, VolitionError) as error:
             raise InputError(f"{self.file}:{number}: {error}") from None
 
-    def _judged(self, number: int, line: str, row: Line) -> tuple[Comparison, Judgment]:
+    def _judged(self, number: int, line: str, row: Line) -> Judged:
         if row.judge != self.judged_by:
             raise ValueError(
                 f"judge is {json.dumps(row.judge)}, and the file's first line names "
@@ -219,8 +250,9 @@ class _Reader:
             _values(place, state, scene.fields) for place, state in zip(places, states, strict=True)
         ]
         frames = None if paths is None else tuple(self._frame(side, path) for path in paths)
+        drawn_with = json.dumps(row.kwargs, sort_keys=True) if paths is None else None
         try:
-            return see(scene, self.view, np.array(values), frames=frames)
+            return see(scene, self.view, np.array(values), None, frames, drawn_with)
         except ValueError as error:
             raise ValueError(f"{side}: {error}") from None
 
@@ -232,7 +264,7 @@ class _Reader:
                 f"{side}.frame {path}: its pixels hash to {frame.id}, not to its name; "
                 "it is not the picture that was judged"
             )
-        return frame
+        return Frame(lambda: read_frame(path).pixels, frame.id)  # memory would not hold them all
 
 
 def _values(place: str, state: Mapping[str, float], fields: Sequence[str]) -> list[float]:
@@ -286,6 +318,22 @@ def _each_once(pairs: Sequence[tuple[str, object]]) -> Mapping[str, object]:
     return known
 
 
+def import_recording(recording: RecordingFile, store: Store) -> None:
+    """Stores all that was recorded, or nothing. Doing it again adds nothing twice.
+
+    Raises:
+        InputError: Names the file, the line, and what is wrong with it.
+    """
+    with store.transaction():
+        store.add_judge(recording.judge)
+        judged = recording.judged()
+        while some := list(islice(judged, TOGETHER)):
+            judgments = [judgment for _, judgment in some]
+            store.add_comparisons(comparison for comparison, _ in some)
+            store.add_replies(recording.judge.id, (judgment.reply for judgment in judgments))
+            store.add_judgments(judgments)
+
+
 def as_line(judge: JudgeIdentity, judgment: Judgment, comparison: Comparison) -> str:
     """A judgment with a verdict as a line of the file; its frames are in `frames/` beside it.
 
@@ -300,11 +348,11 @@ def as_line(judge: JudgeIdentity, judgment: Judgment, comparison: Comparison) ->
     if judgment.order is Order.SWAPPED:
         sides.reverse()
     p_first = verdict.p_shown_first
-    said = {choice for choice, p in VERDICTS.items() if p == p_first}
+    choices = [choice for choice, p in VERDICTS.items() if p == p_first]
     line = {
         "first": _as_side(sides[0]),
         "second": _as_side(sides[1]),
-        **({"verdict": said.pop()} if said else {"p_first": p_first}),
+        **({"verdict": choices[0]} if choices else {"p_first": p_first}),
         "judge": judge.name.removeprefix(RECORDED),
         **({} if judgment.principle is None else {"principle": judgment.principle}),
         **_made_with(judge, judgment),
@@ -313,10 +361,15 @@ def as_line(judge: JudgeIdentity, judgment: Judgment, comparison: Comparison) ->
 
 
 def _as_side(segment: Segment) -> dict[str, object]:
+    states = [dict(state) for state in segment.states]
+    if segment.drawn_with is not None:
+        return {**states[0]} if len(states) == 1 else {"states": states}
     frames = [f"{FRAMES}/{frame.id}.png" for frame in segment.frames]
-    if len(segment.states) == 1:
-        return {**segment.states[0], "frame": frames[0]}
-    return {"states": [dict(state) for state in segment.states], "frames": frames}
+    return (
+        {**states[0], "frame": frames[0]}
+        if len(states) == 1
+        else {"states": states, "frames": frames}
+    )
 
 
 def _made_with(judge: JudgeIdentity, judgment: Judgment) -> dict[str, JsonValue]:
@@ -325,11 +378,3 @@ def _made_with(judge: JudgeIdentity, judgment: Judgment) -> dict[str, JsonValue]
         return {}
     kwargs = Line.model_validate_json(judgment.reply.raw).kwargs
     return {} if kwargs is None else {"kwargs": kwargs}
-
-
-def import_recording(recording: Recording, store: Store) -> None:
-    """Stores all that was recorded. Doing it again, or after a kill, adds nothing twice."""
-    store.add_judge(recording.judge)
-    store.add_comparisons(recording.comparisons)
-    store.add_replies(recording.judge.id, (judgment.reply for judgment in recording.judgments))
-    store.add_judgments(recording.judgments)

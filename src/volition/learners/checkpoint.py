@@ -10,7 +10,13 @@ from typing import NamedTuple, TypeVar
 from volition.learners.base import Policy
 from volition.learners.policies import POLICY_FILE, load_policy, save_policy, session_of
 from volition.learners.visited import Visited
-from volition.storage.tensors import load_arrays, load_tree, read_description, save_tree
+from volition.storage.tensors import (
+    check_finite,
+    load_arrays,
+    load_tree,
+    read_description,
+    save_tree,
+)
 
 SAVING_SHARE = 20  # times as long as writing a checkpoint took, until the next one is written
 
@@ -40,9 +46,13 @@ class Checkpoint:
         """Writes a position, unless the last one is so recent that writing would take up the run.
 
         Sessions that are lost with a killed process are done again, in the same way.
+
+        Raises:
+            RunError: It is not finite; the last one that was is still there.
         """
         now = time.perf_counter()
         if at_once or now - self._saved_at >= SAVING_SHARE * self._saving_s:
+            check_finite(position, f"what was learned after {len(history)} sessions")
             save_tree(self._path, position, {"history": [*history]})
             self._saved_at = time.perf_counter()
             self._saving_s = self._saved_at - now

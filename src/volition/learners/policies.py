@@ -11,7 +11,7 @@ from volition.learners.base import Policy, PolicyForm
 from volition.learners.ppo import PPOPolicy
 from volition.learners.sac import SACPolicy
 from volition.storage.documents import as_document, from_document
-from volition.storage.tensors import load_tree, read_description, save_tree
+from volition.storage.tensors import check_finite, load_tree, read_description, save_tree
 
 POLICY_FILE = "policy.safetensors"
 FORM = "form"
@@ -19,7 +19,12 @@ POLICIES: Mapping[str, type[SACPolicy] | type[PPOPolicy]] = {"sac": SACPolicy, "
 
 
 def save_policy(folder: Path, policy: Policy, session: int = 0) -> None:
-    """Writes a policy as safetensors; its form, and after which session it was, in the header."""
+    """Writes a policy as safetensors; its form, and after which session it was, in the header.
+
+    Raises:
+        RunError: It is not finite.
+    """
+    check_finite(policy, "the policy")
     folder.mkdir(exist_ok=True)
     description = {FORM: as_document(policy.form), "session": session}
     save_tree(folder / POLICY_FILE, policy, description)

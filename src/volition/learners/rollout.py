@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from volition.comparison import Array, observed
+from volition.envs.checking import tried
 from volition.envs.scene import make_env
 from volition.learners.base import Acts, Transitions
 from volition.tasks.task import EnvironmentSection
@@ -86,12 +87,14 @@ class Rollout:
         more = {} if render_mode is None else {"render_mode": render_mode}
 
         def make() -> gymnasium.Env[Any, Any]:
-            made: gymnasium.Env[Any, Any] = make_env(
-                environment.id, environment.kwargs, disable_env_checker=True, **more
-            )
+            made: gymnasium.Env[Any, Any] = make_env(environment.id, environment.kwargs, **more)
             return Watched(made, watch) if watch else made
 
-        self._env: Any = SyncVectorEnv([make] * envs, autoreset_mode=AutoresetMode.SAME_STEP)
+        self._env: Any = tried(
+            environment.id,
+            f"to put {envs} of it side by side",
+            lambda: SyncVectorEnv([make] * envs, autoreset_mode=AutoresetMode.SAME_STEP),
+        )
         self._observations: Array = np.zeros(0)
         self._returns: Array = np.zeros(envs)
         self._watched = watch is not None

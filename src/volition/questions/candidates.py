@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Comparison, Floats, Segment
+from volition.comparison import Comparison, Floats, Segment, Shown, shown_together
 from volition.envs.base import Scene
 from volition.questions import Querying
 from volition.questions.choosing import chosen_pairs
@@ -63,7 +63,7 @@ def chosen_comparisons(
     candidates: Candidates,
     opinions: Callable[[npt.NDArray[Any]], tuple[Floats, Floats]],
     goal_id: str,
-    asked_before: Container[str],
+    shown_before: Container[Shown],
     count: int,
     rng: np.random.Generator,
     querying: Querying = "information",
@@ -75,7 +75,7 @@ def chosen_comparisons(
         opinions: Of segments (segments, T, *obs_shape): what each member of the reward model says
             of them in logits (members, segments), and their reward (segments,).
         goal_id: Under which goal.
-        asked_before: Ids of comparisons that are not to be asked again.
+        shown_before: Pictures that are not to be shown together again.
         count: How many.
         rng: Of the pairs that are considered.
         querying: How they are chosen.
@@ -83,13 +83,19 @@ def chosen_comparisons(
     if len(candidates.observations) < 2:
         return []
 
-    def between(one: int, other: int) -> Comparison:
-        return Comparison.between(goal_id, candidates.segment(one), candidates.segment(other))
+    shown_now: set[Shown] = set()
 
     def worth(one: int, other: int) -> bool:
         frames = candidates.segment(one).frames, candidates.segment(other).frames
-        return look_different(*frames) and between(one, other).id not in asked_before
+        pictures = shown_together(*frames)
+        if pictures in shown_now or pictures in shown_before or not look_different(*frames):
+            return False
+        shown_now.add(pictures)  # what is worth asking is asked
+        return True
 
     values, reward = opinions(candidates.observations)
     pairs = chosen_pairs(values, reward, count, rng, worth, querying)
-    return [between(one, other) for one, other in pairs]
+    return [
+        Comparison.between(goal_id, candidates.segment(one), candidates.segment(other))
+        for one, other in pairs
+    ]

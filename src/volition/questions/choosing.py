@@ -39,7 +39,8 @@ def chosen_pairs(
         reward: What a learner gets for each state: (states,).
         count: How many pairs; fewer come back where no more are worth asking.
         rng: Of the pairs that are considered.
-        worth: Whether the states at two places may be asked about. Called for few pairs only.
+        worth: Whether the states at two places may be asked about. Called for few pairs only, and
+            where it says so, they are.
         querying: `information` (BALD), `disagreement` of the members, or `uniform`.
         peaks: The share spent on the states with the highest reward.
     """

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from volition.comparison import Comparison, Frame, Pixels, Segment, State
 from volition.envs.base import Scene
-from volition.envs.scene import open_scene
-from volition.errors import EnvironmentUnsupported, InputError
+from volition.envs.scene import find_scene
+from volition.errors import InputError
 from volition.questions.distinct import DECIMALS, Look, distinct_pairs
-from volition.questions.exploring import LONGEST, explore, farthest
+from volition.questions.exploring import LONGEST, coarse, explore, farthest
 from volition.questions.filming import filmed_pairs
 from volition.questions.seeing import eye, see
 from volition.tasks.task import EnvironmentSection
@@ -25,28 +25,33 @@ CLIPS_PER_CLIP = 6  # that are cut for each that is chosen
 SHIFTED = 3  # clips begin in the time of one: more would be variations on one
 
 
-def covering_comparisons(
-    environment: EnvironmentSection, view: JudgeView, goal_id: str, count: int, seed: int
-) -> list[Comparison]:
-    """Comparisons that cover what an environment can show, seen as the judge sees it.
+def covering_pairs(
+    environment: EnvironmentSection, view: JudgeView, count: int, seed: int
+) -> list[tuple[Segment, Segment]]:
+    """Pairs that cover what an environment can show, seen as the judge sees it.
 
     Args:
         environment: Set to states where it can be, and filmed elsewhere.
         view: How the judge sees it.
-        goal_id: Under which goal.
         count: How many.
         seed: Of the segments.
 
     Raises:
+        EnvironmentUnsupported: The environment fails.
         InputError: Hardly any two can be told apart by what the judge sees.
     """
     rng = np.random.default_rng(seed)
-    try:
-        scene = open_scene(environment.id, environment.kwargs)
-    except EnvironmentUnsupported:
-        pairs = filmed_pairs(environment, view, count, rng)
-    else:
-        pairs = covering_segments(environment, scene, view, count, rng)
+    scene = find_scene(environment)
+    if scene is None:
+        return filmed_pairs(environment, view, count, rng)
+    return covering_segments(environment, scene, view, count, rng)
+
+
+def covering_comparisons(
+    environment: EnvironmentSection, view: JudgeView, goal_id: str, count: int, seed: int
+) -> list[Comparison]:
+    """The same pairs as comparisons under a goal."""
+    pairs = covering_pairs(environment, view, count, seed)
     return [Comparison.between(goal_id, *pair) for pair in pairs]
 
 
@@ -76,7 +81,7 @@ def covering_segments(
         return [(seen(one), seen(other)) for one, other in pairs]
     states = covering_clips(environment, scene, view.steps, 2 * count, rng)
     clips = (see(scene, view, clip) for clip in states)
-    return distinct_pairs(clips, count, lambda clip: clip.frames)
+    return distinct_pairs(clips, count, lambda clip: clip.frames, environment.id)
 
 
 def coverage(
@@ -96,8 +101,8 @@ def coverage(
     """
     if scene.ranges is None:
         states = covering_states(environment, scene, 2 * count, rng)
-        return distinct_pairs(states, count, lambda state: (look(state),))
-    return coverage_pairs(scene, count, rng, look)
+        return distinct_pairs(states, count, lambda state: (look(state),), environment.id)
+    return coverage_pairs(scene, count, rng, look, environment.id)
 
 
 def covering_states(
@@ -106,7 +111,7 @@ def covering_states(
     """States without end that random acting reaches, in shuffled batches that cover them."""
     while True:
         explored = explore(environment, scene, max(LEAST_STEPS, STEPS_PER_STATE * batch), rng)
-        for place in rng.permutation(farthest(explored.observations, batch, rng)):
+        for place in rng.permutation(farthest(coarse(explored.observations), batch, rng)):
             values = explored.states[place].round(DECIMALS).tolist()
             yield dict(zip(scene.fields, values, strict=True))
 
@@ -136,8 +141,8 @@ def covering_clips(
                 "view.clip.steps in task.toml shorter"
             )
         rows = starts[:, None] + np.arange(length)
-        observed = explored.observations[rows].reshape(*rows.shape, -1)
-        moments = np.concatenate([observed.mean(1), observed.std(1)], 1)
+        seen = coarse(explored.observations[rows]).reshape(*rows.shape, -1)
+        moments = np.concatenate([seen.mean(1), seen.std(1)], 1)
         for place in rng.permutation(farthest(moments, batch, rng)):
             yield explored.states[rows[place]].round(DECIMALS)
 
@@ -156,7 +161,11 @@ class BoundedScene(Protocol):
 
 
 def coverage_pairs(
-    scene: BoundedScene, count: int, rng: np.random.Generator, look: Look | None = None
+    scene: BoundedScene,
+    count: int,
+    rng: np.random.Generator,
+    look: Look | None = None,
+    name: str = "the scene",
 ) -> list[tuple[State, State]]:
     """Pairs of states that cover the scene's ranges evenly, each seen to differ.
 
@@ -165,12 +174,14 @@ def coverage_pairs(
         count: How many pairs.
         rng: Of the states, and of who meets whom on which side.
         look: What the judge sees of a state; by default the whole drawing.
+        name: Of the environment.
 
     Raises:
         InputError: Hardly any two states can be told apart by what the judge sees.
     """
     seen: Look = look or (lambda state: Frame(scene.draw(state)))
-    return distinct_pairs(_covering(scene, 2 * count, rng), count, lambda state: (seen(state),))
+    states = _covering(scene, 2 * count, rng)
+    return distinct_pairs(states, count, lambda state: (seen(state),), name)
 
 
 def _covering(scene: BoundedScene, batch: int, rng: np.random.Generator) -> Iterator[State]:

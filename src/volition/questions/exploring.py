@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box
 
-from volition.comparison import Observations
+from volition.comparison import Array, Observations, observed
 from volition.envs.base import Scene
 from volition.envs.scene import make_env
 from volition.tasks.task import EnvironmentSection
@@ -25,6 +25,7 @@ from volition.tasks.task import EnvironmentSection
 LONGEST = 200  # steps of an episode: the start of many is seen, and not the end of one
 STRONG = 0.5  # of the episodes are acted with all strength, the others with a random part of it
 LONGEST_HOLD = 24  # steps for which one action is held
+COARSE = 32  # pixels
 STILL = 1e-6  # an entry that deviates by less from its mean is constant
 
 
@@ -34,7 +35,7 @@ class Explored:
 
     Attributes:
         states: float64 (steps, fields).
-        observations: float32 (steps, obs_dim), of the same moments.
+        observations: (steps, *obs_shape), of the same moments.
         episodes: int (steps,), the number of the episode that each step is in.
     """
 
@@ -52,11 +53,11 @@ def explore(
 ) -> Explored:
     """Acts at random, holding each action for a random while; an episode has `longest` steps."""
     states, observations, started_at = [], [], []
-    with closing(make_env(environment.id, environment.kwargs, disable_env_checker=True)) as env:
+    with closing(make_env(environment.id, environment.kwargs)) as env:
         env.action_space.seed(int(rng.integers(2**31)))
         for observation, started in acting(env, steps, rng, longest):
             started_at.append(started)
-            observations.append(np.array(observation, np.float32))
+            observations.append(observed(observation).copy())
             states.append(scene.capture(env))
     return Explored(np.stack(states), np.stack(observations), np.cumsum(started_at) - 1)
 
@@ -88,6 +89,22 @@ def _weakened(space: Any, action: Any, strength: float) -> Any:
         return action
     middle = (space.low + space.high) / 2
     return (middle + strength * (action - middle)).astype(space.dtype)
+
+
+def coarse(observations: Array) -> Array:
+    """Observations (..., *obs_shape) as so few numbers that many can be compared.
+
+    A picture is grey and `COARSE` pixels wide at most, each the mean of a block; other observations
+    are as they were.
+    """
+    if observations.dtype != np.uint8:
+        return observations
+    *rows, height, width, _ = observations.shape
+    block = -(-max(height, width) // COARSE)
+    down, across = height // block, width // block
+    cut = observations[..., : down * block, : across * block, :]
+    blocks = cut.reshape(*rows, down, block, across, block, -1)
+    return np.asarray(blocks.mean((-4, -2, -1), np.float32))
 
 
 def farthest(

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Frame, Segment
+from volition.comparison import Frame, Segment, observed
 from volition.envs.scene import draw, make_env
+from volition.errors import InputError
 from volition.questions.distinct import distinct_pairs
-from volition.questions.exploring import LONGEST, acting, farthest
+from volition.questions.exploring import LONGEST, acting, coarse, farthest
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 
@@ -51,7 +52,7 @@ class Filming:
         observations, frames = under_way
         if len(observations) in self._view.shown:
             frames.append(self._view.frame(draw(env)))
-        observations.append(np.array(observation, np.float32))
+        observations.append(observed(observation).copy())
         if len(observations) == self._view.steps:
             self.kept.append(Segment(np.stack(observations), tuple(frames)))
         elif not ended:  # else it is no segment: an episode ends in it
@@ -69,15 +70,14 @@ def filmed_pairs(
     """Pairs of segments that cover what random acting does, each seen to differ.
 
     Raises:
-        InputError: Hardly any two look different.
+        EnvironmentUnsupported: The environment fails.
+        InputError: Hardly any two look different, or no episode is as long as a clip.
     """
     wanted = 2 * count * DRAWN_PER_SEGMENT
     apart = max(view.steps, 4)  # steps from one to the next
     filming = Filming(view, 1.0 / apart, rng)
     kept: list[Segment] = []
-    made = make_env(
-        environment.id, environment.kwargs, render_mode="rgb_array", disable_env_checker=True
-    )
+    made = make_env(environment.id, environment.kwargs, render_mode="rgb_array")
     with closing(made) as env:
         env.action_space.seed(int(rng.integers(2**31)))
         for observation, started in acting(env, 2 * wanted * apart, rng, max(LONGEST, view.steps)):
@@ -88,7 +88,14 @@ def filmed_pairs(
             filming.kept.clear()
             if len(kept) == wanted:
                 break
-    observed = np.stack([segment.observations for segment in kept])  # (segments, T, ...)
-    moments = np.concatenate([observed.mean(1), observed.std(1)], 1)
+    if not kept:
+        raise InputError(
+            f"no episode of random acting in {environment.id} has {view.steps} steps: make "
+            "view.clip.steps in task.toml shorter"
+        )
+    seen = coarse(np.stack([segment.observations for segment in kept]))  # (segments, T, ...)
+    moments = np.concatenate([seen.mean(1), seen.std(1)], 1)
     spread = rng.permutation(farthest(moments, len(kept), rng))
-    return distinct_pairs((kept[place] for place in spread), count, lambda segment: segment.frames)
+    return distinct_pairs(
+        (kept[place] for place in spread), count, lambda segment: segment.frames, environment.id
+    )

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -30,7 +31,14 @@ from jaxtyping import Array, Float, Int
 
 from volition.comparison import Floats
 from volition.errors import InputError
-from volition.networks import Layers, apply_network, encoder_depth, init_network
+from volition.networks import (
+    Layers,
+    apply_layers,
+    apply_network,
+    encode,
+    encoder_depth,
+    init_network,
+)
 from volition.reward.calibration import Calibration, calibrate
 from volition.reward.model import HIDDEN, MEMBERS, RewardModel, evenly_spread
 from volition.reward.preferences import AnswerData, PreferenceData, Proportion
@@ -41,11 +49,16 @@ BATCH = 64
 PICTURE_BATCH = 16  # where observations are pictures, each of which takes as long as many states
 LEARNING_RATE = 2e-2
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 6.0)  # of decoupled weight decay, before the learning rate
+ENCODER_STRENGTH = 6.0  # of pictures' features, of which all strengths share one set
 JUDGE_LEARNING_RATE = 0.1
 BIAS_SD = 2.0  # of the prior on a judge's bias to what is shown first, in logits
 LOG_SLOPE_SD = 1.0  # of the prior on the logarithm of its slope
 CLIP_STEPS = 6  # of each clip in one batch
 BLOCK = 1 << 13  # observations that all members look at together: of more, memory would run out
+PICTURES_BLOCK = 64  # likewise, of pictures
+STILL = 1e-6  # an entry that deviates by less, in units of 1 or of its mean, has never varied
+UNSEEN = 1e30  # its scale: nobody has judged what it means, so it has no influence when it moves
+LARGE = 1e18  # the square of a larger number is none in float32
 LEAST_ROOM = 256  # rows for which programs are compiled, though there be fewer
 
 
@@ -221,10 +234,13 @@ def _fit_all(
     seen = data.observations[..., inputs] if inputs else data.observations
     shape = seen.shape[3:]
     flat = seen.reshape(-1, *shape)
-    mean, scale = flat.mean(0), np.maximum(flat.std(0), 1e-6)
+    some = flat if inputs else evenly_spread(flat)
+    precision = np.float64 if np.abs(some).max() > LARGE else np.float32
+    mean, deviation = some.mean(0, precision), some.std(0, precision)
     if picture := () if inputs else shape:
-        scale = np.full(shape, np.sqrt(np.square(scale).mean()))  # one for all pixels
-    standardised = ((seen - mean) / scale).astype(np.float32)
+        deviation = np.full(shape, np.sqrt(np.square(deviation).mean()))  # one for all pixels
+    varied = deviation > STILL * np.maximum(1.0, np.abs(mean))
+    scale = np.where(varied, deviation, UNSEEN)
     batch = PICTURE_BATCH if picture else BATCH
 
     layers = init_network(rng, shape, (*HIDDEN, 1), MEMBERS)
@@ -235,16 +251,17 @@ def _fit_all(
         1,
     )  # (steps, members, batch)
     padded = _Padded(
-        jnp.asarray(_pad(standardised, room(len(standardised)))),
+        jnp.asarray(_pad(seen, room(len(seen)))),
+        _Standard(jnp.asarray(mean), jnp.asarray(scale)),
         AnswerData(*(_pad(column, room(len(of_answer))) for column in answers)),
         jnp.asarray(answers.weight.sum() * len(folds) / len(data.weight)),
         _present(data.judges),
         _present(data.principles),
     )
     strengths = jnp.asarray(STRENGTHS, jnp.float32)
-    moments = _moments_of_clips(rng, standardised.shape[2])
+    moments = _moments_of_clips(rng, seen.shape[2])
     fitted, traits = _train(layers, padded, jnp.asarray(batches, jnp.int32), moments, strengths)
-    centre = _centres(fitted, jnp.asarray(evenly_spread(standardised.reshape(-1, *shape))))
+    centre = _centres(fitted, padded.standard, jnp.asarray(evenly_spread(flat)))
 
     def every(array: npt.ArrayLike) -> Array:
         return jnp.asarray(
@@ -298,8 +315,19 @@ class Traits(NamedTuple):
     log_heed: Float[Array, "*stack principles"]
 
 
+class _Standard(NamedTuple):
+    """What makes observations of zero mean and unit scale."""
+
+    mean: Float[Array, " inputs"]
+    scale: Float[Array, " inputs"]
+
+    def __call__(self, observations: Array) -> Array:
+        return (observations - self.mean) / self.scale
+
+
 class _Padded(NamedTuple):
-    observations: Float[Array, "rows two T inputs"]  # standardised
+    observations: Array  # (rows, 2, T, *inputs), as they are observed
+    standard: _Standard
     answers: AnswerData
     judgments: Float[Array, ""]  # how many there are in all
     judges: Float[Array, " judges"]  # 1 for a judge, 0 where there is none
@@ -310,6 +338,67 @@ def _relative(log_slope: Float[Array, "members names"], present: Float[Array, " 
     """Logarithms of the slopes against their mean, since the reward has a scale already."""
     mean = (log_slope * present).sum(-1, keepdims=True) / present.sum()
     return (log_slope - mean) * present
+
+
+class _Fitted(NamedTuple):
+    """What is fitted. For every strength of the weight decay but the encoder, which is dear: a
+    member's is shared by all."""
+
+    encoder: Layers  # (members, ...); of vectors none
+    heads: Layers  # (strengths, members, ...)
+    traits: Traits  # (strengths, members, ...)
+
+
+def _loss_of_one(
+    heads: Layers,
+    traits: Traits,
+    features: Float[Array, "members seen features"],
+    answers: AnswerData,
+    data: _Padded,
+    shape: tuple[int, ...],
+) -> Array:
+    """The weighted Bradley-Terry loss of every member at one strength, in all.
+
+    `shape` is (members, batch, 2, T), that of the observations of which there are `features`.
+    """
+    returns = apply_layers(heads, features, jnp.tanh).reshape(shape).mean(-1)
+    log_slope = jnp.take_along_axis(_relative(traits.log_slope, data.judges), answers.judge, 1)
+    log_heed = _relative(traits.log_heed, data.principles)
+    slope = jnp.exp(log_slope + jnp.take_along_axis(log_heed, answers.principle, 1))
+    bias = jnp.take_along_axis(traits.bias, answers.judge, 1)
+    logits = slope * (returns[..., 0] - returns[..., 1]) + bias * answers.sign
+    losses = optax.sigmoid_binary_cross_entropy(logits, answers.p_first)
+    scaled = traits.bias / BIAS_SD, *(trait / LOG_SLOPE_SD for trait in traits[1:])
+    prior = sum((trait**2).sum() for trait in scaled) / 2
+    mean = (answers.weight * losses).sum() / answers.weight.sum()
+    return mean * len(answers.weight) + prior / data.judgments
+
+
+def _loss(
+    fitted: _Fitted,
+    data: _Padded,
+    rows: Int[Array, "members batch"],
+    moments: Int[Array, " clip_steps"] | None,
+) -> Array:
+    """Of a batch for every member, at all strengths together."""
+    answers = AnswerData(*(column[rows] for column in data.answers))
+    pairs = data.observations[answers.comparison]  # (members, batch, 2, T, ...)
+    pairs = pairs if moments is None else pairs[:, :, :, moments]
+    seen = data.standard(pairs.reshape(len(pairs), -1, *pairs.shape[4:]))
+    features = encode(fitted.encoder, seen) if fitted.encoder else seen
+    one = partial(
+        _loss_of_one, features=features, answers=answers, data=data, shape=pairs.shape[:4]
+    )
+    return jax.vmap(one)(fitted.heads, fitted.traits).sum()
+
+
+def _decayed(layers: Layers, down: Layers, rate: Array, strength: Array | float) -> Layers:
+    """A step down, with weight decay: of one strength, or of one for each along the first axis."""
+
+    def less(leaf: Array, update: Array) -> Array:
+        return leaf - rate * (update + jnp.reshape(strength, (-1, *[1] * (leaf.ndim - 1))) * leaf)
+
+    return jax.tree.map(less, layers, down)
 
 
 @jax.jit
@@ -323,66 +412,44 @@ def _train(
     """AdamW on the weighted Bradley-Terry loss; leaves come back as (strengths, members, ...)."""
     optimiser = optax.scale_by_adam()
     schedule = optax.cosine_decay_schedule(1.0, STEPS)
+    depth = encoder_depth(data.observations.shape[3:])
 
-    def loss(
-        fitted: tuple[Layers, Traits],
-        rows: Int[Array, "members batch"],
-        moments: Int[Array, " clip_steps"] | None,
-    ) -> Array:
-        layers, traits = fitted
-        answers = AnswerData(*(column[rows] for column in data.answers))
-        pairs = data.observations[answers.comparison]  # (members, batch, 2, T, ...)
-        pairs = pairs if moments is None else pairs[:, :, :, moments]
-        seen = pairs.reshape(len(pairs), -1, *pairs.shape[4:])
-        rewards = apply_network(layers, seen, encoder_depth(pairs.shape[4:]), jnp.tanh)
-        returns = rewards.reshape(pairs.shape[:4]).mean(-1)  # (members, batch, 2)
-        log_slope = jnp.take_along_axis(_relative(traits.log_slope, data.judges), answers.judge, 1)
-        log_heed = _relative(traits.log_heed, data.principles)
-        slope = jnp.exp(log_slope + jnp.take_along_axis(log_heed, answers.principle, 1))
-        bias = jnp.take_along_axis(traits.bias, answers.judge, 1)
-        logits = slope * (returns[..., 0] - returns[..., 1]) + bias * answers.sign
-        losses = optax.sigmoid_binary_cross_entropy(logits, answers.p_first)
-        scaled = traits.bias / BIAS_SD, *(trait / LOG_SLOPE_SD for trait in traits[1:])
-        prior = sum((trait**2).sum() for trait in scaled) / 2
-        return (answers.weight * losses).sum() / answers.weight.sum() * len(
-            rows
-        ) + prior / data.judgments
+    def step(carry: Any, inputs: tuple[Array, Array, Array | None]) -> tuple[Any, None]:
+        fitted, state = carry
+        rows, count, moments = inputs
+        down, state = optimiser.update(jax.grad(_loss)(fitted, data, rows, moments), state)
+        rate, quick = schedule(count) * LEARNING_RATE, schedule(count) * JUDGE_LEARNING_RATE
+        encoder = _decayed(fitted.encoder, down.encoder, rate, ENCODER_STRENGTH)
+        heads = _decayed(fitted.heads, down.heads, rate, strengths)
+        traits = jax.tree.map(lambda p, u: p - quick * u, fitted.traits, down.traits)
+        return (_Fitted(encoder, heads, traits), state), None
 
-    def fit_one(strength: Float[Array, ""]) -> tuple[Layers, Traits]:
-        def step(carry: Any, inputs: tuple[Array, Array, Array | None]) -> tuple[Any, None]:
-            (layers, traits), state = carry
-            rows, count, moments = inputs
-            gradient = jax.grad(loss)((layers, traits), rows, moments)
-            (down, across), state = optimiser.update(gradient, state)
-            rate = schedule(count) * LEARNING_RATE
-            layers = jax.tree.map(lambda p, u: p - rate * (u + strength * p), layers, down)
-            quick = schedule(count) * JUDGE_LEARNING_RATE
-            traits = jax.tree.map(lambda p, u: p - quick * u, traits, across)
-            return ((layers, traits), state), None
+    def every(leaf: Array) -> Array:
+        return jnp.broadcast_to(leaf, (len(strengths), *leaf.shape))
 
-        nothing = jnp.zeros((batches.shape[1], len(data.judges)))
-        heeded = jnp.zeros((batches.shape[1], len(data.principles)))
-        start = layers, Traits(nothing, nothing, heeded)
-        carry = start, optimiser.init(start)
-        ((fitted, traits), _), _ = jax.lax.scan(step, carry, (batches, jnp.arange(STEPS), moments))
-        return fitted, Traits(
-            traits.bias,
-            _relative(traits.log_slope, data.judges),
-            _relative(traits.log_heed, data.principles),
-        )
-
-    return jax.vmap(fit_one)(strengths)
+    nothing = jnp.zeros((batches.shape[1], len(data.judges)))
+    heeded = jnp.zeros((batches.shape[1], len(data.principles)))
+    traits = Traits(nothing, nothing, heeded)
+    start = _Fitted(layers[:depth], *jax.tree.map(every, (layers[depth:], traits)))
+    carry = start, optimiser.init(start)
+    (fitted, _), _ = jax.lax.scan(step, carry, (batches, jnp.arange(STEPS), moments))
+    return (*jax.tree.map(every, fitted.encoder), *fitted.heads), Traits(
+        fitted.traits.bias,
+        _relative(fitted.traits.log_slope, data.judges),
+        _relative(fitted.traits.log_heed, data.principles),
+    )
 
 
 @jax.jit
-def _centres(layers: Layers, standardised: Float[Array, "rows inputs"]) -> Array:
-    depth = encoder_depth(standardised.shape[1:])
-    return apply_network(layers, standardised, depth, jnp.tanh)[..., 0].mean(-1)
+def _centres(layers: Layers, standard: _Standard, observations: Array) -> Array:
+    depth = encoder_depth(observations.shape[1:])
+    return apply_network(layers, standard(observations), depth, jnp.tanh)[..., 0].mean(-1)
 
 
 def _comparison_logits(models: RewardModel, observations: Floats) -> Floats:
     """(models, members, rows): logit of P(first preferred) by every member of every model."""
-    rows = min(room(len(observations)), max(1, BLOCK // (2 * observations.shape[2])))
+    block = PICTURES_BLOCK if models.picture else BLOCK
+    rows = min(room(len(observations)), max(1, block // (2 * observations.shape[2])))
     padded = _pad(observations, -(-len(observations) // rows) * rows)
     blocks = [padded[start : start + rows] for start in range(0, len(padded), rows)]
     logits = [np.asarray(_logits(models, jnp.asarray(block))) for block in blocks]

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from volition.comparison import Floats
 from volition.networks import Layers, Linear, apply_network, encoder_depth, init_network
-from volition.storage.tensors import load_tree, read_description, save_tree
+from volition.storage.tensors import check_finite, load_tree, read_description, save_tree
 
 MEMBERS = 5
 HIDDEN = (128,)
@@ -22,7 +22,7 @@ SPREAD_PENALTY = 0.5
 CAP = 4.0  # standard deviations above the mean, which hardly any state exceeds
 CLEAN = 0.9  # of the states judged under a veto are worse than what is clean
 UNCAPPED = 1e6
-NORMALISED_OVER = 1024
+NORMALISED_OVER, PICTURES_NORMALISED_OVER = 1024, 128  # of more pictures memory would run out
 FILE = "model.safetensors"
 
 
@@ -69,7 +69,7 @@ class RewardModel(eqx.Module):
     def normalised(self, observations: Floats) -> RewardModel:
         """The same model with zero mean and unit scale over `observations` (rows, obs_dim).
 
-        `NORMALISED_OVER` of them are taken.
+        `NORMALISED_OVER` of them are taken, of pictures fewer.
         """
         shift, scale = _moments(self, jnp.asarray(evenly_spread(observations)))
         return eqx.tree_at(lambda m: (m.shift, m.scale), self, (shift, scale))
@@ -101,7 +101,12 @@ class RewardModel(eqx.Module):
         return replace(self, vetoes=tuple(inert if veto is None else veto for veto in vetoes))
 
     def save(self, folder: Path, description: Mapping[str, object] | None = None) -> None:
-        """Writes the model as safetensors with JSON in its header: its form, and a description."""
+        """Writes the model as safetensors with JSON in its header: its form, and a description.
+
+        Raises:
+            RunError: It is not finite.
+        """
+        check_finite(self, "the reward model")
         folder.mkdir(exist_ok=True)
         dense = self.layers[encoder_depth(self.picture) :]
         form = {
@@ -153,10 +158,11 @@ def _moments(model: RewardModel, observations: Array) -> tuple[Array, Array]:
 
 def evenly_spread(rows: Floats) -> Floats:
     """`NORMALISED_OVER` of the rows, evenly spread, so that any number of them runs one program."""
-    return rows[np.linspace(0, len(rows) - 1, NORMALISED_OVER).astype(np.int64)]
+    count = PICTURES_NORMALISED_OVER if rows.ndim > 2 else NORMALISED_OVER
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 
-BLOCK = 2048  # segments of one evaluation: a fixed shape compiles one program
+BLOCK, PICTURES_BLOCK = 2048, 64  # segments of one evaluation: a fixed shape compiles one program
 
 
 def opinions(model: RewardModel, observations: Floats) -> tuple[Floats, Floats]:
@@ -166,10 +172,11 @@ def opinions(model: RewardModel, observations: Floats) -> tuple[Floats, Floats]:
         What every member says, in logits (members, segments), and the reward (segments,).
     """
     count = len(observations)
-    places = np.arange(-(-count // BLOCK) * BLOCK) % count
+    size = max(1, PICTURES_BLOCK // observations.shape[1]) if model.picture else BLOCK
+    places = np.arange(-(-count // size) * size) % count
     blocks = [
-        _opinions(model, jnp.asarray(observations[places[start : start + BLOCK]]))
-        for start in range(0, len(places), BLOCK)
+        _opinions(model, jnp.asarray(observations[places[start : start + size]]))
+        for start in range(0, len(places), size)
     ]
     values = np.concatenate([np.asarray(value) for value, _ in blocks], -1)
     reward = np.concatenate([np.asarray(reward) for _, reward in blocks], -1)

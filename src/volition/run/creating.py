@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from contextlib import closing
@@ -13,7 +12,6 @@ import numpy as np
 from pydantic import ValidationError
 
 from volition.comparison import Comparison
-from volition.envs.making import said
 from volition.envs.scene import scenes_of
 from volition.errors import EnvironmentUnsupported, InputError
 from volition.goal import Goal
@@ -22,10 +20,10 @@ from volition.judges.base import Assignment, Judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.engine import check_price
 from volition.judging.prediction import Prediction, predict
-from volition.judging.recordings import import_recording, read_recording
+from volition.judging.recordings import import_recording, open_recording
 from volition.judging.thread import reuse
 from volition.learners.rollout import AtRandom, Rollout
-from volition.questions.covering import covering_comparisons
+from volition.questions.covering import covering_comparisons, covering_pairs
 from volition.reward.fit import check_inputs
 from volition.reward.preferences import PreferenceData
 from volition.run.folder import Given, RunFolder, RunSettings
@@ -107,28 +105,16 @@ def check_environment(setup: Setup, section: RewardSection, truth: str | None) -
     Raises:
         EnvironmentUnsupported, InputError: It cannot.
     """
-    with closing(Rollout(setup.environment, 1)) as rollout:
+    with closing(Rollout(setup.environment, setup.envs)) as rollout:
         shape = setup.learner(rollout).observation_shape
-        _try_a_step(rollout, setup.environment)
+        rollout.reset(0)
+        rollout.step(AtRandom(rollout, 0)(np.zeros(setup.envs)))
     check_inputs(section, shape)
     if truth is not None and (len(shape) != 1 or max(TRUTHS[truth].seen) >= shape[0]):
         raise InputError(
             f"goal.truth is {truth!r}, which is about other observations than {shape}, those of "
             f"{setup.environment.id}: leave it out"
         )
-
-
-def _try_a_step(rollout: Rollout, environment: EnvironmentSection) -> None:
-    """That the environment, as its keyword arguments make it, can be stepped at all."""
-    made_with = f" made with {json.dumps(environment.kwargs)}" if environment.kwargs else ""
-    name = environment.id + made_with
-    try:
-        actions = AtRandom(rollout, 0)
-        seen = [rollout.reset(0), rollout.step(actions(np.zeros(1))).observations]
-    except Exception as error:  # whatever the environment's own code raises
-        raise EnvironmentUnsupported(f"{name} fails at its first step: {said(error)}") from error
-    if not all(np.isfinite(observations).all() for observations in seen):
-        raise EnvironmentUnsupported(f"{name} observes what is no finite number at its first step")
 
 
 def create_with_recording(
@@ -152,10 +138,10 @@ def create_with_recording(
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
         scenes = scenes_of(task.environment)
-        recording = read_recording(source, Path(name).name, goal_id, scenes, task.view)
+        recording = open_recording(source, Path(name).name, goal_id, scenes, task.view)
         import_recording(recording, store)
         PreferenceData.gather(store.observed(), store.preferences()).check_decided()
-        for sheet in recording.sheets:
+        for sheet in recording.sheets():
             folder.sheets.mkdir(exist_ok=True)
             shutil.copyfile(sheet, folder.sheets / sheet.name)
 
@@ -182,15 +168,17 @@ def create_with_judge(
         VolitionError: The judge, the environment or the folder will not do.
     """
     check_environment(setup_of(task, settings), task.reward, task.goal.truth)
+    quota = Quota.of(live, task.training)
+    # Before the judge is tried, which is paid for: the environment may fail in it.
+    pairs = covering_pairs(task.environment, task.view, quota.first, settings.seed)
     judge = judge or make_judge(live, assignment_of(task))
     spent = judge.capability.cost_usd if judge.capability else 0.0
     settings = replace(settings, live=live, judge_id=judge.identity.id, probe_usd=spent)
-    quota = Quota.of(live, task.training)
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
         known = reuse(reused, store, judge.identity, goal_id) if reused is not None else 0
         if quota.first > known:
-            comparisons = _covering(task, goal_id, quota.first - known, settings.seed)
+            comparisons = [Comparison.between(goal_id, *pair) for pair in pairs[known:]]
             check_price(judge, limits_of(live, quota.most, spent), comparisons[:1])
             store.add_comparisons(comparisons)
 
@@ -200,10 +188,6 @@ def predict_judging(task: Task, live: JudgeSettings, seed: int) -> Prediction:
     judge = make_judge(live, replace(assignment_of(task), probe=False))
     most = Quota.of(live, task.training).most
     limits = limits_of(live, most)
-    comparisons = _covering(task, "prediction", most, seed)
+    comparisons = covering_comparisons(task.environment, task.view, "prediction", most, seed)
     check_price(judge, limits, comparisons[:1])
     return predict(judge, comparisons, limits)
-
-
-def _covering(task: Task, goal_id: str, count: int, seed: int) -> list[Comparison]:
-    return covering_comparisons(task.environment, task.view, goal_id, count, seed)

@@ -5,7 +5,9 @@ Nothing learns here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
@@ -13,14 +15,18 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from volition.comparison import Floats, Observations
 from volition.learners.base import Acts
-from volition.learners.rollout import CUT_AFTER, Padded, Rollout, episodes
+from volition.learners.rollout import CUT_AFTER, Moment, Padded, Rollout, episodes
 from volition.run.results import Session
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.truth import TRUTHS, Measure
 
 FIRST_SEED = 10_000
 EPISODES = 100
+ABREAST, PICTURES_ABREAST = 16, 4  # episodes acted side by side: of pictures few fit in memory
+LEAST_SECONDS = 30.0  # that an evaluation may take, however short the run was
+SHARE = 0.25  # of the time that the run has taken, likewise
 
 
 class Scores(Protocol):
@@ -37,13 +43,19 @@ class Evaluation:
         true_returns: The environment's own return of each episode, by which nothing was trained.
         learned_returns: The sum of the learned reward over the same episodes.
         measures: Numbers of each episode that say what was reached, by their names.
-        cut: How many of the episodes the environment had not ended after `CUT_AFTER` steps.
+        lengths: The steps of each; none where an older version evaluated.
+        cut: How many of the episodes had not ended when they were cut.
+        left_out: Episodes for which there was no time.
+        hurried: Whether time was what cut them, or left some out.
     """
 
     true_returns: tuple[float, ...]
     learned_returns: tuple[float, ...]
     measures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    lengths: tuple[int, ...] = ()
     cut: int = 0
+    left_out: int = 0
+    hurried: bool = False
 
     @property
     def mean(self) -> float:
@@ -61,18 +73,85 @@ class Evaluation:
     @property
     def warnings(self) -> list[str]:
         """What a person should know before reading the numbers."""
-        if not self.cut:
-            return []
-        return [
-            f"{self.cut} of {len(self.true_returns)} evaluation episodes were cut after "
-            f"{CUT_AFTER} steps, since the environment has no limit of its own"
-        ]
+        count, warned = len(self.true_returns), []
+        if self.left_out:
+            warned.append(
+                f"{count} of {count + self.left_out} evaluation episodes were acted: all of them "
+                "would have taken too large a share of the run's time"
+            )
+        if self.cut:
+            why = (
+                "would have taken too large a share of the run's time"
+                if self.hurried
+                else "has no end in an environment without a limit of its own"
+            )
+            steps = max(self.lengths, default=CUT_AFTER)
+            warned.append(
+                f"{self.cut} of {count} evaluation episodes were cut after {steps} steps: acting "
+                f"them to their end {why}"
+            )
+        return warned
+
+
+@dataclass(slots=True)
+class Round:
+    """Episodes acted side by side.
+
+    Attributes:
+        true_returns, learned_returns: float (episodes,).
+        lengths: int (episodes,).
+        running: bool (episodes,), which were cut.
+        observations: What each step led to, (episodes, obs_dim); kept only where it is measured.
+        during: bool (episodes,) for each of those steps.
+    """
+
+    true_returns: Floats
+    learned_returns: Floats
+    lengths: npt.NDArray[np.int64]
+    running: npt.NDArray[np.bool_]
+    observations: list[Observations] = field(default_factory=list)
+    during: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+
+    @classmethod
+    def of(
+        cls,
+        moments: Iterable[Moment],
+        rows: int,
+        reward: Scores,
+        keep: bool = False,
+        going: Callable[[Self], bool] = lambda _: True,
+    ) -> Self:
+        """Of so many episodes, `rows`, whose observations are kept or not.
+
+        `going` is asked after each step, and ends the round when it says no.
+        """
+        nothing, lengths = np.zeros(rows), np.zeros(rows, np.int64)
+        acted = cls(nothing, nothing.copy(), lengths, np.ones(rows, np.bool_))
+        for moment in moments:
+            running, step = moment.running, moment.step
+            reached = np.asarray(step.transitions.next_observation)
+            acted.true_returns[running] = step.true_returns[running]
+            acted.learned_returns[running] += np.asarray(reward(reached))[running]
+            acted.lengths += running
+            acted.running = running & ~step.ended
+            if keep:
+                acted.observations.append(reached)
+                acted.during.append(running)
+            if not going(acted):
+                break
+        return acted
+
+    def measured(self, measure: Measure, episode: int) -> float:
+        """A measure of one episode."""
+        return measure(np.stack(self.observations)[np.stack(self.during)[:, episode], episode])
 
 
 TRIAL_STEPS = 3200  # of all environments together, about, in one trial
-FEWEST, MOST = 4, 16  # episodes of a trial
+FEWEST = 4  # episodes of a trial
+PICTURES_LONGEST = 200  # steps of a trial's episode where pictures are observed
 TRIAL_SEED = 20_000  # of the first: no training and no evaluation begins there
 GROUP = 0.02  # of the episodes: fewer that do badly are no group
+LITTLE = 0.1  # reward of a step on average: a policy that has no more has hardly learned the goal
 BAD = 0.5  # of the way from an untrained policy to the median: an episode below does badly
 
 
@@ -83,10 +162,17 @@ class Trial:
     Attributes:
         mean: Over the episodes.
         worst: The lowest of them.
+        reward: Of a step on average. Judged states have 0 on average, and a deviation of 1.
     """
 
     mean: float
     worst: float
+    reward: float
+
+
+def abreast(observation_shape: tuple[int, ...] | None) -> int:
+    """How many episodes are acted side by side: a policy's program is compiled for so many."""
+    return PICTURES_ABREAST if len(observation_shape or ()) == 3 else ABREAST
 
 
 class Trials:
@@ -96,14 +182,16 @@ class Trials:
 
     Args:
         environment: Where.
-        batch: Rows for which the policies' program is compiled.
     """
 
-    def __init__(self, environment: EnvironmentSection, batch: int) -> None:
+    def __init__(self, environment: EnvironmentSection) -> None:
         with closing(Rollout(environment, 1)) as one:
-            self.longest = one.episode_limit or CUT_AFTER
-        count = min(MOST, max(FEWEST, TRIAL_STEPS // self.longest), batch)
-        self._rollout, self._batch = Rollout(environment, count), batch
+            self._rows = abreast(one.observation_space.shape)
+            limit = one.episode_limit or CUT_AFTER
+        most = PICTURES_LONGEST if self._rows == PICTURES_ABREAST else CUT_AFTER
+        self._longest = min(limit, most)
+        count = min(self._rows, max(FEWEST, TRIAL_STEPS // self._longest))
+        self._rollout = Rollout(environment, count)
 
     def __enter__(self) -> Self:
         return self
@@ -113,11 +201,12 @@ class Trials:
 
     def __call__(self, policy: Acts, reward: Scores) -> Trial:
         """Acts all episodes."""
-        returns = np.zeros(self._rollout.envs)
-        for moment in episodes(self._rollout, Padded(policy, self._batch), TRIAL_SEED):
-            reached = moment.step.transitions.next_observation
-            returns += np.asarray(reward(reached)) * moment.running
-        return Trial(float(returns.mean()), float(returns.min()))
+        acting, scoring = Padded(policy, self._rows), Padded(reward, self._rows)
+        moments = episodes(self._rollout, acting, TRIAL_SEED, self._longest)
+        acted = Round.of(moments, self._rollout.envs, scoring)
+        returns = acted.learned_returns
+        of_a_step = returns.sum() / acted.lengths.sum()
+        return Trial(float(returns.mean()), float(returns.min()), float(of_a_step))
 
 
 def doing_badly(returns: npt.ArrayLike, untrained: float) -> npt.NDArray[np.bool_]:
@@ -147,6 +236,12 @@ def doubts(evaluation: Evaluation, history: Sequence[Session]) -> list[str]:
     badly = doing_badly(returns, untrained)
     tried = [s.trial_return for s in history if s.trial_return is not None]
     best, warned = max(tried, default=median), []
+    if (reward := returns.sum() / max(1, sum(evaluation.lengths))) < LITTLE:
+        warned.append(
+            f"what the policy does is worth {reward:.2g} a step by the learned reward, of which "
+            "judged states have 0 on average and a deviation of 1: it has hardly learned the goal; "
+            "more --steps or another --seed may help"
+        )
     if returns.mean() < best - BAD * (best - untrained):
         warned.append(
             f"a policy on the way did better by the learned return ({best:.4g}) than the one that "
@@ -172,21 +267,69 @@ def evaluate(
     environment: EnvironmentSection,
     count: int = EPISODES,
     measures: Mapping[str, Measure] | None = None,
+    seconds: float = math.inf,
+    tick: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """The first episode of each of `count` environments, seeded one after the other."""
-    with closing(Rollout(environment, count)) as rollout:
-        moments = [*episodes(rollout, policy, FIRST_SEED)]
-    reached = np.stack([moment.step.transitions.next_observation for moment in moments])
-    during = np.stack([moment.running for moment in moments])  # (steps, episodes)
-    true_returns = np.zeros(count)
-    for moment in moments:
-        true_returns[moment.running] = moment.step.true_returns[moment.running]
-    cut = moments[-1].running & ~moments[-1].step.ended
-    learned_returns = (np.asarray(reward(reached)) * during).sum(0)
+    """The first episode of environments seeded one after the other, in rounds side by side.
+
+    Nothing is kept but sums, and, for measures, what is observed in vectors.
+
+    Args:
+        policy: Who acts.
+        reward: What the learned return is the sum of.
+        environment: Where.
+        count: How many episodes.
+        measures: What else is measured, by names.
+        seconds: After which no new round is begun, and episodes of the first are cut.
+        tick: Is called after each step with how many episodes have ended.
+    """
+    end, measures = time.perf_counter() + seconds, measures or {}
+    with closing(Rollout(environment, 1)) as one:
+        rows = abreast(one.observation_space.shape)
+    rounds: list[Round] = []
+    late = False
+    with closing(Rollout(environment, rows)) as rollout:
+        for first in range(0, count, rows):
+
+            def going(acted: Round, before: int = first) -> bool:
+                tick(min(count, before + int((~acted.running).sum())))
+                return time.perf_counter() < end
+
+            moments = episodes(rollout, policy, FIRST_SEED + first)
+            acted = Round.of(moments, rows, reward, bool(measures), going)
+            late = time.perf_counter() >= end
+            # Episodes that are cut say less than none, where there are others.
+            if not (late and rounds and acted.running.any()):
+                rounds.append(acted)
+            if late:
+                break
+    return _evaluation(rounds, measures, count, late)
+
+
+def _evaluation(
+    rounds: Sequence[Round], measures: Mapping[str, Measure], count: int, hurried: bool
+) -> Evaluation:
+    """Of all rounds together, without what is too much in the last."""
+
+    def joined(parts: Iterable[npt.NDArray[Any]]) -> list[Any]:
+        values: list[Any] = np.concatenate([*parts])[:count].tolist()
+        return values
+
+    true_returns = joined(part.true_returns for part in rounds)
     measured = {
-        name: tuple(measure(reached[during[:, n], n]) for n in range(count))
-        for name, measure in (measures or {}).items()
+        name: tuple(
+            part.measured(measure, episode)
+            for part in rounds
+            for episode in range(len(part.lengths))
+        )[:count]
+        for name, measure in measures.items()
     }
     return Evaluation(
-        tuple(true_returns.tolist()), tuple(learned_returns.tolist()), measured, int(cut.sum())
+        tuple(true_returns),
+        tuple(joined(part.learned_returns for part in rounds)),
+        measured,
+        tuple(joined(part.lengths for part in rounds)),
+        cut=sum(joined(part.running for part in rounds)),
+        left_out=count - len(true_returns),
+        hurried=hurried,
     )

@@ -15,8 +15,10 @@ from typing import Any, Self, TypeVar
 
 import tomli_w
 
+from volition.envs.scene import scenes_of
 from volition.errors import InputError, RunError, StoreError
 from volition.judges.settings import JudgeSettings
+from volition.questions.seeing import drawing
 from volition.storage.documents import read_document, sealed, unsealed
 from volition.storage.files import is_free, new_folder
 from volition.storage.store import Store
@@ -180,7 +182,8 @@ class RunFolder:
         Raises:
             StoreError: There is none, or a row of it is not as it was stored.
         """
-        store = Store.open(self.path)
+        draw = drawing(scenes_of(self.task.environment), self.task.view)
+        store = Store.open(self.path, draw)
         try:
             store.check()
         except StoreError:

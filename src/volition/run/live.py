@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from volition.errors import InputError, Interrupted, JudgeUnavailable
+from volition.errors import (
+    EnvironmentUnsupported,
+    InputError,
+    Interrupted,
+    JudgeUnavailable,
+    RunError,
+)
 from volition.goal import Goal
 from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
@@ -54,7 +60,7 @@ def limits_of(settings: JudgeSettings, most: int, spent_usd: float = 0.0) -> Lim
         spent_usd: What trying it did cost.
     """
     left = None if settings.max_usd is None else max(0.0, settings.max_usd - spent_usd)
-    return Limits(left, most, settings.concurrency)
+    return Limits(left, most, settings.concurrency, patience_s=settings.patience)
 
 
 @contextmanager
@@ -72,6 +78,8 @@ def live_judging(
 
     Raises:
         Interrupted: Ctrl-C was pressed; what was under way has been waited for and stored.
+        EnvironmentUnsupported: The environment failed.
+        RunError: What was learned is not finite.
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
     """
     try:
@@ -81,8 +89,10 @@ def live_judging(
             yield LiveJudging(judge(asked_before), goal, judging)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped while judging; {KEPT}") from None
+    except (EnvironmentUnsupported, RunError) as error:
+        raise type(error)(f"{error}; {KEPT}") from error
     except JudgeUnavailable as error:
-        raise JudgeUnavailable(f"{error}\n{KEPT}") from None
+        raise JudgeUnavailable(f"{error}; {KEPT}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,7 @@ class LiveJudging:
                     judgments=len(answered) + standing.verdicts,
                     comparisons=len(comparisons),
                     cost_usd=standing.spent_usd,
+                    waiting_for=standing.waiting_for,
                 )
             )
 
@@ -156,7 +167,11 @@ def unasked(store: Store, most: int, steps: int) -> list[str]:
 
 
 def _why(store: Store) -> str:
-    kinds = Counter(j.outcome.kind for j in store.judgments() if isinstance(j.outcome, Failure))
-    if not kinds:
+    failures = [j.outcome for j in store.judgments() if isinstance(j.outcome, Failure)]
+    if not failures:
         return ": the limits on judgments or dollars allowed no more"
-    return " after " + ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+    kinds = Counter(failure.kind for failure in failures).most_common()
+    words = " ".join(next(f.message for f in failures if f.kind == kinds[0][0]).split())
+    return (
+        f" after {', '.join(f'{count} x {kind}' for kind, count in kinds)}, such as: {words:.200}"
+    )

@@ -9,7 +9,7 @@ may, is waited for, so that such a run can be repeated exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,7 @@ from typing import Self
 
 import numpy as np
 
-from volition.comparison import Segment
+from volition.comparison import Segment, Shown, shown_together
 from volition.envs.base import Scene
 from volition.envs.scene import open_scene
 from volition.learners.visited import Passages, Visited
@@ -69,7 +69,7 @@ class Inquiry:
     Args:
         live: The judge, which has answered enough to fit a reward model.
         plan: What is asked.
-        asked_before: Ids of comparisons.
+        shown_before: The pictures of every comparison that was asked.
         refit: Fits the reward model to all answers there are; it is called on another thread.
     """
 
@@ -77,13 +77,13 @@ class Inquiry:
         self,
         live: LiveJudging,
         plan: Plan,
-        asked_before: Iterable[str],
+        shown_before: Sequence[Shown],
         refit: Callable[[], tuple[RewardModel, RewardFit]],
     ) -> None:
         self._judging, self._judge, self._put_under = live.judging, live.judge, live.goal.put_under
         self._plan, self._refit = plan, refit
-        self._asked = set(asked_before)
-        self._first = len(self._asked)
+        self._shown = set(shown_before)
+        self._first = self._asked = len(shown_before)
         self._rng = np.random.default_rng([plan.seed, self._first])
         self._thread = ThreadPoolExecutor(1, "inquiry")
         self._work: Future[tuple[RewardModel, RewardFit] | None] | None = None
@@ -131,6 +131,7 @@ class Inquiry:
             judgments=self._verdicts_before + standing.verdicts,
             cost_usd=standing.spent_usd,
             heldout_accuracy=self._fit.heldout_accuracy,
+            waiting_for=standing.waiting_for,
         )
 
     @property
@@ -139,6 +140,11 @@ class Inquiry:
         standing = self._judging.standing()
         new = self._verdicts_before + standing.verdicts - self._fit.judgments
         return self._left() <= 0 and self._work is None and not standing.waiting and new <= 0
+
+    @property
+    def held_up(self) -> bool:
+        """Whether nobody answers, so that what is left would not be asked in time."""
+        return bool(self._judging.standing().waiting_for) and self._left() > 0
 
     def finish(self) -> None:
         """Waits for the answers to what was asked; afterwards nothing is under way."""
@@ -184,26 +190,27 @@ class Inquiry:
 
     def _left(self) -> int:
         """How many more questions may be asked in all."""
-        return self._plan.most - len(self._asked)
+        return self._plan.most - self._asked
 
     def _due(self, env_steps: int) -> int:
         """How many more questions may be asked by now."""
         share = env_steps / self._plan.steps
         reached = min(1.0, max(0.0, (share - BEGIN) / (END - BEGIN)))
         left = max(0, self._plan.most - self._first)
-        return self._first + round(reached * left) - len(self._asked)
+        return self._first + round(reached * left) - self._asked
 
     def _ask(self, reached: Passages | list[Segment], count: int) -> None:
         chosen = chosen_comparisons(
             self._candidates(reached),
             partial(opinions, self._model),
             self._plan.goal_id,
-            self._asked,
+            self._shown,
             count,
             self._rng,
             self._plan.querying,
         )
-        self._asked |= {comparison.id for comparison in chosen}
+        self._asked += len(chosen)
+        self._shown |= {shown_together(c.first.frames, c.second.frames) for c in chosen}
         self._judging.ask(self._judge, chosen, self._put_under)
 
     def _candidates(self, reached: Passages | list[Segment]) -> Candidates:

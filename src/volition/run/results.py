@@ -26,6 +26,9 @@ class Progress:
         heldout_accuracy: Of the reward model, on comparisons that it did not see.
         learned_return: Mean over the episodes of the session just ended.
         true_return: Likewise by the environment's own reward; for evaluation only.
+        episodes, total_episodes: Of the evaluation, that have ended, and in all.
+        waiting_for: Which judge does not answer, why, and how long it is waited for yet; empty
+            where all answer.
     """
 
     stage: str
@@ -38,6 +41,9 @@ class Progress:
     heldout_accuracy: float | None = None
     learned_return: float | None = None
     true_return: float | None = None
+    episodes: int = 0
+    total_episodes: int = 0
+    waiting_for: str = ""
 
 
 Listener = Callable[[Progress], None]
@@ -55,6 +61,7 @@ class Session:
         trial_return: Mean learned return of the policy at its end, acting without exploring; None
             where it was not tried.
         trial_worst: The lowest of its episodes.
+        trial_reward: The learned reward of its steps on average.
         untrained_return: Likewise the mean of a policy that has learned nothing.
         judgments: How many were used by its end, where a live judge was asked meanwhile.
         metrics: The learner's own, the last of the session.
@@ -66,6 +73,7 @@ class Session:
     true_return: float
     trial_return: float | None = None
     trial_worst: float | None = None
+    trial_reward: float | None = None
     untrained_return: float | None = None
     judgments: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -27,7 +27,7 @@ from volition.judging.folders import (
     requests_of,
     write_questions,
 )
-from volition.judging.recordings import JUDGMENTS_FILE, read_recording
+from volition.judging.recordings import JUDGMENTS_FILE, open_recording
 from volition.judgment import Failure, Verdict
 from volition.questions.covering import covering_segments
 from volition.run.folder import CONFIG, RunFolder
@@ -223,12 +223,12 @@ def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair
         )
     scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
     with run.open_store() as store:
-        (goal_id, *_), asked_before = store.goal_texts(), set(store.comparison_ids())
+        (goal_id, *_), shown_before = store.goal_texts(), set(store.shown())
     passages = Checkpoint(run.checkpoint, run.kept).visited().passages(rng, run.task.view.steps)
     candidates = Candidates.drawn(*passages, scene, run.task.view)
     model = RewardModel.load(run.reward_model)
     chosen = chosen_comparisons(
-        candidates, partial(opinions, model), goal_id, asked_before, count, rng
+        candidates, partial(opinions, model), goal_id, shown_before, count, rng
     )
     if not chosen:
         raise RunError(
@@ -330,4 +330,4 @@ def _feed(run: RunFolder, judgments: Path, judge: str) -> None:
     scenes = scenes_of(run.task.environment)
     with exclusively(run.path), run.open_store() as store:
         goal_id = store.add_goal(run.task.stated_goal())
-        import_recording(read_recording(judgments, judge, goal_id, scenes, run.task.view), store)
+        import_recording(open_recording(judgments, judge, goal_id, scenes, run.task.view), store)

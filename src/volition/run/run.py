@@ -44,7 +44,7 @@ from volition.run.creating import (
     setup_of,
     task_for,
 )
-from volition.run.evaluation import Evaluation, doubts, evaluate, measures_of
+from volition.run.evaluation import LEAST_SECONDS, SHARE, Evaluation, doubts, evaluate, measures_of
 from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unasked, unjudged
 from volition.run.online import Inquiry, Plan
@@ -108,9 +108,11 @@ class Run:
         judge: Who is asked, in place of whom the settings name.
     """
 
-    def __init__(self, folder: RunFolder, judge: Judge | None = None) -> None:
+    def __init__(
+        self, folder: RunFolder, judge: Judge | None = None, patience: float | None = None
+    ) -> None:
         self.folder = folder
-        self._judge = judge
+        self._judge, self._patience = judge, patience
 
     @classmethod
     def create(
@@ -154,9 +156,17 @@ class Run:
         return cls(RunFolder.open(path), judge)
 
     @classmethod
-    def open(cls, path: str | Path, judge: Judge | None = None) -> Run:
-        """The run in a folder; `judge` is the one that it began with, where that was an object."""
-        return cls(RunFolder.open(Path(path)), judge)
+    def open(
+        cls, path: str | Path, judge: Judge | None = None, patience: float | None = None
+    ) -> Run:
+        """The run in a folder.
+
+        Args:
+            path: Of the folder.
+            judge: The one that it began with, where that was an object.
+            patience: As of `JudgeSettings`, this time; by default as the run began.
+        """
+        return cls(RunFolder.open(Path(path)), judge, patience)
 
     @property
     def reward_model(self) -> RewardModel:
@@ -230,7 +240,7 @@ class Run:
             judges = [*store.judges().values()]
             missing = [*unjudged(store), *self._unasked(store)]
         save_policy(self.folder.policy, policy)
-        evaluation = self._evaluate(history, learned, cost, listener)
+        evaluation = self._evaluate(history, learned, cost, started, listener)
         result = Result(
             run=str(self.folder.path),
             task=self.folder.task.name,
@@ -307,31 +317,41 @@ class Run:
             model,
             Checkpoint(folder.checkpoint, folder.kept),
             folder.tensorboard,
-            folder.settings.episodes,
         )
         if live is None:
             return learn(progress, listener)
         plan = self._plan(store)
-        with Inquiry(live, plan, store.comparison_ids(), self._refit) as inquiry:
+        with Inquiry(live, plan, store.shown(), self._refit) as inquiry:
             learned = learn(progress, listener, inquiry, setup.filming(folder.task.view))
             inquiry.finish()
         return learned
 
     def _evaluate(
-        self, history: list[Session], learned: RewardFit, cost: float, listener: Listener
+        self,
+        history: list[Session],
+        learned: RewardFit,
+        cost: float,
+        started: float,
+        listener: Listener,
     ) -> Evaluation:
-        listener(
-            Progress(
-                "evaluation",
-                judgments=learned.judgments,
-                cost_usd=cost,
-                env_steps=history[-1].env_steps,
-                heldout_accuracy=learned.heldout_accuracy,
-            )
+        task, count = self.folder.task, self.folder.settings.episodes
+        progress = Progress(
+            "evaluation",
+            judgments=learned.judgments,
+            cost_usd=cost,
+            env_steps=history[-1].env_steps,
+            heldout_accuracy=learned.heldout_accuracy,
+            total_episodes=count,
         )
-        task, episodes = self.folder.task, self.folder.settings.episodes
+        listener(progress)
         evaluation = evaluate(
-            self.policy, self.reward_model, task.environment, episodes, measures_of(task.goal.truth)
+            self.policy,
+            self.reward_model,
+            task.environment,
+            count,
+            measures_of(task.goal.truth),
+            max(LEAST_SECONDS, SHARE * (time.perf_counter() - started)),
+            lambda ended: listener(replace(progress, episodes=ended)),
         )
         means = {"true_return_mean": evaluation.mean, "true_return_std": evaluation.std}
         write_document(self.folder.evaluation, evaluation, **means)
@@ -359,7 +379,7 @@ class Run:
 
     def _practise(self) -> None:
         recipe = self._recipe()
-        practise(self._setup(), recipe.section, len(recipe.vetoes), self.folder.settings.episodes)
+        practise(self._setup(), recipe.section, len(recipe.vetoes))
 
     # What they are given ---------------------------------------------------------------------
 
@@ -375,6 +395,8 @@ class Run:
         task, settings = self.folder.task, self.folder.settings
         live = settings.live
         assert live is not None
+        if self._patience is not None:
+            live = replace(live, patience=self._patience)
         limits = limits_of(live, Quota.of(live, task.training).most, settings.probe_usd)
         path, goal, seed = self.folder.path, task.stated_goal(), settings.seed
         with live_judging(path, partial(self._judge_now, live), goal, limits, seed) as judging:

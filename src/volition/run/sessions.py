@@ -20,8 +20,8 @@ import numpy as np
 
 from volition import learners
 from volition.comparison import Segment
-from volition.envs.scene import open_scene
-from volition.errors import EnvironmentUnsupported, Interrupted
+from volition.envs.scene import find_scene
+from volition.errors import Interrupted
 from volition.learners.base import Learner, Policy, RewardFunction, Transitions
 from volition.learners.checkpoint import Checkpoint, Kept
 from volition.learners.rollout import Rollout, Step
@@ -29,17 +29,18 @@ from volition.learners.visited import Visited
 from volition.questions.filming import FILMED, Filming
 from volition.reward.fit import check_inputs
 from volition.reward.model import RewardModel
-from volition.run.evaluation import Trial, Trials, doing_badly
+from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly
 from volition.run.interrupting import noted
 from volition.run.results import Listener, Progress, Session
 from volition.storage.curves import Curves
 from volition.tasks.task import EnvironmentSection, RewardSection, TrainingSection
 from volition.tasks.view import JudgeView
 
+TICK_S = 0.2  # between two signs of life
 MIN_SESSION_STEPS = 200  # of every environment
 LONGEST_EPISODE = 1000  # a session holds whole episodes, unless they are longer than this
 TICK = 50  # steps between two signs of life
-SHORT = 200  # steps of an episode: where they are longer, every other session is tried
+TRIED = 20  # sessions at most whose policy is tried: in a long run one in every few
 RISES = 0.02  # of the way from untrained to best: a trial that is nearer to the best is as good
 ALIKE = 0.005  # likewise, of two of which the later is kept
 PATIENCE = 2  # sessions at least without a better trial, before it is enough
@@ -103,14 +104,12 @@ class Setup:
 
     def rollout(self, filming: Filming | None = None) -> Rollout:
         """The environments, whose states are told where they can be, and filmed elsewhere."""
-        environment = self.environment
-        try:
-            scene = open_scene(environment.id, environment.kwargs)
-        except EnvironmentUnsupported:
-            if filming is None:
-                return Rollout(environment, self.envs)
-            return Rollout(environment, self.envs, filming, "rgb_array")
-        return Rollout(environment, self.envs, lambda env, *_: scene.capture(env))
+        scene = find_scene(self.environment)
+        if scene is not None:
+            return Rollout(self.environment, self.envs, lambda env, *_: scene.capture(env))
+        if filming is None:
+            return Rollout(self.environment, self.envs)
+        return Rollout(self.environment, self.envs, filming, "rgb_array")
 
     def start(self, rollout: Rollout, learner: Learner[Any]) -> Position:
         """Where learning begins."""
@@ -150,6 +149,11 @@ class Companion(Protocol):
         """Whether it has nothing more to bring, however long learning goes on."""
         ...
 
+    @property
+    def held_up(self) -> bool:
+        """Whether learning would run away from it, since nobody answers it."""
+        ...
+
 
 class Learned(NamedTuple):
     """What has come of learning.
@@ -170,7 +174,6 @@ def learn_policy(
     model: RewardModel,
     checkpoint: Checkpoint,
     curves: Path,
-    batch: int,
     progress: Progress,
     listener: Listener,
     companion: Companion | None = None,
@@ -186,7 +189,6 @@ def learn_policy(
         model: The reward model, the only signal.
         checkpoint: Where to go on, and what is left.
         curves: The folder of TensorBoard's events.
-        batch: Rows for which the policy's program is compiled.
         progress: What the listener knows already.
         listener: Is told how far this is.
         companion: What goes on meanwhile.
@@ -196,10 +198,7 @@ def learn_policy(
         Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         JudgeUnavailable: The judge cannot be asked any more.
     """
-    with (
-        closing(setup.rollout(filming)) as rollout,
-        Trials(setup.environment, batch) as trials,
-    ):
+    with closing(setup.rollout(filming)) as rollout, Trials(setup.environment) as trials:
         sessions = _Sessions(setup, rollout, trials, model, checkpoint, companion, filming)
         done = sessions.history[-1].env_steps if sessions.history else None
         with noted() as pressed, closing(Curves(curves, done)) as drawn:
@@ -215,6 +214,9 @@ def learn_policy(
                     true_return=session.true_return,
                 )
                 listener(progress)
+                while companion and companion.held_up and not pressed.is_set():
+                    time.sleep(TICK_S)
+                    listener(companion.report(progress))
                 if pressed.is_set() and not sessions.finished():
                     raise Interrupted(f"stopped after {session.env_steps} steps; nothing is lost")
         return sessions.learned()
@@ -224,20 +226,23 @@ def settled(history: Sequence[Session], total: int) -> bool:
     """Whether the learned return no longer rises, in no episode that was tried.
 
     It is asked from half of the `total` sessions on, and so long after the best trial as a quarter
-    of them takes. A policy that does badly from some starts is learned on, up to the last.
+    of them takes. A policy that does badly from some starts, or is hardly better than the judged
+    states are on average, is learned on, up to the last.
     """
-    tried = [
-        (number, Trial(session.trial_return, session.trial_worst or 0.0))
+    tried = {
+        number: Trial(session.trial_return, session.trial_worst or 0.0, session.trial_reward or 0.0)
         for number, session in enumerate(history, start=1)
         if session.trial_return is not None
-    ]
+    }
     untrained = history[0].untrained_return if history else None
     if untrained is None or not tried or 2 * len(history) < total:
         return False
-    best = max((trial for _, trial in tried), key=lambda trial: trial.mean)
+    best = max(tried.values(), key=lambda trial: trial.mean)
+    if best.reward < LITTLE or not best.mean > untrained:
+        return False
     enough = best.mean - RISES * (best.mean - untrained)
-    reached = next(number for number, trial in tried if trial.mean >= enough)
-    if not best.mean > untrained or len(history) - reached < max(PATIENCE, total // 4):
+    reached = next(number for number, trial in tried.items() if trial.mean >= enough)
+    if len(history) - reached < max(PATIENCE, total // 4):
         return False
     return not doing_badly([best.worst, best.mean, best.mean], untrained).any()
 
@@ -257,7 +262,7 @@ class _Sessions:
     ) -> None:
         self._setup, self._rollout, self._companion = setup, rollout, companion
         self._model = self._judged = self._tried_by = model
-        self._trials, self._every = trials, 1 if trials.longest <= SHORT else 2
+        self._trials = trials
         self._learner = setup.learner(rollout)
         self._checkpoint = checkpoint
         self._position = setup.start(rollout, self._learner)
@@ -266,7 +271,7 @@ class _Sessions:
             self._position, scalars = checkpoint.load(self._position)
             self.history = [Session.of(values) for values in scalars]
         self._kept = checkpoint.load_kept(self.done)
-        self._best = trials(self._kept.policy, model) if self._kept else None
+        self._best = self._best_before()
         if self.history:
             self._untrained = self.history[0].untrained_return
         else:
@@ -276,6 +281,7 @@ class _Sessions:
         self._filmed = filming.kept if filming and not fields else None
         self._steps = setup.session_steps(rollout)
         self._total = setup.sessions(rollout)
+        self._every = -(-self._total // TRIED)
 
     @property
     def done(self) -> int:
@@ -317,6 +323,7 @@ class _Sessions:
             true_return,
             trial.mean if trial else None,
             trial.worst if trial else None,
+            trial.reward if trial else None,
             self._untrained,
             companion.report(progress).judgments if companion else None,
             speed.metrics,
@@ -324,24 +331,30 @@ class _Sessions:
         self.history.append(session)
         return session
 
+    def _best_before(self) -> float | None:
+        """The best trial up to the checkpoint, by the reward model of now."""
+        if self._companion is not None:
+            return self._trials(self._kept.policy, self._model).mean if self._kept else None
+        tried = [s.trial_return for s in self.history if s.trial_return is not None]
+        return max(tried, default=None)
+
     def _try(self, number: int) -> Trial:
         """Tries the policy of now, and keeps it if none was better by the reward model of now."""
         policy = self._learner.policy(self._position.state)
         trial = self._trials(policy, self._model)
         if self._kept and self._tried_by is not self._model:
-            self._best = self._trials(self._kept.policy, self._model)
+            self._best = self._trials(self._kept.policy, self._model).mean
         self._tried_by = self._model
-        if self._kept is None or self._best is None or not self._is_worse(trial, self._best):
-            best = trial.mean if self._best is None else max(trial.mean, self._best.mean)
-            self._best = Trial(best, trial.worst)
+        if self._best is None or not self._is_worse(trial.mean, self._best):
+            self._best = trial.mean if self._best is None else max(trial.mean, self._best)
             self._kept = Kept(policy, number)
             self._checkpoint.save_kept(self._kept)
         return trial
 
-    def _is_worse(self, trial: Trial, best: Trial) -> bool:
+    def _is_worse(self, value: float, best: float) -> bool:
         """By more than makes no difference: of two that are as good the later is kept."""
-        untrained = best.mean if self._untrained is None else self._untrained
-        return trial.mean < best.mean - ALIKE * max(0.0, best.mean - untrained)
+        untrained = best if self._untrained is None else self._untrained
+        return value < best - ALIKE * max(0.0, best - untrained)
 
     def learned(self) -> Learned:
         """The policy that is kept, and all that was measured."""
@@ -353,7 +366,7 @@ class _Sessions:
         self._checkpoint.save(self._position, scalars, at_once)
 
 
-def practise(setup: Setup, section: RewardSection, vetoes: int, episodes: int) -> None:
+def practise(setup: Setup, section: RewardSection, vetoes: int) -> None:
     """Gets the programs of learning and of evaluation ready by using them; nothing of it is kept.
 
     They depend on shapes alone, so a reward model that knows nothing will do.
@@ -362,19 +375,20 @@ def practise(setup: Setup, section: RewardSection, vetoes: int, episodes: int) -
         setup: Who will learn where.
         section: What the reward model is given.
         vetoes: How many cap it.
-        episodes: Of the evaluation.
     """
     with closing(setup.rollout()) as rollout:
         learner = setup.learner(rollout)
         shape = learner.observation_shape
         inputs = check_inputs(section, shape)
         blank = RewardModel.unfitted(inputs, shape if len(shape) == 3 else ())
-        reward = StateReward(blank.capped_by([None] * vetoes))
+        model = blank.capped_by([None] * vetoes)
+        reward = StateReward(model)
         position = setup.start(rollout, learner)
         steps = learner.learns_every + 1
         position, _, _ = run_session(rollout, learner, reward, position, (0, 0), steps)
-    dtype = position.visited.observations.dtype
-    learner.policy(position.state)(np.zeros((episodes, *shape), dtype))
+    rows = np.zeros((abreast(shape), *shape), position.visited.observations.dtype)
+    learner.policy(position.state)(rows)
+    model(rows)
 
 
 class Speed(NamedTuple):

@@ -86,7 +86,12 @@ MIGRATIONS = (
     UPDATE segments SET states = '[' || state || ']' WHERE state <> '{}';
     ALTER TABLE segments DROP COLUMN state;
     """,
-    # 4: seals; what was there before is sealed as it is
+    # 4: segments that have no frames: with which keyword arguments, as JSON, the environment is
+    # made that draws them when somebody looks
+    """
+    ALTER TABLE segments ADD COLUMN drawn_with TEXT;
+    """,
+    # 5: seals; what was there before is sealed as it is
     """
     CREATE TABLE seals (
         sealed TEXT NOT NULL,

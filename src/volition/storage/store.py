@@ -10,12 +10,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Self
 
-from volition.comparison import Comparison, Frame, ObservedPair, Segment, content_id, unpacked
+from volition.comparison import (
+    Comparison,
+    Frame,
+    ObservedPair,
+    Pixels,
+    Segment,
+    Shown,
+    State,
+    content_id,
+    unpacked,
+)
 from volition.errors import StoreError
 from volition.goal import Goal
 from volition.judgment import (
@@ -40,34 +51,55 @@ FRAMES = "frames"
 # what SQLite names that is wrong with the disk or with who asks, and not with the file
 NOT_ITS_FAULT = ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
 DAMAGE = (sqlite3.Error, UnicodeError)  # what SQLite raises where a byte is another than it was
+LOOKED_AT = 64  # frames that are remembered, since whoever looks at one looks at it again
+
+Draw = Callable[[str, Sequence[State]], tuple[Frame, ...]]
+"""The frames of a segment that is drawn when somebody looks, by its `drawn_with` and its states."""
+
+
+def undrawn(drawn_with: str, states: Sequence[State]) -> tuple[Frame, ...]:
+    """Where no environment is at hand: frames that nobody can look at."""
+
+    def look() -> Pixels:
+        raise StoreError(
+            f"the frames of {dict(states[0])} are drawn by the run's environment: read the run"
+        )
+
+    return (Frame(look),)
 
 
 class Store:
     """Judgments, and all that they are about, in one folder. Use `open` or `create`."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, folder: Path, connection: sqlite3.Connection, draw: Draw) -> None:
         self.folder = folder
         self._connection = connection
+        self._draw = draw
+        self._remembered = lru_cache(LOOKED_AT)(self.frame)
 
     @classmethod
     def create(cls, folder: Path) -> Self:
         """A store in `folder`, made if it is not there yet."""
         (folder / FRAMES).mkdir(parents=True, exist_ok=True)
-        return cls._connect(folder)
+        return cls._connect(folder, undrawn)
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path, draw: Draw = undrawn) -> Self:
         """The store in `folder`.
+
+        Args:
+            folder: Of the store.
+            draw: Draws what was recorded without frames, when somebody looks.
 
         Raises:
             StoreError: There is none, or the file is damaged.
         """
         if not (folder / DATABASE).is_file():
             raise StoreError(f"{folder} holds no {DATABASE}: it is not a run folder")
-        return cls._connect(folder)
+        return cls._connect(folder, draw)
 
     @classmethod
-    def _connect(cls, folder: Path) -> Self:
+    def _connect(cls, folder: Path, draw: Draw) -> Self:
         path = folder / DATABASE
         try:
             connection = _connection(path)
@@ -83,7 +115,7 @@ class Store:
                 f"{path} cannot be read as a database ({_why(error)}). Restore the file from a "
                 f"copy; `volition verify {folder}` lists what else is damaged"
             ) from error
-        return cls(folder, connection)
+        return cls(folder, connection, draw)
 
     def close(self) -> None:
         self._connection.close()
@@ -130,20 +162,22 @@ class Store:
         return judge.id
 
     def add_comparisons(self, comparisons: Iterable[Comparison]) -> None:
-        """Stores comparisons with their segments and frames."""
+        """Stores comparisons with their segments, and the frames that are not drawn later."""
         comparisons = list(comparisons)
         segments = {s.id: s for c in comparisons for s in (c.first, c.second)}
+        framed = [segment for segment in segments.values() if segment.drawn_with is None]
         with self._transaction() as sql:
-            self._add_frames(sql, [f for s in segments.values() for f in s.frames])
+            self._add_frames(sql, [f for s in framed for f in s.frames])
             sql.executemany(
-                "INSERT OR IGNORE INTO segments (id, shape, observations, states) "
-                "VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO segments (id, shape, observations, states, drawn_with) "
+                "VALUES (?, ?, ?, ?, ?)",
                 [
                     (
                         s.id,
                         json.dumps(s.observations.shape),
                         s.observations.tobytes(),
                         json.dumps([dict(state) for state in s.states]),
+                        s.drawn_with,
                     )
                     for s in segments.values()
                 ],
@@ -152,7 +186,7 @@ class Store:
                 "INSERT OR IGNORE INTO segment_frames VALUES (?, ?, ?)",
                 [
                     (s.id, position, frame.id)
-                    for s in segments.values()
+                    for s in framed
                     for position, frame in enumerate(s.frames)
                 ],
             )
@@ -229,13 +263,12 @@ class Store:
             )
 
     def _add_frames(self, sql: sqlite3.Connection, frames: Iterable[Frame]) -> None:
-        unique = {frame.id: frame for frame in frames}
-        for frame in unique.values():
-            write_frame(frame, self.frame_path(frame.id))
-        sql.executemany(
-            "INSERT OR IGNORE INTO frames VALUES (?, ?, ?)",
-            [(f.id, f.pixels.shape[1], f.pixels.shape[0]) for f in unique.values()],
-        )
+        rows = []
+        for frame_id, frame in {frame.id: frame for frame in frames}.items():
+            pixels = frame.pixels
+            write_frame(Frame(pixels), self.frame_path(frame_id))
+            rows.append((frame_id, pixels.shape[1], pixels.shape[0]))
+        sql.executemany("INSERT OR IGNORE INTO frames VALUES (?, ?, ?)", rows)
 
     # Reading -------------------------------------------------------------------------------
 
@@ -265,23 +298,28 @@ class Store:
         return dict(self._read("SELECT id, text FROM goals"))
 
     def segments(self) -> dict[str, Segment]:
-        """Every segment by id, with its frames."""
+        """Every segment by id. Its frames are read, or drawn, when somebody looks at them."""
         frame_ids: dict[str, list[str]] = {}
         for segment_id, frame_id in self._read(
             "SELECT segment_id, frame_id FROM segment_frames ORDER BY segment_id, position"
         ):
             frame_ids.setdefault(segment_id, []).append(frame_id)
-        frames = {i: self.frame(i) for i in {i for ids in frame_ids.values() for i in ids}}
-        return {
-            segment_id: Segment(
-                unpacked(blob, json.loads(shape)),
-                tuple(frames[i] for i in frame_ids[segment_id]),
-                tuple(json.loads(states)),
+        segments = {}
+        for segment_id, shape, blob, state_rows, drawn_with in self._read(
+            "SELECT id, shape, observations, states, drawn_with FROM segments ORDER BY id"
+        ):
+            states = tuple(json.loads(state_rows))
+            if drawn_with is None:
+                frames = tuple(Frame(partial(self._look, i), i) for i in frame_ids[segment_id])
+            else:
+                frames = self._draw(drawn_with, states)
+            segments[segment_id] = Segment(
+                unpacked(blob, json.loads(shape)), frames, states, drawn_with
             )
-            for segment_id, shape, blob, states in self._read(
-                "SELECT id, shape, observations, states FROM segments ORDER BY id"
-            )
-        }
+        return segments
+
+    def _look(self, frame_id: str) -> Pixels:
+        return self._remembered(frame_id).pixels
 
     def comparisons(self) -> dict[str, Comparison]:
         """Every comparison by id, in the order in which they were stored."""
@@ -296,8 +334,9 @@ class Store:
 
     def observed(self) -> dict[str, ObservedPair]:
         """What the reward model sees of every comparison, without reading a picture."""
+        shape_of = cache(json.loads)  # most are alike
         segments = {
-            segment_id: unpacked(blob, json.loads(shape))
+            segment_id: unpacked(blob, shape_of(shape))
             for segment_id, shape, blob in self._read(
                 "SELECT id, shape, observations FROM segments"
             )
@@ -308,6 +347,19 @@ class Store:
                 "SELECT id, first_id, second_id FROM comparisons ORDER BY rowid"
             )
         }
+
+    def shown(self) -> list[Shown]:
+        """What a judge was shown of every comparison, in the order in which they were stored; not
+        of what was recorded without frames."""
+        rows = self._read(
+            "SELECT c.rowid, f.segment_id, f.frame_id FROM comparisons c "
+            "JOIN segment_frames f ON f.segment_id IN (c.first_id, c.second_id) "
+            "ORDER BY c.rowid, f.segment_id, f.position"
+        )
+        shown: dict[int, dict[str, list[str]]] = {}
+        for row, segment_id, frame_id in rows:
+            shown.setdefault(row, {}).setdefault(segment_id, []).append(frame_id)
+        return [frozenset(tuple(ids) for ids in sides.values()) for sides in shown.values()]
 
     def comparison_ids(self) -> list[str]:
         """Every comparison's id, in the order in which they were stored."""
@@ -361,6 +413,15 @@ class Store:
             "WHERE NOT EXISTS (SELECT 1 FROM replies r WHERE r.request_id = q.id)"
         )
         return self.cost_usd() + float(reserved)
+
+    def billed(self) -> tuple[int, float]:
+        """How many replies came to live requests, and the dearest as a multiple of what was
+        reserved for it, at least 1."""
+        ((count, dearest),) = self._read(
+            "SELECT count(*), coalesce(max(r.cost_usd / q.reserved_usd), 1.0) FROM requests q "
+            "JOIN replies r ON r.request_id = q.id WHERE r.raw <> '' AND q.reserved_usd > 0"
+        )
+        return int(count), max(1.0, float(dearest))
 
     def judged_live(self) -> int:
         """How many comparisons live judges replied to here, whether or not with a verdict."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,22 @@ def save_tree(path: Path, tree: Any, description: dict[str, Any]) -> None:
     # one entry, since a header's entries come in any order, and the same tree makes the same file
     header = json.dumps({DIGEST: _digest(description, arrays), DESCRIBED: description})
     write_whole(path, save(arrays, metadata={DESCRIPTION: header}))
+
+
+def check_finite(tree: Any, what: str) -> None:
+    """That no number of a tree is NaN or infinite, before it is kept.
+
+    Raises:
+        RunError: One is; the message begins with `what`, and names it.
+    """
+    for name, leaf in _named(tree):
+        array = np.asarray(leaf)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            value = array[~np.isfinite(array)][0]
+            raise RunError(
+                f"{what} is not finite and is not saved: {name} holds {value}. Numbers that the "
+                "environment observes may be too large: scale them down"
+            )
 
 
 def load_tree(path: Path, like: Tree) -> Tree:
@@ -101,7 +117,7 @@ def _read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise RunError(f"{path} cannot be read: {why}; restore it from a copy") from error
 
 
-def _digest(description: dict[str, Any], arrays: Arrays) -> str:
+def _digest(description: Mapping[str, object], arrays: Arrays) -> str:
     read_back = json.loads(json.dumps(description))  # in which every key is text
     digest = hashlib.sha256(json.dumps(read_back, sort_keys=True).encode())
     for name in sorted(arrays):

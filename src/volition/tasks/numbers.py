@@ -26,12 +26,13 @@ COUNTS: Mapping[str, Range] = {
     "per_request": Range(1, 400),
     "samples": Range(1, 100),
     "concurrency": Range(1, 1_000),
+    "reasoning_tokens": Range(1, 1_000_000),
     "pairs": Range(1, 100_000),
     "per_sheet": Range(1, 400),
     "episodes": Range(1, 10_000),
     "seed": Range(0, 2**31 - 1),
 }
-DOLLARS = Range(0, 1_000_000)
+DOLLARS, SECONDS = Range(0, 1_000_000), Range(0, 1_000_000)
 
 
 def check_counts(**counts: object) -> None:
@@ -59,13 +60,22 @@ def check_dollars(**amounts: Any) -> None:
     Raises:
         InputError: It names the option, its value and what is allowed.
     """
+    _check_amounts("dollars", DOLLARS, amounts)
+
+
+def check_seconds(**amounts: Any) -> None:
+    """Likewise that each is a number of seconds."""
+    _check_amounts("seconds", SECONDS, amounts)
+
+
+def _check_amounts(unit: str, allowed: Range, amounts: Mapping[str, Any]) -> None:
     for name, value in amounts.items():
         if value is None:
             continue
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not DOLLARS.least <= value <= DOLLARS.most:
+        if not is_number or not allowed.least <= value <= allowed.most:
             raise InputError(
-                f"{_option(name)} is a number of dollars from 0 on, up to {DOLLARS.most:,}, "
+                f"{_option(name)} is a number of {unit} from 0 on, up to {allowed.most:,}, "
                 f"not {shown(value)}"
             )
 

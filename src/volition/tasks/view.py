@@ -94,7 +94,7 @@ class JudgeView(Section):
         """The frame of a drawing, uint8 (height, width, 3).
 
         Raises:
-            InputError: Nothing of the drawing is inside the crop.
+            InputError: The crop holds nothing of it.
         """
         height, width = drawing.shape[:2]
         left, top, right, bottom = self.crop

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from volition.evidence.film import Episode
 from volition.evidence.report.landscapes import Landscape
-from volition.evidence.report.pairs import win_shares
+from volition.evidence.report.pairs import judged_states, win_shares
 from volition.evidence.report.reading import Evidence
 from volition.reward.fit import check_inputs
 
@@ -195,7 +195,7 @@ def plane_figure(landscape: Landscape, episodes: Sequence[Episode]) -> Figure:
 
 def entries_figure(evidence: Evidence) -> Figure:
     """For any environment: the reward of every judged state over each entry that it depends on."""
-    segments, won = evidence.segments, win_shares(evidence)
+    segments, won = judged_states(evidence), win_shares(evidence)
     means = np.stack([segment.observations.mean(0) for segment in segments.values()])
     values = np.stack([evidence.values[name] for name in segments])  # (segments, members)
     shares = [won.get(name, 0.5) for name in segments]
@@ -343,7 +343,7 @@ def _judged_angles(
     landscape: Landscape, evidence: Evidence
 ) -> tuple[npt.NDArray[np.float32], list[float]]:
     won = win_shares(evidence)
-    seen = {name: segment.observations for name, segment in evidence.segments.items()}
+    seen = {name: segment.observations for name, segment in judged_states(evidence).items()}
     angles = [np.degrees(landscape.circle.angle(observed))[-1] for observed in seen.values()]
     return np.array(angles, np.float32), [won.get(name, 0.5) for name in seen]
 

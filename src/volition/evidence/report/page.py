@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import mimetypes
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +25,16 @@ from volition.evidence.film import Episode
 from volition.evidence.report import figures
 from volition.evidence.report.again import again
 from volition.evidence.report.landscapes import Landscape, landscape
-from volition.evidence.report.pairs import Pair, consistency, measures, read_pairs, shown_counts
-from volition.evidence.report.reading import Evidence, as_base64
+from volition.evidence.report.pairs import (
+    DOTS,
+    Pair,
+    consistency,
+    measures,
+    read_pairs,
+    sample,
+    shown_counts,
+)
+from volition.evidence.report.reading import Evidence, as_base64, embedded
 from volition.goal import Goal
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -34,7 +43,9 @@ LADDER = 9  # judged states shown from the lowest to the highest predicted rewar
 
 def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) -> str:
     """The page, with everything that it shows inside it."""
-    pairs = read_pairs(evidence)
+    pairs, ladder = read_pairs(evidence), _ladder(evidence)
+    shown = sample(pairs)
+    pictures = _embedded([rung.segment for rung in ladder] + [s for p in shown for s in (p.a, p.b)])
     around = landscape(evidence.model, evidence.folder.task)
     scripts = {"plotly": plotly_source(), "script": read_source("report.js")}
     return template("report.html").render(
@@ -51,15 +62,18 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         film=base64.b64encode(film).decode(),
         episodes=episodes,
         sheets=[Picture.of(path) for path in sorted(evidence.folder.sheets.glob("*"))],
-        pairs=pairs,
+        pairs=shown,
+        judged=len(pairs),
+        dots=_dots(len(evidence.segments)),
         counts=shown_counts(evidence),
         consistency=consistency(pairs),
         measures=measures(evidence, pairs),
         filters=_filters(pairs),
         landscape=around,
-        ladder=_ladder(evidence),
+        ladder=ladder,
         figures=draw_figures(evidence, episodes, around),
-        frames=evidence.frames,
+        frames={name: picture.encoded for name, picture in pictures.items()},
+        sizes={name: (picture.width, picture.height) for name, picture in pictures.items()},
         facts=_facts(evidence),
         versions=evidence.folder.versions(),
         again=again(evidence.folder),
@@ -67,6 +81,25 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         **{name: Markup(source) for name, source in scripts.items()},
         script_hashes=" ".join(f"'sha256-{digest_source(source)}'" for source in scripts.values()),
     )
+
+
+class EmbeddedFrame(NamedTuple):
+    """A frame inside of the page, and its size in pixels."""
+
+    encoded: str
+    width: int
+    height: int
+
+
+def _embedded(segments: Sequence[Segment]) -> dict[str, EmbeddedFrame]:
+    """The frames that are shown, by their ids; each is looked at once, since it may be drawn."""
+    pictures = {}
+    for frame in (frame for segment in segments for frame in segment.frames):
+        pixels = frame.pixels
+        if frame.id not in pictures:
+            height, width = pixels.shape[:2]
+            pictures[frame.id] = EmbeddedFrame(embedded(pixels), width, height)
+    return pictures
 
 
 def draw_figures(
@@ -85,7 +118,8 @@ def draw_figures(
         "returns": figures.returns_figure(evidence, episodes),
     }
     if around is None:
-        return {"entries": figures.entries_figure(evidence), **drawn}
+        pictures = bool(evidence.model.picture)  # whose entries mean nothing one by one
+        return drawn if pictures else {"entries": figures.entries_figure(evidence), **drawn}
     return {
         "circle": figures.circle_figure(around, evidence),
         "landscape": figures.landscape_figure(around, evidence),
@@ -139,16 +173,21 @@ class Filter:
 
 def _filters(pairs: Sequence[Pair]) -> list[Filter]:
     """Those that show anything, and two that are always there."""
-    unsure = sum(0.25 < pair.model_p_a < 0.75 for pair in pairs)
+    counts = Counter(kind for pair in pairs for kind in pair.kinds)
     offered = [
-        Filter("all", "All", len(pairs)),
-        Filter("disagrees", "Reward model disagrees", sum(pair.disagrees for pair in pairs)),
-        Filter("unsure", "Reward model unsure", unsure),
-        Filter("tie", "Ties", sum(pair.chosen == "tie" for pair in pairs)),
-        Filter("repeated", "Asked twice", sum(pair.repeated for pair in pairs)),
-        Filter("failure", "Failures", sum(pair.chosen == "failure" for pair in pairs)),
+        Filter("all", "All", counts["all"]),
+        Filter("disagrees", "Reward model disagrees", counts["disagrees"]),
+        Filter("unsure", "Reward model unsure", counts["unsure"]),
+        Filter("tie", "Ties", counts["tie"]),
+        Filter("repeated", "Asked twice", counts["repeated"]),
+        Filter("failure", "Failures", counts["failure"]),
     ]
     return [choice for choice in offered if choice.count or choice.name in ("all", "disagrees")]
+
+
+def _dots(states: int) -> str:
+    """What a figure shows a dot of."""
+    return "every judged state" if states <= DOTS else f"{DOTS:,} of the {states:,} judged states"
 
 
 class Rung(NamedTuple):
@@ -183,7 +222,9 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         "Symmetries used": ", ".join(s.name for s in task.reward.symmetries)
         if settings.symmetric
         else "none",
-        "Reward model sees": f"observation entries {', '.join(map(str, inputs))}",
+        "Reward model sees": f"observation entries {', '.join(map(str, inputs))}"
+        if inputs
+        else "the picture that is observed",
         "Weight decay": f"{evidence.fit.strength:g}, chosen by held-out judgments",
         "Algorithm": f"{task.training.algorithm.upper()}, discount {task.training.gamma:g}",
         "Environment steps": f"{evidence.result.env_steps:,}, {settings.envs} side by side",
@@ -191,8 +232,12 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         "Wall time": f"{evidence.result.wall_s:.1f} s",
         "Cost": f"${evidence.result.cost_usd:.2f}",
         "Seed": str(settings.seed),
-        "Evaluation": f"{settings.episodes} episodes from fixed seeds",
+        "Evaluation": f"{evidence.result.episodes} episodes from fixed seeds",
     }
+    if evidence.result.kept_steps is not None:
+        facts["Policy kept"] = (
+            f"that after {evidence.result.kept_steps:,} steps, the best by the learned return"
+        )
     if any(tokens):
         facts["Tokens"] = f"{tokens[0]:,} in, {tokens[1]:,} out"
     if latencies:

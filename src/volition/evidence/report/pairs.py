@@ -6,15 +6,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from volition.comparison import Comparison, Segment
+from volition.comparison import Comparison, Segment, spaced
 from volition.evidence.report.landscapes import CIRCLES, meant_upright
 from volition.evidence.report.reading import Evidence
 from volition.judgment import Failure, Judgment, Order, Preference
 from volition.reward.preferences import Proportion
+
+T = TypeVar("T")
+
+PAIRS = 400  # that a page shows at most
+OF_A_KIND = 50  # that are sure to be among them
+DOTS = 2000  # judged states that a figure shows at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,18 @@ class Pair:
     def repeated(self) -> bool:
         return len(self.answers) > 1
 
+    @property
+    def kinds(self) -> list[str]:
+        """By what a person may look for it."""
+        kinds = {
+            "disagrees": self.disagrees,
+            "unsure": 0.25 < self.model_p_a < 0.75,
+            "tie": self.chosen == "tie",
+            "repeated": self.repeated,
+            "failure": self.chosen == "failure",
+        }
+        return ["all", *(kind for kind, fits in kinds.items() if fits)]
+
 
 def side(p_a: float) -> str:
     """The answer that a probability of A stands for."""
@@ -93,6 +111,30 @@ def read_pairs(evidence: Evidence) -> list[Pair]:
         )
         for number, (comparison_id, judgments) in enumerate(judged.items(), start=1)
     ]
+
+
+def sample(pairs: Sequence[Pair]) -> list[Pair]:
+    """All pairs; where they are too many for a page, some of every kind. Those that are shown of a
+    kind are spread evenly over it, in the order in which they were judged."""
+    places: dict[str, list[int]] = {}
+    for place, pair in enumerate(pairs):
+        for kind in pair.kinds:
+            places.setdefault(kind, []).append(place)
+    of_all = places.pop("all", [])
+    chosen = {place for of_kind in places.values() for place in _spread(of_kind, OF_A_KIND)}
+    others = [place for place in of_all if place not in chosen]
+    chosen.update(_spread(others, PAIRS - len(chosen)))
+    return [pairs[place] for place in sorted(chosen)]
+
+
+def _spread(places: Sequence[T], most: int) -> list[T]:
+    """At most so many of them, evenly spread."""
+    return [places[n] for n in spaced(len(places), most)] if len(places) > most else [*places]
+
+
+def judged_states(evidence: Evidence) -> dict[str, Segment]:
+    """Judged segments by id: as many as a figure can show."""
+    return dict(_spread([*evidence.segments.items()], DOTS))
 
 
 def _pair(

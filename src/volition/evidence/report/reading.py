@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from volition.comparison import Comparison, Floats, Segment
+from volition.comparison import Comparison, Floats, Pixels, Segment, encode_png
 from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
 from volition.reward.learning import RewardFit
 from volition.reward.model import RewardModel, opinions
@@ -30,7 +30,6 @@ class Evidence:
         true_returns: Of every evaluation episode, by the environment's own reward.
         history: What each training session measured.
         fit: What is known of the reward model's fit, `heldout` among it.
-        frames: Every judged frame by its id, as base64: its PNG, or a WebP where that is large.
         values: What every member of the reward model says of a judged segment, in logits and
             averaged over its steps, by the segment's id: float32 (members,).
     """
@@ -44,7 +43,6 @@ class Evidence:
     comparisons: dict[str, Comparison]
     judgments: list[Judgment]
     preferences: dict[str, Preference]
-    frames: dict[str, str]
     model: RewardModel
     values: dict[str, Floats]
     vetoed: dict[str, dict[str, Floats]] = field(default_factory=dict)
@@ -80,9 +78,7 @@ def read_evidence(run: Run) -> Evidence:
     model = run.reward_model
     with folder.open_store() as store:
         comparisons, judgments, judges = store.comparisons(), store.judgments(), store.judges()
-        segments = {s.id: s for c in comparisons.values() for s in (c.first, c.second)}
-        frame_ids = dict.fromkeys(frame.id for s in segments.values() for frame in s.frames)
-        frames = {name: embedded(store.frame_path(name)) for name in frame_ids}
+    segments = {s.id: s for c in comparisons.values() for s in (c.first, c.second)}
     return Evidence(
         folder,
         result,
@@ -93,7 +89,6 @@ def read_evidence(run: Run) -> Evidence:
         comparisons,
         judgments,
         {p.comparison_id: p for p in derive_preferences(judgments)},
-        frames,
         model,
         _segment_values(model, segments),
         {
@@ -119,14 +114,14 @@ def _segment_values(model: RewardModel, segments: dict[str, Segment]) -> dict[st
     }
 
 
-def embedded(path: Path) -> str:
-    """A frame for the page. One that is shaded takes an eighth of its size as WebP with losses that
-    nobody sees; the run keeps what was judged."""
-    if path.stat().st_size <= SHADED:
-        return as_base64(path)
+def embedded(pixels: Pixels) -> str:
+    """A frame for the page, as base64: its PNG. One that is shaded takes an eighth of its size as
+    WebP with losses that nobody sees; the run keeps what was judged."""
+    png = encode_png(pixels)
+    if len(png) <= SHADED:
+        return base64.b64encode(png).decode()
     smaller = io.BytesIO()
-    with Image.open(path) as picture:
-        picture.save(smaller, "WEBP", quality=85, method=2)
+    Image.fromarray(pixels).save(smaller, "WEBP", quality=85, method=2)
     return base64.b64encode(smaller.getvalue()).decode()
 
 

@@ -24,7 +24,7 @@ from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import live_judge
 from volition.judges.live.wires import Usage, Wire, post, votes
 from volition.judges.prompt import Document, Part, Picture, Prompt
-from volition.judges.settings import JudgeSettings
+from volition.judges.settings import REASONING_TOKENS, JudgeSettings
 from volition.judgment import Failure
 
 if TYPE_CHECKING:
@@ -66,21 +66,29 @@ class Messages:
         model: As the provider names it.
         think: False: the model is told not to think before it answers.
         official: Whether Anthropic itself is asked.
+        reasoning_tokens: Room to think in.
     """
 
     model: str
     think: bool = False
     official: bool = True
+    reasoning_tokens: int = REASONING_TOKENS
     service = Service()
     several = False
 
     @property
     def settings(self) -> Mapping[str, str]:
-        return {"think": str(self.think)}
+        settings = {"think": str(self.think)}
+        if self.think and self.reasoning_tokens != REASONING_TOKENS:
+            settings["room"] = str(self.reasoning_tokens)
+        return settings
 
     @property
-    def reasons(self) -> bool:
-        return self.think
+    def room(self) -> int:
+        return self.reasoning_tokens if self.think else 0
+
+    def without(self, refused: frozenset[str]) -> Messages:
+        return self
 
     def for_object(self, schema: Document | None, samples: int, varied: bool) -> Document:
         if schema is None:
@@ -138,7 +146,10 @@ def make(model: str, settings: JudgeSettings, assignment: Assignment) -> LiveJud
 
 def wires(model: str, endpoint: Endpoint, settings: JudgeSettings) -> list[Wire]:
     """Every way of asking, best first."""
-    quiet, thinking = (Messages(model, think, endpoint.official) for think in (False, True))
+    quiet, thinking = (
+        Messages(model, think, endpoint.official, settings.reasoning_tokens)
+        for think in (False, True)
+    )
     return [
         votes(messages, settings.samples, settings.explain, enforced)
         for messages, enforced in ((quiet, True), (thinking, True), (thinking, False))

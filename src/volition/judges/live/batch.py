@@ -21,6 +21,7 @@ from volition.judges.live.connection import Endpoint, Provider, ask_error, http_
 from volition.judges.live.judge import MALFORMED, LiveJudge
 from volition.judges.live.wires import Wire, votes
 from volition.judges.prompt import Brief, Document, Prompt, compose
+from volition.judges.settings import REASONING_TOKENS
 from volition.judgment import Failure, Verdict
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class OpenAI:
     provider = openai.PROVIDER
 
     def wire(self, model: str) -> Wire:
-        return votes(openai.Chat(model, official=True), enforced=True)
+        return votes(openai.Chat(model, official=True, room=REASONING_TOKENS), enforced=True)
 
     def request(self, key: str, body: Document) -> Document:
         return {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body}

@@ -26,6 +26,7 @@ from pydantic import SecretStr
 
 from volition.errors import InputError, JudgeUnavailable
 from volition.judges.base import AskError
+from volition.judges.prompt import Document
 
 if TYPE_CHECKING:
     import httpx2
@@ -219,6 +220,17 @@ class KeyRefused(AskError):
     """The key is missing, wrong or not allowed: no other request can do better."""
 
 
+TURNED_AWAY = frozenset({429, 503, 529})
+BY_WORDS = {  # the status that an error without one would have
+    429: re.compile(r"rate.?limit|too.?many|quota", re.I),
+    529: re.compile(r"overload|capacity|unavailable|busy|try again", re.I),
+    504: re.compile(r"time.?out|timed out", re.I),
+    401: re.compile(r"api.?key|authenticat|unauthori[sz]ed", re.I),
+    400: re.compile(r"invalid|unsupported|not.?(found|supported)|permission|bad.?request", re.I),
+}
+TOO_LARGE = re.compile(
+    r"context.?(length|window)|(request|payload|body|prompt|input)\b.{0,40}\btoo (large|long)", re.I
+)
 BLOCKED = re.compile(r"content[_ ](policy|filter|management)|responsible ?ai|prohibited", re.I)
 # Not "billing": a mere limit on the rate mentions that, too.
 NO_CREDIT = re.compile(r"insufficient_quota|billing_hard_limit|credit balance", re.I)
@@ -232,12 +244,14 @@ def ask_error(error: Exception, endpoint: Endpoint) -> AskError:
     if isinstance(response, httpx2.Response):
         return status_error(response.status_code, response.headers, response.text, endpoint)
     causes = [error, error.__cause__, error.__context__]
-    if any(isinstance(cause, httpx2.TimeoutException | TimeoutError) for cause in causes):
-        return AskError("timeout", "the server did not answer in time", again=True)
+    unsent = any(isinstance(c, httpx2.ConnectError | httpx2.ConnectTimeout) for c in causes)
+    if not unsent and any(isinstance(c, httpx2.TimeoutException | TimeoutError) for c in causes):
+        return AskError("timeout", f"{endpoint.url} did not answer in time", again=True)
     if any(isinstance(cause, httpx2.TransportError) for cause in causes):
         cause = next(cause for cause in causes if isinstance(cause, httpx2.TransportError))
         reason = endpoint.redact(str(cause)) or type(cause).__name__
-        return AskError("connection", f"no answer from {endpoint.url}: {reason}", again=True)
+        reason = f"no answer from {endpoint.url}: {reason}"
+        return AskError("connection", reason, again=True, billed=not unsent)
     reason = endpoint.redact(f"{type(error).__name__}: {error}")
     return AskError("rejected", f"the request could not be made: {reason:.300}", again=False)
 
@@ -246,18 +260,23 @@ def status_error(
     status: int, headers: Mapping[str, str], body: str, endpoint: Endpoint
 ) -> AskError:
     """What a reply with an error status means."""
-    reason = f"{status}: {endpoint.redact(_error_message(body))}"
+    reason = f"HTTP {status}, {endpoint.redact(_error_message(body))}"
     wait = _retry_after(headers, body)
+    # Turned away at the door; any other error may have come after the work was done.
+    billed = status not in TURNED_AWAY
     if status == 429 and NO_CREDIT.search(body):
         return AskError("rejected", f"the account has no credit left ({reason})", again=False)
     if status == 429:
         return AskError("rate_limited", reason, again=True, retry_after_s=wait)
     if status in (408, 504):
-        return AskError("timeout", reason, again=True, retry_after_s=wait)
+        return AskError("timeout", reason, again=True, retry_after_s=wait, billed=billed)
     if status >= 500 and status != 501:
-        return AskError("server_error", reason, again=True, retry_after_s=wait)
+        return AskError("server_error", reason, again=True, retry_after_s=wait, billed=billed)
     if status == 400 and BLOCKED.search(body):
-        return AskError("content_filter", reason, again=False)
+        return AskError("content_filter", reason, again=False, billed=True)
+    if status == 413 or (status == 400 and TOO_LARGE.search(body)):
+        reason = f"{endpoint.url} takes no request as large as this one ({reason})"
+        return AskError("too_large", reason, again=False)
     if status == 401:
         reason = f"{endpoint.url} refuses the key in {endpoint.variable} ({reason})"
         return KeyRefused("rejected", reason, again=False)
@@ -270,12 +289,42 @@ def status_error(
     return AskError("rejected", reason, again=False)
 
 
+def fault_in(document: Document, endpoint: Endpoint) -> AskError | None:
+    """What an error means that came under the status of an answer; None where there is none."""
+    for choice in document.get("choices") or [document]:
+        error = choice.get("error") if isinstance(choice, dict) else None
+        if isinstance(choice, dict) and choice.get("object") == "error":  # as vLLM had it
+            error = {name: choice.get(name) for name in ("message", "type", "code")}
+        if not error:
+            return None
+    if any(document.get(name) for name in ("answers", "candidates", "content")):
+        return None
+    words = json.dumps(error)
+    kinds = (status for status, pattern in BY_WORDS.items() if pattern.search(words))
+    fault = status_error(
+        _status(error) or next(kinds, 500), {}, json.dumps({"error": error}), endpoint
+    )
+    fault.billed = True  # it did answer
+    return fault
+
+
+def _status(error: object) -> int | None:
+    """The status that an error gives of itself."""
+    for name in ("code", "status", "status_code"):
+        value = error.get(name) if isinstance(error, dict) else None
+        if str(value).isdigit() and 400 <= int(str(value)) < 600:
+            return int(str(value))
+    return None
+
+
 def _error_message(body: str) -> str:
     """The words in the error form that the providers share; else how the body begins."""
     try:
         document: Any = json.loads(body)
     except ValueError:
-        return body.strip()[:200]
+        # A page, such as of a proxy in between: its words.
+        page = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", body, flags=re.S | re.I)
+        return " ".join(page.split())[:200]
     for key in ("error", "message", "detail"):
         if isinstance(document, list) and document:
             document = document[0]

@@ -27,7 +27,7 @@ from volition.judges.live.wires import (
     votes,
 )
 from volition.judges.prompt import Document, Part, Picture, Prompt, Token
-from volition.judges.settings import JudgeSettings
+from volition.judges.settings import REASONING_TOKENS, JudgeSettings
 from volition.judgment import Failure
 
 if TYPE_CHECKING:
@@ -141,20 +141,28 @@ class Content:
         model: As the provider names it.
         thinking: off, minimal, or default, as the model does by itself. Which of them a model
             takes differs between generations.
+        reasoning_tokens: Room to think in.
     """
 
     model: str
     thinking: str = "off"
+    reasoning_tokens: int = REASONING_TOKENS
     service = Service()
     several = True
 
     @property
     def settings(self) -> Mapping[str, str]:
-        return {"thinking": self.thinking}
+        settings = {"thinking": self.thinking}
+        if self.room not in (0, REASONING_TOKENS):
+            settings["room"] = str(self.room)
+        return settings
 
     @property
-    def reasons(self) -> bool:
-        return self.thinking != "off"
+    def room(self) -> int:
+        return self.reasoning_tokens if self.thinking != "off" else 0
+
+    def without(self, refused: frozenset[str]) -> Content:
+        return self
 
     def for_tokens(self) -> Document:
         return {"response_logprobs": True, "logprobs": TOP_LOGPROBS, "temperature": 0.0}
@@ -243,7 +251,7 @@ def make(model: str, settings: JudgeSettings, assignment: Assignment) -> LiveJud
 
 def wires(model: str, endpoint: Endpoint, settings: JudgeSettings) -> list[Wire]:
     """Every way of asking, best first."""
-    contents = [Content(model, thinking) for thinking in THINKING]
+    contents = [Content(model, thinking, settings.reasoning_tokens) for thinking in THINKING]
     voting = [votes(content, settings.samples, settings.explain) for content in contents]
     if settings.explain:
         return voting

@@ -13,16 +13,17 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from volition.comparison import content_id
 from volition.judges import prompt as prompts
 from volition.judges.base import AskError, Assignment, Capability, Estimate, Question
-from volition.judges.live.connection import Endpoint, ask_error, http_client
+from volition.judges.live.connection import Endpoint, ask_error, fault_in, http_client
 from volition.judges.live.pricing import cost_usd
+from volition.judges.live.streams import document_of
 from volition.judges.live.wires import Outcomes, Usage, Wire
-from volition.judges.prompt import Brief, Document, Prompt
+from volition.judges.prompt import Brief, Prompt
 from volition.judges.settings import Price
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
 from volition.storage.pictures import read_frame
@@ -81,9 +82,16 @@ class LiveJudge:
             "overlay": str(self.brief.overlay),
             **self.wire.way.settings,
         }
+        if self.brief.one_picture:
+            settings["pictures"] = "1"
         if not self.endpoint.official:
             settings["endpoint"] = self.endpoint.url
         return JudgeIdentity(self.name, settings=settings)
+
+    def without(self, refused: frozenset[str]) -> LiveJudge:
+        """The same in a form that a server which refused these, of `REFUSABLE`, may take."""
+        brief = replace(self.brief, one_picture="pictures" in refused)
+        return replace(self, wire=self.wire.without(refused), brief=brief)
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:
         outline = prompts.outline(self.brief, questions)
@@ -106,11 +114,11 @@ class LiveJudge:
         else:
             prompt = await asyncio.to_thread(_composed, self.brief, questions)
         started = time.perf_counter()
-        bodies, fault = await self._collect(prompt)
-        if fault is not None and not bodies:
-            raise fault
+        bodies, faults = await self._collect(prompt)
+        if not bodies:
+            raise faults[0]
         raw = bodies[0] if len(bodies) == 1 else json.dumps(bodies)
-        usage = self._usage(bodies, questions)
+        usage, metered = self._usage(bodies, questions)
         return Reply(
             content_id(self._series, next(self._numbers).to_bytes(8, "little"), raw.encode()),
             self.endpoint.redact(raw),
@@ -118,6 +126,7 @@ class LiveJudge:
             usage.completion_tokens,
             self._cost(usage) or 0.0,
             time.perf_counter() - started,
+            metered=metered and not any(fault.billed for fault in faults),
         )
 
     def read(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
@@ -135,29 +144,30 @@ class LiveJudge:
 
     # Asking --------------------------------------------------------------------------------
 
-    async def _collect(self, prompt: Prompt) -> tuple[list[str], AskError | None]:
-        """The bodies of as many requests as bring the votes, and what went wrong if nothing came.
+    async def _collect(self, prompt: Prompt) -> tuple[list[str], list[AskError]]:
+        """The bodies of as many requests as bring the votes, and what went wrong with others.
 
         A provider that can give several votes at once is billed the prompt once; whether a server
         does is seen from its first reply.
         """
         at_once = self.samples if self.wire.several else 1
-        bodies, fault = await self._gather(prompt, at_once, self.samples if at_once == 1 else 1)
+        bodies, faults = await self._gather(prompt, at_once, self.samples if at_once == 1 else 1)
         if bodies and at_once > 1:
             missing = at_once - len(self._read_body(bodies[0], len(prompt.questions)))
-            bodies += (await self._gather(prompt, 1, missing))[0]
-        return bodies, fault
+            more, further = await self._gather(prompt, 1, missing)
+            return bodies + more, faults + further
+        return bodies, faults
 
     async def _gather(
         self, prompt: Prompt, samples: int, requests: int
-    ) -> tuple[list[str], AskError | None]:
+    ) -> tuple[list[str], list[AskError]]:
         sent = [self._send(prompt, samples) for _ in range(requests)]
         came = await asyncio.gather(*sent, return_exceptions=True)
         bodies = [body for body in came if isinstance(body, str)]
         for error in came:
             if isinstance(error, BaseException) and not isinstance(error, AskError):
                 raise error
-        return bodies, next((error for error in came if isinstance(error, AskError)), None)
+        return bodies, [error for error in came if isinstance(error, AskError)]
 
     async def _send(self, prompt: Prompt, samples: int) -> str:
         if self._client is None:
@@ -166,18 +176,31 @@ class LiveJudge:
         try:
             # The client's own limit begins anew with every byte that trickles in.
             async with asyncio.timeout(self.timeout_s):
-                return await self.wire.way.send(self._library, prompt, samples)
+                body = await self.wire.way.send(self._library, prompt, samples)
         except Exception as error:
             # Not chained: the library's exception holds the request, and that holds the key.
             raise ask_error(error, self.endpoint) from None
+        if '"error"' in body and (fault := self._fault_in(body)) is not None:
+            raise fault
+        return body
 
-    def _usage(self, bodies: Sequence[str], questions: Sequence[Question]) -> Usage:
-        """What was billed in all; as much as was reserved for a reply that does not say."""
-        billed = []
+    def _fault_in(self, body: str) -> AskError | None:
+        try:
+            return fault_in(document_of(body), self.endpoint)
+        except MALFORMED:  # no error that can be read
+            return None
+
+    def _usage(self, bodies: Sequence[str], questions: Sequence[Question]) -> tuple[Usage, bool]:
+        """What was billed in all, and whether all replies say it.
+
+        One that does not is taken for as much as was estimated for it.
+        """
+        billed, metered = [], True
         for body in bodies:
             try:
-                billed.append(_checked(self.wire.way.usage(_document(body))))
+                billed.append(_checked(self.wire.way.usage(document_of(body))))
             except MALFORMED:
+                metered = False
                 reserved = self.estimate(questions)
                 billed.append(
                     Usage(
@@ -186,13 +209,14 @@ class LiveJudge:
                     )
                 )
         reported = [usage.cost_usd for usage in billed if usage.cost_usd is not None]
-        return Usage(
+        total = Usage(
             sum(usage.prompt_tokens for usage in billed),
             sum(usage.completion_tokens for usage in billed),
             sum(usage.cached_tokens for usage in billed),
             sum(usage.written_tokens for usage in billed),
             sum(reported) if len(reported) == len(billed) else None,
         )
+        return total, metered
 
     def _cost(self, usage: Usage) -> float | None:
         if usage.cost_usd is not None:
@@ -212,7 +236,7 @@ class LiveJudge:
 
     def _read_body(self, body: str, count: int) -> list[Outcomes]:
         try:
-            votes = self.wire.way.read(_document(body), count)
+            votes = self.wire.way.read(document_of(body), count)
             if votes and all(len(outcomes) == count for outcomes in votes):
                 return votes
             reason = f"it answers {[len(outcomes) for outcomes in votes]} of {count} questions"
@@ -238,13 +262,6 @@ def _composed(brief: Brief, questions: Sequence[Question]) -> Prompt:
     for picture in prompt.pictures:
         _ = picture.base64
     return prompt
-
-
-def _document(body: str) -> Document:
-    document = json.loads(body)
-    if not isinstance(document, dict):
-        raise ValueError("the reply is no JSON object")
-    return document
 
 
 def _bodies(raw: str) -> list[str]:

@@ -11,7 +11,7 @@ since servers accept what they do not know and drop it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from volition.judges.live.connection import (
 from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import live_judge
 from volition.judges.live.wires import (
+    FEW_LOGPROBS,
     TOP_LOGPROBS,
     Outcomes,
     Usage,
@@ -39,7 +40,7 @@ from volition.judges.live.wires import (
     votes,
 )
 from volition.judges.prompt import Document, Part, Picture, Prompt, Token
-from volition.judges.settings import JudgeSettings
+from volition.judges.settings import REASONING_TOKENS, JudgeSettings
 from volition.judgment import Failure, Verdict
 
 if TYPE_CHECKING:
@@ -218,12 +219,16 @@ class Chat:
         official: Whether OpenAI itself is asked, whose newest parameters others do not know.
         effort: How much a reasoning model is told to reason; None: it is not told.
         think: False: a server of open models is told to leave reasoning out of the template.
+        room: Tokens that the model may write to itself before it answers.
+        refused: What the server refused, so that it is left out or named otherwise.
     """
 
     model: str
     official: bool
     effort: str | None = None
     think: bool = True
+    room: int = 0
+    refused: frozenset[str] = frozenset()
     several = True
 
     @property
@@ -233,20 +238,31 @@ class Chat:
     @property
     def settings(self) -> Mapping[str, str]:
         settings = {"detail": DETAIL, "effort": str(self.effort)}
-        return settings if self.think else {**settings, "think": "False"}
+        if not self.think:
+            settings["think"] = "False"
+        # Said where it is not as usual: judges of earlier runs keep their ids.
+        if self.room != (REASONING_TOKENS if self.official and self.effort != "none" else 0):
+            settings["room"] = str(self.room)
+        if self.refused:
+            settings["without"] = ", ".join(sorted(self.refused))
+        return settings
 
-    @property
-    def reasons(self) -> bool:
-        return self.official and self.effort != "none"
+    def without(self, refused: frozenset[str]) -> Chat:
+        return replace(self, refused=refused)
 
     def for_tokens(self) -> Document:
-        form = {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
-        return form if self.official else {**form, "temperature": 0}
+        top = FEW_LOGPROBS if "logprobs" in self.refused else TOP_LOGPROBS
+        return {"logprobs": True, "top_logprobs": top, **self._temperature(0)}
+
+    def _temperature(self, degrees: int) -> Document:
+        # OpenAI's newest models refuse it.
+        if self.official or "temperature" in self.refused:
+            return {}
+        return {"temperature": degrees}
 
     def for_object(self, schema: Document | None, samples: int, varied: bool) -> Document:
         form: Document = {"n": samples} if samples > 1 else {}
-        if not self.official:
-            form["temperature"] = int(varied)
+        form |= self._temperature(int(varied))
         if schema is not None:
             named = {"name": "choices", "strict": True, "schema": schema}
             form["response_format"] = {"type": "json_schema", "json_schema": named}
@@ -255,10 +271,11 @@ class Chat:
     async def send(self, library: Any, prompt: Prompt, ask: str, most: int, form: Document) -> str:
         content = [_chat_part(part) for part in (*prompt.goal, *prompt.shown, ask)]
         system = {"role": "system", "content": prompt.system}
+        newer = self.official != ("limit" in self.refused)
         body = {
             "model": self.model,
             "messages": [system, {"role": "user", "content": content}],
-            "max_completion_tokens" if self.official else "max_tokens": most,
+            "max_completion_tokens" if newer else "max_tokens": most,
             **form,
             **({} if self.effort is None else {"reasoning_effort": self.effort}),
             **({} if self.think else {"chat_template_kwargs": {"enable_thinking": False}}),
@@ -272,7 +289,11 @@ class Chat:
         return [_declined(choice) or choice for choice in document["choices"]]
 
     def text(self, candidate: Document) -> str:
-        return candidate["message"]["content"]
+        content = candidate["message"].get("content")
+        if isinstance(content, list):  # in parts, of which some may be thoughts
+            words = (part.get("text") for part in content if "thinking" not in part)
+            return "".join(word for word in words if isinstance(word, str))
+        return content if isinstance(content, str) else ""
 
     def is_cut_off(self, candidate: Document) -> bool:
         return candidate.get("finish_reason") == "length"
@@ -326,13 +347,20 @@ def make(model: str, settings: JudgeSettings, assignment: Assignment) -> LiveJud
 def wires(model: str, endpoint: Endpoint, settings: JudgeSettings) -> list[Wire]:
     """Every way of asking, best first. One that a server does not know costs nothing to try."""
     if endpoint.official:
-        chats = [Chat(model, True, effort) for effort in ("none", None)]
-        voting = [Chat(model, True, effort) for effort in ("none", "minimal", "low", None)]
+        voting = [
+            Chat(model, True, effort, room=0 if effort == "none" else settings.reasoning_tokens)
+            for effort in ("none", "minimal", "low", None)
+        ]
+        chats, free = [voting[0], voting[-1]], voting[-1:]
     else:
-        voting = chats = [Chat(model, False, think=think) for think in (False, True)]
+        chats = [Chat(model, False, think=think) for think in (False, True)]
+        # Last, for a model that reasons whatever it is told.
+        free = [chats[-1], Chat(model, False, room=settings.reasoning_tokens)]
+        voting = [*chats, free[-1]]
     by_vote = [
-        *(votes(chat, settings.samples, settings.explain, enforced=True) for chat in voting),
-        votes(voting[-1], settings.samples, settings.explain, enforced=False),
+        votes(chat, settings.samples, settings.explain, enforced)
+        for enforced, chats_so_asked in ((True, voting), (False, free))
+        for chat in chats_so_asked
     ]
     if settings.explain:
         return by_vote

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations, count
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,22 +33,75 @@ from volition.judges.live.connection import (
     resolve,
 )
 from volition.judges.live.judge import LiveJudge, brief_of
-from volition.judges.live.wires import Wire
+from volition.judges.live.wires import REFUSABLE, Wire, refused_in
+from volition.judges.outage import Outage
 from volition.judges.prompt import Brief
-from volition.judges.settings import JudgeSettings
+from volition.judges.settings import PATIENCE_S, JudgeSettings
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.storage.files import write_whole
 
 GOAL = Brief("The black disc is at the top of the picture.")
 REMEMBERED_S = 24 * 3600.0
-TRIES = 4  # of a request that a busy server may answer later
-LONGEST_WAIT_S = 20.0
+REACHED_S = 20.0  # within which an address is reached at all, or is most likely wrong
+TOLD_S = 1.0  # a wait that a person is told of
+LOG = logging.getLogger("volition")
 
 Result = TypeVar("Result")
 
 
 class Unfit(Exception):
-    """Why a wire cannot be used; the next one is tried."""
+    """Why a wire cannot be used; the next one is tried.
+
+    Attributes:
+        refused: What of it the server refused, of `REFUSABLE`, if it said so.
+    """
+
+    def __init__(self, reason: str, refused: frozenset[str] = frozenset()) -> None:
+        super().__init__(reason)
+        self.refused = refused
+
+
+@dataclass(slots=True)
+class Trial:
+    """What trying a judge may take, and took so far.
+
+    Attributes:
+        patience_s: How long it is waited for where it does not answer.
+        max_usd: US dollars; None is no limit.
+        paid: Likewise, for wires that cannot be used as well.
+        reached: Whether anything came from its address.
+    """
+
+    patience_s: float = PATIENCE_S
+    max_usd: float | None = None
+    paid: float = 0.0
+    reached: bool = False
+    outage: Outage | None = field(default=None, init=False)
+
+    def answered(self) -> None:
+        self.reached, self.outage = True, None
+
+    async def wait(self, name: str, error: AskError, sent_at: float, times: int) -> None:
+        """Waits until the judge may be asked again, which did not answer so many `times`.
+
+        Raises:
+            JudgeUnavailable: It was waited for long enough, or is to be waited for longer.
+        """
+        now = asyncio.get_running_loop().time()
+        reached = self.reached or error.kind != "connection" or error.billed
+        if self.outage is None or reached != self.reached:
+            patience = self.patience_s if reached else min(REACHED_S, self.patience_s)
+            self.outage, self.reached = Outage(name, patience), reached
+        self.outage.failed(error, sent_at, now, 1)
+        wait = self.outage.delay(error, times, now)
+        if now >= self.outage.deadline or now + wait > self.outage.deadline:
+            reason = self.outage.given_up(wait)
+            if not reached:
+                reason += ": is the server up, and is its address right?"
+            raise JudgeUnavailable(reason)
+        if wait >= TOLD_S:
+            LOG.warning("%s", self.outage.waiting(now, told_after_s=0.0))
+        await asyncio.sleep(wait)
 
 
 def live_judge(
@@ -95,46 +150,54 @@ def choose(
     if not wanted:
         known = ", ".join(dict.fromkeys(judge.wire.name for judge in judges))
         raise InputError(f"{name} has no wire {settings.wire!r}: it has {known}")
-    for judge in judges:
-        if judge.identity.id == assignment.known_id:
-            return judge
+    if assignment.known_id is not None:
+        for judge in _every_form(judges):
+            if judge.identity.id == assignment.known_id:
+                return judge
     memory = _memory(wanted)
     known_already = _recall(memory)
-    for judge in wanted:
-        if known_already is not None and judge.identity.id == known_already.judge_id:
-            return replace(judge, capability=known_already)
+    if known_already is not None:
+        for judge in _every_form(wanted):
+            if judge.identity.id == known_already.judge_id:
+                return replace(judge, capability=known_already)
     if not assignment.probe:
         return wanted[0]
-    if settings.max_usd is not None:
-        _check_affordable(wanted, settings.max_usd)
-    judge, capability = _wait_for(_first_that_can(wanted))
+    trial = Trial(settings.patience, settings.max_usd)
+    judge, capability = _wait_for(_first_that_can(wanted, trial))
     memory.parent.mkdir(parents=True, exist_ok=True)
     write_whole(memory, json.dumps(asdict(capability)))
     return replace(judge, capability=capability)
 
 
-def _check_affordable(judges: Sequence[LiveJudge], max_usd: float) -> None:
-    """That trying every one of a model's wires stays within a limit.
+def _every_form(judges: Sequence[LiveJudge]) -> Iterator[LiveJudge]:
+    """Each judge, and what it becomes at a server that refuses some of what is asked."""
+    for judge in judges:
+        for some in range(len(REFUSABLE) + 1):
+            for refused in combinations(REFUSABLE, some):
+                yield judge.without(frozenset(refused))
+
+
+def _check_affordable(judge: LiveJudge, trial: Trial) -> None:
+    """That trying this wire stays within the limit.
 
     Raises:
         InputError: It might not, or nobody knows.
     """
-    trial = (*_questions(), _questions()[0])
-    most, name = 0.0, judges[0].name
-    for judge in judges:
-        tried = replace(judge, brief=GOAL)
-        for question in trial:
-            cost = tried.estimate([question]).cost_usd
-            if cost is None:
-                raise InputError(
-                    f"the price of {name} is not known, so that --max-usd cannot be kept: give "
-                    "--price-in and --price-out, in dollars per million tokens"
-                )
-            most += cost
-    if most > max_usd:
+    if trial.max_usd is None:
+        return
+    questions, most = (*_questions(), _questions()[0]), trial.paid
+    for question in questions:
+        cost = judge.estimate([question]).cost_usd
+        if cost is None:
+            raise InputError(
+                f"the price of {judge.name} is not known, so that --max-usd cannot be kept: give "
+                "--price-in and --price-out, in dollars per million tokens"
+            )
+        most += cost
+    if most > trial.max_usd:
         raise InputError(
-            f"trying {name} first, on {len(trial)} small questions in each way of asking it, may "
-            f"cost ${most:.4f}, more than --max-usd {max_usd:g}: raise it"
+            f"trying {judge.name} first, on {len(questions)} small questions in each way of asking "
+            f"it, may cost ${most:.4f}, more than --max-usd {trial.max_usd:g}: raise it"
         )
 
 
@@ -144,34 +207,57 @@ def _wait_for(work: Coroutine[object, object, Result]) -> Result:
         return thread.submit(asyncio.run, work).result()
 
 
-async def _first_that_can(judges: Sequence[LiveJudge]) -> tuple[LiveJudge, Capability]:
+async def _first_that_can(
+    judges: Sequence[LiveJudge], trial: Trial
+) -> tuple[LiveJudge, Capability]:
     notes: list[str] = []
-    paid: list[float] = []  # for wires that cannot be used as well
-    for judge in judges:
-        tried = replace(judge, brief=GOAL)
-        try:
-            deterministic = await _examine(tried, paid)
-        except Unfit as reason:
-            notes.append(f"{judge.wire.name}: {reason}")
-            continue
-        finally:
-            await tried.close()
-        price_known = tried.estimate(_questions()[:1]).cost_usd is not None
-        return judge, Capability(
-            judge.identity.id,
-            judge.wire.soft,
-            deterministic,
-            price_known,
-            sum(paid),
-            tuple(dict.fromkeys(notes)),
-            time.time(),
-        )
+    refused: frozenset[str] = frozenset()
+    for wired in judges:
+        while True:
+            judge = wired.without(refused)
+            tried = replace(judge, brief=replace(GOAL, one_picture=judge.brief.one_picture))
+            try:
+                _check_pictures(judge)
+                _check_affordable(tried, trial)
+                deterministic = await _examine(tried, trial)
+            except Unfit as reason:
+                notes.append(f"{judge.wire.name}: {reason}")
+                refused |= reason.refused
+                if wired.without(refused).identity.id == judge.identity.id:
+                    break
+            else:
+                return judge, _capability(judge, deterministic, trial.paid, notes)
+            finally:
+                await tried.close()
     reasons = "\n  ".join(dict.fromkeys(notes))
     raise JudgeUnavailable(
         f"{judges[0].name} cannot judge, in any of the ways of asking it:\n  {reasons}\n"
         "Give a model that takes pictures, its name as the server knows it, and with --base-url "
         "the address up to and with /v1"
     )
+
+
+def _check_pictures(judge: LiveJudge) -> None:
+    """That a server which takes one picture needs no more.
+
+    Raises:
+        Unfit: The goal has pictures of its own.
+    """
+    brief = judge.brief
+    if brief.one_picture and (brief.images or brief.counterexamples):
+        raise Unfit(
+            "the server takes one picture only, and the goal has pictures of its own: leave them "
+            "out, or allow more at the server"
+        )
+
+
+def _capability(
+    judge: LiveJudge, deterministic: bool, paid: float, notes: Sequence[str]
+) -> Capability:
+    price_known = judge.estimate(_questions()[:1]).cost_usd is not None
+    unlike = tuple(dict.fromkeys(notes))
+    soft, now = judge.wire.soft, time.time()
+    return Capability(judge.identity.id, soft, deterministic, price_known, paid, unlike, now)
 
 
 # Examining one wire ------------------------------------------------------------------------------
@@ -184,13 +270,13 @@ def check(name: str, judge: Judge) -> None:
         JudgeUnavailable: It does not.
     """
     try:
-        _wait_for(_examine(judge, []))
+        _wait_for(_examine(judge, Trial()))
     except Unfit as reason:
         raise JudgeUnavailable(f"{name} cannot judge: {reason}") from None
 
 
-async def _examine(judge: Judge, paid: list[float]) -> bool:
-    """Whether the same question has the same answer; what finding out costs is added to `paid`.
+async def _examine(judge: Judge, trial: Trial) -> bool:
+    """Whether the same question has the same answer.
 
     Raises:
         Unfit: This wire cannot be used.
@@ -199,8 +285,8 @@ async def _examine(judge: Judge, paid: list[float]) -> bool:
     questions = _questions()
     packed = judge.per_request >= len(questions)
     batches = [questions] if packed else [[question] for question in questions]
-    first = await _put(judge, batches[0], paid)
-    rest = (_put(judge, batch, paid) for batch in (*batches[1:], batches[0]))
+    first = await _put(judge, batches[0], trial)
+    rest = (_put(judge, batch, trial) for batch in (*batches[1:], batches[0]))
     *others, again = await asyncio.gather(*rest)
     _check_told_apart(questions, [p for answered in (first, *others) for p in answered])
     return first == again
@@ -230,10 +316,10 @@ def _check_told_apart(questions: Sequence[Question], answers: Sequence[float]) -
     )
 
 
-async def _put(judge: Judge, questions: Sequence[Question], paid: list[float]) -> list[float]:
+async def _put(judge: Judge, questions: Sequence[Question], trial: Trial) -> list[float]:
     """The probability that the one shown first is better, for each question."""
-    reply = await _ask_patiently(judge, questions)
-    paid.append(reply.cost_usd)
+    reply = await _ask_patiently(judge, questions, trial)
+    trial.paid += reply.cost_usd
     outcomes = judge.read(reply, questions)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures:
@@ -241,22 +327,28 @@ async def _put(judge: Judge, questions: Sequence[Question], paid: list[float]) -
     return [outcome.p_shown_first for outcome in outcomes if isinstance(outcome, Verdict)]
 
 
-async def _ask_patiently(judge: Judge, questions: Sequence[Question]) -> Reply:
-    for attempt in range(1, TRIES + 1):
+async def _ask_patiently(judge: Judge, questions: Sequence[Question], trial: Trial) -> Reply:
+    name = judge.identity.name
+    for times in count(1):
+        sent_at = asyncio.get_running_loop().time()
         try:
-            return await judge.ask(questions)
+            reply = await judge.ask(questions)
         except KeyRefused as error:
-            raise JudgeUnavailable(f"{judge.identity.name}: {error}") from None
+            raise JudgeUnavailable(f"{name}: {error}") from None
         except AskError as error:
+            cost = judge.estimate(questions).cost_usd or 0.0
+            trial.paid += cost * error.billed
             if not error.again:
-                raise Unfit(str(error)) from None
-            if attempt == TRIES:
+                raise Unfit(str(error), refused_in(str(error))) from None
+            if trial.max_usd is not None and trial.paid + cost > trial.max_usd:
                 raise JudgeUnavailable(
-                    f"{judge.identity.name} does not answer ({error.kind}: {error}): is the server "
-                    "up, and is its address right?"
+                    f"{name} does not answer, and what may have been billed for trying it reaches "
+                    f"--max-usd {trial.max_usd:g}: {error}"
                 ) from None
-            wait = error.retry_after_s if error.retry_after_s is not None else 0.25 * 2**attempt
-            await asyncio.sleep(min(wait, LONGEST_WAIT_S))
+            await trial.wait(name, error, sent_at, times)
+        else:
+            trial.answered()
+            return reply
     raise AssertionError("unreachable")
 
 

@@ -9,9 +9,11 @@ off its token, and for a JSON object, which is a vote.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from volition.judges import prompt as prompts
 from volition.judges.live.connection import Endpoint
@@ -22,7 +24,18 @@ if TYPE_CHECKING:
     import httpx2
 
 TOP_LOGPROBS = 20
-REASONING_TOKENS = 4096  # allowed to a model that cannot be told not to reason
+# What a server may refuse, and how its words say so. Asked without it, it may do: tried once.
+REFUSABLE = {
+    "limit": re.compile(r"max_(completion_)?tokens"),  # the one name of it, or the other
+    "logprobs": re.compile(r"logprobs"),  # as many as we ask for
+    "pictures": re.compile(
+        r"(at most|only|more than|exactly|than|single|multiple|max\w*|limit\w*)\W.{0,20}"
+        r"\b(image|picture)|(image|picture)s?\b.{0,30}\b(at most|only|limit|max|exceed)",
+        re.I,
+    ),  # more than one
+    "temperature": re.compile(r"temperature"),
+}
+FEW_LOGPROBS = 5  # where a server refuses `TOP_LOGPROBS`
 MOST_WRITTEN = 60  # questions that a model answers in one text
 Outcomes = list[Verdict | Failure]
 
@@ -109,6 +122,21 @@ class Wire:
     soft: bool = True
     several: bool = False
 
+    def without(self, refused: frozenset[str]) -> Wire:
+        """The same in a form that a server which refused these, of `REFUSABLE`, may take."""
+        if isinstance(self.way, Logprobs):
+            chat = self.way.chat.without(refused & {"limit", "logprobs", "temperature"})
+            return replace(self, way=replace(self.way, chat=chat))
+        if isinstance(self.way, Votes):
+            voting = self.way.chat.without(refused & {"limit", "temperature"})
+            return replace(self, way=replace(self.way, chat=voting))
+        return self
+
+
+def refused_in(words: str) -> frozenset[str]:
+    """Which of `REFUSABLE` a server's words are about."""
+    return frozenset(name for name, pattern in REFUSABLE.items() if pattern.search(words))
+
 
 # Ways of asking a model that writes --------------------------------------------------------------
 
@@ -133,8 +161,12 @@ class Chat(Protocol):
         ...
 
     @property
-    def reasons(self) -> bool:
-        """Whether the model may write to itself before it answers."""
+    def room(self) -> int:
+        """Tokens that the model may write to itself before it answers."""
+        ...
+
+    def without(self, refused: frozenset[str]) -> Self:
+        """The same without what a server refused, as `Wire.without`."""
         ...
 
     def for_object(self, schema: Document | None, samples: int, varied: bool) -> Document:
@@ -160,7 +192,7 @@ class Chat(Protocol):
         ...
 
     def text(self, candidate: Document) -> str:
-        """What the model wrote, without what it wrote to itself."""
+        """What the model wrote, without what it wrote to itself; empty where that was nothing."""
         ...
 
     def is_cut_off(self, candidate: Document) -> bool:
@@ -205,6 +237,8 @@ class Logprobs:
         candidate = self.chat.candidates(document)[0]
         if isinstance(candidate, Failure):
             return [[candidate] * count]
+        if silence := _silence(self.chat, candidate, "it reasons before it answers"):
+            return [[silence] * count]
         tokens = self.chat.tokens(candidate)
         if not tokens:
             message = "the server accepts logprobs and returns none"
@@ -233,7 +267,7 @@ class Votes:
         return settings if self.enforced is None else {**settings, "enforced": str(self.enforced)}
 
     def completion_tokens(self, count: int) -> int:
-        return 16 + (100 if self.explain else 10) * count + REASONING_TOKENS * self.chat.reasons
+        return 16 + (100 if self.explain else 10) * count + self.chat.room
 
     async def send(self, library: Any, prompt: Prompt, samples: int) -> str:
         count = len(prompt.questions)
@@ -251,14 +285,29 @@ class Votes:
     def _read(self, candidate: Document | Failure, count: int) -> Outcomes:
         if isinstance(candidate, Failure):
             return [candidate] * count
+        advice = "give it more room with --reasoning-tokens"
+        if silence := _silence(self.chat, candidate, advice):
+            return [silence] * count
         outcomes = prompts.read_json(self.chat.text(candidate), count)
         return _marked(outcomes, self.chat.is_cut_off(candidate))
+
+
+def _silence(chat: Chat, candidate: Document, advice: str) -> Failure | None:
+    """Why there are no words to read; None where there are some."""
+    if chat.text(candidate).strip():
+        return None
+    if chat.is_cut_off(candidate):
+        return Failure(
+            "truncated",
+            f"the model used up all the tokens that it was allowed and wrote no answer: {advice}",
+        )
+    return Failure("unparsable", f"the model wrote no answer: {json.dumps(candidate):.200}")
 
 
 def _marked(outcomes: Outcomes, cut_off: bool) -> Outcomes:
     """What could not be read because the text reached its greatest length is called that."""
     return [
-        Failure("truncated", outcome.message)
+        Failure("truncated", f"the reply is cut off at its greatest length: {outcome.message}")
         if cut_off and isinstance(outcome, Failure)
         else outcome
         for outcome in outcomes

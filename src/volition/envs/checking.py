@@ -1,0 +1,236 @@
+"""What comes in from an environment is checked, copied and named before anything is made of it.
+
+Every environment that Volition makes is wrapped in `Checked`: whatever an environment does that no
+environment may is one clear error, which names the environment, the step and the value.
+"""
+
+from __future__ import annotations
+
+import reprlib
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict, Tuple
+
+from volition.comparison import Pixels, observed
+from volition.envs.drawing import as_pixels, fitted
+from volition.errors import EnvironmentUnsupported, RunError, VolitionError
+
+FIVE = "observation, reward, terminated, truncated, info"
+HINTS = {
+    "expected 5, got": f"a step gives five values: {FIVE}",
+    "unexpected keyword argument 'seed'": "reset takes `seed` and `options`",
+    "unexpected keyword argument 'options'": "reset takes `seed` and `options`",
+    "unexpected keyword argument 'render_mode'": "an environment is made with a `render_mode`",
+}
+"""What is meant by errors that come of an interface before Gymnasium's, by a part of their text."""
+
+Value = TypeVar("Value")
+_SIZES: dict[str, tuple[int, int]] = {}
+"""Height and width in which an environment is drawn, by its id and its keyword arguments."""
+
+
+class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment of which everything that comes in can be relied on.
+
+    What is observed is finite, of its space's shape and type, and a copy, since environments use
+    their arrays again. An action is a copy likewise. A drawing is uint8 (height, width, 3), always
+    in one size. What stands in `info` is nobody's business and left out.
+
+    Args:
+        env: The environment, made.
+        name: Its id.
+        kwargs: With which it was made: all that are made alike are drawn in the size of the first
+            drawing, so that their pictures can be laid beside each other.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], name: str, kwargs: Mapping[str, Any]) -> None:
+        super().__init__(env)
+        self._name, self._alike = name, f"{name} {kwargs}"
+        self._steps = 0
+        for space in ("observation_space", "action_space"):
+            value = self._tried(space, partial(getattr, env, space))
+            if not isinstance(value, gymnasium.Space):
+                raise EnvironmentUnsupported(
+                    f"{name}: its {space} is {reprlib.repr(value)}, not one of Gymnasium's spaces"
+                )
+        self._observed = env.observation_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begins an episode.
+
+        Raises:
+            EnvironmentUnsupported: The environment fails, or gives what is no observation.
+        """
+        self._steps = 0
+        result: Any = self._tried("reset", lambda: self.env.reset(seed=seed, options=options))
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise self._unfit(
+                f"reset gave {reprlib.repr(result)}, and not two values: observation, info"
+            )
+        return self._copied(result[0]), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Takes a step.
+
+        Raises:
+            EnvironmentUnsupported: The environment fails, or gives what is no observation.
+            RunError: The action is not finite.
+        """
+        self._steps += 1
+        own = action.copy() if isinstance(action, np.ndarray) else action
+        if isinstance(own, np.ndarray) and own.dtype.kind == "f" and not np.isfinite(own).all():
+            raise RunError(
+                f"{self._named()}: the policy would act as {own}, since what it has learned is "
+                "not finite. Numbers that the environment observes may be too large: scale them "
+                "down"
+            )
+        result: Any = self._tried("step", lambda: self.env.step(own))
+        if not isinstance(result, tuple) or len(result) != 5:
+            raise self._unfit(f"step gave {reprlib.repr(result)}, and not five values: {FIVE}")
+        observation, reward, terminated, truncated, _ = result
+        try:
+            number = reward if isinstance(reward, float) else _number(reward)
+            ends = bool(terminated), bool(truncated)
+        except (TypeError, ValueError):
+            values = ", ".join(map(reprlib.repr, (reward, terminated, truncated)))
+            raise self._unfit(
+                f"reward, terminated and truncated are {values}, and not a number and two booleans"
+            ) from None
+        return self._copied(observation), number, *ends, {}
+
+    def render(self) -> Pixels | None:
+        """What it looks like now: uint8 (height, width, 3). None where it draws into a window.
+
+        Raises:
+            EnvironmentUnsupported: The environment fails, or gives what is no picture.
+        """
+        rendered = self._tried("render", self.env.render)
+        if self.render_mode == "human":
+            return None
+        if rendered is None:
+            modes = self.metadata.get("render_modes", [])
+            raise self._unfit(
+                f"render gave None, and not a picture: the render mode is {self.render_mode}, and "
+                f"the environment names {modes}"
+            )
+        try:
+            pixels = as_pixels(rendered)
+        except ValueError as error:
+            raise self._unfit(f"render {error}") from None
+        height, width = pixels.shape[:2]
+        return fitted(pixels, *_SIZES.setdefault(self._alike, (height, width)))
+
+    def close(self) -> None:
+        """Closes it; one that fails in that has done all that was wanted of it."""
+        with suppress(Exception):
+            self.env.close()
+
+    def _tried(self, what: str, work: Callable[[], Value]) -> Value:
+        try:
+            return work()
+        except VolitionError:
+            raise
+        except (Exception, SystemExit) as error:  # whatever somebody's environment does
+            raise self._unfit(f"{what} raised {explained(error)}") from error
+
+    def _copied(self, observation: Any) -> Any:
+        try:
+            return checked(self._observed, observation)
+        except ValueError as error:
+            raise self._unfit(f"what is observed {error}") from None
+
+    def _unfit(self, trouble: str) -> EnvironmentUnsupported:
+        return EnvironmentUnsupported(f"{self._named()}: {trouble}")
+
+    def _named(self) -> str:
+        when = f"at step {self._steps} of an episode" if self._steps else "at an episode's start"
+        return f"{self._name}, {when}"
+
+
+def tried(name: str, what: str, work: Callable[[], Value]) -> Value:
+    """What some work of somebody's environment gives.
+
+    Raises:
+        EnvironmentUnsupported: It fails; the message begins with `name`, and says what it was.
+    """
+    try:
+        return work()
+    except VolitionError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise EnvironmentUnsupported(f"{name}: {what} raised {explained(error)}") from error
+
+
+def explained(error: BaseException) -> str:
+    """An error of somebody's environment in one line: its kind, what it says, and where it was."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split()) or (frames[-1].line or "" if frames else "")
+    hint = next((f": {meant}" for part, meant in HINTS.items() if part in text), "")
+    return f"{type(error).__name__}: {text}{where}{hint}" if text else type(error).__name__ + where
+
+
+def checked(space: gymnasium.Space[Any], value: Any, entry: str = "") -> Any:
+    """A copy of what is observed, checked entry by entry.
+
+    Raises:
+        ValueError: It is not what its space says, or not finite.
+    """
+    if isinstance(space, Box):
+        return _numbers(space, value, entry)
+    if isinstance(space, Dict) and isinstance(value, Mapping) and set(value) == set(space.spaces):
+        return {key: checked(part, value[key], f"{entry} {key}") for key, part in space.items()}
+    if isinstance(space, Tuple) and isinstance(value, tuple) and len(value) == len(space):
+        return tuple(
+            checked(part, one, f"{entry} {place}")
+            for place, (part, one) in enumerate(zip(space, value, strict=True))
+        )
+    if not space.contains(value):
+        raise ValueError(f"{_in(entry)}is {reprlib.repr(value)}, and its space is {space}")
+    return deepcopy(value)
+
+
+def _numbers(space: Box, value: Any, entry: str) -> np.ndarray[Any, Any]:
+    """A copy of an array, in its space's type."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "buif":
+        raise ValueError(f"{_in(entry)}is {reprlib.repr(value)}, which are no numbers")
+    if array.shape != space.shape:
+        raise ValueError(f"{_in(entry)}is of shape {array.shape}, and its space says {space.shape}")
+    if array.dtype == space.dtype == np.float32:
+        own = array.copy()
+        finite = np.isfinite(own)
+    else:
+        with np.errstate(over="ignore", invalid="ignore"):
+            own = array.astype(space.dtype)
+            finite = np.isfinite(array) & np.isfinite(observed(own))
+    if not finite.all():
+        place = tuple(np.argwhere(~finite)[0].tolist())
+        at = place[0] if len(place) == 1 else place
+        raise ValueError(f"{_in(entry)}is not finite: entry {at} is {array[place]}")
+    if own.dtype.kind != "f" and not np.array_equal(own, array):
+        place = tuple(np.argwhere(own != array)[0].tolist())
+        raise ValueError(f"{_in(entry)}holds {array[place]}, and its space is of {own.dtype.name}")
+    return own
+
+
+def _number(reward: Any) -> float:
+    """Of a number, of an array of one, or of nothing, which is NaN."""
+    return float(np.asarray(reward, np.float64).item())
+
+
+def _in(entry: str) -> str:
+    return f"in{entry} " if entry else ""

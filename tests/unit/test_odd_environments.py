@@ -1,0 +1,468 @@
+"""Environments with one oddity each: learned in, or one line that names environment and value."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import jax
+import numpy as np
+import pytest
+from gymnasium.envs.classic_control import PendulumEnv
+from PIL import Image
+
+from odd import ODD, Dot, Rightmost, registered
+from volition import Goal, Run, cli, train
+from volition.comparison import Pixels
+from volition.envs.checking import Checked
+from volition.envs.drawing import LARGEST, as_pixels
+from volition.envs.making import make_env
+from volition.envs.scene import find_scene, open_scene
+from volition.errors import EnvironmentUnsupported, InputError, RunError, VolitionError
+from volition.learners.learned_reward import LearnedReward
+from volition.learners.policies import save_policy
+from volition.learners.rollout import Rollout
+from volition.questions.covering import covering_pairs
+from volition.reward.model import RewardModel
+from volition.run.creating import task_for
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import EnvironmentSection
+from volition.tasks.view import ClipSection, JudgeView
+
+STEPS = 400
+START = "at an episode's start"
+
+LEARNED = (
+    *("Plain", "AList", "Float64", "OneBuffer", "ActsInPlace", "Constant", "CannotBeClosed"),
+    *("RewardNan", "RewardNone", "OddInfo", "FirstStep", "FewStates", "FloatFrame", "OddSizes"),
+)
+DRAWN = (  # in a way of its own, and nothing else: learning would be the same
+    *("ListRender", "Rgba", "Transparent", "Grey", "GreyInThree", "ChannelsFirst", "FloatBytes"),
+    *("GreyFloats", "LongIntegers", "BlackAndWhite", "SizeOfItsOwn", "RewardArray", "Tiny"),
+)
+
+TOLD = {
+    "NanAfter": "at step 30 of an episode: what is observed is not finite: entry 0 is nan",
+    "InfiniteVelocity": "at step 7 of an episode: what is observed is not finite: entry 1 is -inf",
+    "NanAtReset": f"{START}: what is observed is not finite: entry 0 is nan",
+    "TooLargeForFloat32": "at step 5 of an episode: what is observed is not finite: entry 1 is 1e",
+    "WrongShape": f"{START}: what is observed is of shape (1,), and its space says (2,)",
+    "ShapeChanges": "at step 12 of an episode: what is observed is of shape (2, 2), and its",
+    "ObservesNone": "at step 9 of an episode: what is observed is None",
+    "ObservesText": "at step 3 of an episode: what is observed is 'left'",
+    "Ragged": "at step 4 of an episode: what is observed is [[1.0], [1.0, 2.0]]",
+    "FractionsForBytes": f"{START}: what is observed holds 0.5, and its space is of uint8",
+    "CannotBeMade": "OSError: no such device: /dev/robot (odd.py:",
+    "CannotBeReset": f"{START}: reset raised KeyError: 'start' (odd.py:",
+    "ResetOnce": f"{START}: reset raised AssertionError: already running (odd.py:",
+    "ResetWithoutSeed": f"{START}: reset raised TypeError: ",
+    "ResetGivesOne": f"{START}: reset gave array(",
+    "StepGivesFour": "at step 1 of an episode: step raised ValueError: ",
+    "StepGivesNothing": "at step 1 of an episode: step raised TypeError: ",
+    "RaisesMid": "at step 28 of an episode: step raised RuntimeError: MuJoCo: the simulation is",
+    "RaisesWordlessly": "at step 6 of an episode: step raised AssertionError: assert self.n < 5",
+    "Exits": "at step 12 of an episode: step raised SystemExit: the window was closed",
+    "NoRenderMode": "argument 'render_mode'",
+    "SpacesDiffer": "to put 4 of it side by side raised RuntimeError: Sub-environment action space",
+    "SpaceGrows": f"{START}: what is observed is of shape (3,), and its space says (2,)",
+    "Strip": "at step 1 of an episode: render gave a picture of 2400 x 1 pixels, which is too narr",
+    "NoSpace": "its observation_space is None",
+    "EmptyList": "at step 1 of an episode: render gave [], which is no picture",
+    "NoRender": "at step 1 of an episode: render gave None, and not a picture",
+    "RenderNone": "at step 1 of an episode: render gave None, and not a picture",
+    "RenderRaises": "render raised RuntimeError: cannot open a window (odd.py:",
+    "Text": "at step 1 of an episode: render gave '..x....', which is no picture",
+    "NanPixel": "at step 1 of an episode: render gave a picture with a pixel that is nan",
+    "BeyondWhite": "render gave a picture with a pixel that is 382.5, and not within 0 to 255",
+    "BelowBlack": "render gave a picture with a pixel that is -1.0, and not within 0 to 255",
+    "TwoChannels": "render gave an array of shape (48, 48, 2), which is no picture",
+    "NothingMoves": "all 180 that were drawn are of one colour, (0, 0, 0); either `render` does",
+    "Faint": "what differs among them is too small or too faint",
+    "TwoStates": "2 were drawn, and there are only 2 different ones among them; ask about 1 at",
+}
+"""What is told before anything is asked."""
+
+LATER = {
+    "NanLate": "what is observed is not finite: entry 1 is nan",
+    "RaisesLate": "step raised ConnectionError: the simulator has gone (odd.py:",
+    "Huge": "what it has learned is not finite. Numbers that the environment observes may",
+}
+"""What is told after the judge was asked."""
+
+
+@pytest.fixture(autouse=True)
+def _odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(enable_cache()))
+    with registered():
+        yield
+
+
+def learn(name: str, out: Path) -> Run:
+    task = task_for(f"test/{name}-v0", Goal("The dot is on the right."))
+    return train(task, judge=Rightmost(), out=out, steps=STEPS)
+
+
+def test_every_one_is_tried() -> None:
+    assert {*LEARNED, *DRAWN, *TOLD, *LATER, "Large"} == set(ODD)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "name", [*LEARNED, *(pytest.param(name, marks=pytest.mark.slow) for name in DRAWN)]
+)
+def test_what_can_be_understood_is_learned_in(name: str, tmp_path: Path) -> None:
+    run = learn(name, tmp_path / "run")
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.policy))
+    with run.folder.open_store() as store:
+        check_drawn([c.first.frames[0].pixels for c in store.comparisons().values()])
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_what_can_be_understood_is_drawn(name: str) -> None:
+    pairs = covering_pairs(EnvironmentSection(id=f"test/{name}-v0"), JudgeView(), 10, 0)
+    check_drawn([segment.frames[0].pixels for pair in pairs for segment in pair])
+
+
+def check_drawn(frames: list[Pixels]) -> None:
+    """A dark or red dot on white, always in one size."""
+    assert len({pixels.shape for pixels in frames}) == 1
+    for pixels in frames:
+        assert (pixels[0, 0] == 255).all()
+        assert 0 < (pixels[:, :, 1] < 50).sum() < 200
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", TOLD)
+def test_what_cannot_is_told_before_anything_is_asked(name: str, tmp_path: Path) -> None:
+    with pytest.raises(VolitionError) as error:
+        learn(name, tmp_path / "run")
+    told = str(error.value)
+    assert f"test/{name}-v0" in told
+    assert TOLD[name] in told
+    assert "\n" not in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_what_fails_later_keeps_what_was_judged(name: str, tmp_path: Path) -> None:
+    for go_on in (
+        lambda: learn(name, tmp_path / "run"),
+        lambda: Run.open(tmp_path / "run", Rightmost()).advance(),
+    ):
+        with pytest.raises(VolitionError) as error:
+            go_on()
+        told = str(error.value)
+        assert told.startswith(f"test/{name}-v0, at ")
+        assert LATER[name] in told
+        assert told.endswith("; every answer is kept")
+        assert "\n" not in told
+    run = Run.open(tmp_path / "run")
+    with run.folder.open_store() as store:
+        assert len(store.judgments()) >= 30
+    assert not run.folder.result.exists()
+
+
+def test_the_command_line_says_it_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--env", "test/NanAfter-v0", "--goal", "right", "--judge", "openai:x"]
+    words += ["--base-url", "http://localhost:9", "--max-usd", "1", "--out", str(tmp_path / "run")]
+    assert cli.main(words) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: test/NanAfter-v0, at step 30 of an episode: ")
+
+
+# What is kept is a copy --------------------------------------------------------------------------
+
+
+def test_a_buffer_that_is_used_again_changes_nothing_that_is_kept() -> None:
+    one, other = (
+        Rollout(EnvironmentSection(id=f"test/{name}-v0", kwargs={"max_episode_steps": 5}), 3)
+        for name in ("OneBuffer", "Plain")
+    )
+    with closing(one), closing(other):
+        np.testing.assert_array_equal(one.reset(0), other.reset(0))
+        steps = []
+        for number in range(12):
+            actions = np.full((3, 1), 0.1 * (number % 7), np.float32)
+            steps.append((one.step(actions), other.step(actions)))
+    for step, plain in steps:
+        np.testing.assert_array_equal(step.ended, plain.ended)
+        for field in ("observation", "next_observation"):
+            np.testing.assert_array_equal(
+                getattr(step.transitions, field), getattr(plain.transitions, field)
+            )
+
+
+def test_an_action_that_is_changed_in_place_is_kept_as_it_was_chosen() -> None:
+    with closing(Rollout(EnvironmentSection(id="test/ActsInPlace-v0"), 2)) as rollout:
+        rollout.reset(0)
+        actions = np.full((2, 1), 0.8, np.float32)
+        actions.setflags(write=False)  # as JAX gives them
+        step = rollout.step(actions)
+    assert (step.transitions.action == np.float32(0.8)).all()
+
+
+def test_a_drawing_that_is_drawn_over_is_kept_as_it_was() -> None:
+    with closing(make_env("test/OneBuffer-v0", render_mode="rgb_array")) as env:
+        env.reset(seed=0)
+        first = env.render()
+        before = first.copy()
+        for _ in range(30):
+            env.step(np.ones(1, np.float32))
+        assert not np.array_equal(env.render(), before)
+        np.testing.assert_array_equal(first, before)
+
+
+# What is not finite is not saved -----------------------------------------------------------------
+
+
+def test_a_policy_or_a_reward_model_that_is_not_finite_is_not_saved(
+    run: Run, tmp_path: Path
+) -> None:
+    def spoilt(tree: Any) -> Any:
+        leaves, form = jax.tree.flatten(tree)
+        return jax.tree.unflatten(form, [leaves[0] * np.nan, *leaves[1:]])
+
+    with pytest.raises(RunError, match=r"the policy is not finite and is not saved: .* holds nan"):
+        save_policy(tmp_path / "policy", spoilt(run.policy))
+    with pytest.raises(RunError, match="the reward model is not finite"):
+        spoilt(run.reward_model).save(tmp_path / "reward_model")
+    assert not [*tmp_path.rglob("*.safetensors")]
+
+
+def test_a_learned_reward_of_what_is_not_finite_is_an_error() -> None:
+    env = LearnedReward(gymnasium.make("test/NanAfter-v0"), RewardModel.unfitted((0, 1)))
+    env.reset(seed=0)
+    for _ in range(29):
+        env.step(np.zeros(1, np.float32))
+    with pytest.raises(EnvironmentUnsupported, match=r"NanAfter-v0.*entry 0 is nan"):
+        env.step(np.zeros(1, np.float32))
+
+
+# Pictures ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rendered", "colour"),
+    [
+        (np.full((4, 6), 7, np.uint8), (7, 7, 7)),
+        (np.full((4, 6, 1), 1.0), (255, 255, 255)),
+        (np.full((4, 6, 3), 0.5), (128, 128, 128)),
+        (np.full((4, 6, 3), 2.0), (2, 2, 2)),
+        (np.full((2, 4, 6, 3), 9, np.uint8), (9, 9, 9)),
+        (np.full((3, 4, 6), 9, np.int32), (9, 9, 9)),
+        (np.tile(np.array([200, 0, 0, 51], np.uint8), (4, 6, 1)), (244, 204, 204)),
+        (([np.zeros((4, 6, 3)), np.ones((4, 6), np.bool_)]), (255, 255, 255)),
+        ((Image.new("RGB", (6, 4), (1, 2, 3)),), (1, 2, 3)),
+        (np.full((4, 6, 3), 5, np.uint8).tolist(), (5, 5, 5)),
+    ],
+)
+def test_pictures_of_every_kind(rendered: Any, colour: tuple[int, ...]) -> None:
+    pixels = as_pixels(rendered)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (16, 24, 3), "it is enlarged"
+    assert pixels[0, 0].tolist() == list(colour)
+    assert (pixels == pixels[0, 0]).all()
+
+
+def test_a_picture_that_is_larger_than_anybody_looks_at_is_reduced() -> None:
+    with closing(make_env("test/Large-v0", render_mode="rgb_array")) as env:
+        env.reset(seed=0)
+        assert env.env.render().shape == (1200, 1200, 3)
+        assert max(env.render().shape) == 600 <= LARGEST
+    wide = np.zeros((200, 10_000, 3), np.uint8)
+    assert as_pixels(wide).shape == (20, 1000, 3)
+
+
+@pytest.mark.parametrize(
+    "rendered", [np.zeros((0, 5, 3)), 7, {"rgb": 1}, [1, 2], np.zeros((2, 2, 7))]
+)
+def test_what_is_no_picture(rendered: Any) -> None:
+    with pytest.raises(ValueError, match="which is no picture"):
+        as_pixels(rendered)
+
+
+# Clips, and few states ---------------------------------------------------------------------------
+
+
+def test_clips_that_are_longer_than_episodes() -> None:
+    view = JudgeView(clip=ClipSection(steps=30, frames=3))
+    short = EnvironmentSection(id="test/Plain-v0", kwargs={"max_episode_steps": 20})
+    with pytest.raises(InputError, match="no episode of random acting in test/Plain-v0 has 30 st"):
+        covering_pairs(short, view, 5, 0)
+
+
+def test_few_states_are_asked_about_again_each_time_beside_another() -> None:
+    pairs = covering_pairs(EnvironmentSection(id="test/FewStates-v0"), JudgeView(), 20, 0)
+    assert len({frozenset((one.id, other.id)) for one, other in pairs}) == 20
+    states = [segment.id for pair in pairs for segment in pair]
+    assert max(states.count(state) for state in states) <= 8
+
+
+def test_a_view_that_crops_everything_away() -> None:
+    view = JudgeView(crop=(0.0, 0.0, 0.005, 1.0))
+    with pytest.raises(InputError, match=r"leaves nothing of a drawing of 48 x 48 pixels"):
+        covering_pairs(EnvironmentSection(id="test/Plain-v0"), view, 5, 0)
+
+
+# Scenes ------------------------------------------------------------------------------------------
+
+
+class Hidden(Dot):
+    """It can be set to a state, and where its goal is changes with every episode."""
+
+    state_fields = ("x", "v")
+    state_ranges = {"x": (-4.5, 4.5), "v": (-1.0, 1.0)}  # noqa: RUF012
+    goal = 0.0
+
+    def reset(self, **options: Any) -> Any:
+        super().reset(**options)
+        self.goal = self.x * self.told
+        return self.obs(), {}
+
+    told = 1.0
+
+    def get_state(self) -> Any:
+        return np.array([self.x, self.v])
+
+    def set_state(self, vector: Any) -> None:
+        self.x, self.v = vector
+
+    def observe(self) -> Any:
+        return np.array([self.x - self.goal, self.v], np.float32)
+
+    def obs(self) -> Any:
+        return self.observe()
+
+
+class Faithful(Hidden):
+    told = 0.0
+
+
+class BrokenSetter(Faithful):
+    def set_state(self, vector: Any) -> None:
+        raise NotImplementedError
+
+
+class StateOfOne(Faithful):
+    def get_state(self) -> Any:
+        return np.array([self.x])
+
+
+SCENES = (Hidden, Faithful, BrokenSetter, StateOfOne)
+
+
+@pytest.fixture
+def _scenes() -> Iterator[None]:
+    for kind in SCENES:
+        gymnasium.register(f"scene/{kind.__name__}-v0", kind, max_episode_steps=40)  # type: ignore[arg-type]
+    yield
+    for kind in SCENES:
+        del gymnasium.registry[f"scene/{kind.__name__}-v0"]
+
+
+@pytest.mark.usefixtures("_scenes")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Faithful", None),
+        ("Hidden", r"depends on more than its state \(entry 0 is off by"),
+        ("BrokenSetter", "BrokenSetter: set_state raised NotImplementedError"),
+        ("StateOfOne", "StateOfOne: get_state gave .*, and not a finite number for each of x, v"),
+    ],
+)
+def test_a_scene_proves_itself_or_is_filmed(name: str, told: str | None) -> None:
+    environment = EnvironmentSection(id=f"scene/{name}-v0")
+    if told is None:
+        assert find_scene(environment) is not None
+        return
+    assert find_scene(environment) is None
+    with pytest.raises(EnvironmentUnsupported, match=told):
+        open_scene(environment.id)
+    assert len(covering_pairs(environment, JudgeView(), 3, 0)) == 3, "it is filmed"
+
+
+def test_an_environment_is_reset_through_its_wrappers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Meta-World: the environment itself refuses to be reset before a wrapper has set a task."""
+    inner = PendulumEnv
+    reset = inner.reset
+
+    def refuses(self: Any, **options: Any) -> Any:
+        assert getattr(self, "task", None), "no task has been set"
+        return reset(self, **options)
+
+    class SetsTask(gymnasium.Wrapper[Any, Any, Any, Any]):
+        def reset(self, **options: Any) -> Any:
+            self.unwrapped.task = "reach"  # type: ignore[attr-defined]
+            return super().reset(**options)
+
+    monkeypatch.setattr(inner, "reset", refuses)
+    gymnasium.register("scene/Tasks-v0", lambda **kwargs: SetsTask(inner(**kwargs)))
+    try:
+        scene = open_scene("scene/Tasks-v0")
+        assert scene.draw({"theta": 0.0, "theta_dot": 0.0}).std() > 0
+    finally:
+        del gymnasium.registry["scene/Tasks-v0"]
+
+
+class OnItsOwnScreen(Dot):
+    """As highway-env: it draws nothing where SDL is told that nobody looks."""
+
+    def render(self) -> Any:
+        blind = os.environ.get("SDL_VIDEODRIVER") == "dummy"
+        return super().render() * (not blind)
+
+
+def test_nobody_is_told_that_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    gymnasium.register("scene/Screen-v0", OnItsOwnScreen)  # type: ignore[arg-type]
+    try:
+        with closing(make_env("scene/Screen-v0", render_mode="rgb_array")) as env:
+            env.reset(seed=0)
+            assert env.render().max() == 255
+    finally:
+        del gymnasium.registry["scene/Screen-v0"]
+
+
+def test_a_screen_can_be_opened_where_there_is_none() -> None:
+    program = (
+        "from volition.envs.making import make_env\n"
+        "make_env('CartPole-v1', render_mode='rgb_array')\n"
+        "import pygame; pygame.display.init(); pygame.display.set_mode((20, 20))"
+    )
+    hidden = {"SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"}
+    environ = {name: value for name, value in os.environ.items() if name not in hidden}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, text=True, capture_output=True, check=True
+    )
+    assert done.stderr == ""
+
+
+def test_errors_of_gymnasium_are_told_in_one_line() -> None:
+    with pytest.raises(EnvironmentUnsupported) as error:
+        make_env("no_such_module:Dot-v0")
+    assert re.search(r"cannot make 'no_such_module:Dot-v0': .*no_such_module", str(error.value))
+    assert "\n" not in str(error.value)
+
+
+def test_parts_of_what_is_observed_are_named() -> None:
+    class Parts(Dot):
+        observation_space = gymnasium.spaces.Dict(
+            {"place": gymnasium.spaces.Box(-9, 9, (1,)), "gear": gymnasium.spaces.Discrete(3)}
+        )
+
+        def obs(self) -> Any:
+            return {"place": np.full(1, np.nan if self.n else 0.0), "gear": 7 if self.n else 2}
+
+    env = Checked(Parts(), "Parts", {})
+    env.reset(seed=0)
+    with pytest.raises(EnvironmentUnsupported, match="in gear is 7, and its space is Discrete"):
+        env.step(np.zeros(1, np.float32))
