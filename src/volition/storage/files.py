@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from volition.errors import RunError
+from volition.errors import RunError, VolitionError
 
 
 def write_whole(path: Path, content: bytes | str, durable: bool = True) -> None:
@@ -51,6 +51,8 @@ def new_folder(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except OSError as error:
         raise _unwritten(path, error) from error
+    except VolitionError as error:  # of the folder as it will be called
+        raise type(error)(str(error).replace(str(partial), str(path))) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -48,6 +48,8 @@ from volition.storage.schema import broken_seals, form_of, migrate, newest_form,
 
 DATABASE = "judgments.sqlite"
 FRAMES = "frames"
+# what SQLite names that is wrong with the disk or with who asks, and not with the file
+NOT_ITS_FAULT = ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
 DAMAGE = (sqlite3.Error, UnicodeError)  # what SQLite raises where a byte is another than it was
 LOOKED_AT = 64  # frames that are remembered, since whoever looks at one looks at it again
 
@@ -107,6 +109,8 @@ class Store:
                 raise sqlite3.DatabaseError(verdict)
             migrate(connection)
         except DAMAGE as error:
+            if getattr(error, "sqlite_errorname", "").startswith(NOT_ITS_FAULT):
+                raise StoreError(f"{path} cannot be opened: {_why(error)}") from error
             raise StoreError(
                 f"{path} cannot be read as a database ({_why(error)}). Restore the file from a "
                 f"copy; `volition verify {folder}` lists what else is damaged"
@@ -474,14 +478,20 @@ class Store:
         for defect in self._verify_rows():
             raise StoreError(f"{self.folder / defect}: restore the file from a copy")
 
-    def _verify_rows(self) -> Iterator[str]:
+    def _verify_rows(self) -> list[str]:
+        """What is wrong with rows and tables, all of it as of one moment: others may be writing."""
+        defects: list[str] = []
         try:
+            self._connection.execute("BEGIN")
             if form_of(self._connection) != newest_form():
-                yield f"{DATABASE}: its tables are not as Volition makes them"
-            for line in broken_seals(self._connection):
-                yield f"{DATABASE}: {line}"
+                defects.append("its tables are not as Volition makes them")
+            defects += broken_seals(self._connection)
         except DAMAGE as error:
-            yield f"{DATABASE}: {_why(error)}"
+            defects.append(_why(error))
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        return [f"{DATABASE}: {defect}" for defect in defects]
 
     def verify(self) -> list[str]:
         """Re-hashes everything and follows every reference; returns one line for each defect."""
@@ -496,7 +506,7 @@ class Store:
         ]
         if defects:
             return defects
-        rows = [*self._verify_rows()]
+        rows = self._verify_rows()
         try:
             checks = (self._verify_goals, self._verify_replies, self._verify_ids)
             named = [*self._verify_frames()] or [line for check in checks for line in check()]
