@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
-from claims import claim
+from claims import claim, run_benchmark
 from judging import GOAL, IN_FLIGHT, REPLY, comparisons
 from volition.judges import make_judge
 from volition.judges.base import Assignment
@@ -190,4 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

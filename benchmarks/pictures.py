@@ -26,7 +26,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from claims import claim
+from claims import claim, run_benchmark
 from volition import Goal, train
 from volition.comparison import Pixels, content_id
 from volition.evidence.report import write_report
@@ -202,4 +202,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

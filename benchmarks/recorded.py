@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from claims import claim
+from claims import claim, run_benchmark
 
 COUNTS = (500, 2000, 19_200)
 WRONG = 0.084
@@ -144,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_benchmark(main)

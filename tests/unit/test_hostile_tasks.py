@@ -258,7 +258,7 @@ COMMANDS = {
     "kwargs nan": (["--kwargs", "g=nan"], "--kwargs g: nan is not a finite number"),
     "kwargs -inf": (["--kwargs", "g=-inf"], "--kwargs g: -inf is not a finite number"),
     "kwargs 2^70": (["--kwargs", f"g={2**70}"], "--kwargs g: 118.* too large"),
-    "kwargs of text": (["--kwargs", "g='x'"], "Pendulum-v1 made with .*fails at its first step"),
+    "kwargs of text": (["--kwargs", "g='x'"], "Pendulum-v1, at step 1 of an episode"),
     "kwargs unknown": (["--kwargs", "nope=1"], "has no keyword argument 'nope'"),
     "max-usd nan": (["--judge", "simulated:exact", "--max-usd", "nan"], "--max-usd .*not nan"),
     "max-usd inf": (["--judge", "simulated:exact", "--max-usd", "inf"], "--max-usd .*not inf"),
@@ -293,15 +293,18 @@ IDS = {
     ),
     "a module that is broken": (
         "broken_envs:Odd-v0",
-        "'broken_envs' cannot be imported: invalid s",
+        "'broken_envs' cannot be imported: .*invalid s",
     ),
     "a module that fails": (
         "failing_envs:Odd-v0",
-        "cannot be imported: not today .failing_envs.py",
+        "cannot be imported: .*not today .failing_envs.py",
     ),
     "a module without it": ("hostile_envs:Other-v0", "cannot make 'hostile_envs:Other-v0'"),
-    "an environment that fails": ("hostile_envs:Fails-v0", "no wheels .hostile_envs.py, line"),
-    "an environment that cannot step": ("hostile_envs:Stuck-v0", "fails at its first step: .stuck"),
+    "an environment that fails": ("hostile_envs:Fails-v0", "no wheels .hostile_envs.py:"),
+    "an environment that cannot step": (
+        "hostile_envs:Stuck-v0",
+        "at step 1 of an episode: .*stuck",
+    ),
     "words": ("a b", "'a b' is no environment's id"),
     "a colon": (":", "':' is no environment's id"),
     "two colons": ("a:b:c", "'a:b:c' is no environment's id"),
@@ -338,10 +341,11 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str], folder: Path) 
     assert sorted(path.name for path in folder.iterdir() if path.name != "runs") == before
     assert not list(folder.glob("runs/*"))
     assert not list(folder.glob("runs/.*"))
-    assert not PYTHONS.search(said.err), said.err
-    if code == 1:
-        assert len(said.err.strip().splitlines()) == 1
-    return said.err
+    if code == 2:
+        return said.err
+    (line,) = (line for line in said.err.splitlines() if not line.endswith(" ..."))
+    assert line.startswith("error: ")
+    return line
 
 
 @pytest.mark.parametrize(("words", "says"), COMMANDS.values(), ids=COMMANDS)
@@ -355,6 +359,8 @@ def test_what_no_run_can_be_is_refused(
     monkeypatch.chdir(tmp_path)
     said = refused(["train", "pendulum", *words], capsys, tmp_path)
     assert re.search(says, said), said
+    quotes_the_environment = "step 1 of an episode" in said
+    assert quotes_the_environment or not PYTHONS.search(said), said
 
 
 @pytest.fixture
