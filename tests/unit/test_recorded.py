@@ -43,6 +43,11 @@ def read(tmp_path: Path, *lines: dict[str, Any] | str, view: JudgeView = VIEW) -
     return read_recording(tmp_path, "test", "goal", scenes_of(PENDULUM), view)
 
 
+def sheets_of(tmp_path: Path, *lines: dict[str, Any]) -> list[Path]:
+    (tmp_path / "judgments.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return open_recording(tmp_path, "test", "goal", scenes_of(PENDULUM), VIEW).sheets()
+
+
 def p_lower_angle(recording: Recording) -> list[float]:
     """P(the segment with the smaller angle is preferred) for each judgment."""
     probabilities = []
@@ -191,6 +196,28 @@ def test_a_hostile_line_is_one_clear_error(tmp_path: Path, line: str, reason: st
     assert message.startswith(f"{tmp_path / 'judgments.jsonl'}:2: {reason}")
     assert len(message.splitlines()) == 1
     assert len(message) < 500
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "sheets/../../secret.png"])
+def test_what_is_not_beside_the_file_is_not_shown(tmp_path: Path, name: str) -> None:
+    """Whoever passes judgments on must not get another's files into a page that is passed on."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
+    folder = tmp_path / "judgments"
+    folder.mkdir()
+    with_frame, with_sheet = judged(0.1, 2.0, "first"), judged(0.1, 2.0, "first")
+    with_frame["first"]["frame"] = name
+    with pytest.raises(InputError, match=r":1: .* is not in the folder of judgments\.jsonl"):
+        read(folder, with_frame)
+    with_sheet["sheet"] = name
+    with pytest.raises(InputError, match=r":1: sheet: .* is not in the folder of"):
+        sheets_of(folder, with_sheet)
+
+
+def test_a_sheet_that_is_no_picture_is_refused(tmp_path: Path) -> None:
+    line = judged(0.1, 2.0, "first")
+    line["sheet"] = "judgments.jsonl"
+    with pytest.raises(InputError, match=r":1: sheet: .* is not a picture"):
+        sheets_of(tmp_path, line)
 
 
 def test_a_picture_too_large_to_be_one_is_refused(tmp_path: Path) -> None:

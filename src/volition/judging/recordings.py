@@ -44,6 +44,7 @@ from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.questions.seeing import see
 from volition.storage.pictures import read_frame
 from volition.storage.store import FRAMES, Store
+from volition.tasks.numbers import shown
 from volition.tasks.view import JudgeView
 
 JUDGMENTS_FILE = "judgments.jsonl"
@@ -132,11 +133,23 @@ class RecordingFile:
             yield self._reader.judged(number, line)
 
     def sheets(self) -> list[Path]:
-        """The contact sheets that the judge looked at, where the file names them."""
-        file = self._reader.file
-        names = (_line(file, n, line).sheet for n, line in self._lines.items() if "sheet" in line)
-        sheets = dict.fromkeys(file.parent / name for name in names if name)
-        return [sheet for sheet in sheets if sheet.is_file()]
+        """The contact sheets that the judge looked at, where the file names them.
+
+        Raises:
+            InputError: One is no picture, or not beside the file: a report shows it to everybody.
+        """
+        file, sheets = self._reader.file, dict[str, Path]()
+        for number, line in self._lines.items():
+            name = _line(file, number, line).sheet if "sheet" in line else None
+            if not name or name in sheets:
+                continue
+            try:
+                sheets[name] = _beside(file, name)
+                if sheets[name].is_file():
+                    read_frame(sheets[name])
+            except (ValueError, VolitionError) as error:
+                raise InputError(f"{file}:{number}: sheet: {error}") from None
+        return [sheet for sheet in sheets.values() if sheet.is_file()]
 
 
 def read_recording(
@@ -257,7 +270,7 @@ class _Reader:
             raise ValueError(f"{side}: {error}") from None
 
     def _frame(self, side: str, name: str) -> Frame:
-        path = self.file.parent / name
+        path = _beside(self.file, name)
         frame = read_frame(path)
         if len(path.stem) == ID_LENGTH and path.stem != frame.id:
             raise ValueError(
@@ -265,6 +278,18 @@ class _Reader:
                 "it is not the picture that was judged"
             )
         return Frame(lambda: read_frame(path).pixels, frame.id)  # memory would not hold them all
+
+
+def _beside(file: Path, name: str) -> Path:
+    """A file that one of judgments names, which is in the same folder or below it.
+
+    Raises:
+        ValueError: It is elsewhere.
+    """
+    path = file.parent / name
+    if not path.resolve().is_relative_to(file.parent.resolve()):
+        raise ValueError(f"{shown(name)} is not in the folder of {file.name}, where it must be")
+    return path
 
 
 def _values(place: str, state: Mapping[str, float], fields: Sequence[str]) -> list[float]:
