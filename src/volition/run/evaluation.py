@@ -24,7 +24,7 @@ from volition.tasks.truth import TRUTHS, Measure
 
 FIRST_SEED = 10_000
 EPISODES = 100
-ABREAST, PICTURES_ABREAST = 16, 4  # episodes acted side by side: of pictures few fit in memory
+ABREAST, PICTURES_ABREAST = 25, 4  # episodes acted side by side: of pictures few fit in memory
 LEAST_SECONDS = 30.0  # that an evaluation may take, however short the run was
 SHARE = 0.25  # of the time that the run has taken, likewise
 
@@ -170,7 +170,7 @@ class Round:
         return measure(np.stack(self.observations)[np.stack(self.during)[:, episode], episode])
 
 
-TRIAL_STEPS = 3200  # of all environments together, about, in one trial
+TRIAL_STEPS = 2000  # of all environments together, about, in one trial
 FEWEST = 4  # episodes of a trial
 PICTURES_LONGEST = 200  # steps of a trial's episode where pictures are observed
 TRIAL_SEED = 20_000  # of the first: no training and no evaluation begins there
