@@ -85,7 +85,7 @@ async def serve(trouble: Trouble) -> None:
             if trouble.down_s and down_at == float("inf") and answered >= COUNT // 3:
                 down_at = now
             down = down_at <= now < down_at + trouble.down_s
-            if down and now > down_at + 1:  # what was under way comes back before
+            if down and now > down_at + 2:  # what was under way comes back before
                 seconds[int(now)] += 1
             if down or chance.random() < trouble.share:
                 if trouble.status not in (429, 503, 529):

@@ -20,6 +20,7 @@ from gymnasium.envs.classic_control import PendulumEnv
 from conftest import SHORT, angles, judged
 from volition import cli
 from volition.goal import Goal
+from volition.learners.policies import load_policy
 from volition.run.run import Run, train
 from volition.storage.store import DATABASE
 from volition.storage.tensors import read_description
@@ -251,3 +252,25 @@ def test_a_folder_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert "not a run folder" in error_of(capsys, verb, tmp_path)
     wrong = error_of(capsys, "score", tmp_path, "--judgments", tmp_path)
     assert "not a run folder" in wrong
+
+
+def test_the_best_policy_is_kept_and_a_run_that_learned_little_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With this seed the second of three sessions is the best, and none is good."""
+    out = tmp_path / "run"
+    words = ["train", "pendulum", "--seed", "36", "--steps", "2400", "--out", str(out)]
+    assert cli.main(words) == 0
+    warnings = capsys.readouterr().err
+    run = Run.open(out)
+    rewards = [session.trial_reward or 0.0 for session in run.history]
+    best = int(np.argmax(rewards))
+    assert 0 < best < len(rewards) - 1
+    assert run.result.kept_steps == run.history[best].env_steps < run.result.env_steps
+    kept, policy = (load_policy(out / name) for name in ("kept", "policy"))
+    seen = np.random.default_rng(0).uniform(-1, 1, (8, 3)).astype(np.float32)
+    np.testing.assert_array_equal(kept(seen), policy(seen))
+    assert "it has hardly learned the goal" in warnings
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "it has hardly learned the goal" in page
+    assert f"that after {run.result.kept_steps:,} steps" in page

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from volition.learners.rollout import CUT_AFTER
-from volition.run.evaluation import Evaluation, evaluate, measures_of
+from volition.run.evaluation import ABREAST, Evaluation, doubts, evaluate, measures_of
+from volition.run.results import Session
+from volition.run.sessions import settled
 from volition.storage.documents import as_document, from_document
 from volition.tasks.task import BUNDLED, EnvironmentSection, Task, bundled_names
 from volition.tasks.truth import truth_of
@@ -77,6 +79,94 @@ def test_a_limit_of_the_environments_own_is_kept() -> None:
     told = evaluate(still, own_value, environment, 1)
     assert told.true_returns == (CUT_AFTER + 5,)
     assert told.cut == 0
+
+
+def test_what_ends_by_itself_is_held_until_the_others_end() -> None:
+    """The number 3: 2, 1, 0, and 0 until the end; the number 4: 3, 2, 1, 0."""
+    environment = EnvironmentSection(id="volition-tests/Countdown-v0", kwargs={"ends": True})
+    told = evaluate(still, lambda observations: own_value(observations) + 1, environment, 2)
+    assert told.learned_returns == (3 + 2 + 1, 4 + 3 + 2 + 1)
+    assert told.lengths == (3, 4)
+    np.testing.assert_allclose(told.worth, [(6 + 997) / 1000, (10 + 996) / 1000])
+
+
+def test_more_episodes_than_go_side_by_side_have_seeds_that_go_on() -> None:
+    environment = EnvironmentSection(id="volition-tests/Countdown-v0", kwargs={"ends": True})
+    ended: list[int] = []
+    told = evaluate(still, own_value, environment, 2 * ABREAST + 3, tick=ended.append)
+    assert told.true_returns == tuple(3 + n % 4 for n in range(2 * ABREAST + 3))
+    assert ended == sorted(ended)
+    assert ended[-1] == 2 * ABREAST + 3
+
+
+def test_without_time_the_first_round_is_cut_and_that_is_said() -> None:
+    environment = EnvironmentSection(id="volition-tests/Countdown-v0", kwargs={"ends": False})
+    told = evaluate(still, own_value, environment, 3 * ABREAST, seconds=0.0)
+    assert told.true_returns == (1.0,) * ABREAST
+    assert (told.cut, told.left_out, told.hurried) == (ABREAST, 2 * ABREAST, True)
+    left_out, cut = told.warnings
+    assert f"{ABREAST} of {3 * ABREAST} evaluation episodes were acted" in left_out
+    assert "cut after 1 steps" in cut
+    assert "too large a share of the run's time" in cut
+
+
+def sessions(*rewards: float, worst: float | None = None, untrained: float = -1.0) -> list[Session]:
+    """As many, whose policies were tried; `worst` is the reward of their worst episodes."""
+    return [
+        Session(
+            800 * number,
+            1000.0,
+            0.0,
+            0.0,
+            trial_reward=reward,
+            trial_worst=reward if worst is None else worst,
+            untrained_reward=untrained,
+        )
+        for number, reward in enumerate(rewards, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("history", "enough"),
+    [
+        (sessions(0.5, 1.0, 1.0, 1.0), False),  # not half of the sessions yet
+        (sessions(0.5, 1.0, 1.0, 1.0, 1.0), True),
+        (sessions(0.5, 0.6, 0.7, 1.0, 1.01), False),  # it has just risen
+        (sessions(0.5, 0.6, 0.7, 1.0, 1.01, 0.2), True),  # and falls
+        (sessions(0.01, 0.05, 0.05, 0.05, 0.05, 0.05), False),  # hardly better than judged states
+        (sessions(0.5, 1.0, 1.0, 1.0, 1.0, worst=-0.5), False),  # some episodes do badly
+        (sessions(-1.5, -1.2, -1.1, -1.1, -1.1), False),  # worse than untrained
+        ([Session(800 * n, 1.0, 0.0, 0.0) for n in range(1, 9)], False),  # of 0.1: never tried
+    ],
+)
+def test_when_it_is_enough(history: list[Session], enough: bool) -> None:
+    assert settled(history, 10) is enough
+
+
+def evaluated(*worth: float) -> Evaluation:
+    return Evaluation(worth, worth, worth=worth, lengths=(1,) * len(worth))
+
+
+@pytest.mark.parametrize(
+    ("worth", "says"),
+    [
+        ([1.0] * 50, None),
+        ([1.0] * 48 + [-0.9] * 2, "2 of 50 evaluation episodes do badly"),
+        ([1.0] * 99 + [-0.9], None),  # one in a hundred is no group
+        ([-1.1] * 50, "no better than an untrained one"),
+        ([0.05] * 50, "has hardly learned the goal"),
+        ([-0.2] * 50, "a policy on the way did better"),
+    ],
+)
+def test_a_run_that_went_wrong_says_so(worth: list[float], says: str | None) -> None:
+    warnings = doubts(evaluated(*worth), sessions(0.5, 1.0, 1.0))
+    assert bool(warnings) is (says is not None)
+    assert says is None or any(says in warning for warning in warnings)
+
+
+def test_nothing_is_doubted_where_nothing_is_known() -> None:
+    assert doubts(evaluated(0.0, 1.0), [Session(800, 1.0, 0.0, 0.0)]) == []
+    assert doubts(Evaluation((0.0,), (0.0,)), sessions(1.0)) == []
 
 
 @pytest.mark.parametrize("name", bundled_names())

@@ -41,7 +41,16 @@ START = "at an episode's start"
 
 LEARNED = (
     *("Plain", "AList", "Float64", "OneBuffer", "ActsInPlace", "Constant", "CannotBeClosed"),
-    *("RewardNan", "RewardNone", "OddInfo", "FirstStep", "FewStates", "FloatFrame", "OddSizes"),
+    *(
+        "RewardNan",
+        "RewardNone",
+        "OddInfo",
+        "FirstStep",
+        "FewStates",
+        "TwoStates",
+        "FloatFrame",
+        "OddSizes",
+    ),
 )
 DRAWN = (  # in a way of its own, and nothing else: learning would be the same
     *("ListRender", "Rgba", "Transparent", "Grey", "GreyInThree", "ChannelsFirst", "FloatBytes"),
@@ -83,9 +92,8 @@ TOLD = {
     "BeyondWhite": "render gave a picture with a pixel that is 382.5, and not within 0 to 255",
     "BelowBlack": "render gave a picture with a pixel that is -1.0, and not within 0 to 255",
     "TwoChannels": "render gave an array of shape (48, 48, 2), which is no picture",
-    "NothingMoves": "all 180 that were drawn are of one colour, (0, 0, 0); either `render` does",
+    "NothingMoves": " that were drawn are of one colour, (0, 0, 0); either `render` does",
     "Faint": "what differs among them is too small or too faint",
-    "TwoStates": "2 were drawn, and there are only 2 different ones among them; ask about 1 at",
 }
 """What is told before anything is asked."""
 
@@ -309,7 +317,7 @@ def test_few_states_are_asked_about_again_each_time_beside_another() -> None:
 
 def test_a_view_that_crops_everything_away() -> None:
     view = JudgeView(crop=(0.0, 0.0, 0.005, 1.0))
-    with pytest.raises(InputError, match=r"leaves nothing of a drawing of 48 x 48 pixels"):
+    with pytest.raises(InputError, match=r"holds no pixel of a drawing of 48 x 48"):
         covering_pairs(EnvironmentSection(id="test/Plain-v0"), view, 5, 0)
 
 
@@ -449,7 +457,7 @@ def test_a_screen_can_be_opened_where_there_is_none() -> None:
 def test_errors_of_gymnasium_are_told_in_one_line() -> None:
     with pytest.raises(EnvironmentUnsupported) as error:
         make_env("no_such_module:Dot-v0")
-    assert re.search(r"cannot make 'no_such_module:Dot-v0': .*no_such_module", str(error.value))
+    assert re.search(r"there is no module 'no_such_module'", str(error.value))
     assert "\n" not in str(error.value)
 
 

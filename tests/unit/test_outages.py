@@ -31,7 +31,7 @@ from volition.storage.store import Store
 from volition.tasks.view import JudgeView
 
 GOAL = Goal("The disc is at the top.")
-COUNT = 60
+COUNT = 40
 PATIENCE_S = 10.0  # so that the longest pause is half a second
 PRICE = 1e-6  # US dollars a token
 
@@ -133,7 +133,7 @@ def test_a_provider_that_is_down_for_a_while_costs_no_question(
     assert len(answered(folder)) == COUNT
     assert set(server.answered.values()) == {1}, "nothing answered is asked again"
     assert server.requests.total() < 2 * COUNT + 40, "one that is down is not hammered"
-    assert 0 < server.billed <= standing.spent_usd
+    assert 0 < server.billed <= standing.spent_usd + 1e-9
 
 
 def test_a_provider_that_turns_away_three_in_ten_costs_no_question(
@@ -141,11 +141,11 @@ def test_a_provider_that_turns_away_three_in_ten_costs_no_question(
 ) -> None:
     server.behaviour.busy_share, server.behaviour.busy_with = 0.3, "overloaded"
     started = time.monotonic()
-    standing = judged(folder, made(chosen(server)), 200)
-    assert (standing.verdicts, standing.given_up) == (200, 0)
+    standing = judged(folder, made(chosen(server)), 100)
+    assert (standing.verdicts, standing.given_up) == (100, 0)
     assert time.monotonic() - started < 20
     assert failures(folder) == []
-    assert server.answered.total() == 200
+    assert server.answered.total() == 100
 
 
 def test_who_is_waited_for_and_how_long_yet_is_told(

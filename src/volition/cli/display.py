@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +16,20 @@ from rich.table import Table
 from rich.text import Text
 
 from volition.run.results import STAGES, Progress
+
+SLOW = 3.0  # seconds after which a person wants to know
+
+
+@contextmanager
+def told_if_slow(what: str) -> Iterator[None]:
+    """Says on standard error what is under way, where that takes longer than a moment."""
+    timer = Timer(SLOW, print, [what], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Display:

@@ -84,6 +84,7 @@ def train(
     Judgments become preferences, preferences a reward model, and the reward model is the only
     signal the policy is trained on. The environment's own reward is measured, never used.
     """
+    from volition.cli.display import told_if_slow
     from volition.run.run import Run
 
     check_counts(seed=seed, steps=steps)
@@ -91,19 +92,18 @@ def train(
     settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
     if settings and dry_run:
         return _print_prediction(chosen, settings, seed, json)
-    if settings:
-        where = chosen.environment.id
-        print(f"trying {where}, and choosing what is asked first ...", file=sys.stderr)
-    run = Run.create(
-        chosen,
-        judgments,
-        out,
-        live=settings,
-        reuse=reuse,
-        steps=steps,
-        seed=seed,
-        symmetric=symmetries,
-    )
+    what = "choosing what is asked first" if settings else "reading the judgments"
+    with told_if_slow(f"trying {chosen.environment.id}, and {what} ..."):
+        run = Run.create(
+            chosen,
+            judgments,
+            out,
+            live=settings,
+            reuse=reuse,
+            steps=steps,
+            seed=seed,
+            symmetric=symmetries,
+        )
     return _advance(run, json)
 
 

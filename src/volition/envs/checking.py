@@ -6,6 +6,7 @@ environment may is one clear error, which names the environment, the step and th
 
 from __future__ import annotations
 
+import json
 import reprlib
 import traceback
 from collections.abc import Callable, Mapping
@@ -53,7 +54,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str, kwargs: Mapping[str, Any]) -> None:
         super().__init__(env)
-        self._name, self._alike = name, f"{name} {kwargs}"
+        self._name = f"{name} made with {json.dumps(kwargs, default=str)}" if kwargs else name
         self._steps = 0
         for space in ("observation_space", "action_space"):
             value = self._tried(space, partial(getattr, env, space))
@@ -128,7 +129,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         except ValueError as error:
             raise self._unfit(f"render {error}") from None
         height, width = pixels.shape[:2]
-        return fitted(pixels, *_SIZES.setdefault(self._alike, (height, width)))
+        return fitted(pixels, *_SIZES.setdefault(self._name, (height, width)))
 
     def close(self) -> None:
         """Closes it; one that fails in that has done all that was wanted of it."""

@@ -365,7 +365,7 @@ class Lane:
         if not self._telling:
             self._telling = True
             self._loop.call_later(TOLD_AFTER_S, self._tell)
-        times = sending.waiting[0].put_off + 1
+        times = max(w.put_off for w in sending.waiting) + 1
         if self._outage.failed(error, sent_at, now, int(self._pace.limit)):
             self._pace.down()
             self._pause(self._outage.delay(error, 0, now))
@@ -381,8 +381,9 @@ class Lane:
             )
             for w in sending.waiting
         )
-        others = self._answered and not self._outage.down  # are answered meanwhile
-        if others and now - waiting[0].since > patience:
+        # Others are answered meanwhile, and nobody says that it comes too soon.
+        alone = self._answered and not self._outage.down and error.kind != "rate_limited"
+        if alone and now - waiting[0].since > patience:
             await self._no_answer(sending, error)
         elif error.billed or error.reply is not None:
             await self._settle(sending, error)

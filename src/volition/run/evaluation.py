@@ -1,4 +1,4 @@
-"""What a policy does: on the way by the learned return alone, and in the end by the true one, too.
+"""What a policy does: on the way by the learned reward alone, and in the end by the true one, too.
 
 Nothing learns here.
 """
@@ -42,6 +42,8 @@ class Evaluation:
     Attributes:
         true_returns: The environment's own return of each episode, by which nothing was trained.
         learned_returns: The sum of the learned reward over the same episodes.
+        worth: The learned reward of a step on average, as of `Round.worth`; none where an older
+            version evaluated.
         measures: Numbers of each episode that say what was reached, by their names.
         lengths: The steps of each; none where an older version evaluated.
         cut: How many of the episodes had not ended when they were cut.
@@ -52,6 +54,7 @@ class Evaluation:
     true_returns: tuple[float, ...]
     learned_returns: tuple[float, ...]
     measures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    worth: tuple[float, ...] = ()
     lengths: tuple[int, ...] = ()
     cut: int = 0
     left_out: int = 0
@@ -99,16 +102,20 @@ class Round:
 
     Attributes:
         true_returns, learned_returns: float (episodes,).
+        rewards: float (episodes,), the learned one of the last step.
         lengths: int (episodes,).
         running: bool (episodes,), which were cut.
+        terminated: bool (episodes,), which the environment ended by itself.
         observations: What each step led to, (episodes, obs_dim); kept only where it is measured.
         during: bool (episodes,) for each of those steps.
     """
 
     true_returns: Floats
     learned_returns: Floats
+    rewards: Floats
     lengths: npt.NDArray[np.int64]
     running: npt.NDArray[np.bool_]
+    terminated: npt.NDArray[np.bool_]
     observations: list[Observations] = field(default_factory=list)
     during: list[npt.NDArray[np.bool_]] = field(default_factory=list)
 
@@ -125,21 +132,38 @@ class Round:
 
         `going` is asked after each step, and ends the round when it says no.
         """
-        nothing, lengths = np.zeros(rows), np.zeros(rows, np.int64)
-        acted = cls(nothing, nothing.copy(), lengths, np.ones(rows, np.bool_))
+        acted = cls(
+            np.zeros(rows),
+            np.zeros(rows),
+            np.zeros(rows),
+            np.zeros(rows, np.int64),
+            np.ones(rows, np.bool_),
+            np.zeros(rows, np.bool_),
+        )
         for moment in moments:
             running, step = moment.running, moment.step
             reached = np.asarray(step.transitions.next_observation)
             acted.true_returns[running] = step.true_returns[running]
-            acted.learned_returns[running] += np.asarray(reward(reached))[running]
+            acted.rewards[running] = np.asarray(reward(reached))[running]
+            acted.learned_returns[running] += acted.rewards[running]
             acted.lengths += running
             acted.running = running & ~step.ended
+            acted.terminated |= running & np.asarray(step.transitions.terminated)
             if keep:
                 acted.observations.append(reached)
                 acted.during.append(running)
             if not going(acted):
                 break
         return acted
+
+    def worth(self, longest: int) -> Floats:
+        """The learned reward of a step on average, (episodes,), over `longest` steps.
+
+        What an episode comes to that ends by itself is held until then, as learning has it
+        (`held_value`): neither living nor dying is worth anything by itself.
+        """
+        held = np.where(self.terminated, longest - self.lengths, 0)
+        return (self.learned_returns + held * self.rewards) / (self.lengths + held)
 
     def measured(self, measure: Measure, episode: int) -> float:
         """A measure of one episode."""
@@ -157,17 +181,17 @@ BAD = 0.5  # of the way from an untrained policy to the median: an episode below
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a policy is worth by the learned return, without exploring.
+    """What a policy is worth by the learned reward of a step, without exploring.
+
+    Judged states have 0 on average, and a deviation of 1.
 
     Attributes:
         mean: Over the episodes.
         worst: The lowest of them.
-        reward: Of a step on average. Judged states have 0 on average, and a deviation of 1.
     """
 
     mean: float
     worst: float
-    reward: float
 
 
 def abreast(observation_shape: tuple[int, ...] | None) -> int:
@@ -203,18 +227,16 @@ class Trials:
         """Acts all episodes."""
         acting, scoring = Padded(policy, self._rows), Padded(reward, self._rows)
         moments = episodes(self._rollout, acting, TRIAL_SEED, self._longest)
-        acted = Round.of(moments, self._rollout.envs, scoring)
-        returns = acted.learned_returns
-        of_a_step = returns.sum() / acted.lengths.sum()
-        return Trial(float(returns.mean()), float(returns.min()), float(of_a_step))
+        worth = Round.of(moments, self._rollout.envs, scoring).worth(self._longest)
+        return Trial(float(worth.mean()), float(worth.min()))
 
 
-def doing_badly(returns: npt.ArrayLike, untrained: float) -> npt.NDArray[np.bool_]:
-    """Which episodes, by their learned returns, do badly where the median does well.
+def doing_badly(worth: npt.ArrayLike, untrained: float) -> npt.NDArray[np.bool_]:
+    """Which episodes do badly where the median does well.
 
     None where the median is no better than an untrained policy: then there are no two groups.
     """
-    values = np.asarray(returns)
+    values = np.asarray(worth)
     median = np.median(values)
     if not median > untrained:
         return np.zeros(len(values), np.bool_)
@@ -222,36 +244,37 @@ def doing_badly(returns: npt.ArrayLike, untrained: float) -> npt.NDArray[np.bool
 
 
 def doubts(evaluation: Evaluation, history: Sequence[Session]) -> list[str]:
-    """What speaks against the policy, by the learned return alone."""
-    untrained = history[0].untrained_return if history else None
-    if untrained is None:
+    """What speaks against the policy, by the learned reward alone."""
+    untrained = history[0].untrained_reward if history else None
+    if untrained is None or not evaluation.worth:
         return []
-    returns = np.array(evaluation.learned_returns)
-    median = float(np.median(returns))
+    worth = np.array(evaluation.worth)
+    median, mean = float(np.median(worth)), float(worth.mean())
     if not median > untrained:
         return [
-            f"the policy does no better than an untrained one by the learned return ({median:.4g} "
-            f"against {untrained:.4g}): more --steps may help, or the reward does not say the way"
+            f"the policy does no better than an untrained one by the learned reward ({median:.2g} "
+            f"a step against {untrained:.2g}): more --steps may help, or the reward does not say "
+            "the way"
         ]
-    badly = doing_badly(returns, untrained)
-    tried = [s.trial_return for s in history if s.trial_return is not None]
+    badly = doing_badly(worth, untrained)
+    tried = [s.trial_reward for s in history if s.trial_reward is not None]
     best, warned = max(tried, default=median), []
-    if (reward := returns.sum() / max(1, sum(evaluation.lengths))) < LITTLE:
+    if mean < LITTLE:
         warned.append(
-            f"what the policy does is worth {reward:.2g} a step by the learned reward, of which "
+            f"what the policy does is worth {mean:.2g} a step by the learned reward, of which "
             "judged states have 0 on average and a deviation of 1: it has hardly learned the goal; "
             "more --steps or another --seed may help"
         )
-    if returns.mean() < best - BAD * (best - untrained):
+    if mean < best - BAD * (best - untrained):
         warned.append(
-            f"a policy on the way did better by the learned return ({best:.4g}) than the one that "
-            f"was kept does in its evaluation ({returns.mean():.4g})"
+            f"a policy on the way did better by the learned reward ({best:.2g} a step) than the "
+            f"one that was kept does in its evaluation ({mean:.2g})"
         )
     if badly.mean() >= GROUP:
         warned.append(
-            f"{badly.sum()} of {len(returns)} evaluation episodes do badly by the learned return "
-            f"({returns[badly].mean():.4g} on average, the others {returns[~badly].mean():.4g}): "
-            "from some starts the policy fails; more --steps or another --seed may help"
+            f"{badly.sum()} of {len(worth)} evaluation episodes do badly by the learned reward "
+            f"({worth[badly].mean():.2g} a step on average, the others {worth[~badly].mean():.2g}):"
+            " from some starts the policy fails; more --steps or another --seed may help"
         )
     return warned
 
@@ -285,7 +308,7 @@ def evaluate(
     """
     end, measures = time.perf_counter() + seconds, measures or {}
     with closing(Rollout(environment, 1)) as one:
-        rows = abreast(one.observation_space.shape)
+        rows, longest = abreast(one.observation_space.shape), one.episode_limit or CUT_AFTER
     rounds: list[Round] = []
     late = False
     with closing(Rollout(environment, rows)) as rollout:
@@ -303,11 +326,15 @@ def evaluate(
                 rounds.append(acted)
             if late:
                 break
-    return _evaluation(rounds, measures, count, late)
+    return _evaluation(rounds, measures, count, longest, late)
 
 
 def _evaluation(
-    rounds: Sequence[Round], measures: Mapping[str, Measure], count: int, hurried: bool
+    rounds: Sequence[Round],
+    measures: Mapping[str, Measure],
+    count: int,
+    longest: int,
+    hurried: bool,
 ) -> Evaluation:
     """Of all rounds together, without what is too much in the last."""
 
@@ -328,6 +355,7 @@ def _evaluation(
         tuple(true_returns),
         tuple(joined(part.learned_returns for part in rounds)),
         measured,
+        tuple(joined(part.worth(longest) for part in rounds)),
         tuple(joined(part.lengths for part in rounds)),
         cut=sum(joined(part.running for part in rounds)),
         left_out=count - len(true_returns),

@@ -58,11 +58,10 @@ class Session:
         updates_per_s: Gradient steps a second.
         learned_return: Mean over the episodes that ended in it; NaN where none did.
         true_return: Likewise by the environment's own reward; for evaluation only.
-        trial_return: Mean learned return of the policy at its end, acting without exploring; None
-            where it was not tried.
-        trial_worst: The lowest of its episodes.
-        trial_reward: The learned reward of its steps on average.
-        untrained_return: Likewise the mean of a policy that has learned nothing.
+        trial_reward: Learned reward of a step, on average, of the policy at its end, acting without
+            exploring; None where it was not tried.
+        trial_worst: Of the episode in which it is lowest.
+        untrained_reward: Likewise the mean of a policy that has learned nothing.
         judgments: How many were used by its end, where a live judge was asked meanwhile.
         metrics: The learner's own, the last of the session.
     """
@@ -71,10 +70,9 @@ class Session:
     updates_per_s: float
     learned_return: float
     true_return: float
-    trial_return: float | None = None
-    trial_worst: float | None = None
     trial_reward: float | None = None
-    untrained_return: float | None = None
+    trial_worst: float | None = None
+    untrained_reward: float | None = None
     judgments: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
 

@@ -159,7 +159,7 @@ class Learned(NamedTuple):
     """What has come of learning.
 
     Attributes:
-        policy: The best by the learned return that was seen.
+        policy: The best by the learned reward that was seen.
         kept_steps: Environment steps after which it was.
         history: What every session measured.
     """
@@ -179,7 +179,7 @@ def learn_policy(
     companion: Companion | None = None,
     filming: Filming | None = None,
 ) -> Learned:
-    """Learns from the last checkpoint on, until the learned return no longer rises.
+    """Learns from the last checkpoint on, until the learned reward no longer rises.
 
     After each session the policy is tried, without exploring. The best one is kept, beside the
     checkpoint of the last session; see `settled` for when it is enough.
@@ -223,22 +223,22 @@ def learn_policy(
 
 
 def settled(history: Sequence[Session], total: int) -> bool:
-    """Whether the learned return no longer rises, in no episode that was tried.
+    """Whether the learned reward no longer rises, in no episode that was tried.
 
     It is asked from half of the `total` sessions on, and so long after the best trial as a quarter
     of them takes. A policy that does badly from some starts, or is hardly better than the judged
     states are on average, is learned on, up to the last.
     """
     tried = {
-        number: Trial(session.trial_return, session.trial_worst or 0.0, session.trial_reward or 0.0)
+        number: Trial(session.trial_reward, session.trial_worst or 0.0)
         for number, session in enumerate(history, start=1)
-        if session.trial_return is not None
+        if session.trial_reward is not None
     }
-    untrained = history[0].untrained_return if history else None
+    untrained = history[0].untrained_reward if history else None
     if untrained is None or not tried or 2 * len(history) < total:
         return False
     best = max(tried.values(), key=lambda trial: trial.mean)
-    if best.reward < LITTLE or not best.mean > untrained:
+    if best.mean < LITTLE or not best.mean > untrained:
         return False
     enough = best.mean - RISES * (best.mean - untrained)
     reached = next(number for number, trial in tried.items() if trial.mean >= enough)
@@ -273,7 +273,7 @@ class _Sessions:
         self._kept = checkpoint.load_kept(self.done)
         self._best = self._best_before()
         if self.history:
-            self._untrained = self.history[0].untrained_return
+            self._untrained = self.history[0].untrained_reward
         else:
             untrained = self._learner.policy(self._position.state)
             self._untrained = trials(untrained, model).mean
@@ -323,7 +323,6 @@ class _Sessions:
             true_return,
             trial.mean if trial else None,
             trial.worst if trial else None,
-            trial.reward if trial else None,
             self._untrained,
             companion.report(progress).judgments if companion else None,
             speed.metrics,
@@ -335,7 +334,7 @@ class _Sessions:
         """The best trial up to the checkpoint, by the reward model of now."""
         if self._companion is not None:
             return self._trials(self._kept.policy, self._model).mean if self._kept else None
-        tried = [s.trial_return for s in self.history if s.trial_return is not None]
+        tried = [s.trial_reward for s in self.history if s.trial_reward is not None]
         return max(tried, default=None)
 
     def _try(self, number: int) -> Trial:

@@ -236,7 +236,7 @@ def _facts(evidence: Evidence) -> dict[str, str]:
     }
     if evidence.result.kept_steps is not None:
         facts["Policy kept"] = (
-            f"that after {evidence.result.kept_steps:,} steps, the best by the learned return"
+            f"that after {evidence.result.kept_steps:,} steps, the best by the learned reward"
         )
     if any(tokens):
         facts["Tokens"] = f"{tokens[0]:,} in, {tokens[1]:,} out"
