@@ -465,6 +465,21 @@ def test_a_run_under_way_is_locked(copy: Path) -> None:
     assert len(refused) == 1
 
 
+def test_answers_are_not_added_to_a_run_under_way(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions, answers = tmp_path / "questions", tmp_path / "answers.csv"
+    assert cli.main(["ask", str(copy), "--out", str(questions), "--pairs", "3"]) == 0
+    answers.write_text("pair,choice\n1,A\n2,B\n3,A\n")
+    words = ["answer", str(questions), str(answers), "--judge", "somebody"]
+    with exclusively(copy):
+        code, lines = said(words, capsys)
+    assert (code, len(lines)) == (1, 1)
+    assert "is in use" in lines[0]
+    assert not (questions / "judgments.jsonl").exists()
+    assert cli.main(words) == 0
+
+
 # Elsewhere -------------------------------------------------------------------------------------
 
 

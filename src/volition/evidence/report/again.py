@@ -136,8 +136,8 @@ def _notes(live: JudgeSettings) -> Iterator[str]:
         )
     elif live.judge.startswith("simulated:"):
         yield (
-            f"{SAME} That is so where the simulated judge answers at once; where it takes its "
-            "time, what is asked depends on when its answers come."
+            f"{SAME} That is, where the simulated judge answers at once; where it takes its time, "
+            "what is asked depends on when its answers come."
         )
     else:
         yield (

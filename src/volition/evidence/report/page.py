@@ -218,7 +218,7 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         "Task": task.name,
         "Environment": f"{task.environment.id} {task.environment.kwargs or ''}".strip(),
         "Judge": ", ".join(judge.name for judge in evidence.judges.values()),
-        "Judgments": settings.judgments,
+        "Judgments": settings.judgments or "asked while the run was made",
         "Symmetries used": ", ".join(s.name for s in task.reward.symmetries)
         if settings.symmetric
         else "none",
