@@ -25,6 +25,7 @@ from volition.tasks.truth import TRUTHS, Measure
 FIRST_SEED = 10_000
 EPISODES = 100
 ABREAST, PICTURES_ABREAST = 25, 4  # episodes acted side by side: of pictures few fit in memory
+SCORED, PICTURES_SCORED = 40, 4  # steps that the reward model looks at together
 LEAST_SECONDS = 30.0  # that an evaluation may take, however short the run was
 SHARE = 0.25  # of the time that the run has taken, likewise
 
@@ -140,21 +141,41 @@ class Round:
             np.ones(rows, np.bool_),
             np.zeros(rows, np.bool_),
         )
+        unscored: list[tuple[Observations, npt.NDArray[np.bool_]]] = []
         for moment in moments:
             running, step = moment.running, moment.step
             reached = np.asarray(step.transitions.next_observation)
             acted.true_returns[running] = step.true_returns[running]
-            acted.rewards[running] = np.asarray(reward(reached))[running]
-            acted.learned_returns[running] += acted.rewards[running]
             acted.lengths += running
             acted.running = running & ~step.ended
             acted.terminated |= running & np.asarray(step.transitions.terminated)
+            unscored.append((reached, running))
+            if len(unscored) == scored_together(reached.shape[1:]):
+                acted._score(unscored, reward)
             if keep:
                 acted.observations.append(reached)
                 acted.during.append(running)
             if not going(acted):
                 break
+        acted._score(unscored, reward)
         return acted
+
+    def _score(
+        self, unscored: list[tuple[Observations, npt.NDArray[np.bool_]]], reward: Scores
+    ) -> None:
+        """Adds the learned rewards of some steps, which are taken out of the list."""
+        if not unscored:
+            return
+        rows, *shape = unscored[0][0].shape
+        together, most = scored_together(tuple(shape)), abreast(tuple(shape))
+        reached = np.zeros((together, most, *shape), unscored[0][0].dtype)
+        for place, (observations, _) in enumerate(unscored):
+            reached[place, :rows] = observations
+        values = np.asarray(reward(reached.reshape(-1, *shape))).reshape(together, most)
+        for of_step, (_, running) in zip(values, unscored, strict=False):
+            self.rewards[running] = of_step[:rows][running]
+            self.learned_returns[running] += of_step[:rows][running]
+        unscored.clear()
 
     def worth(self, longest: int) -> Floats:
         """The learned reward of a step on average, (episodes,), over `longest` steps.
@@ -199,6 +220,12 @@ def abreast(observation_shape: tuple[int, ...] | None) -> int:
     return PICTURES_ABREAST if len(observation_shape or ()) == 3 else ABREAST
 
 
+def scored_together(observation_shape: tuple[int, ...]) -> int:
+    """How many steps of all episodes the reward model looks at together: it is compiled for so
+    many."""
+    return PICTURES_SCORED if len(observation_shape) == 3 else SCORED
+
+
 class Trials:
     """Episodes from the same seeds for every policy that is tried. A context manager.
 
@@ -225,9 +252,9 @@ class Trials:
 
     def __call__(self, policy: Acts, reward: Scores) -> Trial:
         """Acts all episodes."""
-        acting, scoring = Padded(policy, self._rows), Padded(reward, self._rows)
+        acting = Padded(policy, self._rows)
         moments = episodes(self._rollout, acting, TRIAL_SEED, self._longest)
-        worth = Round.of(moments, self._rollout.envs, scoring).worth(self._longest)
+        worth = Round.of(moments, self._rollout.envs, reward).worth(self._longest)
         return Trial(float(worth.mean()), float(worth.min()))
 
 

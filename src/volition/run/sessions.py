@@ -29,7 +29,7 @@ from volition.learners.visited import Visited
 from volition.questions.filming import FILMED, Filming
 from volition.reward.fit import check_inputs
 from volition.reward.model import RewardModel
-from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly
+from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly, scored_together
 from volition.run.interrupting import noted
 from volition.run.results import Listener, Progress, Session
 from volition.storage.curves import Curves
@@ -41,6 +41,7 @@ MIN_SESSION_STEPS = 200  # of every environment
 LONGEST_EPISODE = 1000  # a session holds whole episodes, unless they are longer than this
 TICK = 50  # steps between two signs of life
 TRIED = 20  # sessions at most whose policy is tried: in a long run one in every few
+UNTRIED = 4  # the first of so many parts, in which no policy is tried: nothing ends there
 RISES = 0.02  # of the way from untrained to best: a trial that is nearer to the best is as good
 ALIKE = 0.005  # likewise, of two of which the later is kept
 PATIENCE = 2  # sessions at least without a better trial, before it is enough
@@ -314,7 +315,8 @@ class _Sessions:
             self._rollout, self._learner, reward, self._position, seeds, self._steps, tick
         )
         learned_return, true_return = _returns(self._judged, taken)
-        due = self.done % self._every == 0 or self.done + 1 == self._total
+        last = self.done + 1 == self._total
+        due = last or (self.done % self._every == 0 and self.done >= self._total // UNTRIED)
         trial = self._try(self.done + 1) if due else None
         session = Session(
             before + self._steps * envs,
@@ -385,9 +387,9 @@ def practise(setup: Setup, section: RewardSection, vetoes: int) -> None:
         position = setup.start(rollout, learner)
         steps = learner.learns_every + 1
         position, _, _ = run_session(rollout, learner, reward, position, (0, 0), steps)
-    rows = np.zeros((abreast(shape), *shape), position.visited.observations.dtype)
-    learner.policy(position.state)(rows)
-    model(rows)
+    rows, dtype = abreast(shape), position.visited.observations.dtype
+    learner.policy(position.state)(np.zeros((rows, *shape), dtype))
+    model(np.zeros((rows * scored_together(shape), *shape), dtype))
 
 
 class Speed(NamedTuple):
