@@ -23,7 +23,7 @@ from volition.judges.base import Assignment
 from volition.judges.live.judge import LiveJudge
 from volition.judges.live.streams import document_of
 from volition.judges.settings import JudgeSettings
-from volition.judging.engine import Standing
+from volition.judging.lane import Standing
 from volition.judging.limits import Limits
 from volition.judging.thread import Judging
 from volition.judgment import Failure

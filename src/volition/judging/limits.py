@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from volition.comparison import Comparison
+from volition.errors import InputError
+from volition.judges.base import Judge, Question
 from volition.judges.settings import PATIENCE_S
+from volition.judgment import Order
 
 PICO = 10**12  # money is counted in whole picodollars, rounded up, so that sums cannot drift
 TOLERATED = 0.25  # share of refusals that is the server's own chance, not our haste
@@ -223,3 +228,17 @@ class Pace:
 
 def _picodollars(usd: float) -> int:
     return math.ceil(usd * PICO)
+
+
+def check_price(judge: Judge, limits: Limits, comparisons: Sequence[Comparison]) -> None:
+    """That a limit in dollars can be kept.
+
+    Raises:
+        InputError: There is such a limit, and nobody knows what the judge costs.
+    """
+    questions = [Question(comparison, Order.FORWARD) for comparison in comparisons]
+    if limits.max_usd is not None and questions and judge.estimate(questions).cost_usd is None:
+        raise InputError(
+            f"the price of {judge.identity.name} is not known, so --max-usd cannot be kept: give "
+            "--price-in and --price-out, in US dollars per million tokens, or leave --max-usd out"
+        )

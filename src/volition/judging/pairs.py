@@ -17,8 +17,7 @@ from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge
 from volition.judges.settings import JudgeSettings
-from volition.judging.engine import check_price
-from volition.judging.limits import Limits
+from volition.judging.limits import Limits, check_price
 from volition.judging.thread import Judging
 from volition.judgment import Judgment, derive_preferences
 from volition.storage.pictures import read_frame

@@ -22,7 +22,8 @@ from volition.comparison import Comparison
 from volition.errors import InputError
 from volition.goal import Principle
 from volition.judges.base import Judge
-from volition.judging.engine import Engine, Standing
+from volition.judging.engine import Engine
+from volition.judging.lane import Standing
 from volition.judging.limits import Limits
 from volition.judgment import JudgeIdentity, Verdict
 from volition.storage.store import Store

@@ -18,7 +18,7 @@ from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge
 from volition.judges.settings import JudgeSettings
-from volition.judging.engine import check_price
+from volition.judging.limits import check_price
 from volition.judging.prediction import Prediction, predict
 from volition.judging.recordings import import_recording, open_recording
 from volition.judging.thread import reuse
