@@ -10,8 +10,10 @@ import gymnasium
 import numpy as np
 import pytest
 
+from odd import Rightmost
 from servers import serving
 from volition.comparison import Pixels
+from volition.evidence.report import write_report
 from volition.evidence.verification import verify
 from volition.goal import Goal
 from volition.judges.settings import JudgeSettings
@@ -55,12 +57,27 @@ class Lift(gymnasium.Env[Any, Any]):
         return np.array([self._height], np.float32)
 
 
+class Glow(Lift):
+    """The same height as the brightness of a picture, which is all that is observed."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(render_mode)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (16, 20, 3), np.uint8)
+
+    def render(self) -> Pixels:
+        return np.full((16, 20, 3), round(255 * self._height), np.uint8)
+
+    def _observe(self) -> Any:
+        return self.render()
+
+
 @pytest.fixture(autouse=True)
 def _lift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
     gymnasium.register("test/Lift-v0", Lift, max_episode_steps=50)  # type: ignore[arg-type]
+    gymnasium.register("test/Glow-v0", Glow, max_episode_steps=50)  # type: ignore[arg-type]
     yield
-    del gymnasium.registry["test/Lift-v0"]
+    del gymnasium.registry["test/Lift-v0"], gymnasium.registry["test/Glow-v0"]
 
 
 def height(pixels: Pixels) -> float:
@@ -116,3 +133,18 @@ def test_what_is_filmed_is_judged_and_learned_from(tmp_path: Path) -> None:
     assert (np.diff(rewards) > 0).all()
     actions = np.asarray(run.policy(np.array([[0.3], [0.6]], np.float32)))
     assert (actions > 0.5).all(), "the policy goes up"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # gymnasium's, of pictures so small
+def test_a_whole_run_on_pictures(tmp_path: Path) -> None:
+    task = task_for("test/Glow-v0", Goal("The picture is bright."))
+    run = train(task, judge=Rightmost(), out=tmp_path / "run", steps=400)
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "the picture that is observed" in page
+    assert run.folder.film.is_file()
+    assert verify(run.folder) == []
+    with run.folder.open_store() as store:
+        kept = [segment.observations for segment in store.segments().values()]
+    assert {(seen.dtype, seen.shape) for seen in kept} == {(np.dtype(np.uint8), (1, 16, 20, 3))}
+    levels = [np.full((16, 20, 3), level, np.uint8) for level in (20, 128, 235)]
+    assert (np.diff(np.asarray(run.reward_model(np.stack(levels)))) > 0).all()
