@@ -444,7 +444,7 @@ def test_the_last_ones_that_never_get_an_answer_are_let_go_where_others_did(fold
 
     class Choosy(Scripted):
         async def ask(self, questions: Sequence[Question]) -> Reply:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.08)
             if questions[0].comparison.id in (pairs[3].id, pairs[5].id):
                 billed = questions[0].comparison.id == pairs[5].id
                 raise AskError("server_error", "not this one", again=True, billed=billed)

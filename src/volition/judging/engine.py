@@ -70,12 +70,13 @@ class Engine:
         counted = {
             name: sum(getattr(lane.standing, name) for lane in lanes)
             for name in Standing.__dataclass_fields__
-            if name not in ("waiting", "under_way", "spent_usd", "waiting_for")
+            if name not in ("waiting", "under_way", "spent_usd", "down", "waiting_for")
         }
         return Standing(
             waiting=sum(len(lane.open_ids) for lane in lanes),
             under_way=sum(lane.under_way for lane in lanes),
             spent_usd=self.budget.spent_usd,
+            down=any(lane.down for lane in lanes),
             waiting_for="; ".join(filter(None, (lane.waiting_for for lane in lanes))),
             **counted,
         )

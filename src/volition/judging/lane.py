@@ -50,6 +50,7 @@ class Standing:
         unasked: Comparisons that the budget did not allow to ask.
         put_off: How often a request brought no answer and was waited for.
         spent_usd: US dollars that the store's judgments cost so far, at most.
+        down: Whether a judge does not answer at all.
         waiting_for: For a person: which judge does not answer, why, and how long it is waited for
             yet; empty where all answer.
     """
@@ -63,6 +64,7 @@ class Standing:
     unasked: int = 0
     put_off: int = 0
     spent_usd: float = 0.0
+    down: bool = False
     waiting_for: str = ""
 
 
@@ -149,6 +151,10 @@ class Lane:
         self._answered_at = -math.inf
 
     @property
+    def down(self) -> bool:
+        return bool(self.open_ids) and self._outage.down
+
+    @property
     def waiting_for(self) -> str:
         """For a person, while the judge does not answer."""
         return self._outage.waiting(self._loop.time()) if self.open_ids else ""
@@ -197,7 +203,7 @@ class Lane:
             and now >= self._resume_at
         ):
             try:
-                sending = self._again.popleft() if self._again else self._compose()
+                sending = self._next()
             except Exception as error:  # a judge that cannot estimate
                 self._engine.fail(error)
                 return
@@ -207,6 +213,17 @@ class Lane:
                 return
             self.under_way += 1
             self._engine.start(self._send(sending))
+
+    def _next(self) -> _Sending | None:
+        """The next request; None where the budget allows none.
+
+        Whether a judge that was down is back is asked by a question that it never failed at, if
+        there is one: it may be the question that it fails at.
+        """
+        if self._again and not (self._outage.down and self._queue):
+            return self._again.popleft()
+        composed = self._compose()
+        return self._again.popleft() if composed is None and self._again else composed
 
     def _compose(self) -> _Sending | None:
         """The next request, as large as judge and budget allow; None where they allow none."""
@@ -327,7 +344,7 @@ class Lane:
         if put_off.sending is not None:
             self._again.append(put_off.sending)
         else:
-            self._queue.extendleft(reversed(put_off.waiting))
+            self._queue.extend(put_off.waiting)
         self._engine.wake()
 
     def _pause(self, delay: float) -> None:

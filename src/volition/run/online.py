@@ -144,7 +144,8 @@ class Inquiry:
     @property
     def held_up(self) -> bool:
         """Whether nobody answers, so that what is left would not be asked in time."""
-        return bool(self._judging.standing().waiting_for) and self._left() > 0
+        standing = self._judging.standing()
+        return (standing.down or bool(standing.waiting_for)) and self._left() > 0
 
     def finish(self) -> None:
         """Waits for the answers to what was asked; afterwards nothing is under way."""
