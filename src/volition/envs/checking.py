@@ -25,6 +25,7 @@ from volition.comparison import Pixels, observed
 from volition.envs.drawing import as_pixels, fitted
 from volition.errors import EnvironmentUnsupported, RunError, VolitionError
 
+FEW = 16
 FIVE = "observation, reward, terminated, truncated, info"
 HINTS = {
     "expected 5, got": f"a step gives five values: {FIVE}",
@@ -237,9 +238,10 @@ def _numbers(space: Box, value: Any, entry: str) -> np.ndarray[Any, Any]:
 
 
 def _finite(array: np.ndarray[Any, Any]) -> bool:
-    """Whether all numbers are; a product of few is many times as fast as a look at each."""
-    flat = array.ravel()
-    return math.isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
+    """Whether all numbers are; of a few, Python is several times as fast as NumPy."""
+    if array.size <= FEW:
+        return all(map(math.isfinite, array.ravel().tolist()))
+    return bool(np.isfinite(array).all())
 
 
 def _number(reward: Any) -> float:
