@@ -33,8 +33,9 @@ from volition.run.folder import RunFolder
 from volition.run.results import Result
 from volition.run.run import Run
 from volition.storage.compilation import enable_cache
+from volition.storage.database import DATABASE
 from volition.storage.files import exclusively
-from volition.storage.store import DATABASE, Store
+from volition.storage.store import Store
 from volition.storage.tensors import check_tree, read_description
 
 TENSORS = (

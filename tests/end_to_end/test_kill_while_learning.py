@@ -25,7 +25,8 @@ from servers import Server, serving
 from servers.counted import answered, keys, settle
 from volition.run.run import Run
 from volition.storage.compilation import enable_cache
-from volition.storage.store import DATABASE, Store
+from volition.storage.database import DATABASE
+from volition.storage.store import Store
 
 FIRST, MOST, CONCURRENCY = 16, 100, 4
 MAX_USD = 0.10

@@ -22,7 +22,7 @@ from volition import cli
 from volition.goal import Goal
 from volition.learners.policies import load_policy
 from volition.run.run import Run, train
-from volition.storage.store import DATABASE
+from volition.storage.database import DATABASE
 from volition.storage.tensors import read_description
 from volition.tasks.task import BUNDLED
 

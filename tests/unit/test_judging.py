@@ -35,7 +35,8 @@ from volition.judgment import (
     Verdict,
     live_reply_id,
 )
-from volition.storage.store import DATABASE, Store
+from volition.storage.database import DATABASE
+from volition.storage.store import Store
 from volition.tasks.view import JudgeView
 
 GOAL = Goal("more")

@@ -20,9 +20,10 @@ from volition.comparison import Comparison, Frame, Pixels, Segment, State
 from volition.errors import StoreError
 from volition.goal import Goal
 from volition.judgment import Failure, JudgeIdentity, Judgment, Order, Reply, Verdict
+from volition.storage.database import DATABASE
 from volition.storage.pictures import read_frame
 from volition.storage.schema import MIGRATIONS, TABLES, append_only
-from volition.storage.store import DATABASE, Store
+from volition.storage.store import Store
 
 JUDGE = JudgeIdentity("test", simulated=True, settings={"kind": "scripted"})
 outcomes = st.one_of(

@@ -38,9 +38,10 @@ from volition.run.live import limits_of
 from volition.run.rounds import read_verdicts
 from volition.run.run import Run
 from volition.storage.compilation import enable_cache
+from volition.storage.database import DATABASE
 from volition.storage.documents import read_document, write_document
 from volition.storage.files import is_free, new_folder, write_whole
-from volition.storage.store import DATABASE, Store
+from volition.storage.store import Store
 from volition.tasks.task import GoalSection, Task, bundled_tasks
 from volition.tasks.view import ClipSection
 

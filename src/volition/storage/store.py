@@ -1,9 +1,9 @@
 """The store of a run's judgments: an append-only SQLite file beside a folder of PNG frames.
 
-This and the schema beside it are the only modules that speak SQL. Rows are named by the hash of
-their content, inserted if they are new and otherwise left alone; triggers refuse every change and
-deletion. A frame's PNG is on disk before any row names it, and a judgment is on disk before anybody
-uses it.
+This, the database and the schema beside it are the only modules that speak SQL. Rows are named by
+the hash of their content, inserted if they are new and otherwise left alone; triggers refuse every
+change and deletion. A frame's PNG is on disk before any row names it, and a judgment is on disk
+before anybody uses it.
 """
 
 from __future__ import annotations
@@ -43,14 +43,10 @@ from volition.judgment import (
     derive_preferences,
     live_reply_id,
 )
+from volition.storage.database import DATABASE, Database
 from volition.storage.pictures import read_frame, write_frame
-from volition.storage.schema import broken_seals, form_of, migrate, newest_form, seal
 
-DATABASE = "judgments.sqlite"
 FRAMES = "frames"
-# what SQLite names that is wrong with the disk or with who asks, and not with the file
-NOT_ITS_FAULT = ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY")
-DAMAGE = (sqlite3.Error, UnicodeError)  # what SQLite raises where a byte is another than it was
 LOOKED_AT = 64  # frames that are remembered, since whoever looks at one looks at it again
 
 Draw = Callable[[str, Sequence[State]], tuple[Frame, ...]]
@@ -71,9 +67,9 @@ def undrawn(drawn_with: str, states: Sequence[State]) -> tuple[Frame, ...]:
 class Store:
     """Judgments, and all that they are about, in one folder. Use `open` or `create`."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, draw: Draw) -> None:
+    def __init__(self, folder: Path, draw: Draw) -> None:
         self.folder = folder
-        self._connection = connection
+        self._database = Database(folder / DATABASE)
         self._draw = draw
         self._remembered = lru_cache(LOOKED_AT)(self.frame)
 
@@ -81,7 +77,7 @@ class Store:
     def create(cls, folder: Path) -> Self:
         """A store in `folder`, made if it is not there yet."""
         (folder / FRAMES).mkdir(parents=True, exist_ok=True)
-        return cls._connect(folder, undrawn)
+        return cls(folder, undrawn)
 
     @classmethod
     def open(cls, folder: Path, draw: Draw = undrawn) -> Self:
@@ -96,29 +92,16 @@ class Store:
         """
         if not (folder / DATABASE).is_file():
             raise StoreError(f"{folder} holds no {DATABASE}: it is not a run folder")
-        return cls._connect(folder, draw)
-
-    @classmethod
-    def _connect(cls, folder: Path, draw: Draw) -> Self:
-        path = folder / DATABASE
-        try:
-            connection = _connection(path)
-            connection.execute("PRAGMA foreign_keys = ON")
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
-            migrate(connection)
-        except DAMAGE as error:
-            if getattr(error, "sqlite_errorname", "").startswith(NOT_ITS_FAULT):
-                raise StoreError(f"{path} cannot be opened: {_why(error)}") from error
-            raise StoreError(
-                f"{path} cannot be read as a database ({_why(error)}). Restore the file from a "
-                f"copy; `volition verify {folder}` lists what else is damaged"
-            ) from error
-        return cls(folder, connection, draw)
+        return cls(folder, draw)
 
     def close(self) -> None:
-        self._connection.close()
+        self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything that is added in the block is written together, or nothing of it."""
+        with self._database.transaction():
+            yield
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +119,7 @@ class Store:
         goal_id = _goal_id(
             goal.text, principles, [(frame.id, counter) for frame, counter in pictures]
         )
-        with self._transaction() as sql:
+        with self._database.transaction() as sql:
             self._add_frames(sql, [frame for frame, _ in pictures])
             sql.execute(
                 "INSERT OR IGNORE INTO goals VALUES (?, ?, ?)",
@@ -154,7 +137,7 @@ class Store:
     def add_judge(self, judge: JudgeIdentity) -> str:
         """Stores who judges; returns the judge's id."""
         settings = json.dumps(dict(judge.settings), sort_keys=True)
-        with self._transaction() as sql:
+        with self._database.transaction() as sql:
             sql.execute(
                 "INSERT OR IGNORE INTO judges VALUES (?, ?, ?, ?)",
                 (judge.id, judge.name, int(judge.simulated), settings),
@@ -166,7 +149,7 @@ class Store:
         comparisons = list(comparisons)
         segments = {s.id: s for c in comparisons for s in (c.first, c.second)}
         framed = [segment for segment in segments.values() if segment.drawn_with is None]
-        with self._transaction() as sql:
+        with self._database.transaction() as sql:
             self._add_frames(sql, [f for s in framed for f in s.frames])
             sql.executemany(
                 "INSERT OR IGNORE INTO segments (id, shape, observations, states, drawn_with) "
@@ -197,7 +180,7 @@ class Store:
 
     def add_request(self, request: Request) -> None:
         """Stores a request that is about to be sent."""
-        with self._transaction() as sql:
+        with self._database.transaction() as sql:
             sql.execute(
                 "INSERT INTO requests (id, judge_id, questions, reserved_usd) VALUES (?, ?, ?, ?)",
                 (request.id, request.judge_id, json.dumps(request.questions), request.reserved_usd),
@@ -213,7 +196,7 @@ class Store:
             replies: What came back.
             reused_from: The folder of the store that they were taken from and paid in, if any.
         """
-        with self._transaction() as sql:
+        with self._database.transaction() as sql:
             sql.executemany(
                 "INSERT OR IGNORE INTO replies (id, judge_id, raw, prompt_tokens, "
                 "completion_tokens, cost_usd, latency_s, request_id, reused_from) "
@@ -254,7 +237,7 @@ class Store:
                     *columns,
                 )
             )
-        with self._transaction() as sql:
+        with self._database.transaction() as sql:
             sql.executemany(
                 "INSERT OR IGNORE INTO judgments (id, reply_id, comparison_id, presentation, "
                 "principle, p_shown_first, explanation, failure_kind, failure_message) "
@@ -287,7 +270,7 @@ class Store:
 
     def judges(self) -> dict[str, JudgeIdentity]:
         """Every judge by id."""
-        rows = self._read("SELECT id, name, simulated, settings FROM judges ORDER BY id")
+        rows = self._database.read("SELECT id, name, simulated, settings FROM judges ORDER BY id")
         return {
             judge_id: JudgeIdentity(name, bool(simulated), json.loads(settings))
             for judge_id, name, simulated, settings in rows
@@ -295,17 +278,17 @@ class Store:
 
     def goal_texts(self) -> dict[str, str]:
         """The words of every goal by the goal's id."""
-        return dict(self._read("SELECT id, text FROM goals"))
+        return dict(self._database.read("SELECT id, text FROM goals"))
 
     def segments(self) -> dict[str, Segment]:
         """Every segment by id. Its frames are read, or drawn, when somebody looks at them."""
         frame_ids: dict[str, list[str]] = {}
-        for segment_id, frame_id in self._read(
+        for segment_id, frame_id in self._database.read(
             "SELECT segment_id, frame_id FROM segment_frames ORDER BY segment_id, position"
         ):
             frame_ids.setdefault(segment_id, []).append(frame_id)
         segments = {}
-        for segment_id, shape, blob, state_rows, drawn_with in self._read(
+        for segment_id, shape, blob, state_rows, drawn_with in self._database.read(
             "SELECT id, shape, observations, states, drawn_with FROM segments ORDER BY id"
         ):
             states = tuple(json.loads(state_rows))
@@ -324,7 +307,7 @@ class Store:
     def comparisons(self) -> dict[str, Comparison]:
         """Every comparison by id, in the order in which they were stored."""
         segments = self.segments()
-        rows = self._read(
+        rows = self._database.read(
             "SELECT id, goal_id, first_id, second_id FROM comparisons ORDER BY comparisons.rowid"
         )
         return {
@@ -337,13 +320,13 @@ class Store:
         shape_of = cache(json.loads)  # most are alike
         segments = {
             segment_id: unpacked(blob, shape_of(shape))
-            for segment_id, shape, blob in self._read(
+            for segment_id, shape, blob in self._database.read(
                 "SELECT id, shape, observations FROM segments"
             )
         }
         return {
             comparison_id: (segments[first_id], segments[second_id])
-            for comparison_id, first_id, second_id in self._read(
+            for comparison_id, first_id, second_id in self._database.read(
                 "SELECT id, first_id, second_id FROM comparisons ORDER BY rowid"
             )
         }
@@ -351,7 +334,7 @@ class Store:
     def shown(self) -> list[Shown]:
         """What a judge was shown of every comparison, in the order in which they were stored; not
         of what was recorded without frames."""
-        rows = self._read(
+        rows = self._database.read(
             "SELECT c.rowid, f.segment_id, f.frame_id FROM comparisons c "
             "JOIN segment_frames f ON f.segment_id IN (c.first_id, c.second_id) "
             "ORDER BY c.rowid, f.segment_id, f.position"
@@ -363,11 +346,13 @@ class Store:
 
     def comparison_ids(self) -> list[str]:
         """Every comparison's id, in the order in which they were stored."""
-        return [name for (name,) in self._read("SELECT id FROM comparisons ORDER BY rowid")]
+        return [
+            name for (name,) in self._database.read("SELECT id FROM comparisons ORDER BY rowid")
+        ]
 
     def judgments(self) -> list[Judgment]:
         """Every judgment, in the order in which they were stored."""
-        rows = self._read(
+        rows = self._database.read(
             "SELECT j.comparison_id, r.judge_id, j.presentation, j.principle, j.p_shown_first, "
             "j.explanation, j.failure_kind, j.failure_message, r.id, r.raw, r.prompt_tokens, "
             "r.completion_tokens, r.cost_usd, r.latency_s, r.request_id "
@@ -401,14 +386,14 @@ class Store:
 
     def cost_usd(self) -> float:
         """What was paid for this store's replies, in US dollars; reused ones were paid before."""
-        ((cost,),) = self._read(
+        ((cost,),) = self._database.read(
             "SELECT coalesce(sum(cost_usd), 0) FROM replies WHERE reused_from IS NULL"
         )
         return float(cost)
 
     def spent_usd(self) -> float:
         """What may have been paid, at most: a request without a reply counts as it was reserved."""
-        ((reserved,),) = self._read(
+        ((reserved,),) = self._database.read(
             "SELECT coalesce(sum(reserved_usd), 0) FROM requests q "
             "WHERE NOT EXISTS (SELECT 1 FROM replies r WHERE r.request_id = q.id)"
         )
@@ -417,7 +402,7 @@ class Store:
     def billed(self) -> tuple[int, float]:
         """How many replies came to live requests, and the dearest as a multiple of what was
         reserved for it, at least 1."""
-        ((count, dearest),) = self._read(
+        ((count, dearest),) = self._database.read(
             "SELECT count(*), coalesce(max(r.cost_usd / q.reserved_usd), 1.0) FROM requests q "
             "JOIN replies r ON r.request_id = q.id WHERE r.raw <> '' AND q.reserved_usd > 0"
         )
@@ -425,7 +410,7 @@ class Store:
 
     def judged_live(self) -> int:
         """How many comparisons live judges replied to here, whether or not with a verdict."""
-        ((count,),) = self._read(
+        ((count,),) = self._database.read(
             "SELECT coalesce(sum(json_array_length(q.questions)), 0) FROM requests q "
             "JOIN replies r ON r.request_id = q.id WHERE r.raw <> ''"
         )
@@ -433,7 +418,7 @@ class Store:
 
     def tries(self, judge_id: str, comparison_ids: Iterable[str]) -> dict[str, Tries]:
         """How often this judge was asked about each of these comparisons, where it was at all."""
-        rows = self._read(
+        rows = self._database.read(
             "SELECT j.comparison_id, count(j.p_shown_first), "
             "count(j.failure_kind) FILTER (WHERE j.failure_kind NOT IN "
             "(SELECT value FROM json_each(?))) "
@@ -447,7 +432,7 @@ class Store:
 
     def unread(self, judge_id: str) -> list[tuple[Request, Reply]]:
         """Replies that were stored, and not read before the program was killed."""
-        rows = self._read(
+        rows = self._database.read(
             "SELECT q.id, q.judge_id, q.questions, q.reserved_usd, r.id, r.raw, r.prompt_tokens, "
             "r.completion_tokens, r.cost_usd, r.latency_s, r.request_id "
             "FROM replies r JOIN requests q ON q.id = r.request_id WHERE r.judge_id = ? "
@@ -475,38 +460,14 @@ class Store:
         Raises:
             StoreError: One is not; it says which.
         """
-        for defect in self._verify_rows():
+        for defect in self._database.changed_rows():
             raise StoreError(f"{self.folder / defect}: restore the file from a copy")
-
-    def _verify_rows(self) -> list[str]:
-        """What is wrong with rows and tables, all of it as of one moment: others may be writing."""
-        defects: list[str] = []
-        try:
-            self._connection.execute("BEGIN")
-            if form_of(self._connection) != newest_form():
-                defects.append("its tables are not as Volition makes them")
-            defects += broken_seals(self._connection)
-        except DAMAGE as error:
-            defects.append(_why(error))
-        finally:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-        return [f"{DATABASE}: {defect}" for defect in defects]
 
     def verify(self) -> list[str]:
         """Re-hashes everything and follows every reference; returns one line for each defect."""
-        defects = [
-            f"{DATABASE}: {_why(line)}"
-            for (line,) in self._read("PRAGMA integrity_check")
-            if line != "ok"
-        ]
-        defects += [
-            f"{DATABASE}: row {row} of {table} refers to a row of {parent} that is not there"
-            for table, row, parent, _ in self._read("PRAGMA foreign_key_check")
-        ]
-        if defects:
+        if defects := self._database.broken():
             return defects
-        rows = self._verify_rows()
+        rows = self._database.changed_rows()
         try:
             checks = (self._verify_goals, self._verify_replies, self._verify_ids)
             named = [*self._verify_frames()] or [line for check in checks for line in check()]
@@ -517,7 +478,7 @@ class Store:
         return named or rows
 
     def _verify_frames(self) -> Iterator[str]:
-        for frame_id, width, height in self._read("SELECT * FROM frames ORDER BY id"):
+        for frame_id, width, height in self._database.read("SELECT * FROM frames ORDER BY id"):
             try:
                 shape = self.frame(frame_id).pixels.shape[:2]
             except StoreError as error:
@@ -527,8 +488,8 @@ class Store:
                 yield f"{DATABASE}: frame {frame_id} is {shape[1]} x {shape[0]} pixels"
 
     def _verify_goals(self) -> Iterator[str]:
-        for goal_id, text, principles in self._read("SELECT * FROM goals"):
-            pictures = self._read(
+        for goal_id, text, principles in self._database.read("SELECT * FROM goals"):
+            pictures = self._database.read(
                 "SELECT frame_id, counterexample FROM goal_pictures WHERE goal_id = ? "
                 "ORDER BY position",
                 goal_id,
@@ -537,7 +498,7 @@ class Store:
                 yield f"{DATABASE}: goal {goal_id} does not match the hash of its content"
 
     def _verify_replies(self) -> Iterator[str]:
-        for reply_id, request_id, raw in self._read(
+        for reply_id, request_id, raw in self._database.read(
             "SELECT id, request_id, raw FROM replies WHERE request_id IS NOT NULL"
         ):
             if live_reply_id(request_id, raw) != reply_id:
@@ -552,7 +513,9 @@ class Store:
             named += [("comparison", name, c.id) for name, c in self.comparisons().items()]
             ids = [
                 judgment_id
-                for (judgment_id,) in self._read("SELECT id FROM judgments ORDER BY sequence")
+                for (judgment_id,) in self._database.read(
+                    "SELECT id FROM judgments ORDER BY sequence"
+                )
             ]
             named += [
                 ("judgment", name, judgment.id)
@@ -563,60 +526,6 @@ class Store:
         for kind, name, actual in named:
             if name != actual:
                 yield f"{DATABASE}: {kind} {name} does not match the hash of its content"
-
-    # SQLite --------------------------------------------------------------------------------
-
-    def _read(self, query: str, *arguments: object) -> list[tuple]:  # type: ignore[type-arg]
-        try:
-            return self._connection.execute(query, arguments).fetchall()
-        except DAMAGE as error:
-            raise StoreError(f"{self.folder / DATABASE} is damaged: {_why(error)}") from error
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Everything that is added in the block is written together, or nothing of it."""
-        with self._transaction():
-            yield
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of the block is written, or nothing. Inside of another one it is part of that."""
-        if self._connection.in_transaction:
-            yield self._connection
-            return
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield self._connection
-            seal(self._connection)
-            self._connection.execute("COMMIT")
-        except BaseException as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise StoreError(
-                    f"{self.folder / DATABASE} refused a row: {_why(error)}"
-                ) from error
-            raise
-
-
-def _connection(path: Path) -> sqlite3.Connection:
-    """To a database that is written as its answers come; or only read, where its folder may not be
-    written and nothing waits beside it to be written."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.OperationalError:
-        connection.close()
-        if path.with_name(f"{path.name}-wal").exists():
-            raise
-        address = f"{path.absolute().as_uri()}?immutable=1"
-        connection = sqlite3.connect(address, uri=True, isolation_level=None)
-    return connection
-
-
-def _why(error: object) -> str:
-    """What SQLite says is wrong, in one line."""
-    return " ".join(str(error).split())[:200]
 
 
 def _goal_id(text: str, principles: Iterable[object], pictures: Iterable[tuple[str, int]]) -> str:
