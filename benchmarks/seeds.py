@@ -43,7 +43,7 @@ class Bar(NamedTuple):
 POSTURE = Bar("share of the last half in which the posture is held", 0.8)
 BARS = {
     "pendulum": [Bar("", -160.0)],
-    "cartpole": [Bar("steps upright", 475.0)],
+    "cartpole": [Bar("steps upright", 475.0), Bar("share of time within 0.5 m of the middle", 0.9)],
     "acrobot": [Bar("steps until the free end is above the mark", 120.0, at_most=True)],
     "lamp:curious": [POSTURE],
     "lamp:ashamed": [POSTURE],
