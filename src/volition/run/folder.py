@@ -67,6 +67,7 @@ class RunSettings:
         judge_id: Of the live judge that was found able.
         probe_usd: US dollars that trying it did cost.
         given: How the task was named; None of runs before 0.2.
+        found: Of what the task left open, how it was found out, by the keys of task.toml.
     """
 
     judgments: str
@@ -79,6 +80,7 @@ class RunSettings:
     judge_id: str | None = None
     probe_usd: float = 0.0
     given: Given | None = None
+    found: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

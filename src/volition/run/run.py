@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from volition.errors import InputError, Interrupted, JudgeUnavailable
+from volition.finding.found import find_out
 from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.base import Judge
@@ -142,7 +143,10 @@ class Run:
             raise InputError(f"the task {task.name} declares no symmetry to use")
         path = Path(out) if out else Path("runs") / f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
         given = given_of(task, reuse)
-        settings = RunSettings("", symmetric, steps or task.training.steps, seed, given=given)
+        task, how = find_out(task)
+        settings = RunSettings(
+            "", symmetric, steps or task.training.steps, seed, given=given, found=how
+        )
         judge: Judge | None = None
         if live is None:
             chosen = str(judgments) if judgments is not None else None

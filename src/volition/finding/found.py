@@ -1,0 +1,38 @@
+"""Whatever a task leaves open, found out before anything is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from volition.finding.horizon import find_horizon
+from volition.finding.shown import find_shown
+from volition.finding.view import find_view
+from volition.tasks.task import Task
+
+
+class Found(NamedTuple):
+    """A task as it is carried out.
+
+    Attributes:
+        task: With nothing left open.
+        how: Of each key of task.toml that was found out, such as `view.crop`, how.
+    """
+
+    task: Task
+    how: Mapping[str, str]
+
+
+def find_out(task: Task) -> Found:
+    """The task with what it leaves open found out. What task.toml says overrules that.
+
+    Raises:
+        EnvironmentUnsupported: The environment fails.
+    """
+    view, how_view = find_view(task)
+    task = task.model_copy(update={"view": view})
+    reward, how_reward = find_shown(task)
+    task = task.model_copy(update={"reward": reward})
+    training, how_training = find_horizon(task)
+    task = task.model_copy(update={"training": training})
+    return Found(task, {**how_view, **how_reward, **how_training})
