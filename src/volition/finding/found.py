@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from volition.finding.horizon import find_horizon
 from volition.finding.shown import find_shown
+from volition.finding.spaces import find_spaces
 from volition.finding.view import find_view
 from volition.tasks.task import Task
 
@@ -16,7 +17,8 @@ class Found(NamedTuple):
 
     Attributes:
         task: With nothing left open.
-        how: Of each key of task.toml that was found out, such as `view.crop`, how.
+        how: Of each key of task.toml that was found out, such as `view.crop`, how; and what is
+            made of the environment's own `observations` and `actions`, where something is.
     """
 
     task: Task
@@ -29,10 +31,11 @@ def find_out(task: Task) -> Found:
     Raises:
         EnvironmentUnsupported: The environment fails.
     """
+    how_spaces = find_spaces(task)
     view, how_view = find_view(task)
     task = task.model_copy(update={"view": view})
     reward, how_reward = find_shown(task)
     task = task.model_copy(update={"reward": reward})
     training, how_training = find_horizon(task)
     task = task.model_copy(update={"training": training})
-    return Found(task, {**how_view, **how_reward, **how_training})
+    return Found(task, {**how_spaces, **how_view, **how_reward, **how_training})
