@@ -269,7 +269,7 @@ class Run:
                 *missing,
                 *learned.warnings,
                 *evaluation.warnings,
-                *doubts(evaluation, history),
+                *doubts(evaluation, history, learned.good),
             ),
         )
         write_document(self.folder.result, result)
