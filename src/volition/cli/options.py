@@ -29,6 +29,14 @@ Kwargs = Annotated[
     tuple[str, ...],
     option("NAME=VALUE ...", "Make the environment with these keyword arguments, too."),
 ]
+Clip = Annotated[
+    bool,
+    arg(
+        help="Show clips, whose length is found; else states, one picture each, unless the task "
+        "or a live judge that is asked first says otherwise.",
+        help_behavior_hint="",
+    ),
+]
 Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
 
 
