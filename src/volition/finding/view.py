@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Pixels
-from volition.errors import InputError
+from volition.errors import EnvironmentUnsupported, InputError
 from volition.finding.drawings import drawings, moving
 from volition.questions.distinct import VISIBLE
 from volition.tasks.task import Task
@@ -48,8 +48,8 @@ def find_view(
         asked: What was shown where judgments are there already, as far as it is known.
 
     Raises:
-        EnvironmentUnsupported: The environment fails.
-        InputError: Clips are wanted, and its episodes have no two steps.
+        EnvironmentUnsupported: Clips are wanted, and the environment fails.
+        InputError: Likewise, and its episodes have no two steps.
     """
     found: dict[str, object] = {}
     how: dict[str, str] = {}
@@ -59,11 +59,15 @@ def find_view(
         how[f"view.{name}"] = ASKED
     known = said | found.keys()
     if "size" not in known:
-        seen = drawings(task.environment)
-        if "crop" not in known:
-            found["crop"], how["view.crop"] = _find_crop(seen)
-        view = task.view.model_copy(update=found)
-        found["size"], how["view.size"] = _find_size(_cropped(view, seen))
+        try:
+            seen = drawings(task.environment)
+        except EnvironmentUnsupported as error:  # who has to see it says so: recordings need not be
+            how["view.size"] = f"as drawn, since it cannot be drawn to see what is less: {error}"
+        else:
+            if "crop" not in known:
+                found["crop"], how["view.crop"] = _find_crop(seen)
+            cropped = _cropped(task.view.model_copy(update=found), seen)
+            found["size"], how["view.size"] = _find_size(cropped)
     view = task.view.model_copy(update=found)
     if clip and view.clip is None:
         found["clip"], how["view.clip"] = _find_clip(task, view)
