@@ -16,7 +16,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import Any
 
 import gymnasium
 
@@ -94,11 +94,11 @@ class Printed(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(env)
         self._last: str | None = None
 
-    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+    def reset(self, **options: Any) -> Any:
         with self._heard():
             return self.env.reset(**options)
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> Any:
         with self._heard():
             return self.env.step(action)
 

@@ -157,8 +157,10 @@ def _shown_fields(
     They are changed together, and halved where that shows: hardly any drawing is needed where most
     show nothing.
     """
-    plain = view.frame(scene.draw(state)).pixels if fields else None
-    shown, together = [], [fields] if fields else []
+    if not fields:
+        return []
+    plain = view.frame(scene.draw(state)).pixels
+    shown, together = [], [fields]
     while together:
         some = together.pop()
         changed = {**state, **{field: other[field] for field in some}}
