@@ -21,7 +21,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Tuple
 
-from volition.comparison import Pixels, observed
+from volition.comparison import Pixels, observed, reduced
 from volition.envs.drawing import as_pixels, fitted
 from volition.errors import EnvironmentUnsupported, RunError, VolitionError
 
@@ -44,8 +44,9 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment of which everything that comes in can be relied on.
 
     What is observed is finite, of its space's shape and type, and a copy, since environments use
-    their arrays again. An action is a copy likewise. A drawing is uint8 (height, width, 3), always
-    in one size. What stands in `info` is nobody's business and left out.
+    their arrays again; a picture is reduced to what is looked at. An action is a copy likewise. A
+    drawing is uint8 (height, width, 3), always in one size. What stands in `info` is nobody's
+    business and left out.
 
     Args:
         env: The environment, made.
@@ -64,7 +65,10 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
                 raise EnvironmentUnsupported(
                     f"{name}: its {space} is {reprlib.repr(value)}, not one of Gymnasium's spaces"
                 )
-        self._observed = env.observation_space
+        self._own_space = env.observation_space
+        if is_picture(self._own_space):
+            shape = reduced(np.zeros(self._own_space.shape, np.uint8)).shape
+            self.observation_space = Box(0, 255, shape, np.uint8)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -151,9 +155,18 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         except (Exception, SystemExit) as error:  # whatever somebody's environment does
             raise self._unfit(f"{what} raised {explained(error)}") from error
 
+    def read(self, observation: Any) -> Any:
+        """A copy of what is observed, checked, of a picture no more than is looked at.
+
+        Raises:
+            ValueError: It is not what its space says, or not finite.
+        """
+        seen = checked(self._own_space, observation)
+        return reduced(seen) if is_picture(self._own_space) else seen
+
     def _copied(self, observation: Any) -> Any:
         try:
-            return checked(self._observed, observation)
+            return self.read(observation)
         except ValueError as error:
             raise self._unfit(f"what is observed {error}") from None
 
@@ -186,6 +199,11 @@ def explained(error: BaseException) -> str:
     text = " ".join(str(error).split()) or (frames[-1].line or "" if frames else "")
     hint = next((f": {meant}" for part, meant in HINTS.items() if part in text), "")
     return f"{type(error).__name__}: {text}{where}{hint}" if text else type(error).__name__ + where
+
+
+def is_picture(space: gymnasium.Space[Any]) -> bool:
+    """Whether it is one of pictures in uint8 (height, width, channels)."""
+    return isinstance(space, Box) and len(space.shape) == 3 and space.dtype == np.uint8
 
 
 def checked(space: gymnasium.Space[Any], value: Any, entry: str = "") -> Any:

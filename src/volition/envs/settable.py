@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Observations, Pixels, State, observed
-from volition.envs.checking import checked, tried
+from volition.envs.checking import tried
 from volition.errors import EnvironmentUnsupported
 
 
@@ -56,7 +56,7 @@ class SettableScene:
 
     def __init__(self, env: Any) -> None:
         self._made, self._env = env, env.unwrapped
-        self._name, self._space = type(self._env).__name__, env.observation_space
+        self._name = type(self._env).__name__
         env.reset(seed=0)
         self.fields = tuple(self._env.state_fields)
         self.ranges = {
@@ -74,7 +74,7 @@ class SettableScene:
     def observe(self, state: State) -> Observations:
         self._set(state)
         try:
-            return observed(checked(self._space, tried(self._name, "observe", self._env.observe)))
+            return observed(self._made.read(tried(self._name, "observe", self._env.observe)))
         except ValueError as error:
             raise EnvironmentUnsupported(f"{self._name}: what observe gives {error}") from None
 
