@@ -59,6 +59,11 @@ class Filming:
             self._under_way[id(env)] = observations, frames
         return NO_STATE
 
+    def begin_anew(self, chance: float) -> None:
+        """Gives up all that is under way, and begins segments with another chance from now on."""
+        self._under_way.clear()
+        self._chance = chance
+
     def cut(self, env: Any) -> None:
         """Gives up what is under way there."""
         self._under_way.pop(id(env), None)

@@ -248,7 +248,7 @@ class Run:
         result = Result(
             run=str(self.folder.path),
             task=self.folder.task.name,
-            judge=", ".join(judge.name for judge in judges),
+            judge=", ".join(dict.fromkeys(judge.name for judge in judges)),
             simulated=any(judge.simulated for judge in judges),
             judgments=learned.judgments,
             cost_usd=round(cost, 9),
@@ -269,7 +269,7 @@ class Run:
                 *missing,
                 *learned.warnings,
                 *evaluation.warnings,
-                *doubts(evaluation, history),
+                *doubts(evaluation, history, learned.good),
             ),
         )
         write_document(self.folder.result, result)
