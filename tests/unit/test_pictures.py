@@ -24,13 +24,15 @@ from volition.errors import EnvironmentUnsupported, InputError, RunError
 from volition.goal import Goal
 from volition.judgment import Preference
 from volition.learners.base import Transitions
+from volition.learners.policies import load_policy, save_policy
 from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.spaces import Choice
 from volition.networks import apply_network, encoder_depth, init_network
 from volition.reward.fit import check_inputs, fit
-from volition.reward.model import RewardModel
+from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
 from volition.storage.store import Store
+from volition.storage.tensors import save_tree
 from volition.tasks.task import RewardSection, Symmetry
 
 SIDE, LAST, ENVS = 24, 5, 8
@@ -177,10 +179,15 @@ def test_whatever_learned_from_reduced_pictures_takes_whole_ones() -> None:
     np.testing.assert_array_equal(policy(whole), policy(seen))
 
 
-def test_a_model_that_saw_large_pictures_whole_is_refused(tmp_path: Path) -> None:
-    RewardModel.unfitted((), (LARGEST + 1, 16, 1)).save(tmp_path / "model")
-    with pytest.raises(RunError, match="pictures of 129 x 16 pixels"):
-        RewardModel.load(tmp_path / "model")
+def test_what_an_older_version_learned_from_pictures_is_refused(tmp_path: Path) -> None:
+    form = {"inputs": [], "members": 5, "picture": SHAPE, "sizes": [128, 1], "vetoes": 0}
+    save_tree(tmp_path / FILE, {}, {"form": form})
+    with pytest.raises(RunError, match="which saw pictures otherwise: train it again"):
+        RewardModel.load(tmp_path)
+    learner = PPO((LARGEST + 1, 16, 1), Choice(2), 1)
+    save_policy(tmp_path, learner.policy(learner.start(0, 100)[0]))
+    with pytest.raises(RunError, match="129 x 16 pixels: train it again"):
+        load_policy(tmp_path)
 
 
 def test_entries_of_a_picture_cannot_be_named() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from volition.comparison import check_reduced
+from volition.comparison import LARGEST
 from volition.errors import RunError
 from volition.learners.base import Policy, PolicyForm
 from volition.learners.ppo import PPOPolicy
@@ -55,10 +55,15 @@ def load_policy(folder: Path, form: PolicyForm | None = None) -> Policy:
     description: dict[str, Any] = read_description(path)
     try:
         known = from_document(PolicyForm, description[FORM]) if form is None else form
-        check_reduced(known.observation_shape, str(path))
         like = POLICIES[known.learner].of_form(known)
     except (KeyError, ValueError) as error:
         raise RunError(f"{path} does not say what form its policy has: {error}") from error
+    shape = known.observation_shape
+    if len(shape) == 3 and max(shape[:2]) > LARGEST:
+        raise RunError(
+            f"{path} was learned by an older version, which looked at whole pictures of {shape[0]} "
+            f"x {shape[1]} pixels: train it again"
+        )
     return load_tree(path, like)
 
 

@@ -17,7 +17,7 @@ their data. The same held-out answers choose the strength of the weight decay.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,25 +31,17 @@ from jaxtyping import Array, Float, Int
 
 from volition.comparison import Floats
 from volition.errors import InputError
-from volition.networks import (
-    Layers,
-    apply_layers,
-    apply_network,
-    encode,
-    encoder_depth,
-    init_network,
-)
+from volition.networks import Layers, apply_layers, init_layers
 from volition.reward.calibration import Calibration, calibrate
+from volition.reward.features import Features
 from volition.reward.model import HIDDEN, MEMBERS, RewardModel, evenly_spread
 from volition.reward.preferences import AnswerData, PreferenceData, Proportion
 from volition.tasks.task import RewardSection
 
 STEPS = 200
 BATCH = 64
-PICTURE_BATCH = 16  # where observations are pictures, each of which takes as long as many states
 LEARNING_RATE = 2e-2
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 6.0)  # of decoupled weight decay, before the learning rate
-ENCODER_STRENGTH = 6.0  # of pictures' features, of which all strengths share one set
 JUDGE_LEARNING_RATE = 0.1
 BIAS_SD = 2.0  # of the prior on a judge's bias to what is shown first, in logits
 LOG_SLOPE_SD = 1.0  # of the prior on the logarithm of its slope
@@ -114,10 +106,12 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     Raises:
         InputError: No comparison is decided, or an observation entry does not exist.
     """
-    rng = np.random.default_rng(seed)
     observation_shape = data.observations.shape[3:]
     inputs = check_inputs(section, observation_shape)
     data.check_decided()
+    if not inputs:
+        return _fit_pictures(data, seed)
+    rng = np.random.default_rng(seed)
     folds = rng.permutation(len(data.weight)) % MEMBERS
     symmetries = section.symmetries if symmetric else ()
     candidates, traits = _fit_all(rng, data.mirrored([s.negate for s in symmetries]), folds, inputs)
@@ -144,6 +138,18 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     )
 
 
+def _fit_pictures(data: PreferenceData, seed: int) -> Fit:
+    """A fit to what is found in pictures without a judgment, by which alone the model sees them."""
+    *rows, height, width, channels = data.observations.shape
+    pictures = data.observations.reshape(-1, height, width, channels)
+    features = Features.found(pictures, np.random.default_rng(seed))
+    seen = features.of_host(pictures).reshape(*rows, -1)
+    fitted = fit(data._replace(observations=seen), RewardSection(), False, seed)
+    shape = height, width, channels
+    model = replace(fitted.model, inputs=(), picture=shape, features=features)
+    return replace(fitted, model=model)
+
+
 def score(model: RewardModel, data: PreferenceData) -> Proportion:
     """How many decided comparisons the model decides as the judge did."""
     agrees = (preferred_logits(model, data.observations) > 0) == (data.p_first > 0.5)
@@ -158,7 +164,7 @@ def preferred_logits(model: RewardModel, observations: Floats) -> Floats:
 
 
 def check_inputs(section: RewardSection, observation_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The observation entries that the reward model sees; none of a picture, which it sees whole.
+    """The observation entries that the reward model sees; none of a picture.
 
     Raises:
         InputError: The task names an entry that the environment does not have.
@@ -231,23 +237,18 @@ def _fit_all(
         data: The preferences, and copies of them by symmetries: `folds` for each.
         folds: Of the comparisons before they were copied.
     """
-    seen = data.observations[..., inputs] if inputs else data.observations
-    shape = seen.shape[3:]
-    flat = seen.reshape(-1, *shape)
-    some = flat if inputs else evenly_spread(flat)
-    precision = np.float64 if np.abs(some).max() > LARGE else np.float32
-    mean, deviation = some.mean(0, precision), some.std(0, precision)
-    if picture := () if inputs else shape:
-        deviation = np.full(shape, np.sqrt(np.square(deviation).mean()))  # one for all pixels
+    seen = data.observations[..., inputs]
+    flat = seen.reshape(-1, len(inputs))
+    precision = np.float64 if np.abs(flat).max() > LARGE else np.float32
+    mean, deviation = flat.mean(0, precision), flat.std(0, precision)
     varied = deviation > STILL * np.maximum(1.0, np.abs(mean))
     scale = np.where(varied, deviation, UNSEEN)
-    batch = PICTURE_BATCH if picture else BATCH
 
-    layers = init_network(rng, shape, (*HIDDEN, 1), MEMBERS)
+    layers = init_layers(rng, (len(inputs), *HIDDEN, 1), MEMBERS)
     answers = data.answer_data()
     of_answer = folds[answers.comparison % len(folds)]
     batches = np.stack(
-        [rng.choice(np.flatnonzero(_kept(of_answer, m)), (STEPS, batch)) for m in range(MEMBERS)],
+        [rng.choice(np.flatnonzero(_kept(of_answer, m)), (STEPS, BATCH)) for m in range(MEMBERS)],
         1,
     )  # (steps, members, batch)
     padded = _Padded(
@@ -268,9 +269,7 @@ def _fit_all(
             np.broadcast_to(np.asarray(array, np.float32), (len(STRENGTHS), *np.shape(array)))
         )
 
-    model = RewardModel(
-        fitted, every(mean), every(scale), centre, every(0), every(1), inputs, picture
-    )
+    model = RewardModel(fitted, every(mean), every(scale), centre, every(0), every(1), inputs)
     return model, traits
 
 
@@ -341,27 +340,25 @@ def _relative(log_slope: Float[Array, "members names"], present: Float[Array, " 
 
 
 class _Fitted(NamedTuple):
-    """What is fitted. For every strength of the weight decay but the encoder, which is dear: a
-    member's is shared by all."""
+    """What is fitted, for every strength of the weight decay."""
 
-    encoder: Layers  # (members, ...); of vectors none
-    heads: Layers  # (strengths, members, ...)
+    layers: Layers  # (strengths, members, ...)
     traits: Traits  # (strengths, members, ...)
 
 
 def _loss_of_one(
-    heads: Layers,
+    layers: Layers,
     traits: Traits,
-    features: Float[Array, "members seen features"],
+    seen: Float[Array, "members seen inputs"],
     answers: AnswerData,
     data: _Padded,
     shape: tuple[int, ...],
 ) -> Array:
     """The weighted Bradley-Terry loss of every member at one strength, in all.
 
-    `shape` is (members, batch, 2, T), that of the observations of which there are `features`.
+    `shape` is (members, batch, 2, T), that of the observations that are `seen`.
     """
-    returns = apply_layers(heads, features, jnp.tanh).reshape(shape).mean(-1)
+    returns = apply_layers(layers, seen, jnp.tanh).reshape(shape).mean(-1)
     log_slope = jnp.take_along_axis(_relative(traits.log_slope, data.judges), answers.judge, 1)
     log_heed = _relative(traits.log_heed, data.principles)
     slope = jnp.exp(log_slope + jnp.take_along_axis(log_heed, answers.principle, 1))
@@ -385,15 +382,12 @@ def _loss(
     pairs = data.observations[answers.comparison]  # (members, batch, 2, T, ...)
     pairs = pairs if moments is None else pairs[:, :, :, moments]
     seen = data.standard(pairs.reshape(len(pairs), -1, *pairs.shape[4:]))
-    features = encode(fitted.encoder, seen) if fitted.encoder else seen
-    one = partial(
-        _loss_of_one, features=features, answers=answers, data=data, shape=pairs.shape[:4]
-    )
-    return jax.vmap(one)(fitted.heads, fitted.traits).sum()
+    one = partial(_loss_of_one, seen=seen, answers=answers, data=data, shape=pairs.shape[:4])
+    return jax.vmap(one)(fitted.layers, fitted.traits).sum()
 
 
-def _decayed(layers: Layers, down: Layers, rate: Array, strength: Array | float) -> Layers:
-    """A step down, with weight decay: of one strength, or of one for each along the first axis."""
+def _decayed(layers: Layers, down: Layers, rate: Array, strength: Array) -> Layers:
+    """A step down, with weight decay: of a strength for each along the first axis."""
 
     def less(leaf: Array, update: Array) -> Array:
         return leaf - rate * (update + jnp.reshape(strength, (-1, *[1] * (leaf.ndim - 1))) * leaf)
@@ -412,17 +406,15 @@ def _train(
     """AdamW on the weighted Bradley-Terry loss; leaves come back as (strengths, members, ...)."""
     optimiser = optax.scale_by_adam()
     schedule = optax.cosine_decay_schedule(1.0, STEPS)
-    depth = encoder_depth(data.observations.shape[3:])
 
     def step(carry: Any, inputs: tuple[Array, Array, Array | None]) -> tuple[Any, None]:
         fitted, state = carry
         rows, count, moments = inputs
         down, state = optimiser.update(jax.grad(_loss)(fitted, data, rows, moments), state)
         rate, quick = schedule(count) * LEARNING_RATE, schedule(count) * JUDGE_LEARNING_RATE
-        encoder = _decayed(fitted.encoder, down.encoder, rate, ENCODER_STRENGTH)
-        heads = _decayed(fitted.heads, down.heads, rate, strengths)
+        layers = _decayed(fitted.layers, down.layers, rate, strengths)
         traits = jax.tree.map(lambda p, u: p - quick * u, fitted.traits, down.traits)
-        return (_Fitted(encoder, heads, traits), state), None
+        return (_Fitted(layers, traits), state), None
 
     def every(leaf: Array) -> Array:
         return jnp.broadcast_to(leaf, (len(strengths), *leaf.shape))
@@ -430,10 +422,10 @@ def _train(
     nothing = jnp.zeros((batches.shape[1], len(data.judges)))
     heeded = jnp.zeros((batches.shape[1], len(data.principles)))
     traits = Traits(nothing, nothing, heeded)
-    start = _Fitted(layers[:depth], *jax.tree.map(every, (layers[depth:], traits)))
+    start = _Fitted(*jax.tree.map(every, (layers, traits)))
     carry = start, optimiser.init(start)
     (fitted, _), _ = jax.lax.scan(step, carry, (batches, jnp.arange(STEPS), moments))
-    return (*jax.tree.map(every, fitted.encoder), *fitted.heads), Traits(
+    return fitted.layers, Traits(
         fitted.traits.bias,
         _relative(fitted.traits.log_slope, data.judges),
         _relative(fitted.traits.log_heed, data.principles),
@@ -442,8 +434,7 @@ def _train(
 
 @jax.jit
 def _centres(layers: Layers, standard: _Standard, observations: Array) -> Array:
-    depth = encoder_depth(observations.shape[1:])
-    return apply_network(layers, standard(observations), depth, jnp.tanh)[..., 0].mean(-1)
+    return apply_layers(layers, standard(observations), jnp.tanh)[..., 0].mean(-1)
 
 
 def _comparison_logits(models: RewardModel, observations: Floats) -> Floats:

@@ -12,8 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from volition.comparison import Floats, check_reduced, reduced
-from volition.networks import Layers, Linear, apply_network, encoder_depth, init_network
+from volition.comparison import Floats, reduced
+from volition.errors import RunError
+from volition.networks import Layers, Linear, apply_layers, init_layers
+from volition.reward.features import NUMBERS, Features
 from volition.storage.tensors import check_finite, load_tree, read_description, save_tree
 
 MEMBERS = 5
@@ -35,19 +37,22 @@ class RewardModel(eqx.Module):
     centre: Float[Array, " members"]  # each member's mean over the judged states: no meaning in it
     shift: Float[Array, ""]
     scale: Float[Array, ""]
-    inputs: tuple[int, ...] = eqx.field(static=True)  # none of pictures, which are seen whole
+    inputs: tuple[int, ...] = eqx.field(static=True)  # none of pictures, of which features are
     picture: tuple[int, ...] = eqx.field(static=True, default=())  # height, width, channels
+    features: Features | None = None  # of pictures
     vetoes: tuple[RewardModel, ...] = ()  # each scaled so that 0 is clean and -1 caps at the mean
 
     def members(
         self, observations: Float[Array, "*batch obs_dim"]
     ) -> Float[Array, "members *batch"]:
         """What every member says, in logits: (members, *batch)."""
-        seen = reduced(observations) if self.picture else observations[..., self.inputs]
-        shape = self.input_mean.shape
-        flat = ((seen - self.input_mean) / self.input_scale).reshape(-1, *shape)
-        values = apply_network(self.layers, flat, encoder_depth(shape), jnp.tanh)[..., 0]
-        return (values - self.centre[:, None]).reshape(len(values), *seen.shape[: -len(shape)])
+        if self.features is None:
+            seen = observations[..., self.inputs]
+        else:
+            seen = self.features(reduced(observations))
+        flat = ((seen - self.input_mean) / self.input_scale).reshape(-1, seen.shape[-1])
+        values = apply_layers(self.layers, flat, jnp.tanh)[..., 0]
+        return (values - self.centre[:, None]).reshape(len(values), *seen.shape[:-1])
 
     def cautious(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
         """Ensemble mean minus `SPREAD_PENALTY` standard deviations, in logits: (*batch,)."""
@@ -108,12 +113,12 @@ class RewardModel(eqx.Module):
         """
         check_finite(self, "the reward model")
         folder.mkdir(exist_ok=True)
-        dense = self.layers[encoder_depth(self.picture) :]
         form = {
+            "features": NUMBERS if self.picture else 0,
             "inputs": self.inputs,
             "members": len(self.centre),
             "picture": self.picture,
-            "sizes": [int(layer.weight.shape[-1]) for layer in dense],
+            "sizes": [int(layer.weight.shape[-1]) for layer in self.layers],
             "vetoes": len(self.vetoes),
         }
         save_tree(folder / FILE, self, {"form": form, **(description or {})})
@@ -123,11 +128,15 @@ class RewardModel(eqx.Module):
         """The model in `folder`.
 
         Raises:
-            RunError: There is none, it is damaged, or an older version made it that saw larger
-                pictures.
+            RunError: There is none, it is damaged, or an older version made it that saw pictures
+                otherwise.
         """
         form = read_description(folder / FILE)["form"]
-        check_reduced(form.get("picture", ()), str(folder / FILE))
+        if form.get("picture") and form.get("features") != NUMBERS:
+            raise RunError(
+                f"{folder / FILE} was learned by an older version, which saw pictures otherwise: "
+                "train it again"
+            )
         like = cls.unfitted(
             tuple(form["inputs"]),
             tuple(form.get("picture", ())),
@@ -146,10 +155,12 @@ class RewardModel(eqx.Module):
         sizes: tuple[int, ...] = (*HIDDEN, 1),
     ) -> RewardModel:
         """A model that knows nothing, of the shape that `fit` gives: programs are the same."""
-        seen = picture or (len(inputs),)
-        layers = init_network(np.random.default_rng(0), seen, sizes, members)
+        features = Features.unfound(picture) if picture else None
+        seen = NUMBERS if picture else len(inputs)
+        layers = init_layers(np.random.default_rng(0), (seen, *sizes), members)
         mean, scale, centre = jnp.zeros(seen), jnp.ones(seen), jnp.zeros(members)
-        return cls(layers, mean, scale, centre, jnp.zeros(()), jnp.ones(()), inputs, picture)
+        zero, one = jnp.zeros(()), jnp.ones(())
+        return cls(layers, mean, scale, centre, zero, one, inputs, picture, features)
 
 
 @eqx.filter_jit
