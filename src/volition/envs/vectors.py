@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Text, Tuple
 
-from volition.comparison import Array, Observations, observed
+from volition.comparison import Array, Observations, observed, reduced
 
 FEW = 16
 SMALLEST = 16  # pixels of a picture's shorter side; less are numbers, such as MiniGrid's 7 x 7
@@ -80,6 +80,11 @@ class Reading:
             self.space.dtype,
         ):
             self.plain, self.space, self.read = True, space, partial(_numbers, space, entry="")
+        if len(self.space.shape) == 3:
+            shape, whole = reduced(np.zeros(self.space.shape, np.uint8)).shape, self.read
+            if shape != self.space.shape:
+                self.plain, self.space = False, Box(0, 255, shape, np.uint8)
+                self.read = lambda value: reduced(whole(value))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from volition.finding.shown import find_shown
 from volition.finding.spaces import find_spaces
 from volition.finding.view import find_view
 from volition.tasks.task import Task
+from volition.tasks.view import JudgeView
 
 
 class Found(NamedTuple):
@@ -25,14 +26,20 @@ class Found(NamedTuple):
     how: Mapping[str, str]
 
 
-def find_out(task: Task) -> Found:
+def find_out(task: Task, clip: bool = False, asked: JudgeView | None = None) -> Found:
     """The task with what it leaves open found out. What task.toml says overrules that.
+
+    Args:
+        task: As it was given.
+        clip: Whether clips are to be judged, whose length is found where the task does not say it.
+        asked: What was shown where judgments are there already, as far as it is known.
 
     Raises:
         EnvironmentUnsupported: The environment fails.
+        InputError: Clips are wanted, and there are none.
     """
     how_spaces = find_spaces(task)
-    view, how_view = find_view(task)
+    view, how_view = find_view(task, clip, asked)
     task = task.model_copy(update={"view": view})
     reward, how_reward = find_shown(task)
     task = task.model_copy(update={"reward": reward})
