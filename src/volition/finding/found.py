@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from volition.finding.horizon import find_horizon
 from volition.finding.shown import find_shown
+from volition.finding.spaces import find_spaces
 from volition.finding.view import find_view
 from volition.tasks.task import Task
 from volition.tasks.view import JudgeView
@@ -17,7 +18,8 @@ class Found(NamedTuple):
 
     Attributes:
         task: With nothing left open.
-        how: Of each key of task.toml that was found out, such as `view.crop`, how.
+        how: Of each key of task.toml that was found out, such as `view.crop`, how; and what is
+            made of the environment's own `observations` and `actions`, where something is.
     """
 
     task: Task
@@ -36,10 +38,11 @@ def find_out(task: Task, clip: bool = False, asked: JudgeView | None = None) -> 
         EnvironmentUnsupported: The environment fails.
         InputError: Clips are wanted, and there are none.
     """
+    how_spaces = find_spaces(task)
     view, how_view = find_view(task, clip, asked)
     task = task.model_copy(update={"view": view})
     reward, how_reward = find_shown(task)
     task = task.model_copy(update={"reward": reward})
     training, how_training = find_horizon(task)
     task = task.model_copy(update={"training": training})
-    return Found(task, {**how_view, **how_reward, **how_training})
+    return Found(task, {**how_spaces, **how_view, **how_reward, **how_training})

@@ -59,7 +59,7 @@ def task_for(env_id: str, goal: Goal) -> Task:
         EnvironmentUnsupported: That can be no environment's id.
     """
     try:
-        environment = EnvironmentSection(id=env_id)
+        environment = EnvironmentSection(id=env_id).beside(Path.cwd())
     except ValidationError:
         raise EnvironmentUnsupported(
             f"{shown(env_id)} is no environment's id: it is such as Pendulum-v1, "
