@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from volition.reward.preferences import PreferenceData
 
-LEAST = 30  # decided comparisons, before anything is left out
-MOST = 192  # comparisons that are looked at, evenly spread: the time grows with their third power
+LEAST, PER_ENTRY = 30, 4  # decided comparisons, and for each entry, before any is left out
+MOST = 128  # comparisons that are looked at, evenly spread: the time grows with their third power
 POINTS = 1024  # observations, for which clips are looked at in so many moments as fit, and
 MOMENTS = 3  # in so many at least
 AT_ONCE = 0.1  # of the entries that are left are taken away together, where there are many
@@ -38,7 +38,7 @@ Matrix = npt.NDArray[np.floating]
 
 def sparse_inputs(data: PreferenceData, inputs: tuple[int, ...]) -> tuple[int, ...]:
     """Those of the entries `inputs` that the reward model needs, in their order."""
-    if len(inputs) < 2 or data.decided().sum() < LEAST:
+    if len(inputs) < 2 or data.decided().sum() < max(LEAST, PER_ENTRY * len(inputs)):
         return inputs
     table = _Table.of(data, inputs)
     path = list(_eliminated(table))
@@ -133,13 +133,13 @@ class _Table(NamedTuple):
             damped = np.stack(kernels[some])
             places = np.arange(len(self.answers))
             damped[:, places, places] += np.outer(ridges[some], self.doubt)
-            inverse = _inverted(damped)
+            inverse = inverses(damped)
             told = np.einsum("kij,j->ki", inverse, self.answers)
             losses += [*np.square(told / inverse[:, places, places]).astype(np.float64)]
         return losses
 
 
-def _inverted(matrices: Matrix) -> Matrix:
+def inverses(matrices: Matrix) -> Matrix:
     """The inverses of symmetric positive definite matrices (k, n, n), by Gauss and Jordan.
 
     Not by LAPACK: its threads wait for each other by spinning, which takes a hundred times as long

@@ -415,7 +415,13 @@ class Run:
 
     def _recipe(self) -> Recipe:
         task, settings = self.folder.task, self.folder.settings
-        return Recipe(task.reward, task.stated_goal().vetoes, settings.symmetric, settings.seed)
+        return Recipe(
+            task.reward,
+            task.stated_goal().vetoes,
+            settings.symmetric,
+            settings.seed,
+            "reward.observations" in settings.found,
+        )
 
     @contextmanager
     def _live_judging(self) -> Iterator[LiveJudging]:
