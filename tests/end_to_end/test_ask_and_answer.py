@@ -18,7 +18,7 @@ from servers.batches import Batches, results, taking_batches
 from volition import cli
 from volition.comparison import Segment
 from volition.envs.scene import open_scene, scenes_of
-from volition.errors import EnvironmentUnsupported, InputError, RunError
+from volition.errors import InputError, RunError
 from volition.evidence.verification import verify
 from volition.judges.live.batch import FORMS
 from volition.judges.sheets import choose_layout
@@ -180,7 +180,7 @@ def test_training_on_answers(
 def test_a_task_folder_is_found_again(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     shutil.copytree(Task.find("pendulum").folder, folder)
-    assert ask(str(folder), tmp_path / "asked", pairs=2).task == str(folder)
+    assert ask(str(folder), tmp_path / "asked", pairs=2).given.task == str(folder)
 
 
 def test_wrong_answers_leave_everything_as_it_was(
@@ -439,15 +439,6 @@ def test_somebody_must_have_judged(questions: QuestionFolder, tmp_path: Path) ->
         answer(questions.folder, answers)
     with pytest.raises(InputError, match=r"no batch of .* was handed in"):
         answer(questions.folder)
-
-
-def test_an_environment_that_cannot_be_set_is_named(tmp_path: Path) -> None:
-    (tmp_path / "task").mkdir()
-    (tmp_path / "task" / "task.toml").write_text(
-        'name = "lake"\nenvironment = { id = "FrozenLake-v1" }\ngoal = { text = "arrive" }\n'
-    )
-    with pytest.raises(EnvironmentUnsupported, match="FrozenLake-v1 cannot be set to a state"):
-        ask(str(tmp_path / "task"), tmp_path / "asked")
 
 
 def test_too_many_pairs_for_a_sheet(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,42 @@ def test_a_run_that_went_wrong_says_so(worth: list[float], says: str | None) -> 
     warnings = doubts(evaluated(*worth), sessions(0.5, 1.0, 1.0))
     assert bool(warnings) is (says is not None)
     assert says is None or any(says in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("late", "says"),
+    [
+        ([1.5] * 45 + [1.1] * 5, "5 of 50 evaluation episodes do badly"),  # left outside the garden
+        ([1.5] * 30 + [1.1] * 20, "20 of 50 evaluation episodes do badly"),
+        ([1.5] * 45 + [1.4] * 5, None),  # as far apart as judges hardly see
+        (np.linspace(0.5, 1.5, 50).tolist(), None),  # no gap
+        ([1.5] * 20 + [1.1] * 30, None),  # most come to that
+    ],
+)
+def test_episodes_that_come_to_less_than_the_others_are_told(
+    late: list[float], says: str | None
+) -> None:
+    evaluation = replace(evaluated(*[1.0] * 50), late=tuple(late), highest=(2.0,) * 50)
+    warnings = doubts(evaluation, sessions(0.5, 1.0, 1.0), 1.3)
+    assert len(warnings) == (says is not None)
+    assert says is None or says in warnings[0]
+
+
+@pytest.mark.parametrize(("highest", "stuck"), [(0.6, True), (1.4, False)])
+def test_a_policy_that_stops_on_the_way_is_told(highest: float, stuck: bool) -> None:
+    """The race with seed 6: every episode ends at the third of five gates."""
+    evaluation = replace(evaluated(*[0.3] * 50), late=(0.3,) * 50, highest=(highest,) * 50)
+    warnings = doubts(evaluation, sessions(0.2, 0.3, 0.3), 1.3)
+    assert [("in 50 of 50 evaluation episodes" in warning) for warning in warnings] == [
+        True
+    ] * stuck
+
+
+def test_where_an_episode_has_got_to_is_its_last_part() -> None:
+    """The number 3: 2, 1, 0; the number 4: 3, 2, 1, 0."""
+    environment = EnvironmentSection(id="volition-tests/Countdown-v0", kwargs={"ends": True})
+    told = evaluate(still, own_value, environment, 2)
+    assert (told.highest, told.late) == ((2, 3), (0, 0))
 
 
 def test_nothing_is_doubted_where_nothing_is_known() -> None:

@@ -12,11 +12,14 @@ from tyro.conf import Positional, arg
 
 from volition.cli.options import (
     NO_JUDGE,
+    Env,
     Folder,
+    GoalOrText,
     Json,
     JudgeOptions,
     Kwargs,
     chosen_judge,
+    made_for,
     option,
     print_json,
     read_kwargs,
@@ -39,10 +42,6 @@ Recorded = Annotated[
         "Recorded judgments: one of the task's sets by name, a folder, or a JSONL file.",
     ),
 ]
-GoalOrText = Annotated[
-    str | None,
-    option("NAME|TEXT", "One of the task's goals by name; with --env what is wanted, in words."),
-]
 
 
 def train(
@@ -50,9 +49,7 @@ def train(
         Positional[str | None], option("TASK", "A bundled task, or a task folder.")
     ] = None,
     *,
-    env: Annotated[
-        str | None, option("ID", "In place of TASK: a Gymnasium environment's id.")
-    ] = None,
+    env: Env = None,
     goal: GoalOrText = None,
     kwargs: Kwargs = (),
     judgments: Recorded = None,
@@ -88,7 +85,7 @@ def train(
     from volition.run.run import Run
 
     check_counts(seed=seed, steps=steps)
-    chosen = _find_task(task, env, goal).with_kwargs(read_kwargs(kwargs))
+    chosen = _find_task(task, env, goal, judgments).with_kwargs(read_kwargs(kwargs))
     settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
     if settings and dry_run:
         return _print_prediction(chosen, settings, seed, json)
@@ -107,22 +104,19 @@ def train(
     return _advance(run, json)
 
 
-def _find_task(task: str | None, env: str | None, goal: str | None) -> Task:
-    """The task that is named, or one made of an environment's id and a goal in words."""
-    from volition.goal import Goal
-    from volition.run.creating import task_for
+def _find_task(task: str | None, env: str | None, goal: str | None, judgments: str | None) -> Task:
+    """The task that is named, one made of an environment's id and a goal in words, or else the one
+    that judgments were asked about."""
+    from volition.run.rounds import is_asked, task_asked_about
     from volition.tasks.task import Task
 
-    if bool(task) == bool(env):
+    if env and not task:
+        return made_for(env, goal)
+    if task and not env:
+        return Task.find(task, goal)
+    if env or goal or not (judgments and is_asked(Path(judgments))):
         raise InputError("give either a TASK or --env ID, not both or neither")
-    if not env:
-        return Task.find(str(task), goal)
-    if not goal:
-        raise InputError("--env needs --goal TEXT: what is wanted, in words")
-    try:
-        return task_for(env, Goal(goal))
-    except ValueError as error:
-        raise InputError(f"--goal: {error}") from None
+    return task_asked_about(Path(judgments))
 
 
 def _print_prediction(task: Task, settings: JudgeSettings, seed: int, as_json: bool) -> int:

@@ -5,8 +5,9 @@
     sheets/         numbered pairs, A on the left and B on the right, or A above B
     answers.csv     a form to fill in
     batch/          the same for a provider's batch endpoint, where one was asked for
-    pairs.jsonl     what is shown in each pair: states and frames; not for the judge
-    frames/
+    pairs.jsonl     what is shown in each pair: states, or what was observed, and frames; not for
+                    the judge
+    frames/         and observations/ where pictures are observed
     asked.json      who asked, and about what
 
 It is what `volition train --judgments` takes, but for the verdicts.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -30,10 +31,12 @@ from volition.errors import InputError
 from volition.goal import VETO_SHARE, Goal, Principle
 from volition.judges.sheets import NumberedPair, draw_sheets, pairs_on_a_sheet
 from volition.judging.answers import COLUMNS
+from volition.judging.recordings import as_side, write_observed
 from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import read_frame, write_frame
 from volition.storage.store import FRAMES
-from volition.tasks.task import BUNDLED, Kwargs, Task
+from volition.tasks.given import Given
+from volition.tasks.task import Kwargs, Task
 
 if TYPE_CHECKING:
     from volition.judges.base import Question
@@ -76,23 +79,19 @@ class QuestionFolder:
     """A folder of questions.
 
     Attributes:
-        task: The task, as `Task.find` takes it.
-        goal: Which of its goals, where it has several.
+        given: How the task is named; empty where no command can name it.
         run: The run that asked, if one did.
         pairs: How many.
         sheets: Their contact sheets.
         contest: The comparison of two policies that asked, if one did.
-        kwargs: With which the environment was made beside the task's own.
     """
 
     folder: Path
-    task: str
-    goal: str | None
+    given: Given
     run: Path | None
     pairs: int
     sheets: tuple[Path, ...]
     contest: Path | None = None
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +120,7 @@ def write_questions(
     run: Path | None = None,
     batches: Sequence[str] = (),
     contest: Path | None = None,
+    given: Given | None = None,
 ) -> QuestionFolder:
     """Writes pairs, numbered from 1, into the new folder `out`: all of it, or nothing.
 
@@ -132,6 +132,7 @@ def write_questions(
         run: The run that asks, if one does.
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
         contest: The comparison of two policies that asks, if one does.
+        given: How the task is named, where a command can name it.
 
     Raises:
         InputError: The folder is there already, or cannot be written; a sheet cannot hold so many
@@ -139,13 +140,13 @@ def write_questions(
     """
     per_sheet = per_sheet or pairs_on_a_sheet(len(task.view.shown))
     numbered = [NumberedPair(number, *pair) for number, pair in enumerate(pairs, start=1)]
-    bundled = task.folder.parent == BUNDLED
-    named = task.folder.name if bundled else str(task.folder.absolute())
+    given = given or Given()
     about = {
         "goal": task.goal.text,
-        "task": named,
-        "goal_name": task.chosen,
-        "kwargs": task.more_kwargs,
+        "task": given.task,
+        "env": given.env,
+        "goal_name": given.goal if given.task else None,
+        "kwargs": given.kwargs,
         "run": str(run) if run else None,
         "contest": str(contest) if contest else None,
     }
@@ -153,7 +154,7 @@ def write_questions(
     pages = _pages(numbered, put_under(len(pairs), goal), per_sheet)
     with _new_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
-        _write_pairs(pages, task.environment.kwargs, folder)
+        _write_pairs(pages, task.environment.kwargs, contest is not None, folder)
         pictures = _write_goal(goal, folder)
         form = [",".join(COLUMNS), *(f"{pair.number}," for pair in numbered)]
         _write(folder / "README.md", _instructions(task, pictures, pages))
@@ -162,9 +163,7 @@ def write_questions(
         for judge in batches:
             _write_batch(judge, task, pages, folder)
     written = tuple(out / page.path for page in pages)
-    return QuestionFolder(
-        out, named, task.chosen, run, len(pairs), written, contest, task.more_kwargs
-    )
+    return QuestionFolder(out, given, run, len(pairs), written, contest)
 
 
 def put_under(count: int, goal: Goal) -> list[Principle | None]:
@@ -233,27 +232,34 @@ def _write_sheets(pages: Sequence[Page], per_sheet: int, folder: Path) -> None:
             Image.fromarray(sheet).save(folder / page.path)
 
 
-def _write_pairs(pages: Sequence[Page], kwargs: Kwargs, folder: Path) -> None:
+def _write_pairs(pages: Sequence[Page], kwargs: Kwargs, of_contest: bool, folder: Path) -> None:
     (folder / FRAMES).mkdir()
+    side_of = _shown if of_contest else _side
     rows = []
     for page in pages:
         about: Row = {"principle": page.under.text} if page.under else {}
         if kwargs:
             about["kwargs"] = kwargs
         for pair in page.pairs:
-            sides = {"first": _side(pair.a, folder), "second": _side(pair.b, folder)}
+            sides = {"first": side_of(pair.a, folder), "second": side_of(pair.b, folder)}
             rows.append({"pair": pair.number, **sides, **about, "sheet": page.path})
     _write(folder / PAIRS_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _side(segment: Segment, folder: Path) -> Row:
-    """A side of a pair as pairs.jsonl has it; its frames are written."""
+    """A side of a pair as pairs.jsonl has it; its pictures are written."""
+    _shown(segment, folder)
+    if not segment.states:
+        write_observed(segment, folder)
+    return as_side(segment)
+
+
+def _shown(segment: Segment, folder: Path) -> Row:
+    """A side of which only the frames matter, since nobody learns from it; they are written."""
     paths = [f"{FRAMES}/{frame.id}.png" for frame in segment.frames]
     for frame, path in zip(segment.frames, paths, strict=True):
         write_frame(frame, folder / path)
-    if len(segment.observations) == 1:
-        return {**segment.state, "frame": paths[0]}
-    return {"states": [dict(state) for state in segment.states], "frames": paths}
+    return {"frames": paths}
 
 
 def _write_goal(goal: Goal, folder: Path) -> list[tuple[str, str]]:
@@ -351,11 +357,10 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         run = Path(about["run"]) if about["run"] else None
         sheets = tuple(folder / name for name in dict.fromkeys(row["sheet"] for row in rows))
         contest = Path(about["contest"]) if about.get("contest") else None
-        goal, kwargs = about.get("goal_name"), about.get("kwargs", {})
-        questions = QuestionFolder(
-            folder, about["task"], goal, run, len(rows), sheets, contest, kwargs
-        )
-        return questions, rows
+        env = about.get("env", "")
+        goal = about["goal"] if env else about.get("goal_name") or ""
+        given = Given(about["task"], env, goal, about.get("kwargs", {}))
+        return QuestionFolder(folder, given, run, len(rows), sheets, contest), rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"

@@ -198,7 +198,7 @@ class PPO:
         """PPO for the spaces of a single environment.
 
         Raises EnvironmentUnsupported unless observations are a flat Box or pictures, and actions
-        Discrete or a flat Box with finite bounds.
+        of a kind that `action_kind` knows.
         """
         shape = observed_shape("PPO", observation_space)
         return cls(shape, action_kind("PPO", action_space), envs, settings)

@@ -63,6 +63,11 @@ class Filming:
         """Films so much in so many steps that questions find something everywhere in them."""
         self._chance = min(1.0, FILMED / steps)
 
+    def begin_anew(self, chance: float) -> None:
+        """Gives up all that is under way, and begins segments with another chance from now on."""
+        self._under_way.clear()
+        self._chance = chance
+
     def cut(self, env: Any) -> None:
         """Gives up what is under way there."""
         self._under_way.pop(id(env), None)

@@ -24,13 +24,14 @@ from volition.judgment import (
 from volition.reward.calibration import Calibration
 from volition.reward.examining import check_fit, foretold
 from volition.reward.fit import Fit, JudgeTraits, fit
-from volition.reward.model import FILE, RewardModel, opinions
+from volition.reward.model import FILE, RewardModel, evenly_spread, opinions
 from volition.reward.preferences import PreferenceData, Proportion
 from volition.reward.principles import Alarm, Counted, Heed, alarms, heeded
 from volition.storage.documents import from_document
 from volition.storage.tensors import read_description
 from volition.tasks.task import RewardSection
 
+GOOD = 0.9  # of the judged states are worth less than a good one
 LEAST_OF_A_VETO = 10  # comparisons that it decides, before it caps anything
 
 
@@ -110,6 +111,8 @@ class RewardFit:
         principles: How far each is heeded.
         vetoes: What became of each, in the order of the goal.
         alarms: What speaks for a goal that is ambiguous.
+        good: What the best tenth of the judged states is worth at least, as a learner is rewarded;
+            None where an older version fitted.
     """
 
     judgments: int
@@ -123,6 +126,7 @@ class RewardFit:
     principles: tuple[Heed, ...] = field(default=())
     vetoes: tuple[VetoFit, ...] = field(default=())
     alarms: tuple[Alarm, ...] = field(default=())
+    good: float | None = None
 
     @property
     def heldout_accuracy(self) -> float | None:
@@ -160,7 +164,9 @@ def learn_reward(judged: Judged, recipe: Recipe) -> tuple[RewardModel, RewardFit
     heeds = heeded(data, fitted.unseen, biases)
     vetoes = [_fit_veto(judged, veto, recipe) for veto in recipe.vetoes]
     warned = [alarm for _, veto in vetoes for alarm in veto.alarms()]
-    return fitted.model.capped_by([model for model, _ in vetoes]), RewardFit(
+    model = fitted.model.capped_by([model for model, _ in vetoes])
+    states = data.observations.reshape(-1, *data.observations.shape[3:])
+    return model, RewardFit(
         judgments=_verdicts(judged.judgments),
         preferences=digest(derive_preferences(judged.judgments)),
         symmetric=recipe.symmetric,
@@ -172,6 +178,7 @@ def learn_reward(judged: Judged, recipe: Recipe) -> tuple[RewardModel, RewardFit
         principles=tuple(heeds),
         vetoes=tuple(veto for _, veto in vetoes),
         alarms=(*alarms(heeds, ordinary), *warned),
+        good=float(np.quantile(model(evenly_spread(states)), GOOD)),
     )
 
 

@@ -26,10 +26,11 @@ from volition.learners.rollout import AtRandom, Rollout
 from volition.questions.covering import covering_comparisons, covering_pairs
 from volition.reward.fit import check_inputs
 from volition.reward.preferences import PreferenceData
-from volition.run.folder import Given, RunFolder, RunSettings
+from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import Quota, limits_of
 from volition.run.sessions import Setup
 from volition.storage.store import Store
+from volition.tasks.given import Given
 from volition.tasks.kwargs import can_be_said
 from volition.tasks.numbers import shown
 from volition.tasks.task import (
@@ -77,14 +78,25 @@ def given_of(task: Task, reused: str | Path | None) -> Given:
     if task.is_file:
         is_bundled = task.folder.parent == BUNDLED
         name = task.folder.name if is_bundled else str(task.folder)
-        same = Task.find(name, task.chosen)
         given = Given(task=name, goal=task.chosen or "", kwargs=kwargs)
     else:
-        same = task_for(task.environment.id, Goal(task.goal.text))
         given = Given(env=task.environment.id, goal=task.goal.text, kwargs=kwargs)
-    if same.with_kwargs(kwargs).model_dump() != task.model_dump():
+    if task_of(given).model_dump() != task.model_dump():
         return Given()
     return replace(given, reuse=str(reused) if reused is not None else "")
+
+
+def task_of(given: Given) -> Task:
+    """The task that was named so.
+
+    Raises:
+        VolitionError: There is none any more.
+    """
+    if given.env:
+        task = task_for(given.env, Goal(given.goal))
+    else:
+        task = Task.find(given.task, given.goal or None)
+    return task.with_kwargs(given.kwargs)
 
 
 def setup_of(task: Task, settings: RunSettings) -> Setup:

@@ -47,6 +47,7 @@ class Evaluation:
             version evaluated.
         measures: Numbers of each episode that say what was reached, by their names.
         lengths: The steps of each; none where an older version evaluated.
+        highest, late: As of `Round`; none where an older version evaluated.
         cut: How many of the episodes had not ended when they were cut.
         left_out: Episodes for which there was no time.
         hurried: Whether time was what cut them, or left some out.
@@ -57,6 +58,8 @@ class Evaluation:
     measures: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     worth: tuple[float, ...] = ()
     lengths: tuple[int, ...] = ()
+    highest: tuple[float, ...] = ()
+    late: tuple[float, ...] = ()
     cut: int = 0
     left_out: int = 0
     hurried: bool = False
@@ -102,8 +105,8 @@ class Round:
     """Episodes acted side by side.
 
     Attributes:
-        true_returns, learned_returns: float (episodes,).
-        rewards: float (episodes,), the learned one of the last step.
+        true_returns: float (episodes,).
+        rewards: The learned one of each step, float (episodes,); NaN where an episode had ended.
         lengths: int (episodes,).
         running: bool (episodes,), which were cut.
         terminated: bool (episodes,), which the environment ended by itself.
@@ -112,11 +115,10 @@ class Round:
     """
 
     true_returns: Floats
-    learned_returns: Floats
-    rewards: Floats
     lengths: npt.NDArray[np.int64]
     running: npt.NDArray[np.bool_]
     terminated: npt.NDArray[np.bool_]
+    rewards: list[Floats] = field(default_factory=list)
     observations: list[Observations] = field(default_factory=list)
     during: list[npt.NDArray[np.bool_]] = field(default_factory=list)
 
@@ -134,8 +136,6 @@ class Round:
         `going` is asked after each step, and ends the round when it says no.
         """
         acted = cls(
-            np.zeros(rows),
-            np.zeros(rows),
             np.zeros(rows),
             np.zeros(rows, np.int64),
             np.ones(rows, np.bool_),
@@ -173,9 +173,26 @@ class Round:
             reached[place, :rows] = observations
         values = np.asarray(reward(reached.reshape(-1, *shape))).reshape(together, most)
         for of_step, (_, running) in zip(values, unscored, strict=False):
-            self.rewards[running] = of_step[:rows][running]
-            self.learned_returns[running] += of_step[:rows][running]
+            self.rewards.append(np.where(running, of_step[:rows], np.nan))
         unscored.clear()
+
+    @property
+    def learned_returns(self) -> Floats:
+        """float (episodes,)."""
+        return np.asarray(np.nansum(self.rewards, 0))
+
+    @property
+    def highest(self) -> Floats:
+        """The highest learned reward of a step, (episodes,)."""
+        return np.asarray(np.nanmax(self.rewards, 0))
+
+    @property
+    def late(self) -> Floats:
+        """The learned reward of a step on average in the last part of each episode, (episodes,):
+        where it has got to, wherever it began."""
+        rewards, steps = np.stack(self.rewards), np.arange(len(self.rewards))[:, None]
+        is_late = steps >= np.floor((1 - LATE) * self.lengths)
+        return np.asarray(np.nanmean(np.where(is_late, rewards, np.nan), 0))
 
     def worth(self, longest: int) -> Floats:
         """The learned reward of a step on average, (episodes,), over `longest` steps.
@@ -183,8 +200,9 @@ class Round:
         What an episode comes to that ends by itself is held until then, as learning has it
         (`held_value`): neither living nor dying is worth anything by itself.
         """
+        last = np.stack(self.rewards)[self.lengths - 1, np.arange(len(self.lengths))]
         held = np.where(self.terminated, longest - self.lengths, 0)
-        return (self.learned_returns + held * self.rewards) / (self.lengths + held)
+        return np.asarray((self.learned_returns + held * last) / (self.lengths + held))
 
     def measured(self, measure: Measure, episode: int) -> float:
         """A measure of one episode."""
@@ -197,6 +215,10 @@ PICTURES_LONGEST = 200  # steps of a trial's episode where pictures are observed
 TRIAL_SEED = 20_000  # of the first: no training and no evaluation begins there
 GROUP = 0.02  # of the episodes: fewer that do badly are no group
 LITTLE = 0.1  # reward of a step on average: a policy that has no more has hardly learned the goal
+LATE = 0.25  # of an episode's steps, by which is seen where it has got to
+FEW = 0.5  # of the episodes: if more never come near what was judged best, that is said
+APART = 0.25  # of a judged state's deviation: a gap between what episodes come to that is one
+TIMES = 2.0  # as wide as either side deviates, likewise
 BAD = 0.5  # of the way from an untrained policy to the median: an episode below does badly
 
 
@@ -270,8 +292,16 @@ def doing_badly(worth: npt.ArrayLike, untrained: float) -> npt.NDArray[np.bool_]
     return np.asarray(values < median - BAD * (median - untrained))
 
 
-def doubts(evaluation: Evaluation, history: Sequence[Session]) -> list[str]:
-    """What speaks against the policy, by the learned reward alone."""
+def doubts(
+    evaluation: Evaluation, history: Sequence[Session], good: float | None = None
+) -> list[str]:
+    """What speaks against the policy, by the learned reward alone.
+
+    Args:
+        evaluation: Of the policy.
+        history: Of its learning.
+        good: What the best tenth of the judged states is worth at least, where it is known.
+    """
     untrained = history[0].untrained_reward if history else None
     if untrained is None or not evaluation.worth:
         return []
@@ -283,7 +313,6 @@ def doubts(evaluation: Evaluation, history: Sequence[Session]) -> list[str]:
             f"a step against {untrained:.2g}): more --steps may help, or the reward does not say "
             "the way"
         ]
-    badly = doing_badly(worth, untrained)
     tried = [s.trial_reward for s in history if s.trial_reward is not None]
     best, warned = max(tried, default=median), []
     if mean < LITTLE:
@@ -297,13 +326,48 @@ def doubts(evaluation: Evaluation, history: Sequence[Session]) -> list[str]:
             f"a policy on the way did better by the learned reward ({best:.2g} a step) than the "
             f"one that was kept does in its evaluation ({mean:.2g})"
         )
-    if badly.mean() >= GROUP:
-        warned.append(
-            f"{badly.sum()} of {len(worth)} evaluation episodes do badly by the learned reward "
-            f"({worth[badly].mean():.2g} a step on average, the others {worth[~badly].mean():.2g}):"
-            " from some starts the policy fails; more --steps or another --seed may help"
-        )
-    return warned
+    if good is not None:
+        warned += _stuck(np.array(evaluation.highest), good)
+    return warned + _groups(worth, np.array(evaluation.late), untrained)
+
+
+def _stuck(highest: Floats, good: float) -> list[str]:
+    """Whether most episodes never come near what was judged best."""
+    short = highest < good
+    if not short.mean() > FEW:
+        return []
+    return [
+        f"in {short.sum()} of {len(short)} evaluation episodes the policy never comes to what the "
+        f"best tenth of the judged states is worth ({good:.2g} by the learned reward; at best it "
+        f"has {np.median(highest):.2g}): it may have stopped on the way to the goal; another "
+        "--seed or more --steps may help"
+    ]
+
+
+def _groups(worth: Floats, late: Floats, untrained: float) -> list[str]:
+    """Whether some episodes do badly and others well, on the whole or in what they come to."""
+    badly, values, what = doing_badly(worth, untrained), worth, "on average"
+    if badly.mean() < GROUP and len(late):
+        badly, values, what = apart(late), late, "in their last part"
+    if badly.mean() < GROUP:
+        return []
+    return [
+        f"{badly.sum()} of {len(worth)} evaluation episodes do badly by the learned reward "
+        f"({values[badly].mean():.2g} a step {what}, the others {values[~badly].mean():.2g}):"
+        " from some starts the policy fails; more --steps or another --seed may help"
+    ]
+
+
+def apart(values: Floats) -> npt.NDArray[np.bool_]:
+    """Which of the values lie below the others, apart from them: at most half, below a gap that is
+    `APART` and `TIMES` as wide as either side deviates. None where there is no such gap."""
+    order = np.sort(values)
+    for place in np.argsort(-np.diff(order[: len(order) // 2 + 1])).tolist()[:1]:
+        below, above = order[: place + 1], order[place + 1 :]
+        gap = above[0] - below[-1]
+        if gap > APART and gap > TIMES * max(below.std(), above.std()):
+            return values <= below[-1]
+    return np.zeros(len(values), np.bool_)
 
 
 def measures_of(truth: str | None) -> Mapping[str, Measure]:
@@ -384,6 +448,8 @@ def _evaluation(
         measured,
         tuple(joined(part.worth(longest) for part in rounds)),
         tuple(joined(part.lengths for part in rounds)),
+        tuple(joined(part.highest for part in rounds)),
+        tuple(joined(part.late for part in rounds)),
         cut=sum(joined(part.running for part in rounds)),
         left_out=count - len(true_returns),
         hurried=hurried,

@@ -258,7 +258,7 @@ class Run:
         result = Result(
             run=str(self.folder.path),
             task=self.folder.task.name,
-            judge=", ".join(judge.name for judge in judges),
+            judge=", ".join(dict.fromkeys(judge.name for judge in judges)),
             simulated=any(judge.simulated for judge in judges),
             judgments=learned.judgments,
             cost_usd=round(cost, 9),
@@ -279,7 +279,7 @@ class Run:
                 *missing,
                 *learned.warnings,
                 *evaluation.warnings,
-                *doubts(evaluation, history),
+                *doubts(evaluation, history, learned.good),
             ),
             ended=ended,
             asked=asked.told,

@@ -124,7 +124,8 @@ class TrainingSection(Section):
     """How long to train, how far ahead the policy looks, and how many judgments that takes.
 
     Attributes:
-        algorithm: The learner; `auto` is PPO for discrete actions and for pictures, otherwise SAC.
+        algorithm: The learner; `auto` is SAC where observations and actions are vectors of numbers,
+            otherwise PPO.
         steps: Environment steps at most.
         gamma: Discount factor of one environment step.
         max_judgments: Comparisons that are put to a live judge at most.
