@@ -6,6 +6,7 @@ import re
 import shutil
 from contextlib import closing
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -198,8 +199,9 @@ def create_with_judge(
 def predict_judging(task: Task, live: JudgeSettings, seed: int) -> Prediction:
     """What judging will use at most; nothing is asked, and nothing written."""
     judge = make_judge(live, replace(assignment_of(task), probe=False))
-    most = Quota.of(live, task.training).most
-    limits = limits_of(live, most)
-    comparisons = covering_comparisons(task.environment, task.view, "prediction", most, seed)
-    check_price(judge, limits, comparisons[:1])
-    return predict(judge, comparisons, limits)
+    quota = Quota.of(live, task.training)
+    limits = limits_of(live, quota.most)
+    few = covering_comparisons(task.environment, task.view, "prediction", quota.by(0), seed)
+    check_price(judge, limits, few[:1])
+    # Any other takes as much as one of these, and is not drawn.
+    return predict(judge, list(islice(cycle(few), quota.most)), limits)

@@ -167,11 +167,12 @@ class Inquiry:
     def asked(self) -> Asked:
         """How many were asked, and why no more."""
         asked, most, standing = self._asked, self._plan.quota.most, self._judging.standing()
+        if standing.unasked:
+            put = f"{asked - standing.unasked} of at most {most} questions were asked"
+            return Asked(f"{put}: the budget allows no more")
         if asked >= most:
             return Asked(f"all {asked} questions that may be asked were asked")
         told = f"{asked} of at most {most} questions were asked"
-        if standing.unasked:
-            return Asked(f"{told}: the budget allows no more")
         if self._left() > 0:
             why = (
                 f"{asked} of at most {most} comparisons were asked by the time the policy had "
@@ -263,6 +264,8 @@ class Inquiry:
 
     def _left(self) -> int:
         """How many more questions may be asked in this stage."""
+        if self._stage.number and self._judging.standing().unasked:
+            return 0  # nothing is left to pay them with
         return self._allowed() - self._asked
 
     def _due(self, env_steps: int) -> int:
