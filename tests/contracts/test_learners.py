@@ -316,7 +316,13 @@ CHOICE, FORCE = gymnasium.spaces.Discrete(3), gymnasium.spaces.Box(-2, 2, (2,))
 
 @pytest.mark.parametrize(
     ("algorithm", "action_space", "made"),
-    [("auto", CHOICE, PPO), ("auto", FORCE, SAC), ("ppo", FORCE, PPO), ("sac", FORCE, SAC)],
+    [
+        ("auto", CHOICE, PPO),
+        ("auto", gymnasium.spaces.MultiDiscrete([3, 2]), PPO),
+        ("auto", FORCE, SAC),
+        ("ppo", FORCE, PPO),
+        ("sac", FORCE, SAC),
+    ],
 )
 def test_the_factory_chooses_by_the_actions(
     algorithm: learners.Algorithm, action_space: gymnasium.Space[Any], made: type[Any]
@@ -333,7 +339,7 @@ def test_the_factory_chooses_by_the_actions(
     [
         (gymnasium.spaces.Discrete(4), CHOICE, "PPO needs flat observations"),
         (gymnasium.spaces.Discrete(4), FORCE, "SAC needs flat observations"),
-        (FLAT, gymnasium.spaces.MultiBinary(3), "SAC needs continuous actions"),
+        (FLAT, gymnasium.spaces.MultiBinary(3), "PPO needs continuous actions"),
         (FLAT, gymnasium.spaces.Box(-np.inf, 1, (1,)), "SAC needs bounded actions"),
     ],
 )

@@ -261,6 +261,24 @@ def test_a_judge_that_says_nothing_ends_the_run_with_the_reason(
     assert not (run / "result.json").exists()
 
 
+def test_a_judge_that_wants_clips_is_shown_clips(server: Server, tmp_path: Path) -> None:
+    probed(server)
+    server.behaviour.still = 0.1
+    task = Task.find("pendulum")
+    run = Run.create(task, out=tmp_path / "run", live=live(server), steps=STEPS)
+    assert server.requests.total() == 1, "it is asked once, and before all else"
+    folder = RunFolder.open(run.folder.path)
+    assert folder.task.view.clip is not None
+    found = folder.settings.found["view.clip"]
+    assert found.startswith("openai:test says that one picture cannot show this goal")
+    assert folder.settings.probe_usd > 0
+    with folder.open_store() as store:
+        clips = [side for c in store.comparisons().values() for side in (c.first, c.second)]
+        assert {len(clip.observations) for clip in clips} == {folder.task.view.clip.steps}
+    Run.create(task, out=tmp_path / "said", live=live(server), steps=STEPS, clip=True)
+    assert server.requests.total() == 1, "whoever says it need not ask"
+
+
 def test_trying_the_judge_is_paid_from_the_same_purse(server: Server, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="more than --max-usd 1e-06"):
         make_judge(replace(live(server), max_usd=1e-6), assignment_of(Task.find("pendulum")))

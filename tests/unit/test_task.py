@@ -51,7 +51,7 @@ def test_the_least_that_a_task_needs(tmp_path: Path) -> None:
     [
         (
             GOOD.replace("id =", "ident ="),
-            ":4: environment.ident: there is no such key; allowed here: id, kwargs",
+            ":4: environment.ident: there is no such key; allowed here: id, kwargs, home",
         ),
         (GOOD.replace('text = "upright"', ""), "goal.text: Field required"),
         (GOOD + "[view]\nsize = [4, 4]\n", ":9: view.size.0: Input should be greater"),

@@ -11,6 +11,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from volition.cli.options import (
+    Clip,
     Env,
     GoalOrText,
     Kwargs,
@@ -21,6 +22,9 @@ from volition.cli.options import (
 from volition.errors import InputError
 from volition.tasks.numbers import check_counts, check_dollars
 
+PerSheet = Annotated[
+    int | None, option("INT", "Comparisons on one sheet; by default 60, of clips fewer.")
+]
 Batches = Annotated[
     tuple[str, ...],
     option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
@@ -38,10 +42,8 @@ def ask(
     goal: GoalOrText = None,
     kwargs: Kwargs = (),
     pairs: Annotated[int, arg(help="How many comparisons.")] = 60,
-    per_sheet: Annotated[
-        int | None,
-        option("INT", "Comparisons on one sheet; by default 60, of clips fewer."),
-    ] = None,
+    per_sheet: PerSheet = None,
+    clip: Clip = False,
     seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
     batch: Batches = (),
     submit: Annotated[
@@ -73,6 +75,7 @@ def ask(
         batches=batch,
         goal=None if env else goal,
         kwargs=read_kwargs(kwargs),
+        clip=clip,
     )
     if questions.pairs < pairs:
         print(f"warning: a judge could tell only {questions.pairs} pairs apart", file=sys.stderr)
@@ -121,6 +124,12 @@ def answer(
     print(f"{questions.pairs - len(failures)} answers of {answered.judge} in {folder}")
     for pair, failure in failures.items():
         print(f"warning: pair {pair} has none: {failure.kind}, {failure.message}", file=sys.stderr)
+    if answered.wants_clips:
+        print(
+            f"warning: {answered.judge} says that one picture cannot show this goal: ask again by "
+            "the same `volition ask` with --clip and another --out",
+            file=sys.stderr,
+        )
     if questions.contest is not None:
         from volition.evidence.contest import to_count
 

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from volition.cli.options import (
     NO_JUDGE,
+    Clip,
     Env,
     Folder,
     GoalOrText,
@@ -42,6 +43,13 @@ Recorded = Annotated[
         "Recorded judgments: one of the task's sets by name, a folder, or a JSONL file.",
     ),
 ]
+Symmetries = Annotated[
+    bool,
+    arg(
+        help="Let the reward model use the symmetries that the task declares.",
+        help_behavior_hint="",
+    ),
+]
 
 
 def train(
@@ -60,13 +68,8 @@ def train(
     dry_run: Annotated[
         bool, arg(help="Say what judging will take, and stop.", help_behavior_hint="")
     ] = False,
-    symmetries: Annotated[
-        bool,
-        arg(
-            help="Let the reward model use the symmetries that the task declares.",
-            help_behavior_hint="",
-        ),
-    ] = False,
+    symmetries: Symmetries = False,
+    clip: Clip = False,
     steps: Annotated[
         int | None, option("N", "Environment steps at most; by default the task's own.")
     ] = None,
@@ -88,7 +91,7 @@ def train(
     chosen = _find_task(task, env, goal, judgments).with_kwargs(read_kwargs(kwargs))
     settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
     if settings and dry_run:
-        return _print_prediction(chosen, settings, seed, json)
+        return _print_prediction(chosen, settings, seed, clip, json)
     what = "choosing what is asked first" if settings else "reading the judgments"
     with told_if_slow(f"trying {chosen.environment.id}, and {what} ..."):
         run = Run.create(
@@ -100,6 +103,7 @@ def train(
             steps=steps,
             seed=seed,
             symmetric=symmetries,
+            clip=clip,
         )
     return _advance(run, json)
 
@@ -119,10 +123,12 @@ def _find_task(task: str | None, env: str | None, goal: str | None, judgments: s
     return task_asked_about(Path(judgments))
 
 
-def _print_prediction(task: Task, settings: JudgeSettings, seed: int, as_json: bool) -> int:
+def _print_prediction(
+    task: Task, settings: JudgeSettings, seed: int, clip: bool, as_json: bool
+) -> int:
     from volition.run.creating import predict_judging
 
-    taken = predict_judging(task, settings, seed)
+    taken = predict_judging(task, settings, seed, clip)
     cost = "at a price that is not known" if taken.cost_usd is None else f"${taken.cost_usd:.4f}"
     long = f"{taken.minutes:.0f} minutes" if taken.minutes >= 2 else f"{taken.minutes * 60:.0f} s"
     requests = "1 request" if taken.requests == 1 else f"{taken.requests} requests"

@@ -32,6 +32,14 @@ Kwargs = Annotated[
     tuple[str, ...],
     option("NAME=VALUE ...", "Make the environment with these keyword arguments, too."),
 ]
+Clip = Annotated[
+    bool,
+    arg(
+        help="Show clips, whose length is found; else states, one picture each, unless the task "
+        "or a live judge that is asked first says otherwise.",
+        help_behavior_hint="",
+    ),
+]
 Env = Annotated[
     str | None, option("ID", "In place of TASK: a Gymnasium environment's id, with --goal.")
 ]

@@ -138,8 +138,8 @@ def _import_module_of(env_id: str) -> None:
         import_module(module)
     except ModuleNotFoundError as error:
         raise EnvironmentUnsupported(
-            f"{env_id!r}: there is no module {error.name!r}: it is not installed, and not in this "
-            "folder"
+            f"{env_id!r}: there is no module {error.name!r}: it is not installed, and neither in "
+            "this folder nor beside task.toml"
         ) from error
     except Exception as error:  # whatever its own code raises
         raise EnvironmentUnsupported(

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Text, Tuple
 
-from volition.comparison import Array, Observations, observed
+from volition.comparison import Array, Observations, observed, reduced
 
 FEW = 16
 SMALLEST = 16  # pixels of a picture's shorter side; less are numbers, such as MiniGrid's 7 x 7
@@ -80,6 +80,11 @@ class Reading:
             self.space.dtype,
         ):
             self.plain, self.space, self.read = True, space, partial(_numbers, space, entry="")
+        if len(self.space.shape) == 3:
+            shape, whole = reduced(np.zeros(self.space.shape, np.uint8)).shape, self.read
+            if shape != self.space.shape:
+                self.plain, self.space = False, Box(0, 255, shape, np.uint8)
+                self.read = lambda value: reduced(whole(value))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -340,15 +345,15 @@ def _numbers(space: Box, value: Any, entry: str) -> Array:
         raise ValueError(f"{_in(entry)}is {reprlib.repr(value)}, which are no numbers")
     if array.shape != space.shape:
         raise ValueError(f"{_in(entry)}is of shape {array.shape}, and its space says {space.shape}")
-    if array.dtype == space.dtype:
+    if array.dtype == space.dtype and array.dtype.kind != "f":
+        return array.copy()
+    if array.dtype == space.dtype == np.float32:
         own = array.copy()
-        if own.dtype.kind != "f" or (own.dtype == np.float32 and finite(own)):
+        if finite(own):
             return own
-        well = np.isfinite(observed(own))
-    else:
-        with np.errstate(over="ignore", invalid="ignore"):
-            own = array.astype(space.dtype)
-            well = np.isfinite(array) & np.isfinite(observed(own))
+    with np.errstate(over="ignore", invalid="ignore"):
+        own = array.astype(space.dtype)
+        well = np.isfinite(array) & np.isfinite(observed(own))
     if not well.all():
         place = tuple(np.argwhere(~well)[0].tolist())
         at = place[0] if len(place) == 1 else place
@@ -549,7 +554,7 @@ class Acting:
             own = low.copy()
             own[free] = numbers[part]
             own = np.clip(own, low, high)
-            return (np.rint(own) if whole else own).astype(kind)
+            return np.asarray(np.rint(own) if whole else own, kind)  # of no axes, too
 
         return make
 

@@ -31,18 +31,20 @@ from volition.errors import InputError
 from volition.goal import VETO_SHARE, Goal, Principle
 from volition.judges.sheets import NumberedPair, draw_sheets, pairs_on_a_sheet
 from volition.judging.answers import COLUMNS
-from volition.judging.recordings import as_side, write_observed
+from volition.judging.recordings import JUDGMENTS_FILE, as_side, write_observed
 from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import read_frame, write_frame
 from volition.storage.store import FRAMES
 from volition.tasks.given import Given
 from volition.tasks.task import Kwargs, Task
+from volition.tasks.view import ClipSection, JudgeView
 
 if TYPE_CHECKING:
     from volition.judges.base import Question
 
 PAIRS_FILE, ASKED_FILE, FORM_FILE = "pairs.jsonl", "asked.json", "answers.csv"
 BATCHES = "batch"
+FRAMES_OF_CLIP = 8  # in which a recorded clip is drawn that does not say it
 
 STATES = """\
 Each numbered pair shows two states, A on the left and B on the right. Say for every pair which of
@@ -69,6 +71,13 @@ each pair:
 
 Whoever asked then runs `volition answer FOLDER FILE --judge NAME`, where NAME says who judged.
 """
+FIRST = """\
+Question 0 comes first: can one picture show how well this goal is represented (`still`), or does it
+take several of successive moments, since the goal is about how something moves or changes (`clip`)?
+It may be left out, and is answered like a pair with the number 0:
+
+    {"pair": 0, "choice": "still"}
+"""
 
 Pair = tuple[Segment, Segment]
 Row = dict[str, Any]
@@ -84,6 +93,7 @@ class QuestionFolder:
         pairs: How many.
         sheets: Their contact sheets.
         contest: The comparison of two policies that asked, if one did.
+        view: What was shown of it; None of folders before 0.2.
     """
 
     folder: Path
@@ -92,6 +102,13 @@ class QuestionFolder:
     pairs: int
     sheets: tuple[Path, ...]
     contest: Path | None = None
+    view: JudgeView | None = None
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether there is a question 0: where it shows states of a task, and nobody chose so."""
+        of_task = self.run is None and self.contest is None
+        return of_task and self.view is not None and self.view.clip is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +166,24 @@ def write_questions(
         "kwargs": given.kwargs,
         "run": str(run) if run else None,
         "contest": str(contest) if contest else None,
+        "view": task.view.model_dump(mode="json"),
     }
     goal = task.stated_goal()
     pages = _pages(numbered, put_under(len(pairs), goal), per_sheet)
+    written = tuple(out / page.path for page in pages)
+    questions = QuestionFolder(out, given, run, len(pairs), written, contest, task.view)
     with _new_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
         _write_pairs(pages, task.environment.kwargs, contest is not None, folder)
         pictures = _write_goal(goal, folder)
-        form = [",".join(COLUMNS), *(f"{pair.number}," for pair in numbered)]
-        _write(folder / "README.md", _instructions(task, pictures, pages))
+        numbers = [*([0] if questions.asks_first else []), *(pair.number for pair in numbered)]
+        form = [",".join(COLUMNS), *(f"{number}," for number in numbers)]
+        _write(folder / "README.md", _instructions(task, pictures, pages, questions.asks_first))
         _write(folder / FORM_FILE, "\n".join(form) + "\n")
         _write(folder / ASKED_FILE, json.dumps(about, indent=2) + "\n")
         for judge in batches:
             _write_batch(judge, task, pages, folder)
-    written = tuple(out / page.path for page in pages)
-    return QuestionFolder(out, given, run, len(pairs), written, contest)
+    return questions
 
 
 def put_under(count: int, goal: Goal) -> list[Principle | None]:
@@ -274,7 +294,9 @@ def _write_goal(goal: Goal, folder: Path) -> list[tuple[str, str]]:
     return pictures
 
 
-def _instructions(task: Task, pictures: Sequence[tuple[str, str]], pages: Sequence[Page]) -> str:
+def _instructions(
+    task: Task, pictures: Sequence[tuple[str, str]], pages: Sequence[Page], asks_first: bool
+) -> str:
     goal = task.stated_goal()
     parts = ["# Which of the two represents the goal better?", f"The goal:\n\n> {goal.text}"]
     parts += [f"{caption}:\n\n![{caption}]({path})" for caption, path in pictures]
@@ -286,6 +308,7 @@ def _instructions(task: Task, pictures: Sequence[tuple[str, str]], pages: Sequen
             first, last = alike[0].pairs[0].number, alike[-1].pairs[-1].number
             sentence = (ALONE if principle.veto else UNDER).format(first=first, last=last)
             parts.append("\n".join([f"{sentence}\n\n> {principle.text}\n", *listed]))
+    parts += [FIRST] if asks_first else []
     return "\n\n".join([*parts, (CLIPS if task.view.clip else STATES) + "\n" + HOW_TO_ANSWER])
 
 
@@ -360,11 +383,42 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         env = about.get("env", "")
         goal = about["goal"] if env else about.get("goal_name") or ""
         given = Given(about["task"], env, goal, about.get("kwargs", {}))
-        return QuestionFolder(folder, given, run, len(rows), sheets, contest), rows
+        view = JudgeView.model_validate(about["view"]) if "view" in about else None
+        return QuestionFolder(folder, given, run, len(rows), sheets, contest, view), rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"
         ) from error
+
+
+def view_asked(judgments: Path) -> JudgeView | None:
+    """What was shown of an environment where these judgments were made, as far as they say it.
+
+    Args:
+        judgments: A folder, or a file; one that `ask` wrote says all of it, any other how many
+            steps its clips have.
+
+    Raises:
+        InputError: What it says is no view.
+    """
+    file = judgments / JUDGMENTS_FILE if judgments.is_dir() else judgments
+    asked = file.parent / ASKED_FILE
+    try:
+        if asked.is_file() and file.name == JUDGMENTS_FILE:
+            about = json.loads(asked.read_text(encoding="utf-8"))
+            return JudgeView.model_validate(about["view"]) if "view" in about else None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{asked} says of `view` what is none, so nobody knows what was shown: {error}"
+        ) from error
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            side = json.loads(next(lines))["first"]
+        steps = [*(side.get("states") or side["observations"])]
+        frames = len(side.get("frames") or ()) or min(len(steps), FRAMES_OF_CLIP)
+        return JudgeView(clip=ClipSection(steps=len(steps), frames=frames))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        return None  # of single states, or whatever is wrong is said where it is read
 
 
 def requests_of(rows: Sequence[Row]) -> Mapping[str, list[int]]:

@@ -8,14 +8,15 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from volition.comparison import Segment, content_id
 from volition.envs.scene import find_scene, scenes_of
 from volition.errors import InputError, JudgeUnavailable, RunError
-from volition.judging.answers import read_answers
+from volition.finding.view import find_view
+from volition.judging.answers import FIRST, read_answers
 from volition.judging.folders import (
     ASKED_FILE,
     BATCHES,
@@ -57,11 +58,13 @@ class Answered:
         questions: The folder, a judgments folder now.
         judge: Who judged.
         failures: Why pairs have no verdict, by their numbers. Only a batch may leave some out.
+        wants_clips: Whether who judged says that one picture cannot show the goal.
     """
 
     questions: QuestionFolder
     judge: str
     failures: Mapping[int, Failure]
+    wants_clips: bool = False
 
 
 def ask(
@@ -74,6 +77,7 @@ def ask(
     batches: Sequence[str] = (),
     goal: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
+    clip: bool = False,
 ) -> QuestionFolder:
     """Writes comparisons worth judging into the new folder `out`.
 
@@ -90,6 +94,7 @@ def ask(
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
         goal: One of the goals of a task that is named, by its name; else its default one.
         kwargs: Of the environment that is shown, beside the task's own.
+        clip: Ask about clips, where the task does not say; a run asks about what it learns from.
 
     Raises:
         InputError: There is no such task, goal, run or model, or the folder is there already.
@@ -105,14 +110,20 @@ def ask(
                 f"{task_or_run} is a run, whose environment is made as its own "
                 "configuration says: leave --kwargs out"
             )
+        if clip:
+            raise InputError(
+                f"{task_or_run} is a run, which goes on with what it learned from: leave --clip out"
+            )
         run = RunFolder.open(Path(task_or_run))
         asked = doubtful_pairs(run, pairs, seed)
         path, given = run.path.absolute(), run.settings.given
         return write_questions(asked, run.task, out, per_sheet, path, batches, given=given)
     found = task_or_run if isinstance(task_or_run, Task) else Task.find(task_or_run, goal)
-    task = found.with_kwargs(kwargs or {})
+    open_task = found.with_kwargs(kwargs or {})
+    given = _given(open_task)
+    task = open_task.model_copy(update={"view": find_view(open_task, clip)[0]})
     asked = covering_pairs(task.environment, task.view, pairs, seed)
-    return write_questions(asked, task, out, per_sheet, batches=batches, given=_given(task))
+    return write_questions(asked, task, out, per_sheet, batches=batches, given=given)
 
 
 def _given(task: Task) -> Given:
@@ -184,8 +195,8 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
         RunError: The run that asked is not where it was.
     """
     questions, rows = read_questions(folder)
-    outcomes, judged_by = _outcomes(file or _fetched(folder), rows)
-    name = judge or judged_by
+    came = _outcomes(file or _fetched(folder), rows, questions.asks_first)
+    outcomes, name = came.outcomes, judge or came.judge
     if name is None:
         raise InputError("who judged? Say it with --judge NAME")
     run = _open_run(questions)
@@ -198,7 +209,7 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
     if not judged:
         raise InputError(f"no pair has a verdict: {next(iter(failures.values())).message}")
     _complete(folder / JUDGMENTS_FILE, "".join(json.dumps(row) + "\n" for row in judged), run, name)
-    return Answered(questions, name, failures)
+    return Answered(questions, name, failures, came.wants_clips)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,8 +352,16 @@ def film_policies(run: RunFolder, count: int, rng: np.random.Generator) -> list[
 # Answers -------------------------------------------------------------------------------------
 
 
-def _outcomes(file: Path, rows: Sequence[Row]) -> tuple[Outcomes, str | None]:
-    """The outcome of every pair, and who judged if the file says so."""
+class _Came(NamedTuple):
+    """What a file of answers says: of every pair, who judged if it does, and whether clips are
+    wanted."""
+
+    outcomes: Outcomes
+    judge: str | None = None
+    wants_clips: bool = False
+
+
+def _outcomes(file: Path, rows: Sequence[Row], asked_first: bool) -> _Came:
     from volition.judges.live.batch import read_results
 
     requests = requests_of(rows)
@@ -354,14 +373,16 @@ def _outcomes(file: Path, rows: Sequence[Row]) -> tuple[Outcomes, str | None]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
     if results is None:
-        answers = read_answers(file, [row["pair"] for row in rows])
-        return {pair: OUTCOMES[choice] for pair, choice in answers.items()}, None
+        answers = read_answers(file, [row["pair"] for row in rows], asked_first)
+        wants_clips = answers.pop(FIRST, None) == "clip"
+        chosen = {pair: OUTCOMES[choice] for pair, choice in answers.items()}
+        return _Came(chosen, wants_clips=wants_clips)
     numbered = {
         pair: outcome
         for key, pairs in requests.items()
         for pair, outcome in zip(pairs, results.outcomes[key], strict=True)
     }
-    return numbered, results.judge
+    return _Came(numbered, results.judge)
 
 
 def _said(verdict: Verdict) -> Row:

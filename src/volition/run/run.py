@@ -27,6 +27,7 @@ from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
+from volition.judging.folders import view_asked
 from volition.judgment import Preference
 from volition.learners.base import Policy, PolicyForm
 from volition.learners.checkpoint import Checkpoint
@@ -79,6 +80,7 @@ def train(
     steps: int | None = None,
     seed: int = 0,
     symmetric: bool = False,
+    clip: bool = False,
     listener: Listener = lambda _: None,
 ) -> Run:
     """Trains an agent to reach a goal, on judgments alone.
@@ -94,6 +96,8 @@ def train(
         steps: Environment steps; the task's own number by default.
         seed: Of everything random.
         symmetric: Use the symmetries that the task declares.
+        clip: Show a live judge clips, whatever it says itself; else it is asked where the task does
+            not say.
         listener: Is told how the run is getting on.
 
     Raises:
@@ -104,7 +108,15 @@ def train(
     elif not isinstance(task, Task):
         task = Task.find(str(task), goal)
     run = Run.create(
-        task, judgments, out, live=judge, reuse=reuse, steps=steps, seed=seed, symmetric=symmetric
+        task,
+        judgments,
+        out,
+        live=judge,
+        reuse=reuse,
+        steps=steps,
+        seed=seed,
+        symmetric=symmetric,
+        clip=clip,
     )
     run.advance(listener)
     return run
@@ -136,6 +148,7 @@ class Run:
         steps: int | None = None,
         seed: int = 0,
         symmetric: bool = False,
+        clip: bool = False,
     ) -> Run:
         """A run with its judgments in the store, or with what a live judge is to be asked.
 
@@ -148,25 +161,32 @@ class Run:
             raise InputError("give either recorded judgments or a live judge, not both")
         if reuse is not None and live is None:
             raise InputError("only a live judge's answers can be reused: name it with --judge")
+        if clip and live is None:
+            raise InputError(
+                "recorded judgments are of states or of clips already: leave --clip out"
+            )
         if symmetric and not task.reward.symmetries:
             raise InputError(f"the task {task.name} declares no symmetry to use")
         path = Path(out) if out else Path("runs") / f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        given = given_of(task, reuse)
-        if steps is not None:
-            training = task.training.model_copy(update={"steps": steps})
-            task = task.model_copy(update={"training": training})
-        task, how = find_out(task)
+        given, left_open = given_of(task, reuse), _with_steps(task, steps)
+        chosen = str(judgments) if judgments is not None else None
+        if live is None:
+            asked = view_asked(task.judgments_folder(chosen))
+        else:
+            asked = None if reuse is None else RunFolder.open(Path(reuse)).task.view
+        task, how = find_out(left_open, clip, asked)
         settings = RunSettings("", symmetric, task.training.steps, seed, given=given, found=how)
         judge: Judge | None = None
         if live is None:
-            chosen = str(judgments) if judgments is not None else None
             create_with_recording(path, task, settings, chosen)
         else:
             if not isinstance(live, str | JudgeSettings):
                 judge, live = live, OBJECT + live.identity.name
             chosen_judge = JudgeSettings(live) if isinstance(live, str) else live
             reused = Path(reuse) if reuse is not None else None
-            create_with_judge(path, task, settings, chosen_judge, judge, reused)
+            said = clip or reuse is not None or "clip" in left_open.view.model_fields_set
+            as_clips = None if said else partial(find_out, left_open, clip=True)
+            create_with_judge(path, task, settings, chosen_judge, judge, reused, as_clips)
         return cls(RunFolder.open(path), judge)
 
     @classmethod
@@ -493,3 +513,11 @@ class Run:
             file.unlink(missing_ok=True)
         for outdated in (folder.policy, folder.kept, folder.tensorboard, folder.reward_model):
             shutil.rmtree(outdated, ignore_errors=True)
+
+
+def _with_steps(task: Task, steps: int | None) -> Task:
+    """The task that takes so many steps at most; None leaves it as it is."""
+    if steps is None:
+        return task
+    training = task.training.model_copy(update={"steps": steps})
+    return task.model_copy(update={"training": training})

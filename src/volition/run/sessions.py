@@ -29,7 +29,7 @@ from volition.learners.rollout import Rollout, Step
 from volition.learners.visited import Visited
 from volition.questions.filming import Filming
 from volition.reward.fit import check_inputs
-from volition.reward.model import RewardModel
+from volition.reward.model import RewardModel, opinions
 from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly, scored_together
 from volition.run.interrupting import noted
 from volition.run.results import Listener, Progress, Session
@@ -494,8 +494,8 @@ def session_seeds(seed: int, number: int) -> tuple[int, int]:
 
 def _returns(model: RewardModel, steps: Sequence[Step]) -> tuple[float, float]:
     """Mean learned and true returns of the episodes that ended; NaN where none did."""
-    reached = np.stack([step.transitions.next_observation for step in steps])
-    rewards = np.asarray(model(jnp.asarray(reached)))  # (steps, envs)
+    reached = np.concatenate([step.transitions.next_observation for step in steps])
+    rewards = opinions(model, reached[:, None])[1].reshape(len(steps), -1)  # (steps, envs)
     learned, true = [], []
     running = np.zeros(rewards.shape[1])
     for step, reward in zip(steps, rewards, strict=True):
