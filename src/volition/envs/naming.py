@@ -6,8 +6,8 @@ from contextlib import closing
 from math import prod
 from typing import Any
 
-from volition.envs.classic_control import CLASSIC_CONTROL
 from volition.envs.making import make_env
+from volition.envs.scenes.classic_control import CLASSIC_CONTROL
 from volition.tasks.task import EnvironmentSection
 
 LANDER = (
@@ -54,7 +54,7 @@ def _names(inner: Any) -> tuple[str, ...]:
 
 def _of_mujoco(inner: Any, structure: dict[str, int]) -> tuple[str, ...]:
     """By what Gymnasium's MuJoCo environments say of the parts of their observations, in order."""
-    from volition.envs.mujoco import joint_names
+    from volition.envs.scenes.mujoco import joint_names
 
     names: list[str] = []
     for part, size in structure.items():
