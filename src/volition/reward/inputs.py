@@ -4,7 +4,9 @@ An entry that the goal does not depend on is noise to whoever learns from a hund
 entries are left out one after the other, always the one without which the others foretell held-out
 judgments best (backward elimination; Guyon and Elisseeff, 2003), and of all sets on the way the
 largest is taken that is no worse than the best by more than a standard error: Breiman's rule
-(1984) the other way round, since an entry that is missing does more harm than one too many.
+(1984) the other way round, since an entry that is missing does more harm than one too many. Where
+there are fewer than ten judgments for an entry nothing is left out: from so few a regression tells
+variables apart by chance (Peduzzi et al., 1996).
 
 Judgments are foretold by kernel ridge regression of the answer (1, or -1 for the second) on the
 pair: with k of two states the kernel of two pairs is k(a, c) + k(b, d) - k(a, d) - k(b, c), that of
@@ -23,7 +25,7 @@ import numpy.typing as npt
 
 from volition.reward.preferences import PreferenceData
 
-LEAST, PER_ENTRY = 30, 4  # decided comparisons, and for each entry, before any is left out
+LEAST, PER_ENTRY = 30, 10  # decided comparisons, and for each entry, before any is left out
 MOST = 128  # comparisons that are looked at, evenly spread: the time grows with their third power
 POINTS = 1024  # observations, for which clips are looked at in so many moments as fit, and
 MOMENTS = 3  # in so many at least
