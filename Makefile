@@ -2,16 +2,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-fast test-local lint docs lock clean
+.PHONY: demo test pytest test-fast test-local lint docs lock clean
 
 demo: .venv/.installed
 	$(BIN)/volition train pendulum
 
-test: .venv/.installed-test lint
-	$(BIN)/pytest -n 2
+# The linters beside the tests, some of which wait for a server and leave a core free.
+test: .venv/.installed-test
+	$(MAKE) --jobs=2 lint pytest
+
+pytest: .venv/.installed-test
+	$(PYTEST)
 
 test-fast: .venv/.installed-test
-	$(BIN)/pytest -n 2 -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser"
+
+# Each worker begins with files of its own, whose fixtures and programs it makes once.
+PYTEST := $(BIN)/pytest -n 2 --dist worksteal
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
@@ -40,13 +47,14 @@ LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --
 	  "Volition needs Python 3.11 or later; this is %s. Name another: make PYTHON=..." % sys.version)'
 	$(PYTHON) -m venv .venv
 
+# Python compiles what it imports, a fifth of it all; pip would compile all of it.
 .venv/.installed: .venv/bin/python requirements/default.lock
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/default.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements/default.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/.installed-test: .venv/.installed requirements/test.lock
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/test.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements/test.lock
 	@touch $@
 
 .venv-local/.installed: pyproject.toml

@@ -12,9 +12,16 @@ import pytest
 
 from volition.comparison import Comparison, Frame, Segment
 from volition.run.run import Run, train
+from volition.storage.compilation import enable_cache
 
 SHORT = 1600  # environment steps: two sessions
 Lines = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> None:
+    """What one worker has compiled no other compiles again, whether or not a run is made."""
+    enable_cache()
 
 
 @pytest.fixture(scope="session")

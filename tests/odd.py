@@ -14,7 +14,20 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    MultiBinary,
+    MultiDiscrete,
+    Tuple,
+)
+from gymnasium.spaces import (
+    Sequence as Several,
+)
+from gymnasium.spaces import (
+    Text as Words,
+)
 
 from volition.comparison import content_id
 from volition.judges.base import Capability, Estimate, Question
@@ -242,6 +255,140 @@ class Constant(Dot):
         return np.array([self.x, 3.0 if type(self).lived < LATE else 5.0], np.float32)
 
 
+# Its spaces --------------------------------------------------------------------------------------
+
+
+class Strict(Dot):
+    """It takes no action that is not in its space to the letter."""
+
+    observation_space: Any = Box(-10, 10, (2,), np.float64)
+    action_space: Any = Box(-0.1, 0.1, (1,), np.float64)
+
+    def push(self, action: Any) -> float:
+        return 10 * float(action[0])
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(action), f"{action!r} is not in {self.action_space}"
+        return super().step(action)
+
+
+class Unbounded(Strict):
+    """Of two forces without bounds the first makes no difference beyond 3."""
+
+    action_space = Box(np.array([-np.inf, 0]), np.inf, (2,), np.float64)
+
+    def push(self, action: Any) -> float:
+        return float(np.clip(action[0], -3, 3) / 3 + action[1])
+
+
+class Square(Strict):
+    """In rows and columns, as highway-env observes."""
+
+    observation_space = Box(-np.inf, np.inf, (5, 5), np.float32)
+    action_space = Box(-1, 1, (2, 2), np.float32)
+
+    def push(self, action: Any) -> float:
+        return float(action[1, 0])
+
+    def obs(self) -> Any:
+        return np.full((5, 5), self.x, np.float32)
+
+
+class Whole(Strict):
+    """Whole numbers."""
+
+    observation_space = MultiBinary((2, 2))
+    action_space = Box(-2, 2, (), np.int32)
+
+    def push(self, action: Any) -> float:
+        return float(action) / 2
+
+    def obs(self) -> Any:
+        return np.full((2, 2), self.x > 0, np.int8)
+
+
+class Counted(Strict):
+    """One of nine places, and a gear and a brake."""
+
+    observation_space = Discrete(9, start=-4)
+    action_space = MultiDiscrete([3, 2], start=[-1, 0])
+
+    def push(self, action: Any) -> float:
+        return float(action[0] * (1 + action[1]))
+
+    def obs(self) -> Any:
+        return round(np.clip(self.x, -4, 4))
+
+
+class Switches(Strict):
+    """More possibilities than can have an entry each."""
+
+    observation_space = MultiDiscrete([9, 5000])
+    action_space = MultiBinary(2)
+
+    def push(self, action: Any) -> float:
+        return float(action[0]) - float(action[1])
+
+    def obs(self) -> Any:
+        return np.array([round(self.x) + 4, 4097])
+
+
+class Everything(Strict):
+    """All kinds of spaces in each other, a picture and text among them."""
+
+    observation_space = Dict(
+        {
+            "place": Box(-9, 9, (1,), np.float32),
+            "view": Box(0, 255, (40, 60, 3), np.uint8),
+            "gear": Tuple((Discrete(3), MultiBinary(2))),
+            "told": Words(20),
+        }
+    )
+    action_space = Dict(
+        {"force": Tuple((Box(-1, 1, (1,)), MultiDiscrete(np.array([[2, 3]])))), "gear": Discrete(3)}
+    )
+
+    def push(self, action: Any) -> float:
+        return float(action["force"][0][0] * action["gear"])
+
+    def obs(self) -> Any:
+        gear = 2, np.array([0, self.x > 0], np.int8)
+        view = np.full((40, 60, 3), 51, np.uint8)
+        return {"place": [self.x], "view": view, "gear": gear, "told": "go right!"}
+
+
+class Stacked(Strict):
+    """The last four pictures, in grey, as Atari is learned from."""
+
+    observation_space = Box(0, 255, (4, 20, 24), np.uint8)
+
+    def obs(self) -> Any:
+        return np.arange(4, dtype=np.uint8)[:, None, None].repeat(20, 1).repeat(24, 2)
+
+
+class Camera(Strict):
+    """One picture in fractions, and text."""
+
+    observation_space = Dict({"mission": Words(9), "view": Box(0, 1, (20, 24), np.float32)})
+
+    def obs(self) -> Any:
+        return {"mission": "right", "view": np.full((20, 24), 0.2, np.float32)}
+
+
+class Growing(Dot):
+    """It sees ever more."""
+
+    observation_space = Dict({"seen": Several(Discrete(3))})
+
+
+class OnlyWords(Dot):
+    observation_space = Words(9)
+
+
+class Speaks(Dot):
+    action_space = Words(9)
+
+
 # What it does ------------------------------------------------------------------------------------
 
 
@@ -424,8 +571,31 @@ class RenderRaises(Dot):
 
 
 class Text(Dot):
+    """It writes, and in red."""
+
+    metadata: dict[str, Any] = {"render_modes": ["human", "ansi"]}  # noqa: RUF012
+
     def render(self) -> Any:
-        return "..x...."
+        assert self.render_mode == "ansi", self.render_mode
+        return f"step {self.n}\n" + " " * round(self.x + 4.5) + "\x1b[31mx\x1b[0m"
+
+
+class Prints(Dot):
+    """It can only print."""
+
+    metadata: dict[str, Any] = {"render_modes": ["human"]}  # noqa: RUF012
+
+    def render(self) -> Any:
+        print("." * round(self.x + 4.5) + "x")
+
+
+class Silent(Dot):
+    """It says that it draws into a window, and does nothing."""
+
+    metadata: dict[str, Any] = {"render_modes": ["human"]}  # noqa: RUF012
+
+    def render(self) -> Any:
+        return None
 
 
 class Rgba(Dot):

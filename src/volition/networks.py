@@ -51,7 +51,6 @@ def apply_layers(
     return x @ weight + bias
 
 
-LARGEST = 128  # pixels of a side: of a larger picture the means of blocks are looked at
 PATCHES = (4, 2, 2)  # sides in pixels, then in patches of the stage before
 CHANNELS = (16, 32, 32)
 FEATURES = 128
@@ -74,8 +73,6 @@ def init_network(
     if len(observation_shape) == 1:
         return init_layers(rng, (*observation_shape, *sizes), *stack)
     height, width, channels = observation_shape
-    block = _block(height, width)
-    height, width = height // block, width // block
     inputs, outputs = [], (*CHANNELS, FEATURES)
     for patch, features in zip(PATCHES, CHANNELS, strict=True):
         inputs.append(patch * patch * channels)
@@ -109,7 +106,6 @@ def apply_network(
 def encode(
     encoder: Layers, x: Float[Array, "*stack batch height width channels"]
 ) -> Float[Array, "*stack batch features"]:
-    x = _reduced(x)
     for (weight, bias), patch in zip(encoder[:-1], PATCHES, strict=True):
         *stack, batch, height, width, channels = x.shape
         rows, columns = -(-height // patch), -(-width // patch)
@@ -121,17 +117,3 @@ def encode(
         x = x.reshape(*x.shape[:-2], batch, rows, columns, x.shape[-1])
     weight, bias = encoder[-1]
     return jax.nn.relu(x.reshape(*x.shape[:-3], -1) @ weight + bias)
-
-
-def _block(height: int, width: int) -> int:
-    return -(-max(height, width) // LARGEST)
-
-
-def _reduced(x: Float[Array, "*stack height width channels"]) -> Array:
-    """Pictures as the means of their blocks, where they are too large to be looked at whole."""
-    *stack, height, width, channels = x.shape
-    if (block := _block(height, width)) == 1:
-        return x
-    down, across = height // block, width // block
-    cut = x[..., : down * block, : across * block, :]
-    return cut.reshape(*stack, down, block, across, block, channels).mean((-4, -2))

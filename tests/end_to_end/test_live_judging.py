@@ -17,6 +17,7 @@ import pytest
 from servers import Server, serving
 from volition.cli import main
 from volition.errors import InputError, JudgeUnavailable
+from volition.evidence.report.again import again
 from volition.evidence.verification import verify
 from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
@@ -259,6 +260,25 @@ def test_a_judge_that_says_nothing_ends_the_run_with_the_reason(
     assert f"it chose what was shown first in {judged} of {judged} comparisons" in said
     assert 50 <= judged <= 60
     assert not (run / "result.json").exists()
+
+
+def test_a_judge_that_wants_clips_is_shown_clips(server: Server, tmp_path: Path) -> None:
+    probed(server)
+    server.behaviour.still = 0.1
+    task = Task.find("pendulum")
+    run = Run.create(task, out=tmp_path / "run", live=live(server), steps=STEPS)
+    assert server.requests.total() == 1, "it is asked once, and before all else"
+    folder = RunFolder.open(run.folder.path)
+    assert folder.task.view.clip is not None
+    found = folder.settings.found["view.clip"]
+    assert found.startswith("openai:test says that one picture cannot show this goal")
+    assert folder.settings.probe_usd > 0
+    assert " --clip " in again(folder).command
+    with folder.open_store() as store:
+        clips = [side for c in store.comparisons().values() for side in (c.first, c.second)]
+        assert {len(clip.observations) for clip in clips} == {folder.task.view.clip.steps}
+    Run.create(task, out=tmp_path / "said", live=live(server), steps=STEPS, clip=True)
+    assert server.requests.total() == 1, "whoever says it need not ask"
 
 
 def test_trying_the_judge_is_paid_from_the_same_purse(server: Server, tmp_path: Path) -> None:

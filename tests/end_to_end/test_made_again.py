@@ -21,9 +21,9 @@ from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
 from volition.run.creating import assignment_of
-from volition.run.folder import Given
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
+from volition.tasks.given import Given
 from volition.tasks.task import Task
 
 FEW = ["--steps", "800"]
@@ -216,17 +216,6 @@ def test_what_was_taken_over_is_named(run: Run) -> None:
     settings = replace(run.folder.settings, given=given, live=live, judgments="")
     shown = again(replace(run.folder, settings=settings))
     assert " --judge openai:x --reuse runs/before --steps " in shown.command
-
-
-def test_what_cannot_be_placed_again_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As of an environment that was filmed, since it cannot be set to a state."""
-    monkeypatch.setattr("volition.evidence.report.again._can_be_placed", lambda _: False)
-    settings = replace(run.folder.settings, live=JudgeSettings("openai:x"), judgments="")
-    shown = again(replace(run.folder, settings=settings))
-    assert shown.from_answers == ()
-    assert shown.notes[-1] == (
-        "No recording can be made of what was answered: no state of its environment can be set."
-    )
 
 
 def test_a_run_of_before_says_what_it_can(run: Run) -> None:

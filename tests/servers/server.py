@@ -49,6 +49,7 @@ class Behaviour:
         drops_logprobs: Accepts `logprobs` and returns none.
         honours_n: Gives as many answers as `n` asks for; else one.
         blind: Answers A, whatever it is shown.
+        still: How likely it finds that one picture can show a goal, where it is asked that.
         key: What `Authorization` or `x-goog-api-key` must hold, if anything.
         latency_s: Before every answer.
         busy_share: Of the requests are turned away.
@@ -73,6 +74,7 @@ class Behaviour:
     drops_logprobs: bool = False
     honours_n: bool = True
     blind: bool = False
+    still: float = 0.9
     key: str | None = None
     latency_s: float = 0.0
     busy_share: float = 0.0
@@ -255,16 +257,16 @@ class Server:
             self.bodies.append(body)
         self.pictures.append(sum(not isinstance(part, str) for part in asked.parts))
         pairs = find_pairs(asked.parts)
-        if not pairs or (asked.count is not None and asked.count != len(pairs)):
+        first = "Can one such picture show" in json.dumps(body)
+        if not (pairs or first) or (asked.count is not None and asked.count != len(pairs) + first):
             raise BadRequest(f"{asked.count} questions about {len(pairs)} pairs")
         keys = [pair.key for pair in pairs]
         self.asked.update(keys)
         allowed = body.get("max_tokens") or body.get("max_completion_tokens") or 0
         if allowed < behaviour.reasoning_tokens:
             says = "silent"
-        answer = Answer(
-            [0.9 if behaviour.blind else compare(pair, behaviour.rule) for pair in pairs], says
-        )
+        p_a = [0.9 if behaviour.blind else compare(pair, behaviour.rule) for pair in pairs]
+        answer = Answer([*p_a, behaviour.still] if first else p_a, says)
         write: Any = getattr(protocols, f"write_{name}")
         if protocol in ("chat", "gemini"):
             reply = write(asked, answer, logprobs=not behaviour.drops_logprobs)

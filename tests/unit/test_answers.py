@@ -106,3 +106,25 @@ def test_a_file_that_is_not_there_or_not_text(file: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="cannot be read"):
         read_answers(file, [1])
+
+
+@pytest.mark.parametrize(
+    ("first", "taken"),
+    [("0,clip", {0: "clip"}), ("0, Still", {0: "still"}), ("0,", {}), ("", {})],
+)
+def test_question_0_may_be_answered_where_it_was_asked(
+    file: Path, first: str, taken: dict[int, str]
+) -> None:
+    file.write_text(f"pair,choice\n{first}\n1,A\n2,B\n3,tie\n", encoding="utf-8")
+    assert read_answers(file, [1, 2, 3], asked_first=True) == {**taken, **GOOD}
+    if taken:
+        with pytest.raises(InputError, match="there is no pair 0"):
+            read_answers(file, [1, 2, 3])
+
+
+def test_question_0_has_answers_of_its_own(file: Path) -> None:
+    file.write_text('{"pair": 0, "choice": "A"}\n{"pair": 1, "choice": "clip"}\n')
+    with pytest.raises(InputError) as caught:
+        read_answers(file, [1], asked_first=True)
+    assert ':1: the answer to question 0 is still or clip, not "A"' in str(caught.value)
+    assert ':2: the choice for pair 1 must be A, B or tie, not "clip"' in str(caught.value)

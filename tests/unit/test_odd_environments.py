@@ -21,19 +21,24 @@ from PIL import Image
 from odd import ODD, Dot, Rightmost, registered
 from volition import Goal, Run, cli, train
 from volition.comparison import Pixels
+from volition.envs import making
 from volition.envs.checking import Checked
-from volition.envs.drawing import LARGEST, as_pixels
+from volition.envs.drawing import LARGEST, as_pixels, written
 from volition.envs.making import make_env
 from volition.envs.scene import find_scene, open_scene
 from volition.errors import EnvironmentUnsupported, InputError, RunError, VolitionError
+from volition.finding.spaces import find_spaces
+from volition.learners.base import PolicyForm
 from volition.learners.learned_reward import LearnedReward
-from volition.learners.policies import save_policy
-from volition.learners.rollout import Rollout
+from volition.learners.policies import load_policy, save_policy
+from volition.learners.ppo import PPOPolicy
+from volition.learners.rollout import AtRandom, Rollout
+from volition.learners.spaces import ActionKind, Bounds, Choices, Mixed, action_kind, observed_shape
 from volition.questions.covering import covering_pairs
 from volition.reward.model import RewardModel
 from volition.run.creating import task_for
 from volition.storage.compilation import enable_cache
-from volition.tasks.task import EnvironmentSection
+from volition.tasks.task import EnvironmentSection, Task
 from volition.tasks.view import ClipSection, JudgeView
 
 STEPS = 400
@@ -50,12 +55,31 @@ LEARNED = (
         "TwoStates",
         "FloatFrame",
         "OddSizes",
+        "Everything",
     ),
 )
-DRAWN = (  # in a way of its own, and nothing else: learning would be the same
+DRAWN = (  # in a way of its own, and nothing else: learning is the same
     *("ListRender", "Rgba", "Transparent", "Grey", "GreyInThree", "ChannelsFirst", "FloatBytes"),
     *("GreyFloats", "LongIntegers", "BlackAndWhite", "SizeOfItsOwn", "RewardArray", "Tiny"),
 )
+
+WEAK = Bounds((float(np.float32(-0.1)),), (float(np.float32(0.1)),))
+SPACES: dict[str, tuple[tuple[int, ...], ActionKind]] = {
+    "Strict": ((2,), WEAK),
+    "Unbounded": ((2,), Bounds((-4.0, 0.0), (4.0, 1.0))),
+    "Square": ((25,), Bounds((-1.0,) * 4, (1.0,) * 4)),
+    "Whole": ((4,), Bounds((-2.0,), (2.0,))),
+    "Counted": ((9,), Choices((3, 2))),
+    "Switches": ((4 + 13,), Choices((2, 2))),
+    "Everything": (
+        (1 + 10 * 15 + 3 + 2,),
+        Mixed(Choices((2, 3, 3)), Bounds((-1.0,), (1.0,))),
+    ),
+    "Stacked": ((20, 24, 4), WEAK),
+    "Camera": ((20, 24, 1), WEAK),
+}
+"""What is made of what they observe, and what is learned of their actions."""
+LEARNED_TOO = ("ListRender", "RewardArray")  # of those drawn: one for all, and one by its reward
 
 TOLD = {
     "NanAfter": "at step 30 of an episode: what is observed is not finite: entry 0 is nan",
@@ -87,7 +111,10 @@ TOLD = {
     "NoRender": "at step 1 of an episode: render gave None, and not a picture",
     "RenderNone": "at step 1 of an episode: render gave None, and not a picture",
     "RenderRaises": "render raised RuntimeError: cannot open a window (odd.py:",
-    "Text": "at step 1 of an episode: render gave '..x....', which is no picture",
+    "Silent": "at step 1 of an episode: render gave None, and not a picture",
+    "Growing": "its observation_space is of the kind Sequence in seen, of which nobody can make",
+    "OnlyWords": "its observation_space holds nothing but text",
+    "Speaks": "its action_space is of the kind Text, from which no learner can choose: Box, Disc",
     "NanPixel": "at step 1 of an episode: render gave a picture with a pixel that is nan",
     "BeyondWhite": "render gave a picture with a pixel that is 382.5, and not within 0 to 255",
     "BelowBlack": "render gave a picture with a pixel that is -1.0, and not within 0 to 255",
@@ -118,13 +145,11 @@ def learn(name: str, out: Path) -> Run:
 
 
 def test_every_one_is_tried() -> None:
-    assert {*LEARNED, *DRAWN, *TOLD, *LATER, "Large"} == set(ODD)
+    assert {*LEARNED, *DRAWN, *SPACES, *TOLD, *LATER, "Large", "Text", "Prints"} == set(ODD)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize(
-    "name", [*LEARNED, *(pytest.param(name, marks=pytest.mark.slow) for name in DRAWN)]
-)
+@pytest.mark.parametrize("name", [*LEARNED, *LEARNED_TOO])
 def test_what_can_be_understood_is_learned_in(name: str, tmp_path: Path) -> None:
     run = learn(name, tmp_path / "run")
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run.policy))
@@ -185,6 +210,150 @@ def test_the_command_line_says_it_in_one_line(
     assert cli.main(words) == 1
     *_, line = capsys.readouterr().err.splitlines()
     assert line.startswith("error: test/NanAfter-v0, at step 30 of an episode: ")
+
+
+# Spaces ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_space_is_one_vector_or_one_picture_and_every_action_a_row(name: str) -> None:
+    shape, kind = SPACES[name]
+    with closing(Rollout(EnvironmentSection(id=f"test/{name}-v0"), 2)) as rollout:
+        assert observed_shape("it", rollout.observation_space) == shape
+        assert action_kind("it", rollout.action_space) == kind
+        seen = [rollout.reset(0)]
+        act, rng = AtRandom(rollout, 0), np.random.default_rng(0)
+        rows = [*(act(seen[0]) for _ in range(5)), *(kind.draw(rng, 2) for _ in range(5))]
+        seen += [rollout.step(row).observations for row in rows]
+    for observations in seen:
+        assert observations.shape == (2, *shape)
+        assert observations.dtype == (np.uint8 if len(shape) == 3 else np.float32)
+
+
+def test_a_policy_says_its_form_whatever_it_chooses(tmp_path: Path) -> None:
+    for _, kind in SPACES.values():
+        form = PolicyForm("ppo", (3,), (8,), kind)
+        policy = PPOPolicy.of_form(form)
+        save_policy(tmp_path, policy)
+        assert load_policy(tmp_path).form == form
+        assert np.shape(policy(np.zeros((2, 3), np.float32))) == (2, *kind.shape)
+
+
+def test_what_is_made_of_a_space_is_said_and_every_entry_has_a_name() -> None:
+    with closing(make_env("test/Everything-v0")) as env:
+        names, read = env.reading.names, env.reset(seed=1)[0]
+        acted = env.acting([1, 2, 0, -0.25])
+    assert len(names) == len(set(names)) == len(read)
+    entries = dict(zip(names, read.tolist(), strict=True))
+    assert entries["view.9.14"] == pytest.approx(0.2), "the mean of a block, from 0 to 1"
+    assert (entries["gear.0=1"], entries["gear.0=2"], entries["gear.1.0"]) == (0, 1, 0)
+    assert acted["gear"] == 0
+    assert acted["force"][0] == np.float32(-0.25)
+    assert acted["force"][1].tolist() == [[1, 2]]
+    how = find_spaces(task_for("test/Everything-v0", Goal("Right.")))
+    assert "view (a picture of 40 x 60 x 3)" in how["observations"]
+    assert how["observations"].endswith("left out, being text: told")
+    assert how["actions"] == "one each of 2, 3, 3 and then 1 between bounds, in a row"
+    assert not find_spaces(task_for("test/Plain-v0", Goal("Right.")))
+    said = find_spaces(task_for("test/Unbounded-v0", Goal("Right.")))["actions"]
+    assert "action.0, which has no bounds, goes from -4 to 4: further makes no difference" in said
+    assert "action.1, which has no bounds, goes from 0 to 1: no limit was seen" in said
+
+
+def test_a_scene_observes_whatever_its_space() -> None:
+    gymnasium.register("scene/Parts-v0", SettableParts, max_episode_steps=40)  # type: ignore[arg-type]
+    try:
+        scene = open_scene("scene/Parts-v0")
+        assert scene.observe({"x": 1.5, "v": 0.5}).tolist() == [0.0, 1.0, 1.5]
+    finally:
+        del gymnasium.registry["scene/Parts-v0"]
+
+
+def test_a_learned_reward_reads_whatever_its_space() -> None:
+    env = LearnedReward(gymnasium.make("test/Counted-v0"), RewardModel.unfitted(tuple(range(9))))
+    assert env.reset(seed=0)[0] in env.observation_space
+    assert np.isfinite(float(env.step(env.action_space.sample())[1]))
+
+
+# Text for pictures -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Text", "Prints"])
+def test_what_is_written_is_drawn(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(make_env(f"test/{name}-v0", render_mode="rgb_array")) as env:
+        env.reset(seed=0)
+        frames = [env.render()]
+        for _ in range(20):
+            env.step(np.ones(1, np.float32))
+            frames.append(env.render())
+    assert {frame.shape for frame in frames} == {(6 * 18, 24 * 10, 3)}
+    assert not np.array_equal(frames[0], frames[-1])
+    red, green, _ = np.moveaxis(frames[-1].astype(int), 2, 0)
+    assert (red - green > 80).any() == (name == "Text")
+    assert capsys.readouterr().out == ""
+
+
+def test_later_text_is_laid_into_the_room_of_the_first() -> None:
+    small, large = written("x"), written("x" * 40)
+    assert large.shape == (6 * 18, 48 * 10, 3)
+    np.testing.assert_array_equal(written("x", *large.shape[:2])[:, : small.shape[1]], small)
+    assert not np.array_equal(written("\N{WHITE CHESS KING}"), written("\N{WHITE CHESS QUEEN}"))
+    np.testing.assert_array_equal(written("old\x1b[2J\x1b[Hx\x1b[1A"), small)
+
+
+# Where environments come from --------------------------------------------------------------------
+
+
+MODULE = """
+import gymnasium
+from odd import Dot
+class Mine(Dot):
+    pass
+gymnasium.register("Mine-v0", Mine, max_episode_steps=40)
+"""
+
+
+def test_a_module_beside_task_toml_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "beside_task.py").write_text(MODULE)
+    text = 'name = "mine"\nenvironment.id = "beside_task:Mine-v0"\ngoal.text = "Right."\n'
+    (tmp_path / "task.toml").write_text(text)
+    task = Task.read(tmp_path)
+    assert task.environment.home == str(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(tmp_path)])
+    kept = EnvironmentSection.model_validate(task.environment.model_dump())  # as a run reads it
+    try:
+        make_env(kept.id).close()
+    finally:
+        gymnasium.registry.pop("Mine-v0", None)
+        sys.modules.pop("beside_task", None)
+
+
+def test_a_module_is_found_by_its_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_robots.py").write_text(MODULE.replace('"Mine-v0"', '"My-Robots/Mine-v0"'))
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        make_env("My-Robots/Mine-v0").close()
+    finally:
+        gymnasium.registry.pop("My-Robots/Mine-v0", None)
+        sys.modules.pop("my_robots", None)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "package"),
+    [("ALE/Pong-v5", "ale-py"), ("MiniGrid-Empty-5x5-v0", "minigrid"), ("merge-v0", "highway-env")],
+)
+def test_what_is_not_installed_is_named(
+    env_id: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "find_spec", lambda _: None)
+    with pytest.raises(EnvironmentUnsupported) as error:
+        make_env(env_id)
+    assert str(error.value).endswith(f'It comes with {package}: pip install "{package}"')
 
 
 # What is kept is a copy --------------------------------------------------------------------------
@@ -353,6 +522,15 @@ class Hidden(Dot):
 
 class Faithful(Hidden):
     told = 0.0
+
+
+class SettableParts(Faithful):
+    observation_space = gymnasium.spaces.Dict(
+        {"gear": gymnasium.spaces.Discrete(2), "x": gymnasium.spaces.Box(-9, 9, (1,))}
+    )
+
+    def observe(self) -> Any:
+        return {"gear": int(self.v > 0), "x": np.array([self.x], np.float32)}
 
 
 class BrokenSetter(Faithful):

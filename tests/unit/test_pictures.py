@@ -7,6 +7,7 @@ it is far to the right. Nothing but its pictures is told.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import gymnasium
@@ -17,12 +18,14 @@ import numpy.typing as npt
 import pytest
 
 from volition import learners
-from volition.comparison import Comparison, Frame, Segment, observed
-from volition.errors import EnvironmentUnsupported, InputError
+from volition.comparison import LARGEST, Comparison, Frame, Segment, observed, reduced
+from volition.envs.checking import Checked
+from volition.errors import EnvironmentUnsupported, InputError, RunError
 from volition.goal import Goal
 from volition.judgment import Preference
 from volition.learners.base import Transitions
 from volition.learners.ppo import PPO, PPOSettings
+from volition.learners.spaces import Choice
 from volition.networks import apply_network, encoder_depth, init_network
 from volition.reward.fit import check_inputs, fit
 from volition.reward.model import RewardModel
@@ -140,6 +143,46 @@ def test_what_is_observed_is_float32_or_a_picture() -> None:
     assert observed(np.zeros(SHAPE, np.uint8)).dtype == np.uint8
 
 
+class Large(gymnasium.Env[Any, Any]):
+    """Noise in a picture that is larger than is looked at."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (2 * LARGEST + 1, 33, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        shape = self.observation_space.shape
+        return self.np_random.integers(0, 256, shape, np.uint8), {}
+
+
+def test_of_a_large_picture_the_means_of_blocks_are_observed() -> None:
+    whole, _ = Large().reset(seed=0)
+    env = Checked(Large(), "Large", {})
+    seen, _ = env.reset(seed=0)
+    blocks = whole[: 3 * 85, :33].reshape(85, 3, 33, 1, 3).mean((1, 3))
+    assert seen.dtype == np.uint8
+    assert np.abs(seen - blocks).max() <= 0.5
+    assert env.observation_space.contains(seen)
+    np.testing.assert_array_equal(reduced(jnp.asarray(whole)), seen)
+    assert reduced(seen) is seen
+
+
+def test_whatever_learned_from_reduced_pictures_takes_whole_ones() -> None:
+    whole = Large().reset(seed=0)[0][None]
+    seen = reduced(whole)
+    model = RewardModel.unfitted((), seen.shape[1:])
+    np.testing.assert_array_equal(model(whole), model(seen))
+    learner = PPO(seen.shape[1:], Choice(2), 1)
+    policy = learner.policy(learner.start(0, 100)[0])
+    np.testing.assert_array_equal(policy(whole), policy(seen))
+
+
+def test_a_model_that_saw_large_pictures_whole_is_refused(tmp_path: Path) -> None:
+    RewardModel.unfitted((), (LARGEST + 1, 16, 1)).save(tmp_path / "model")
+    with pytest.raises(RunError, match="pictures of 129 x 16 pixels"):
+        RewardModel.load(tmp_path / "model")
+
+
 def test_entries_of_a_picture_cannot_be_named() -> None:
     mirror = Symmetry(name="mirror", negate=(0,))
     for section in (RewardSection(observations=(0,)), RewardSection(symmetries=(mirror,))):
@@ -149,7 +192,7 @@ def test_entries_of_a_picture_cannot_be_named() -> None:
 
 def test_whoever_acts_on_pictures_is_chosen_for_them() -> None:
     space, force = gymnasium.spaces.Box(0, 255, SHAPE, np.uint8), gymnasium.spaces.Box(-1, 1, (2,))
-    learner = learners.make("auto", space, force, 1, gamma=0.9, steps=100)
+    learner = learners.make("auto", space, force, 1, gamma=0.9)
     assert isinstance(learner, PPO)
     state, _ = learner.start(0, 100)
     assert learner.policy(state)(np.zeros((3, *SHAPE), np.uint8)).shape == (3, 2)
@@ -161,4 +204,4 @@ def test_whoever_acts_on_pictures_is_chosen_for_them() -> None:
 )
 def test_pictures_too_small_or_not_in_bytes_are_refused(space: gymnasium.Space[object]) -> None:
     with pytest.raises(EnvironmentUnsupported, match="pictures in uint8"):
-        learners.make("auto", space, gymnasium.spaces.Discrete(2), 1, gamma=0.9, steps=100)
+        learners.make("auto", space, gymnasium.spaces.Discrete(2), 1, gamma=0.9)

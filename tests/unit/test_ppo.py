@@ -14,7 +14,7 @@ from volition.errors import InputError
 from volition.learners import ppo as module
 from volition.learners.base import Transitions
 from volition.learners.ppo import PPO, PPOSettings, PPOState
-from volition.learners.spaces import Bounds, Choice
+from volition.learners.spaces import Bounds, Choice, Choices, Mixed
 from volition.networks import Linear
 
 ENVS, STEPS = 4, 16
@@ -177,3 +177,45 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 def test_there_must_be_an_environment() -> None:
     with pytest.raises(InputError, match="envs is 0"):
         PPO((1,), Choice(2), 0)
+
+
+def test_several_choices_are_as_likely_as_each_of_them() -> None:
+    kind, outputs = Choices((2, 3)), jnp.array([[0.3, -0.4, 1.0, 0.0, -2.0]])
+    nothing, apart = jnp.zeros(0), (outputs[:, :2], outputs[:, 2:])
+    each = [Choice(2), Choice(3)]
+    for row in np.ndindex(2, 3):
+        wanted = sum(
+            one.log_likelihood(part, nothing, np.array([chosen]))
+            for one, part, chosen in zip(each, apart, row, strict=True)
+        )
+        np.testing.assert_allclose(
+            kind.log_likelihood(outputs, nothing, np.array([row])), wanted, rtol=1e-5
+        )
+    entropy = sum(one.entropy(part, nothing) for one, part in zip(each, apart, strict=True))
+    np.testing.assert_allclose(kind.entropy(outputs, nothing), entropy, rtol=1e-5)
+    assert kind.mode(outputs).tolist() == [[0, 0]]
+    drawn = kind.sample(jnp.repeat(outputs, 2000, 0), nothing, jax.random.key(0))
+    share = np.bincount(np.asarray(drawn)[:, 1], minlength=3) / 2000
+    np.testing.assert_allclose(share, jax.nn.softmax(apart[1][0]), atol=0.04)
+
+
+class Wanted(eqx.Module):
+    """Of a row of choices and numbers the best is 1, 2, and 3.0."""
+
+    def __call__(self, transitions: Transitions) -> jax.Array:
+        off = jnp.asarray(transitions.action) - jnp.array([1.0, 2.0, 3.0])
+        return -0.1 * jnp.square(off).sum(-1)
+
+
+def test_choices_and_numbers_are_learned_together() -> None:
+    kind = Mixed(Choices((2, 3)), Bounds((-2.0,), (4.0,)))
+    settings = PPOSettings(
+        hidden=(16,), rollout_steps=16, minibatch_size=16, gamma=0.5, learning_rate=5e-3
+    )
+    learner = PPO((1,), kind, ENVS, settings)
+    state, actions = learner.start(0, 240 * ENVS)
+    seen = np.ones((ENVS, 1), np.float32)
+    for _ in range(240):
+        transitions = Transitions(seen, np.asarray(actions), seen, np.ones(ENVS, np.bool_))
+        state, actions, _ = learner.iterate(state, transitions, seen, Wanted())
+    np.testing.assert_allclose(learner.policy(state)(seen[:1]), [[1, 2, 3]], atol=0.3)

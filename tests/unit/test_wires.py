@@ -34,6 +34,7 @@ from volition.judges.live.judge import LiveJudge
 from volition.judges.live.wires import logprobs, votes
 from volition.judges.prompt import Document
 from volition.judges.settings import REASONING_TOKENS, JudgeSettings
+from volition.judges.still_or_clip import ask_still_or_clip
 from volition.judgment import Failure, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
 
@@ -729,3 +730,39 @@ def test_reasons_are_given_by_the_wire_that_can(server: Server) -> None:
     assert judge.wire.name == "votes"
     assert isinstance(outcome, Verdict)
     assert "higher" in outcome.explanation
+
+
+# The first question -------------------------------------------------------------------------------
+
+
+@every_wire
+def test_a_judge_is_asked_first_whether_one_picture_is_enough(server: Server, case: Case) -> None:
+    judge = make(server, case, price_in=0.1, price_out=0.4)
+    goal, frame = Goal("The disc rolls.", principles=["It is quick."]), disc(30, 30).frames[0]
+    for p_still in (0.9, 0.2):
+        server.behaviour.still = p_still
+        opening = ask_still_or_clip(judge, goal, frame, 1.0, 0.01)
+        assert opening.clip == (p_still < 0.5)
+        assert 0 < opening.cost_usd < 0.01
+        assert opening.said.startswith(f"{case.provider}:test says that one picture can")
+    assert server.requests.total() == 2
+    said = json.dumps(server.bodies[-1])
+    assert "The disc rolls." in said
+    assert "It keeps to: It is quick." in said
+    assert server.pictures[-1] == 1
+
+
+def test_without_an_answer_states_are_shown(server: Server) -> None:
+    judge = make(server, WIRES[2], price_in=0.1, price_out=0.4)
+    goal, frame = Goal("The disc rolls."), disc(30, 30).frames[0]
+    unpaid = ask_still_or_clip(judge, goal, frame, 1.0, 1e-9)
+    assert (unpaid.clip, unpaid.cost_usd, server.requests.total()) == (False, 0.0, 0)
+    server.behaviour.still = 0.1
+    for fault in ("rejected", "refused", "malformed"):
+        server.faults.append(fault)
+        opening = ask_still_or_clip(judge, goal, frame, 1.0, None)
+        assert not opening.clip
+        assert "did not say whether one picture can show this goal (" in opening.said
+    server.faults += ["overloaded"] * 100
+    with pytest.raises(JudgeUnavailable, match="Overloaded"):
+        ask_still_or_clip(judge, goal, frame, 0.2, None)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from volition.cli.options import (
+    Clip,
+    Env,
+    GoalOrText,
     Kwargs,
+    made_for,
     option,
     read_kwargs,
 )
 from volition.errors import InputError
-from volition.tasks.kwargs import said_kwargs
 from volition.tasks.numbers import check_counts, check_dollars
 
-if TYPE_CHECKING:
-    pass
-
-
+PerSheet = Annotated[
+    int | None, option("INT", "Comparisons on one sheet; by default 60, of clips fewer.")
+]
 Batches = Annotated[
     tuple[str, ...],
     option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
@@ -29,17 +33,17 @@ Batches = Annotated[
 
 def ask(
     subject: Annotated[
-        Positional[str], option("TASK|RUN", "A bundled task, a task folder, or a run folder.")
-    ],
+        Positional[str | None],
+        option("TASK|RUN", "A bundled task, a task folder, or a run folder."),
+    ] = None,
     *,
     out: Annotated[Path, option("FOLDER", "A new folder for the questions.")],
-    goal: Annotated[str | None, option("NAME", "One of the task's goals, by name.")] = None,
+    env: Env = None,
+    goal: GoalOrText = None,
     kwargs: Kwargs = (),
     pairs: Annotated[int, arg(help="How many comparisons.")] = 60,
-    per_sheet: Annotated[
-        int | None,
-        option("INT", "Comparisons on one sheet; by default 60, of clips fewer."),
-    ] = None,
+    per_sheet: PerSheet = None,
+    clip: Clip = False,
     seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
     batch: Batches = (),
     submit: Annotated[
@@ -52,30 +56,26 @@ def ask(
 ) -> int:
     """Write comparisons for a judge without a live connection: pictures and a form to fill in.
 
-    Of a task they cover its states; of a run they are those that its reward model would learn most
-    from.
+    Of a task they cover its states; of a run they are about what its policy does now, those that
+    its reward model would learn most from.
     """
-    from volition.judges.live.batch import check_key
     from volition.run.rounds import ask as ask_about
     from volition.run.rounds import hand_in
 
     check_counts(seed=seed, pairs=pairs, per_sheet=per_sheet)
-    check_dollars(max_usd=max_usd)
-    if submit and len(batch) != 1:
-        raise InputError("--submit hands one batch in: name one model with --batch PROVIDER:MODEL")
-    if max_usd is not None and not submit:
-        raise InputError("--max-usd limits a batch that is handed in with --submit")
-    if submit:
-        check_key(batch[0])
+    _check_batch(batch, submit, max_usd)
+    if bool(subject) == bool(env):
+        raise InputError("give either a TASK, a RUN or --env ID, not both or neither")
     questions = ask_about(
-        subject,
+        made_for(env, goal) if env else str(subject),
         out,
         pairs=pairs,
         per_sheet=per_sheet,
         seed=seed,
         batches=batch,
-        goal=goal,
+        goal=None if env else goal,
         kwargs=read_kwargs(kwargs),
+        clip=clip,
     )
     if questions.pairs < pairs:
         print(f"warning: a judge could tell only {questions.pairs} pairs apart", file=sys.stderr)
@@ -83,10 +83,23 @@ def ask(
     print(f"{questions.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
     if submit:
         print(f"handed in to {batch[0]} as {hand_in(questions, batch[0], max_usd)}")
-        print(f"later: volition answer {out}")
-    else:
-        print(f"then: volition answer {out} {out / 'answers.csv'} --judge NAME")
+    then = [] if submit else [str(out / "answers.csv"), "--judge", "NAME"]
+    when = "later" if submit else "then"
+    print(f"{when}: {shlex.join(['volition', 'answer', str(out), *then])}")
     return 0
+
+
+def _check_batch(batch: Sequence[str], submit: bool, max_usd: float | None) -> None:
+    """That a batch can be handed in, where one is to be."""
+    from volition.judges.live.batch import check_key
+
+    check_dollars(max_usd=max_usd)
+    if submit and len(batch) != 1:
+        raise InputError("--submit hands one batch in: name one model with --batch PROVIDER:MODEL")
+    if max_usd is not None and not submit:
+        raise InputError("--max-usd limits a batch that is handed in with --submit")
+    if submit:
+        check_key(batch[0])
 
 
 def answer(
@@ -111,15 +124,26 @@ def answer(
     print(f"{questions.pairs - len(failures)} answers of {answered.judge} in {folder}")
     for pair, failure in failures.items():
         print(f"warning: pair {pair} has none: {failure.kind}, {failure.message}", file=sys.stderr)
+    if answered.wants_clips:
+        print(
+            f"warning: {answered.judge} says that one picture cannot show this goal: ask again by "
+            "the same `volition ask` with --clip and another --out",
+            file=sys.stderr,
+        )
     if questions.contest is not None:
         from volition.evidence.contest import to_count
 
         print(f"count them: {to_count(questions)}")
     elif questions.run is None:
-        named = f" --goal {questions.goal}" if questions.goal else ""
-        named += f" --kwargs {said_kwargs(questions.kwargs)}" if questions.kwargs else ""
-        print(f"train on them: volition train {questions.task}{named} --judgments {folder}")
-        print(f"or measure a run by them: volition score RUN --judgments {folder}")
+        words = questions.given.words
+        if words:
+            command = ["volition", "train", *words, "--judgments", str(folder)]
+            print(f"train on them: {shlex.join(command)}")
+        print(
+            f"or measure a run by them: volition score RUN --judgments {shlex.quote(str(folder))}"
+        )
     else:
-        print(f"the run that asked has them too: volition resume {questions.run}")
+        run = shlex.quote(str(questions.run))
+        print(f"the run that asked has them too: volition resume {run}")
+        print(f"then ask what its policy does by then: volition ask {run} --out NEXT")
     return 0

@@ -12,11 +12,15 @@ from tyro.conf import Positional, arg
 
 from volition.cli.options import (
     NO_JUDGE,
+    Clip,
+    Env,
     Folder,
+    GoalOrText,
     Json,
     JudgeOptions,
     Kwargs,
     chosen_judge,
+    made_for,
     option,
     print_json,
     read_kwargs,
@@ -39,9 +43,12 @@ Recorded = Annotated[
         "Recorded judgments: one of the task's sets by name, a folder, or a JSONL file.",
     ),
 ]
-GoalOrText = Annotated[
-    str | None,
-    option("NAME|TEXT", "One of the task's goals by name; with --env what is wanted, in words."),
+Symmetries = Annotated[
+    bool,
+    arg(
+        help="Let the reward model use the symmetries that the task declares.",
+        help_behavior_hint="",
+    ),
 ]
 
 
@@ -50,9 +57,7 @@ def train(
         Positional[str | None], option("TASK", "A bundled task, or a task folder.")
     ] = None,
     *,
-    env: Annotated[
-        str | None, option("ID", "In place of TASK: a Gymnasium environment's id.")
-    ] = None,
+    env: Env = None,
     goal: GoalOrText = None,
     kwargs: Kwargs = (),
     judgments: Recorded = None,
@@ -63,13 +68,8 @@ def train(
     dry_run: Annotated[
         bool, arg(help="Say what judging will take, and stop.", help_behavior_hint="")
     ] = False,
-    symmetries: Annotated[
-        bool,
-        arg(
-            help="Let the reward model use the symmetries that the task declares.",
-            help_behavior_hint="",
-        ),
-    ] = False,
+    symmetries: Symmetries = False,
+    clip: Clip = False,
     steps: Annotated[
         int | None, option("N", "Environment steps at most; by default the task's own.")
     ] = None,
@@ -88,10 +88,10 @@ def train(
     from volition.run.run import Run
 
     check_counts(seed=seed, steps=steps)
-    chosen = _find_task(task, env, goal).with_kwargs(read_kwargs(kwargs))
+    chosen = _find_task(task, env, goal, judgments).with_kwargs(read_kwargs(kwargs))
     settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
     if settings and dry_run:
-        return _print_prediction(chosen, settings, seed, json)
+        return _print_prediction(chosen, settings, seed, clip, json)
     what = "choosing what is asked first" if settings else "reading the judgments"
     with told_if_slow(f"trying {chosen.environment.id}, and {what} ..."):
         run = Run.create(
@@ -103,32 +103,32 @@ def train(
             steps=steps,
             seed=seed,
             symmetric=symmetries,
+            clip=clip,
         )
     return _advance(run, json)
 
 
-def _find_task(task: str | None, env: str | None, goal: str | None) -> Task:
-    """The task that is named, or one made of an environment's id and a goal in words."""
-    from volition.goal import Goal
-    from volition.run.creating import task_for
+def _find_task(task: str | None, env: str | None, goal: str | None, judgments: str | None) -> Task:
+    """The task that is named, one made of an environment's id and a goal in words, or else the one
+    that judgments were asked about."""
+    from volition.run.rounds import is_asked, task_asked_about
     from volition.tasks.task import Task
 
-    if bool(task) == bool(env):
+    if env and not task:
+        return made_for(env, goal)
+    if task and not env:
+        return Task.find(task, goal)
+    if env or goal or not (judgments and is_asked(Path(judgments))):
         raise InputError("give either a TASK or --env ID, not both or neither")
-    if not env:
-        return Task.find(str(task), goal)
-    if not goal:
-        raise InputError("--env needs --goal TEXT: what is wanted, in words")
-    try:
-        return task_for(env, Goal(goal))
-    except ValueError as error:
-        raise InputError(f"--goal: {error}") from None
+    return task_asked_about(Path(judgments))
 
 
-def _print_prediction(task: Task, settings: JudgeSettings, seed: int, as_json: bool) -> int:
+def _print_prediction(
+    task: Task, settings: JudgeSettings, seed: int, clip: bool, as_json: bool
+) -> int:
     from volition.run.creating import predict_judging
 
-    taken = predict_judging(task, settings, seed)
+    taken = predict_judging(task, settings, seed, clip)
     cost = "at a price that is not known" if taken.cost_usd is None else f"${taken.cost_usd:.4f}"
     long = f"{taken.minutes:.0f} minutes" if taken.minutes >= 2 else f"{taken.minutes * 60:.0f} s"
     requests = "1 request" if taken.requests == 1 else f"{taken.requests} requests"

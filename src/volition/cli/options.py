@@ -7,13 +7,16 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from tyro.conf import Positional, Suppress, arg
 
 from volition.errors import InputError
 from volition.judges.settings import JudgeSettings
 from volition.tasks.kwargs import NOT_TOML, can_be_said, is_word
+
+if TYPE_CHECKING:
+    from volition.tasks.task import Task
 
 
 def option(metavar: str, help: str) -> Any:
@@ -28,6 +31,21 @@ Json = Annotated[
 Kwargs = Annotated[
     tuple[str, ...],
     option("NAME=VALUE ...", "Make the environment with these keyword arguments, too."),
+]
+Clip = Annotated[
+    bool,
+    arg(
+        help="Show clips, whose length is found; else states, one picture each, unless the task "
+        "or a live judge that is asked first says otherwise.",
+        help_behavior_hint="",
+    ),
+]
+Env = Annotated[
+    str | None, option("ID", "In place of TASK: a Gymnasium environment's id, with --goal.")
+]
+GoalOrText = Annotated[
+    str | None,
+    option("NAME|TEXT", "One of the task's goals by name; with --env what is wanted, in words."),
 ]
 Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
 
@@ -144,6 +162,24 @@ def _value(name: str, word: str) -> Any:
             f"them, and no bare word: {hint}"
         )
     return value
+
+
+def made_for(env: str, goal: str | None) -> Task:
+    """A task made of an environment's id and a goal in words.
+
+    Raises:
+        InputError: There are no words.
+        EnvironmentUnsupported: That can be no environment's id.
+    """
+    from volition.goal import Goal
+    from volition.run.creating import task_for
+
+    if not goal:
+        raise InputError("--env needs --goal TEXT: what is wanted, in words")
+    try:
+        return task_for(env, Goal(goal))
+    except ValueError as error:
+        raise InputError(f"--goal: {error}") from None
 
 
 def print_json(value: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,5 +40,22 @@ class Scene(Protocol):
         ...
 
 
-Scenes = Callable[[Kwargs | None], Scene]
-"""The scene of an environment as these keyword arguments make it; None: as its task does."""
+class Scenes(Protocol):
+    """An environment as keyword arguments make it; None stands for those of its task."""
+
+    def __call__(self, kwargs: Kwargs | None) -> Scene:
+        """Its scene.
+
+        Raises:
+            EnvironmentUnsupported: It cannot be made so, or is of another shape.
+            Unsettable: Its state cannot be set.
+        """
+        ...
+
+    def blank(self, kwargs: Kwargs | None) -> Observations:
+        """An observation that is all zeros, of the shape and type of what is observed there.
+
+        Raises:
+            EnvironmentUnsupported: It cannot be made so, or is of another shape.
+        """
+        ...

@@ -7,25 +7,22 @@ environment may is one clear error, which names the environment, the step and th
 from __future__ import annotations
 
 import json
-import math
 import reprlib
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Tuple
 
-from volition.comparison import Pixels, observed
-from volition.envs.drawing import as_pixels, fitted
+from volition.comparison import Observations, Pixels
+from volition.envs.drawing import as_pixels, fitted, written
+from volition.envs.vectors import Acting, Reading, finite, found_scales
 from volition.errors import EnvironmentUnsupported, RunError, VolitionError
 
-FEW = 16
 FIVE = "observation, reward, terminated, truncated, info"
 HINTS = {
     "expected 5, got": f"a step gives five values: {FIVE}",
@@ -38,20 +35,27 @@ HINTS = {
 Value = TypeVar("Value")
 _SIZES: dict[str, tuple[int, int]] = {}
 """Height and width in which an environment is drawn, by its id and its keyword arguments."""
+_SCALES: dict[str, dict[int, float]] = {}
+"""How far the numbers of its actions that have no bounds go, likewise."""
 
 
 class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
     """An environment of which everything that comes in can be relied on.
 
     What is observed is finite, of its space's shape and type, and a copy, since environments use
-    their arrays again. An action is a copy likewise. A drawing is uint8 (height, width, 3), always
-    in one size. What stands in `info` is nobody's business and left out.
+    their arrays again; it is one vector or one picture, and an action one row, whatever the
+    environment's own spaces are (`envs.vectors`). An action is a copy likewise. A drawing is uint8
+    (height, width, 3), always in one size. What stands in `info` is nobody's business and left out.
 
     Args:
         env: The environment, made.
         name: Its id.
         kwargs: With which it was made: all that are made alike are drawn in the size of the first
             drawing, so that their pictures can be laid beside each other.
+
+    Attributes:
+        reading: What makes one array of what is observed, and names its entries.
+        acting: What makes the environment's own action of a row.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str, kwargs: Mapping[str, Any]) -> None:
@@ -64,7 +68,14 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
                 raise EnvironmentUnsupported(
                     f"{name}: its {space} is {reprlib.repr(value)}, not one of Gymnasium's spaces"
                 )
-        self._observed = env.observation_space
+        self.reading = self._understood("observation_space", Reading, env.observation_space)
+        self.acting = self._understood("action_space", self._acting, env.action_space)
+        self._read = self.reading.read
+        if not self.reading.plain:
+            self.observation_space = self.reading.space
+        self._act = None if self.acting.plain else self.acting
+        if self._act is not None:
+            self.action_space = self._act.space
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -91,12 +102,14 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         """
         self._steps += 1
         own = action.copy() if isinstance(action, np.ndarray) else action
-        if isinstance(own, np.ndarray) and own.dtype.kind == "f" and not _finite(own):
+        if isinstance(own, np.ndarray) and own.dtype.kind == "f" and not finite(own):
             raise RunError(
                 f"{self._named()}: the policy would act as {own}, since what it has learned is "
                 "not finite. Numbers that the environment observes may be too large: scale them "
                 "down"
             )
+        if self._act is not None:
+            own = self._act(own)
         try:  # as `_tried` does, without a function more for every step
             result: Any = self.env.step(own)
         except VolitionError:
@@ -132,7 +145,10 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
                 f"the environment names {modes}"
             )
         try:
-            pixels = as_pixels(rendered)
+            if isinstance(rendered, str):
+                pixels = written(rendered, *_SIZES.get(self._name, ()))
+            else:
+                pixels = as_pixels(rendered)
         except ValueError as error:
             raise self._unfit(f"render {error}") from None
         height, width = pixels.shape[:2]
@@ -151,9 +167,25 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         except (Exception, SystemExit) as error:  # whatever somebody's environment does
             raise self._unfit(f"{what} raised {explained(error)}") from error
 
-    def _copied(self, observation: Any) -> Any:
+    def _acting(self, space: gymnasium.Space[Any]) -> Acting:
+        acting = Acting(space)
+        if not acting.unbounded:
+            return acting
+        if self._name not in _SCALES:
+            _SCALES[self._name] = found_scales(self.env, self.reading, acting)
+        return Acting(space, _SCALES[self._name])
+
+    def _understood(
+        self, which: str, way: Callable[[gymnasium.Space[Any]], Value], space: Any
+    ) -> Value:
         try:
-            return checked(self._observed, observation)
+            return way(space)
+        except ValueError as error:
+            raise EnvironmentUnsupported(f"{self._name}: its {which} {error}") from None
+
+    def _copied(self, observation: Any) -> Observations:
+        try:
+            return self._read(observation)
         except ValueError as error:
             raise self._unfit(f"what is observed {error}") from None
 
@@ -188,66 +220,6 @@ def explained(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}{where}{hint}" if text else type(error).__name__ + where
 
 
-def checked(space: gymnasium.Space[Any], value: Any, entry: str = "") -> Any:
-    """A copy of what is observed, checked entry by entry.
-
-    Raises:
-        ValueError: It is not what its space says, or not finite.
-    """
-    if isinstance(space, Box):
-        return _numbers(space, value, entry)
-    if isinstance(space, Dict) and isinstance(value, Mapping) and set(value) == set(space.spaces):
-        return {key: checked(part, value[key], f"{entry} {key}") for key, part in space.items()}
-    if isinstance(space, Tuple) and isinstance(value, tuple) and len(value) == len(space):
-        return tuple(
-            checked(part, one, f"{entry} {place}")
-            for place, (part, one) in enumerate(zip(space, value, strict=True))
-        )
-    if not space.contains(value):
-        raise ValueError(f"{_in(entry)}is {reprlib.repr(value)}, and its space is {space}")
-    return deepcopy(value)
-
-
-def _numbers(space: Box, value: Any, entry: str) -> np.ndarray[Any, Any]:
-    """A copy of an array, in its space's type."""
-    try:
-        array = np.asarray(value)
-    except ValueError:  # rows of different lengths
-        array = np.asarray(None)
-    if array.dtype.kind not in "buif":
-        raise ValueError(f"{_in(entry)}is {reprlib.repr(value)}, which are no numbers")
-    if array.shape != space.shape:
-        raise ValueError(f"{_in(entry)}is of shape {array.shape}, and its space says {space.shape}")
-    if array.dtype == space.dtype == np.float32:
-        own = array.copy()
-        if _finite(own):
-            return own
-        finite = np.isfinite(own)
-    else:
-        with np.errstate(over="ignore", invalid="ignore"):
-            own = array.astype(space.dtype)
-            finite = np.isfinite(array) & np.isfinite(observed(own))
-    if not finite.all():
-        place = tuple(np.argwhere(~finite)[0].tolist())
-        at = place[0] if len(place) == 1 else place
-        raise ValueError(f"{_in(entry)}is not finite: entry {at} is {array[place]}")
-    if own.dtype.kind != "f" and not np.array_equal(own, array):
-        place = tuple(np.argwhere(own != array)[0].tolist())
-        raise ValueError(f"{_in(entry)}holds {array[place]}, and its space is of {own.dtype.name}")
-    return own
-
-
-def _finite(array: np.ndarray[Any, Any]) -> bool:
-    """Whether all numbers are; of a few, Python is several times as fast as NumPy."""
-    if array.size <= FEW:
-        return all(map(math.isfinite, array.ravel().tolist()))
-    return bool(np.isfinite(array).all())
-
-
 def _number(reward: Any) -> float:
     """Of a number, of an array of one, or of nothing, which is NaN."""
     return float(np.asarray(reward, np.float64).item())
-
-
-def _in(entry: str) -> str:
-    return f"in{entry} " if entry else ""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
-from typing import Any
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from volition.comparison import Pixels
 
@@ -15,6 +18,21 @@ CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
 LARGEST = 1024  # pixels of the longer side: more than anybody shows a judge, or a person
 SMALLEST = 16  # of the shorter side: less is too small to see, and to make a film of
 WHITE = 255
+
+CELL = 10, 18  # pixels that a character is wide and high
+ROOM = 24, 6  # columns and lines: text has room for a multiple of these, so that few sizes occur
+INK, PAPER = (0, 0, 0), (255, 255, 255)
+COLOURS = (  # of a terminal, by the last digit of their codes: ECMA-48, 8.3.117
+    (0, 0, 0),
+    (200, 0, 0),
+    (0, 140, 0),
+    (170, 120, 0),
+    (0, 0, 220),
+    (170, 0, 170),
+    (0, 150, 170),
+    (150, 150, 150),
+)
+ESCAPE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 
 
 def as_pixels(rendered: Any) -> Pixels:
@@ -91,3 +109,93 @@ def _sized(pixels: Pixels) -> Pixels:
     if times * max(pixels.shape[:2]) > LARGEST:
         raise ValueError(f"gave a picture of {width} x {height} pixels, which is too narrow to see")
     return pixels if times == 1 else pixels.repeat(times, 0).repeat(times, 1)
+
+
+# Text --------------------------------------------------------------------------------------------
+
+
+class _Style(NamedTuple):
+    """How characters are drawn."""
+
+    ink: tuple[int, int, int] = INK
+    paper: tuple[int, int, int] = PAPER
+
+
+def written(text: str, height: int = 0, width: int = 0) -> Pixels:
+    """A picture of text: uint8 (height, width, 3), at least as large as is said.
+
+    Every character is in a cell of its own, so that columns stand below each other, and in its
+    colours where a terminal is told of them.
+    """
+    lines = [[*_styled(line)] for line in _last_screen(text).expandtabs(4).splitlines()]
+    columns = max(map(len, lines), default=1)
+    across, down = (
+        -(-max(n, 1) // room) * room for n, room in zip((columns, len(lines)), ROOM, strict=True)
+    )
+    size = max(width, across * CELL[0]), max(height, down * CELL[1])
+    picture = Image.new("RGB", size, PAPER)
+    pen = ImageDraw.Draw(picture)
+    for row, line in enumerate(lines):
+        for column, (character, style) in enumerate(line):
+            x, y = column * CELL[0], row * CELL[1]
+            if style.paper != PAPER:
+                pen.rectangle((x, y, x + CELL[0] - 1, y + CELL[1] - 1), style.paper)
+            if not character.isspace():
+                _write(pen, character, x, y, style.ink)
+    return _sized(np.asarray(picture))
+
+
+def _write(pen: ImageDraw.ImageDraw, character: str, x: int, y: int, ink: Any) -> None:
+    """A character in the middle of its cell; one that the font does not have is a patch whose
+    colour is its own, so that different ones look different."""
+    middle = x + CELL[0] / 2
+    if _has(character):
+        pen.text((middle, y + CELL[1] - 5), character, ink, _font(), anchor="ms")
+        return
+    code = ord(character)
+    colour = (37 * code % 197, 91 * code % 193, 151 * code % 191)
+    pen.rectangle((x + 1, y + 2, x + CELL[0] - 2, y + CELL[1] - 3), colour)
+
+
+def _last_screen(text: str) -> str:
+    """What a terminal shows in the end, where it was cleared on the way."""
+    return re.split(r"\x1b\[[0-3]?J|\x1bc|\f", text)[-1]
+
+
+def _styled(line: str) -> Iterator[tuple[str, _Style]]:
+    """The characters of a line, each as a terminal would show it. Escapes that are not about
+    colours are left out."""
+    style, place = _Style(), 0
+    for escape in [*ESCAPE.finditer(line), None]:
+        end = len(line) if escape is None else escape.start()
+        yield from ((character, style) for character in line[place:end] if character.isprintable())
+        if escape is not None:
+            place = escape.end()
+            if escape[2] == "m":
+                style = _restyled(style, [int(code or 0) for code in escape[1].split(";")])
+
+
+def _restyled(style: _Style, codes: list[int]) -> _Style:
+    for code in codes:
+        kind, which = divmod(code, 10)
+        if code == 0:
+            style = _Style()
+        elif code == 7:
+            style = _Style(style.paper, style.ink)
+        elif kind in (3, 9):
+            style = style._replace(ink=COLOURS[which] if which < 8 else INK)
+        elif kind in (4, 10):
+            style = style._replace(paper=COLOURS[which] if which < 8 else PAPER)
+    return style
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(CELL[1] - 4)
+
+
+@cache
+def _has(character: str) -> bool:
+    """Whether the font has it: what it has not looks as what nothing has."""
+    drawn, missing = (bytes(_font().getmask(each)) for each in (character, "\U0010fffd"))
+    return drawn != missing

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import inspect
+import io
 import os
 import re
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, redirect_stdout
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any
 
 import gymnasium
 
-from volition.envs.checking import Checked, explained
+from volition.envs.checking import Checked, explained, tried
 from volition.errors import EnvironmentUnsupported, VolitionError
 from volition.tasks.task import Kwargs
 
@@ -30,6 +32,22 @@ HEADLESS = {"egl": ("libEGL.so.1", "libOpenGL.so.0"), "osmesa": ("libOSMesa.so.8
 MEMORY = "offscreen,dummy"
 OURS = ("render_mode",)  # the keyword arguments that are chosen here
 DRAWING = ("OpenGL", "gl_context", "egl", "osmesa", "glfw")  # in the names of files that draw
+HOMES = {
+    "ale_py": ("ale-py", "ALE/"),
+    "gymnasium_robotics": (
+        "gymnasium-robotics",
+        "Adroit AntMaze_ Fetch FrankaKitchen HandManipulate HandReach PointMaze_",
+    ),
+    "highway_env": (
+        "highway-env",
+        "exit- highway- intersection- lane-keeping- merge- parking- racetrack- roundabout- "
+        "two-way- u-turn-",
+    ),
+    "metaworld": ("metaworld", "Meta-World/"),
+    "minigrid": ("minigrid", "BabyAI- MiniGrid-"),
+    "shimmy": ("shimmy[dm-control]", "dm_control/"),
+}
+"""Modules that register environments, each with the package that has it and how the ids begin."""
 GL_PACKAGES = "libegl1 libopengl0 libgl1-mesa-dri"  # of Debian
 
 
@@ -46,6 +64,10 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     choose_gl()
     _import_module_of(env_id)
+    printed = False
+    if more.get("render_mode") == "rgb_array":
+        more["render_mode"] = _drawn_by(env_id)
+        printed = more["render_mode"] == "human"
     try:
         with _loaded_quietly(env_id):
             made = gymnasium.make(env_id, **(kwargs or {}), disable_env_checker=True, **more)
@@ -56,18 +78,59 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
     except (Exception, SystemExit) as error:  # whatever somebody's environment does
         unknown = _unknown(env_id, kwargs or {}) if isinstance(error, TypeError) else None
         of_gymnasium = isinstance(error, gymnasium.error.Error)
-        reason = str(error) if of_gymnasium else explained(error)
+        reason = f"{error}{_comes_with(env_id)}" if of_gymnasium else explained(error)
         raise EnvironmentUnsupported(
             unknown or f"gymnasium cannot make {env_id!r}: {reason}"
         ) from error
-    return Checked(made, env_id, kwargs or {})
+    return Checked(Printed(made) if printed else made, env_id, kwargs or {})
+
+
+class Printed(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """An environment that can only print what it looks like, as one that gives it as text."""
+
+    render_mode = "ansi"
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self._last: str | None = None
+
+    def reset(self, **options: Any) -> Any:
+        with self._heard():
+            return self.env.reset(**options)
+
+    def step(self, action: Any) -> Any:
+        with self._heard():
+            return self.env.step(action)
+
+    def render(self) -> str | None:
+        """What was printed last; None where it never prints."""
+        with self._heard():
+            self.env.render()
+        return self._last
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        with redirect_stdout(io.StringIO()) as out:
+            yield
+        self._last = out.getvalue() or self._last
+
+
+def _drawn_by(env_id: str) -> str:
+    """The render mode that gives a picture, or else text; `rgb_array` where nothing is said."""
+    modes = getattr(_class_of(env_id), "metadata", {}).get("render_modes") or ()
+    named = [mode for mode in modes if isinstance(mode, str)]
+    wanted = ("rgb_array", "rgb_array_list", *(m for m in named if "rgb" in m), "ansi", "human")
+    return next((mode for mode in wanted if mode in named), "rgb_array")
 
 
 def _import_module_of(env_id: str) -> None:
-    """Imports the module that MODULE:NAME-v0 names, also from the working folder, which a program
-    that is started by its own name does not look into."""
+    """Imports the module that registers an environment: that of MODULE:NAME-v0, also from the
+    working folder, which a program that is started by its own name does not look into; or else the
+    one that is known to have it, or is called as its namespace, where it is installed."""
     module, colon, _ = env_id.partition(":")
     if not colon:
+        if env_id not in gymnasium.registry and (home := _home_of(env_id)) is not None:
+            tried(env_id, f"to import {home}", partial(import_module, home))
         return
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
@@ -75,13 +138,38 @@ def _import_module_of(env_id: str) -> None:
         import_module(module)
     except ModuleNotFoundError as error:
         raise EnvironmentUnsupported(
-            f"{env_id!r}: there is no module {error.name!r}: it is not installed, and not in this "
-            "folder"
+            f"{env_id!r}: there is no module {error.name!r}: it is not installed, and neither in "
+            "this folder nor beside task.toml"
         ) from error
     except Exception as error:  # whatever its own code raises
         raise EnvironmentUnsupported(
             f"{env_id!r}: the module {module!r} cannot be imported: {explained(error)}"
         ) from error
+
+
+def _home_of(env_id: str) -> str | None:
+    """The module that registers an environment; None where none is known that is installed."""
+    namespace = env_id.rpartition("/")[0]
+    known = [module for module, _ in _known_homes(env_id)]
+    called = [namespace, namespace.lower().replace("-", "_")]
+    for module in (*known, *filter(str.isidentifier, called)):
+        if find_spec(module) is not None:
+            return module
+    return None
+
+
+def _known_homes(env_id: str) -> list[tuple[str, str]]:
+    return [
+        (module, package)
+        for module, (package, begins) in HOMES.items()
+        if env_id.startswith(tuple(begins.split()))
+    ]
+
+
+def _comes_with(env_id: str) -> str:
+    """How to get the environment, where it is known who has it and that is not installed."""
+    missing = [package for module, package in _known_homes(env_id) if find_spec(module) is None]
+    return f'. It comes with {missing[0]}: pip install "{missing[0]}"' if missing else ""
 
 
 def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:
@@ -182,11 +270,20 @@ def entry_point(env_id: str) -> Any:
     return getattr(gymnasium.registry.get(env_id.rpartition(":")[2]), "entry_point", None)
 
 
+def _class_of(env_id: str) -> Any:
+    """What makes the environment, mostly its class; None where that is not to be had."""
+    creator = entry_point(env_id)
+    if not isinstance(creator, str):
+        return creator
+    try:
+        return gymnasium.envs.registration.load_env_creator(creator)
+    except Exception:  # what is missing is told where it is made
+        return None
+
+
 def _unknown(env_id: str, kwargs: Kwargs) -> str | None:
     """Which of the keyword arguments the environment does not have, where it says which it has."""
-    creator = entry_point(env_id)
-    if isinstance(creator, str):
-        creator = gymnasium.envs.registration.load_env_creator(creator)
+    creator = _class_of(env_id)
     parameters = inspect.signature(creator).parameters if creator else {}
     if not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return None

@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from volition.comparison import Pixels
+from volition.comparison import Observations, Pixels, observed
 from volition.envs.base import Scene, Scenes
 from volition.envs.checking import explained
 from volition.envs.classic_control import (
@@ -146,26 +146,44 @@ def _momentary(inner: Any) -> list[int]:
 
 
 def scenes_of(environment: EnvironmentSection) -> Scenes:
-    """Opens the scene of an environment, and those of the same made with other keyword arguments.
+    """The scene of an environment, and those of the same made with other keyword arguments.
 
     What judgments are about says itself how it was made. Each scene is opened once.
-
-    Raises:
-        EnvironmentUnsupported: From the returned function, as of `open_scene`; or what is observed
-            there is of another shape.
     """
-    opened: dict[str, Scene] = {}
+    return _Scenes(environment)
 
-    def scene(kwargs: Kwargs | None) -> Scene:
-        made_with = environment.kwargs if kwargs is None else kwargs
-        name = json.dumps(made_with, sort_keys=True)
-        if name not in opened:
-            if made_with != environment.kwargs:
-                check_alike(environment.id, environment.kwargs, made_with)
-            opened[name] = open_scene(environment.id, made_with)
-        return opened[name]
 
-    return scene
+class _Scenes:
+    """Implements `Scenes`."""
+
+    def __init__(self, environment: EnvironmentSection) -> None:
+        self._environment = environment
+        self._opened: dict[str, Scene] = {}
+        self._blanks: dict[str, Observations] = {}
+
+    def __call__(self, kwargs: Kwargs | None) -> Scene:
+        name, made_with = self._made(kwargs)
+        if name not in self._opened:
+            self._check(made_with)
+            self._opened[name] = open_scene(self._environment.id, made_with)
+        return self._opened[name]
+
+    def blank(self, kwargs: Kwargs | None) -> Observations:
+        name, made_with = self._made(kwargs)
+        if name not in self._blanks:
+            self._check(made_with)
+            with closing(make_env(self._environment.id, made_with)) as env:
+                space = env.observation_space
+                self._blanks[name] = observed(np.zeros(space.shape, space.dtype))
+        return self._blanks[name]
+
+    def _made(self, kwargs: Kwargs | None) -> tuple[str, Kwargs]:
+        made_with = self._environment.kwargs if kwargs is None else kwargs
+        return json.dumps(made_with, sort_keys=True), made_with
+
+    def _check(self, made_with: Kwargs) -> None:
+        if made_with != self._environment.kwargs:
+            check_alike(self._environment.id, self._environment.kwargs, made_with)
 
 
 def _kind_of(env: Any) -> Callable[[Any], Scene] | None:

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Observations, Pixels, State, observed
-from volition.envs.checking import checked, tried
+from volition.comparison import Observations, Pixels, State
+from volition.envs.checking import tried
 from volition.errors import EnvironmentUnsupported
 
 
@@ -38,8 +38,8 @@ class Settable(Protocol):
         """Puts it into a state, float64 (fields,)."""
         ...
 
-    def observe(self) -> Observations:
-        """float32 (obs_dim,): what is observed in the state it is in."""
+    def observe(self) -> Any:
+        """What is observed in the state it is in, as its `observation_space` says."""
         ...
 
     def render(self) -> Any:
@@ -56,7 +56,7 @@ class SettableScene:
 
     def __init__(self, env: Any) -> None:
         self._made, self._env = env, env.unwrapped
-        self._name, self._space = type(self._env).__name__, env.observation_space
+        self._name, self._reading = type(self._env).__name__, env.reading
         env.reset(seed=0)
         self.fields = tuple(self._env.state_fields)
         self.ranges = {
@@ -74,7 +74,7 @@ class SettableScene:
     def observe(self, state: State) -> Observations:
         self._set(state)
         try:
-            return observed(checked(self._space, tried(self._name, "observe", self._env.observe)))
+            return self._reading.read(tried(self._name, "observe", self._env.observe))
         except ValueError as error:
             raise EnvironmentUnsupported(f"{self._name}: what observe gives {error}") from None
 

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from volition.comparison import Comparison, Segment
 from volition.errors import RunError
 from volition.judges.sheets import storyboard
-from volition.judging.recordings import JUDGMENTS_FILE, as_line
+from volition.judging.recordings import JUDGMENTS_FILE, as_line, observed_in, write_observed
 from volition.judgment import Failure, Judgment, Verdict, derive_preferences
 from volition.run.folder import RunFolder
 from volition.storage.files import is_free, new_folder
@@ -35,11 +37,12 @@ CLIPS = {name: {"_type": "List", "feature": IMAGE} for name in ("first_frames", 
 def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     """Writes `comparisons.jsonl` with its `frames/`, and `comparisons.parquet` with them inside.
 
-    Where one judge answered, about states that can be set again, `judgments.jsonl` is a recording
-    of what it answered, for `volition train --judgments`.
+    Where one judge answered, `judgments.jsonl` is a recording of what it answered, for `volition
+    train --judgments`.
 
     The Parquet file says which columns are pictures in the way that Hugging Face datasets reads.
     Where clips were judged, a side's image is its storyboard, and its frames are pictures, too.
+    Where pictures were observed, a side names the file in which they stand.
 
     Returns:
         The number of comparisons, and the files.
@@ -70,11 +73,9 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
 
 
 def _recording(store: Store, comparisons: Mapping[str, Comparison]) -> list[str]:
-    """The lines of a recording: none where several judged, or what was judged says no states."""
+    """The lines of a recording: none where several judged."""
     judges = store.judges()
-    if len(judges) != 1 or not all(
-        side.states for c in comparisons.values() for side in (c.first, c.second)
-    ):
+    if len(judges) != 1:
         return []
     (judge,) = judges.values()
     return [
@@ -127,14 +128,18 @@ def _side(side: str, segment: Segment) -> Row:
     return {
         f"{side}_image": frames[0] if len(frames) == 1 else f"{STORYBOARDS}/{segment.id}.png",
         f"{side}_frames": frames,
-        f"{side}_observations": segment.observations.tolist(),
+        f"{side}_observations": observed_in(segment)
+        if segment.observations.dtype == np.uint8
+        else segment.observations.tolist(),
         f"{side}_states": json.dumps([dict(state) for state in segment.states]),
     }
 
 
 def _write_pictures(comparisons: Iterable[Comparison], out: Path) -> None:
-    """The frames that are kept nowhere, and what the judge saw of each clip as one picture."""
+    """The frames that are kept nowhere, the pictures that were observed, and what the judge saw of
+    each clip as one picture."""
     for segment in dict.fromkeys(side for c in comparisons for side in (c.first, c.second)):
+        write_observed(segment, out)
         if segment.drawn_with is not None:
             for frame in segment.frames:
                 write_frame(frame, out / FRAMES / f"{frame.id}.png")

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from volition.finding.horizon import find_horizon
 from volition.finding.shown import find_shown
+from volition.finding.spaces import find_spaces
 from volition.finding.view import find_view
 from volition.tasks.task import Task
+from volition.tasks.view import JudgeView
 
 
 class Found(NamedTuple):
@@ -16,23 +18,31 @@ class Found(NamedTuple):
 
     Attributes:
         task: With nothing left open.
-        how: Of each key of task.toml that was found out, such as `view.crop`, how.
+        how: Of each key of task.toml that was found out, such as `view.crop`, how; and what is
+            made of the environment's own `observations` and `actions`, where something is.
     """
 
     task: Task
     how: Mapping[str, str]
 
 
-def find_out(task: Task) -> Found:
+def find_out(task: Task, clip: bool = False, asked: JudgeView | None = None) -> Found:
     """The task with what it leaves open found out. What task.toml says overrules that.
+
+    Args:
+        task: As it was given.
+        clip: Whether clips are to be judged, whose length is found where the task does not say it.
+        asked: What was shown where judgments are there already, as far as it is known.
 
     Raises:
         EnvironmentUnsupported: The environment fails.
+        InputError: Clips are wanted, and there are none.
     """
-    view, how_view = find_view(task)
+    how_spaces = find_spaces(task)
+    view, how_view = find_view(task, clip, asked)
     task = task.model_copy(update={"view": view})
     reward, how_reward = find_shown(task)
     task = task.model_copy(update={"reward": reward})
     training, how_training = find_horizon(task)
     task = task.model_copy(update={"training": training})
-    return Found(task, {**how_view, **how_reward, **how_training})
+    return Found(task, {**how_spaces, **how_view, **how_reward, **how_training})

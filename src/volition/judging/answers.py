@@ -10,14 +10,22 @@ from pathlib import Path
 from volition.errors import InputError
 
 CHOICES = {"a": "A", "b": "B", "tie": "tie"}
+FIRST = 0  # the number of the question whether one picture can show the goal
+FORMS = ("still", "clip")  # the answers to it
 COLUMNS = ("pair", "choice")
 MOST_SHOWN = 10  # defects of a file in one message
 
 Row = tuple[int, object, object]  # line, pair, choice
 
 
-def read_answers(file: Path, pairs: Collection[int]) -> dict[int, str]:
+def read_answers(file: Path, pairs: Collection[int], asked_first: bool = False) -> dict[int, str]:
     """The choice (A, B or tie) for each of `pairs`.
+
+    Args:
+        file: As JSONL, or as CSV.
+        pairs: Their numbers.
+        asked_first: Whether there is a question `FIRST`, too, whose answer is one of `FORMS`, and
+            may be left out.
 
     Raises:
         InputError: Names every line that is wrong and every pair that is missing.
@@ -32,11 +40,14 @@ def read_answers(file: Path, pairs: Collection[int]) -> dict[int, str]:
     defects: list[str] = []
     for line, pair, choice in read(file, text):
         try:
-            number = _number(pair, pairs)
+            first = asked_first and type(pair) is int and pair == FIRST
+            if first and choice in (None, ""):
+                continue
+            number = FIRST if first else _number(pair, pairs)
             if number in lines:
                 raise ValueError(f"pair {number} is answered already in line {lines[number]}")
             lines[number] = line
-            answers[number] = _choice(choice, number)
+            answers[number] = _form(choice) if first else _choice(choice, number)
         except ValueError as error:
             defects.append(f"{file}:{line}: {error}")
     missing = [str(pair) for pair in pairs if pair not in lines]
@@ -95,6 +106,13 @@ def _choice(choice: object, pair: int) -> str:
             f"the choice for pair {pair} must be A, B or tie, not {json.dumps(choice)}"
         )
     return CHOICES[word]
+
+
+def _form(choice: object) -> str:
+    word = choice.strip().lower() if isinstance(choice, str) else None
+    if word not in FORMS:
+        raise ValueError(f"the answer to question 0 is still or clip, not {json.dumps(choice)}")
+    return str(word)
 
 
 def _listed(numbers: list[str]) -> str:

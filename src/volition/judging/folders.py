@@ -5,8 +5,9 @@
     sheets/         numbered pairs, A on the left and B on the right, or A above B
     answers.csv     a form to fill in
     batch/          the same for a provider's batch endpoint, where one was asked for
-    pairs.jsonl     what is shown in each pair: states and frames; not for the judge
-    frames/
+    pairs.jsonl     what is shown in each pair: states, or what was observed, and frames; not for
+                    the judge
+    frames/         and observations/ where pictures are observed
     asked.json      who asked, and about what
 
 It is what `volition train --judgments` takes, but for the verdicts.
@@ -17,7 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -30,16 +31,20 @@ from volition.errors import InputError
 from volition.goal import VETO_SHARE, Goal, Principle
 from volition.judges.sheets import NumberedPair, draw_sheets, pairs_on_a_sheet
 from volition.judging.answers import COLUMNS
+from volition.judging.recordings import JUDGMENTS_FILE, as_side, write_observed
 from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import read_frame, write_frame
 from volition.storage.store import FRAMES
-from volition.tasks.task import BUNDLED, Kwargs, Task
+from volition.tasks.given import Given
+from volition.tasks.task import Kwargs, Task
+from volition.tasks.view import ClipSection, JudgeView
 
 if TYPE_CHECKING:
     from volition.judges.base import Question
 
 PAIRS_FILE, ASKED_FILE, FORM_FILE = "pairs.jsonl", "asked.json", "answers.csv"
 BATCHES = "batch"
+FRAMES_OF_CLIP = 8  # in which a recorded clip is drawn that does not say it
 
 STATES = """\
 Each numbered pair shows two states, A on the left and B on the right. Say for every pair which of
@@ -66,6 +71,13 @@ each pair:
 
 Whoever asked then runs `volition answer FOLDER FILE --judge NAME`, where NAME says who judged.
 """
+FIRST = """\
+Question 0 comes first: can one picture show how well this goal is represented (`still`), or does it
+take several of successive moments, since the goal is about how something moves or changes (`clip`)?
+It may be left out, and is answered like a pair with the number 0:
+
+    {"pair": 0, "choice": "still"}
+"""
 
 Pair = tuple[Segment, Segment]
 Row = dict[str, Any]
@@ -76,23 +88,27 @@ class QuestionFolder:
     """A folder of questions.
 
     Attributes:
-        task: The task, as `Task.find` takes it.
-        goal: Which of its goals, where it has several.
+        given: How the task is named; empty where no command can name it.
         run: The run that asked, if one did.
         pairs: How many.
         sheets: Their contact sheets.
         contest: The comparison of two policies that asked, if one did.
-        kwargs: With which the environment was made beside the task's own.
+        view: What was shown of it; None of folders before 0.2.
     """
 
     folder: Path
-    task: str
-    goal: str | None
+    given: Given
     run: Path | None
     pairs: int
     sheets: tuple[Path, ...]
     contest: Path | None = None
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    view: JudgeView | None = None
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether there is a question 0: where it shows states of a task, and nobody chose so."""
+        of_task = self.run is None and self.contest is None
+        return of_task and self.view is not None and self.view.clip is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +137,7 @@ def write_questions(
     run: Path | None = None,
     batches: Sequence[str] = (),
     contest: Path | None = None,
+    given: Given | None = None,
 ) -> QuestionFolder:
     """Writes pairs, numbered from 1, into the new folder `out`: all of it, or nothing.
 
@@ -132,6 +149,7 @@ def write_questions(
         run: The run that asks, if one does.
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
         contest: The comparison of two policies that asks, if one does.
+        given: How the task is named, where a command can name it.
 
     Raises:
         InputError: The folder is there already, or cannot be written; a sheet cannot hold so many
@@ -139,32 +157,33 @@ def write_questions(
     """
     per_sheet = per_sheet or pairs_on_a_sheet(len(task.view.shown))
     numbered = [NumberedPair(number, *pair) for number, pair in enumerate(pairs, start=1)]
-    bundled = task.folder.parent == BUNDLED
-    named = task.folder.name if bundled else str(task.folder.absolute())
+    given = given or Given()
     about = {
         "goal": task.goal.text,
-        "task": named,
-        "goal_name": task.chosen,
-        "kwargs": task.more_kwargs,
+        "task": given.task,
+        "env": given.env,
+        "goal_name": given.goal if given.task else None,
+        "kwargs": given.kwargs,
         "run": str(run) if run else None,
         "contest": str(contest) if contest else None,
+        "view": task.view.model_dump(mode="json"),
     }
     goal = task.stated_goal()
     pages = _pages(numbered, put_under(len(pairs), goal), per_sheet)
+    written = tuple(out / page.path for page in pages)
+    questions = QuestionFolder(out, given, run, len(pairs), written, contest, task.view)
     with _new_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
-        _write_pairs(pages, task.environment.kwargs, folder)
+        _write_pairs(pages, task.environment.kwargs, contest is not None, folder)
         pictures = _write_goal(goal, folder)
-        form = [",".join(COLUMNS), *(f"{pair.number}," for pair in numbered)]
-        _write(folder / "README.md", _instructions(task, pictures, pages))
+        numbers = [*([0] if questions.asks_first else []), *(pair.number for pair in numbered)]
+        form = [",".join(COLUMNS), *(f"{number}," for number in numbers)]
+        _write(folder / "README.md", _instructions(task, pictures, pages, questions.asks_first))
         _write(folder / FORM_FILE, "\n".join(form) + "\n")
         _write(folder / ASKED_FILE, json.dumps(about, indent=2) + "\n")
         for judge in batches:
             _write_batch(judge, task, pages, folder)
-    written = tuple(out / page.path for page in pages)
-    return QuestionFolder(
-        out, named, task.chosen, run, len(pairs), written, contest, task.more_kwargs
-    )
+    return questions
 
 
 def put_under(count: int, goal: Goal) -> list[Principle | None]:
@@ -233,27 +252,34 @@ def _write_sheets(pages: Sequence[Page], per_sheet: int, folder: Path) -> None:
             Image.fromarray(sheet).save(folder / page.path)
 
 
-def _write_pairs(pages: Sequence[Page], kwargs: Kwargs, folder: Path) -> None:
+def _write_pairs(pages: Sequence[Page], kwargs: Kwargs, of_contest: bool, folder: Path) -> None:
     (folder / FRAMES).mkdir()
+    side_of = _shown if of_contest else _side
     rows = []
     for page in pages:
         about: Row = {"principle": page.under.text} if page.under else {}
         if kwargs:
             about["kwargs"] = kwargs
         for pair in page.pairs:
-            sides = {"first": _side(pair.a, folder), "second": _side(pair.b, folder)}
+            sides = {"first": side_of(pair.a, folder), "second": side_of(pair.b, folder)}
             rows.append({"pair": pair.number, **sides, **about, "sheet": page.path})
     _write(folder / PAIRS_FILE, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _side(segment: Segment, folder: Path) -> Row:
-    """A side of a pair as pairs.jsonl has it; its frames are written."""
+    """A side of a pair as pairs.jsonl has it; its pictures are written."""
+    _shown(segment, folder)
+    if not segment.states:
+        write_observed(segment, folder)
+    return as_side(segment)
+
+
+def _shown(segment: Segment, folder: Path) -> Row:
+    """A side of which only the frames matter, since nobody learns from it; they are written."""
     paths = [f"{FRAMES}/{frame.id}.png" for frame in segment.frames]
     for frame, path in zip(segment.frames, paths, strict=True):
         write_frame(frame, folder / path)
-    if len(segment.observations) == 1:
-        return {**segment.state, "frame": paths[0]}
-    return {"states": [dict(state) for state in segment.states], "frames": paths}
+    return {"frames": paths}
 
 
 def _write_goal(goal: Goal, folder: Path) -> list[tuple[str, str]]:
@@ -268,7 +294,9 @@ def _write_goal(goal: Goal, folder: Path) -> list[tuple[str, str]]:
     return pictures
 
 
-def _instructions(task: Task, pictures: Sequence[tuple[str, str]], pages: Sequence[Page]) -> str:
+def _instructions(
+    task: Task, pictures: Sequence[tuple[str, str]], pages: Sequence[Page], asks_first: bool
+) -> str:
     goal = task.stated_goal()
     parts = ["# Which of the two represents the goal better?", f"The goal:\n\n> {goal.text}"]
     parts += [f"{caption}:\n\n![{caption}]({path})" for caption, path in pictures]
@@ -280,6 +308,7 @@ def _instructions(task: Task, pictures: Sequence[tuple[str, str]], pages: Sequen
             first, last = alike[0].pairs[0].number, alike[-1].pairs[-1].number
             sentence = (ALONE if principle.veto else UNDER).format(first=first, last=last)
             parts.append("\n".join([f"{sentence}\n\n> {principle.text}\n", *listed]))
+    parts += [FIRST] if asks_first else []
     return "\n\n".join([*parts, (CLIPS if task.view.clip else STATES) + "\n" + HOW_TO_ANSWER])
 
 
@@ -351,15 +380,47 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         run = Path(about["run"]) if about["run"] else None
         sheets = tuple(folder / name for name in dict.fromkeys(row["sheet"] for row in rows))
         contest = Path(about["contest"]) if about.get("contest") else None
-        goal, kwargs = about.get("goal_name"), about.get("kwargs", {})
-        questions = QuestionFolder(
-            folder, about["task"], goal, run, len(rows), sheets, contest, kwargs
-        )
-        return questions, rows
+        env = about.get("env", "")
+        goal = about["goal"] if env else about.get("goal_name") or ""
+        given = Given(about["task"], env, goal, about.get("kwargs", {}))
+        view = JudgeView.model_validate(about["view"]) if "view" in about else None
+        return QuestionFolder(folder, given, run, len(rows), sheets, contest, view), rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"
         ) from error
+
+
+def view_asked(judgments: Path) -> JudgeView | None:
+    """What was shown of an environment where these judgments were made, as far as they say it.
+
+    Args:
+        judgments: A folder, or a file; one that `ask` wrote says all of it, any other how many
+            steps its clips have.
+
+    Raises:
+        InputError: What it says is no view.
+    """
+    file = judgments / JUDGMENTS_FILE if judgments.is_dir() else judgments
+    asked = file.parent / ASKED_FILE
+    try:
+        if asked.is_file() and file.name == JUDGMENTS_FILE:
+            about = json.loads(asked.read_text(encoding="utf-8"))
+            return JudgeView.model_validate(about["view"]) if "view" in about else None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{asked} says of `view` what is none, so nobody knows what was shown: {error}"
+        ) from error
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            side = json.loads(next(lines))["first"]
+        steps = side.get("states") or side["observations"]
+        if not isinstance(steps, list):  # the file of pictures that were observed
+            return None
+        frames = len(side.get("frames") or ()) or min(len(steps), FRAMES_OF_CLIP)
+        return JudgeView(clip=ClipSection(steps=len(steps), frames=frames))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        return None  # of single states, or whatever is wrong is said where it is read
 
 
 def requests_of(rows: Sequence[Row]) -> Mapping[str, list[int]]:

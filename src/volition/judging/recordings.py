@@ -12,6 +12,15 @@ state at every step, and the frames that were shown, which may be left out, too:
     {"first": {"states": [{"theta": 0.1, "theta_dot": 0}, ...], "frames": ["frames/...png", ...]},
      ...}
 
+Of an environment that cannot be set to a state a side says what was observed, and the frames
+that were shown are there:
+
+    {"first": {"observation": [0.1, 0.0], "frame": "frames/0123456789abcdef.png"}, ...}
+    {"first": {"observations": [[0.1, 0.0], ...], "frames": ["frames/...png", ...]}, ...}
+
+Where a picture is observed, that is a file, too, such as `observations/0123456789abcdef.png`; those
+of a clip stand in one, each below the one before (`storage.pictures.as_picture`).
+
 In place of `verdict` (first, second or tie) a line may give `p_first`,
 the probability that the one shown first represents the goal better. `judge` may say who judged,
 `principle` under which principle of the goal, and `kwargs` with which keyword arguments the
@@ -37,17 +46,26 @@ from pydantic import (
     model_validator,
 )
 
-from volition.comparison import ID_LENGTH, Comparison, Frame, Segment, content_id
-from volition.envs.base import Scene, Scenes
+from volition.comparison import (
+    ID_LENGTH,
+    Comparison,
+    Frame,
+    Observations,
+    Segment,
+    content_id,
+)
+from volition.envs.base import Scenes
+from volition.envs.settable import Unsettable
 from volition.errors import InputError, VolitionError
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.questions.seeing import see
-from volition.storage.pictures import read_frame
+from volition.storage.pictures import as_picture, from_picture, read_frame, write_frame
 from volition.storage.store import FRAMES, Store
 from volition.tasks.numbers import shown
 from volition.tasks.view import JudgeView
 
 JUDGMENTS_FILE = "judgments.jsonl"
+OBSERVATIONS = "observations"  # the folder of those that are pictures, beside the frames
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 RECORDED = "recorded:"  # what the name of a judge begins with that was recorded
 SHOWN = 80  # characters of a value that a message repeats
@@ -102,6 +120,20 @@ class ClipSide(Row):
 
     states: list[dict[str, Number]]
     frames: list[str] | None = None
+
+
+class ObservedSide(Row):
+    """What was observed of a state, and what was drawn of it."""
+
+    observation: JsonValue
+    frame: str
+
+
+class ObservedClipSide(Row):
+    """What was observed at every step of a clip, and what was drawn of it."""
+
+    observations: JsonValue
+    frames: list[str]
 
 
 Judged = tuple[Comparison, Judgment]
@@ -235,8 +267,7 @@ class _Reader:
                 f"judge is {json.dumps(row.judge)}, and the file's first line names "
                 f"{self.judged_by or 'nobody'}: a file names one judge in every line, or none"
             )
-        scene = self.scenes(row.kwargs)
-        first, second = (self._segment(side, scene, row) for side in ("first", "second"))
+        first, second = (self._segment(side, row) for side in ("first", "second"))
         comparison = Comparison.between(self.goal_id, first, second)
         order = Order.FORWARD if comparison.first == first else Order.SWAPPED
         # The line number makes a repeated line a repeated judgment, not the same one twice.
@@ -245,36 +276,83 @@ class _Reader:
         judgment = Judgment(comparison.id, self.judge_id, order, verdict, reply, row.principle)
         return comparison, judgment
 
-    def _segment(self, side: str, scene: Scene, row: Line) -> Segment:
+    def _segment(self, side: str, row: Line) -> Segment:
         given = row.first if side == "first" else row.second
+        kind = _kind_of(given, self.view)
         try:
-            if self.view.clip:
-                clip = ClipSide.model_validate(given)
-                places = [f"{side}.states[{step}]." for step in range(len(clip.states))]
-                states, paths = clip.states, clip.frames
-            else:
-                _check_keys(f"{side}.", given, (*scene.fields, "frame"))
-                state = StateSide.model_validate(given)
-                places, states = [f"{side}."], [state.__pydantic_extra__]
-                paths = None if state.frame is None else [state.frame]
+            if "observation" in given or "observations" in given:
+                return self._observed(side, kind.model_validate(given), row)
+            return self._placed(side, given, row)
         except ValidationError as error:
-            raise ValueError(_explained(error, side)) from None
+            raise ValueError(_explained(error, side, kind)) from None
+
+    def _placed(self, side: str, given: dict[str, JsonValue], row: Line) -> Segment:
+        """A segment that is said by its states."""
+        try:
+            scene = self.scenes(row.kwargs)
+        except Unsettable as error:
+            key = "observations" if self.view.clip else "observation"
+            raise ValueError(f"{error}. Say what was observed there, as {side}.{key}") from None
+        if self.view.clip:
+            clip = ClipSide.model_validate(given)
+            places = [f"{side}.states[{step}]." for step in range(len(clip.states))]
+            states, paths = clip.states, clip.frames
+        else:
+            _check_keys(f"{side}.", given, (*scene.fields, "frame"))
+            state = StateSide.model_validate(given)
+            places, states = [f"{side}."], [state.__pydantic_extra__]
+            paths = None if state.frame is None else [state.frame]
         values = [
             _values(place, state, scene.fields) for place, state in zip(places, states, strict=True)
         ]
-        frames = None if paths is None else tuple(self._frame(side, path) for path in paths)
+        frames = (
+            None if paths is None else tuple(self._frame(f"{side}.frame", path) for path in paths)
+        )
         drawn_with = json.dumps(row.kwargs, sort_keys=True) if paths is None else None
         try:
             return see(scene, self.view, np.array(values), None, frames, drawn_with)
         except ValueError as error:
             raise ValueError(f"{side}: {error}") from None
 
-    def _frame(self, side: str, name: str) -> Frame:
+    def _observed(self, side: str, given: BaseModel, row: Line) -> Segment:
+        """A segment that is said by what was observed."""
+        blank = self.scenes.blank(row.kwargs)
+        if isinstance(given, ObservedClipSide):
+            place, said, paths = f"{side}.observations", given.observations, given.frames
+            shape = (self.view.steps, *blank.shape)
+        else:
+            assert isinstance(given, ObservedSide)
+            place, said, paths = f"{side}.observation", given.observation, [given.frame]
+            shape = blank.shape
+        if len(paths) != len(self.view.shown):
+            raise ValueError(
+                f"{side}.frames names {len(paths)}, and a clip is shown in {len(self.view.shown)}"
+            )
+        if blank.dtype != np.uint8:
+            observations = _numbers(place, said, shape)
+        elif isinstance(said, str):
+            picture = self._frame(place, said)
+            try:
+                observations = from_picture(picture, (self.view.steps, *blank.shape))
+            except ValueError as error:
+                raise ValueError(f"{place} {shown(said)}: {error}") from None
+        else:
+            raise ValueError(
+                f"{place} must name a picture, which is what is observed there "
+                f"(it is {_shortened(said)})"
+            )
+        observations = observations.reshape(self.view.steps, *blank.shape)
+        return Segment(observations, self._frames(side, paths))
+
+    def _frames(self, side: str, paths: Iterable[str]) -> tuple[Frame, ...]:
+        return tuple(self._frame(f"{side}.frame", path) for path in paths)
+
+    def _frame(self, place: str, name: str) -> Frame:
         path = _beside(self.file, name)
         frame = read_frame(path)
         if len(path.stem) == ID_LENGTH and path.stem != frame.id:
             raise ValueError(
-                f"{side}.frame {path}: its pixels hash to {frame.id}, not to its name; "
+                f"{place} {path}: its pixels hash to {frame.id}, not to its name; "
                 "it is not the picture that was judged"
             )
         return Frame(lambda: read_frame(path).pixels, frame.id)  # memory would not hold them all
@@ -292,6 +370,35 @@ def _beside(file: Path, name: str) -> Path:
     return path
 
 
+def _kind_of(given: Mapping[str, JsonValue], view: JudgeView) -> type[BaseModel]:
+    """What a side must be, by what it says and by what is judged."""
+    if "observation" in given or "observations" in given:
+        return ObservedClipSide if view.clip else ObservedSide
+    return ClipSide if view.clip else StateSide
+
+
+def _numbers(place: str, said: JsonValue, shape: tuple[int, ...]) -> Observations:
+    """What was observed, float32 of that shape.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    try:
+        array = np.asarray(said)
+    except (ValueError, OverflowError):  # rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "if":
+        raise ValueError(f"{place} must be numbers (it is {_shortened(said)})")
+    if array.shape != shape:
+        raise ValueError(f"{place} is of shape {array.shape}, and must be of {shape}")
+    with np.errstate(over="ignore"):
+        observations = array.astype(np.float32)
+    if not np.isfinite(observations).all():
+        at = np.argwhere(~np.isfinite(observations))[0].tolist()
+        raise ValueError(f"{place} is not finite: entry {at} is {array[tuple(at)]}")
+    return observations
+
+
 def _values(place: str, state: Mapping[str, float], fields: Sequence[str]) -> list[float]:
     """A state's values in the order of the scene's fields."""
     _check_keys(place, state, fields)
@@ -307,7 +414,7 @@ def _check_keys(place: str, given: Iterable[str], allowed: Sequence[str]) -> Non
             raise ValueError(_no_such_key(f"{place}{key}", allowed))
 
 
-def _explained(error: ValidationError, side: str = "") -> str:
+def _explained(error: ValidationError, side: str = "", kind: type[BaseModel] = Line) -> str:
     """What is wrong: where, what is allowed there, and what it is instead."""
     problems = error.errors(include_url=False)
     problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
@@ -316,7 +423,7 @@ def _explained(error: ValidationError, side: str = "") -> str:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part
     reason = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return _no_such_key(key, ClipSide.model_fields if side else Line.model_fields)
+        return _no_such_key(key, kind.model_fields)
     if problem["type"] == "missing":
         return f"{key} is missing"
     if problem["type"] == "json_invalid":
@@ -360,12 +467,12 @@ def import_recording(recording: RecordingFile, store: Store) -> None:
 
 
 def as_line(judge: JudgeIdentity, judgment: Judgment, comparison: Comparison) -> str:
-    """A judgment with a verdict as a line of the file; its frames are in `frames/` beside it.
+    """A judgment with a verdict as a line of the file; its pictures lie beside it.
 
     Args:
         judge: Who judged.
         judgment: What was judged, with a verdict.
-        comparison: What it is about; its segments know their states.
+        comparison: What it is about.
     """
     verdict = judgment.outcome
     assert isinstance(verdict, Verdict)
@@ -375,8 +482,8 @@ def as_line(judge: JudgeIdentity, judgment: Judgment, comparison: Comparison) ->
     p_first = verdict.p_shown_first
     choices = [choice for choice, p in VERDICTS.items() if p == p_first]
     line = {
-        "first": _as_side(sides[0]),
-        "second": _as_side(sides[1]),
+        "first": as_side(sides[0]),
+        "second": as_side(sides[1]),
         **({"verdict": choices[0]} if choices else {"p_first": p_first}),
         "judge": judge.name.removeprefix(RECORDED),
         **({} if judgment.principle is None else {"principle": judgment.principle}),
@@ -385,16 +492,40 @@ def as_line(judge: JudgeIdentity, judgment: Judgment, comparison: Comparison) ->
     return json.dumps(line, ensure_ascii=False)
 
 
-def _as_side(segment: Segment) -> dict[str, object]:
+def as_side(segment: Segment) -> dict[str, object]:
+    """A segment as a side of a line: by its states where it knows them, else by what was observed.
+
+    Its frames are in `frames/` beside the file, and `write_observed` writes what else it names.
+    """
+    still = len(segment.observations) == 1
     states = [dict(state) for state in segment.states]
+    if states:
+        said: dict[str, object] = {**states[0]} if still else {"states": states}
+    else:
+        said = {"observation" if still else "observations": _said_observed(segment)}
     if segment.drawn_with is not None:
-        return {**states[0]} if len(states) == 1 else {"states": states}
+        return said
     frames = [f"{FRAMES}/{frame.id}.png" for frame in segment.frames]
-    return (
-        {**states[0], "frame": frames[0]}
-        if len(states) == 1
-        else {"states": states, "frames": frames}
-    )
+    return {**said, "frame": frames[0]} if still else {**said, "frames": frames}
+
+
+def _said_observed(segment: Segment) -> object:
+    if segment.observations.dtype == np.uint8:
+        return observed_in(segment)
+    values = segment.observations.tolist()
+    return values[0] if len(values) == 1 else values
+
+
+def observed_in(segment: Segment) -> str:
+    """The file beside a recording in which the pictures stand that were observed."""
+    return f"{OBSERVATIONS}/{as_picture(segment.observations).id}.png"
+
+
+def write_observed(segment: Segment, folder: Path) -> None:
+    """Writes that file, where pictures were observed."""
+    if segment.observations.dtype == np.uint8:
+        (folder / OBSERVATIONS).mkdir(exist_ok=True)
+        write_frame(as_picture(segment.observations), folder / observed_in(segment))
 
 
 def _made_with(judge: JudgeIdentity, judgment: Judgment) -> dict[str, JsonValue]:

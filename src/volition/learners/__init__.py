@@ -21,29 +21,24 @@ def make(
     envs: int,
     *,
     gamma: float,
-    steps: int,
 ) -> Learner[Any]:
     """The learner for the spaces of a single environment.
 
     Args:
-        algorithm: `auto` is PPO for discrete actions and for pictures, and otherwise SAC, which
-            needs far fewer steps.
+        algorithm: `auto` is SAC, which needs far fewer steps, where observations and actions are
+            vectors of numbers, and PPO for choices and for pictures.
         observation_space: Of one environment.
         action_space: Of one environment.
         envs: Environments side by side.
         gamma: Discount factor of one environment step.
-        steps: Of the environments, all together, in the whole run: SAC forgets none of the last
-            `REMEMBERED`.
 
     Raises:
         EnvironmentUnsupported: The learner cannot act there.
         InputError: A setting is out of range.
     """
-    discrete = isinstance(action_space, gymnasium.spaces.Discrete)
+    numbers = isinstance(action_space, gymnasium.spaces.Box)
     pictures = len(observation_space.shape or ()) == 3
-    if algorithm == "ppo" or (algorithm == "auto" and (discrete or pictures)):
+    if algorithm == "ppo" or (algorithm == "auto" and (pictures or not numbers)):
         return PPO.for_spaces(observation_space, action_space, envs, PPOSettings(gamma=gamma))
-    # a power of two: few sizes to compile
-    capacity = max(envs, min(REMEMBERED, 1 << (steps - 1).bit_length()))
-    settings = SACSettings(gamma=gamma, replay_capacity=capacity)
+    settings = SACSettings(gamma=gamma, replay_capacity=REMEMBERED)
     return SAC.for_spaces(observation_space, action_space, envs, settings)

@@ -7,8 +7,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 import jax.numpy as jnp
 
-from volition.comparison import observed
-from volition.envs.checking import checked
+from volition.envs.vectors import Reading
 from volition.errors import EnvironmentUnsupported
 from volition.reward.model import RewardModel
 
@@ -16,25 +15,29 @@ from volition.reward.model import RewardModel
 class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Gives the reward model's opinion of the state that a step leads to.
 
-    The environment's own reward is kept in `info["true_reward"]`, for evaluation only.
+    What is observed, and an action, stay what they are in the environment, of whatever space. The
+    environment's own reward is kept in `info["true_reward"]`, for evaluation only.
 
     Raises:
-        EnvironmentUnsupported: From `step`; what is observed is not what its space says, or not
-            finite.
+        EnvironmentUnsupported: Nobody can read what is observed; or, from `step`, it is not what
+            its space says, or not finite.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], reward_model: RewardModel) -> None:
         super().__init__(env)
         self._reward = reward_model
+        try:
+            self._reading = Reading(env.observation_space)
+        except ValueError as error:
+            raise EnvironmentUnsupported(f"{self._named}: its observation_space {error}") from None
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         observation, true_reward, terminated, truncated, info = self.env.step(action)
         try:
-            seen = checked(self.env.observation_space, observation)
+            seen = self._reading.read(observation)
         except ValueError as error:
-            name = self.spec.id if self.spec else type(self.unwrapped).__name__
-            raise EnvironmentUnsupported(f"{name}: what is observed {error}") from None
-        reward = self._reward(jnp.asarray(observed(seen)))
+            raise EnvironmentUnsupported(f"{self._named}: what is observed {error}") from None
+        reward = self._reward(jnp.asarray(seen))
         return (
             observation,
             float(reward),
@@ -45,3 +48,7 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
                 "true_reward": true_reward,
             },
         )
+
+    @property
+    def _named(self) -> str:
+        return self.spec.id if self.spec else type(self.unwrapped).__name__

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from volition.comparison import check_reduced
 from volition.errors import RunError
 from volition.learners.base import Policy, PolicyForm
 from volition.learners.ppo import PPOPolicy
@@ -47,12 +48,14 @@ def load_policy(folder: Path, form: PolicyForm | None = None) -> Policy:
         form: Of a policy whose file does not say it.
 
     Raises:
-        RunError: There is none, or it is damaged.
+        RunError: There is none, it is damaged, or an older version made it that saw larger
+            pictures.
     """
     path = folder / POLICY_FILE
     description: dict[str, Any] = read_description(path)
     try:
         known = from_document(PolicyForm, description[FORM]) if form is None else form
+        check_reduced(known.observation_shape, str(path))
         like = POLICIES[known.learner].of_form(known)
     except (KeyError, ValueError) as error:
         raise RunError(f"{path} does not say what form its policy has: {error}") from error

@@ -12,7 +12,8 @@ not changed since the actions were chosen, so the likelihoods are those of the c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,12 +26,14 @@ import optax
 from jax import Array
 from jaxtyping import Bool, Float, Int, Shaped, UInt32
 
+from volition.comparison import reduced
 from volition.errors import InputError
 from volition.learners.base import (
     Metrics,
     PolicyForm,
     RewardFunction,
     Transitions,
+    first_steps,
     held_value,
 )
 from volition.learners.spaces import ActionKind, action_kind, observed_shape
@@ -38,7 +41,9 @@ from volition.networks import AnyArray, Layers, apply_network, encoder_depth, in
 
 Tree = TypeVar("Tree")
 
+FIRST_STEPS = 48_000, 4  # of the first stage of learning, where so many entries are observed
 SCALE_RATE = 0.2  # of the running scale of values, for one rollout
+PICTURES_TOGETHER = 64  # of a rollout, that are looked at
 PIXEL_DEVIATION = 64.0  # of 255, until it is known
 
 
@@ -196,7 +201,7 @@ class PPO:
         """PPO for the spaces of a single environment.
 
         Raises EnvironmentUnsupported unless observations are a flat Box or pictures, and actions
-        Discrete or a flat Box with finite bounds.
+        of a kind that `action_kind` knows.
         """
         shape = observed_shape("PPO", observation_space)
         return cls(shape, action_kind("PPO", action_space), envs, settings)
@@ -215,6 +220,11 @@ class PPO:
     def _minibatches(self) -> int:
         """Of an epoch; what does not fill the last one is left out of the epoch."""
         return max(1, self.envs * self.settings.rollout_steps // self.settings.minibatch_size)
+
+    @property
+    def first_steps(self) -> int:
+        """Environment steps after which most of what can be learned might be."""
+        return first_steps(*FIRST_STEPS, self.observation_shape)
 
     def start(self, seed: int, total_steps: int) -> tuple[PPOState, Array]:
         """A new state, and the actions for the first vector step.
@@ -241,6 +251,10 @@ class PPO:
             total_steps=jax.device_put(np.int32(total_steps)),
         )
         return _copy(state), jax.device_put(self.actions.draw(rng, self.envs))
+
+    def prolong(self, state: PPOState, total_steps: int) -> PPOState:
+        """The state of a run that is so long: its learning rate is another one."""
+        return replace(state, total_steps=jax.device_put(np.int32(total_steps)))
 
     def _networks(self, rng: np.random.Generator) -> Networks:
         hidden, shape = self.settings.hidden, self.observation_shape
@@ -391,14 +405,15 @@ def _prepare(
     """The rollout's rewards, values and advantages; the scale of values moved to the new ones."""
     networks, inputs = learned.networks, learned.inputs
     flat: Transitions = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout.transitions)
-    rewards = reward(flat)
+    rewards = _rowwise(reward, flat)
     # A new critic knows nothing: it starts at the value of going on as in the first rollout.
     level = held_value(rewards.mean(), settings.gamma)
     scale = learned.values
     scale = scale._replace(mean=jnp.where(scale.rollouts > 0, scale.mean, level))
 
     def values(observations: AnyArray) -> Array:
-        return scale.mean + scale.deviation * _apply(networks.critic, inputs, observations)[:, 0]
+        said = _rowwise(partial(_apply, networks.critic, inputs), observations)[:, 0]
+        return scale.mean + scale.deviation * said
 
     value, following = (values(seen) for seen in (flat.observation, flat.next_observation))
     following = jnp.where(flat.terminated, held_value(rewards, settings.gamma), following)
@@ -416,7 +431,7 @@ def _prepare(
     advantage = advantages.reshape(-1)
     target = value + advantage
     critic, scale = _rescale(networks.critic, scale, target)
-    outputs = _apply(networks.actor, inputs, flat.observation)
+    outputs = _rowwise(partial(_apply, networks.actor, inputs), flat.observation)
     batch = Batch(
         jnp.asarray(flat.observation),
         jnp.asarray(flat.action),
@@ -535,12 +550,26 @@ def _apply(layers: Layers, inputs: Moments, observations: Shaped[AnyArray, "batc
     A picture has the mean picture taken away, and one scale for all of its pixels.
     """
     shape = inputs.mean.shape
+    if len(shape) == 3 and observations.shape[1:] != shape:
+        observations = reduced(observations)
     variance = inputs.variance.mean() if len(shape) == 3 else inputs.variance
     # Before the first rollout nothing is known of them.
     unknown = PIXEL_DEVIATION if len(shape) == 3 else 1.0
     deviation = jnp.where(inputs.rows > 0, jnp.sqrt(variance + 1e-8), unknown)
     scaled = jnp.clip((observations - inputs.mean) / deviation, -10.0, 10.0)
     return apply_network(layers, scaled, encoder_depth(shape), jnp.tanh)
+
+
+def _rowwise(function: Callable[[Any], Array], rows: Any) -> Array:
+    """What is made of a tree of rows: of pictures a few at a time, since they are kept in bytes,
+    and as numbers take four times the room and more."""
+    if jax.tree.leaves(rows)[0].ndim < 4:
+        return function(rows)
+
+    def of_one(row: Any) -> Array:
+        return function(jax.tree.map(lambda leaf: leaf[None], row))[0]
+
+    return jax.lax.map(of_one, rows, batch_size=PICTURES_TOGETHER)
 
 
 def _typed(key: UInt32[Array, " 2"]) -> Array:

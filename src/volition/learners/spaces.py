@@ -9,7 +9,7 @@ transition is enough.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import jax
@@ -23,6 +23,7 @@ from volition.errors import EnvironmentUnsupported
 from volition.networks import AnyArray
 
 EDGE = 1.0 - 1e-6  # squashed actions are taken to be no nearer to their bounds
+NEVER = -1e9  # the logit of what cannot be chosen; finite, so that 0 times it is 0
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,152 @@ class Bounds:
         return np.array(self.low, np.float32), np.array(self.high, np.float32)
 
 
-ActionKind = Choice | Bounds
+@dataclass(frozen=True)
+class Choices:
+    """Several choices at once, each independent of the others: int32 (batch, choices).
+
+    One of `counts[n]` possibilities, called 0, 1, and so on, is the nth. The outputs are those of
+    all choices laid end to end.
+    """
+
+    counts: tuple[int, ...]
+
+    @property
+    def outputs(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.counts),)
+
+    @property
+    def dtype(self) -> type[np.int32]:
+        return np.int32
+
+    @property
+    def first_log_std(self) -> npt.NDArray[np.float32]:
+        return np.zeros(0, np.float32)
+
+    def draw(self, rng: np.random.Generator, rows: int) -> npt.NDArray[np.int32]:
+        """Actions by chance, each alike: (rows, choices)."""
+        return rng.integers(self.counts, size=(rows, len(self.counts))).astype(np.int32)
+
+    def mode(self, outputs: Float[Array, "batch outputs"]) -> Int[Array, "batch choices"]:
+        """The likeliest action."""
+        return self._apart(outputs).argmax(-1).astype(jnp.int32)
+
+    def sample(
+        self, outputs: Float[Array, "batch outputs"], _log_std: Array, key: Array
+    ) -> Int[Array, "batch choices"]:
+        """A random action for every row."""
+        return jax.random.categorical(key, self._apart(outputs)).astype(jnp.int32)
+
+    def log_likelihood(
+        self,
+        outputs: Float[Array, "batch outputs"],
+        _log_std: Array,
+        actions: Int[AnyArray, "batch choices"],
+    ) -> Float[Array, " batch"]:
+        each = jax.nn.log_softmax(self._apart(outputs))
+        return jnp.take_along_axis(each, jnp.asarray(actions)[..., None], -1)[..., 0].sum(-1)
+
+    def entropy(
+        self, outputs: Float[Array, "batch outputs"], _log_std: Array
+    ) -> Float[Array, " batch"]:
+        """In nats, of all choices together."""
+        apart = self._apart(outputs)
+        each = jax.nn.softmax(apart) * jax.nn.log_softmax(apart)
+        return -each.sum((-2, -1))
+
+    def _apart(self, outputs: Float[Array, "batch outputs"]) -> Float[Array, "batch choices most"]:
+        """The outputs of each choice; of what it does not have, as good as never."""
+        places = np.arange(max(self.counts))
+        there = places < np.array(self.counts)[:, None]
+        first = np.cumsum(self.counts) - self.counts
+        return jnp.where(there, outputs[:, np.where(there, first[:, None] + places, 0)], NEVER)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Choices, and numbers between bounds after them: float32 (batch, choices + action_dim)."""
+
+    choices: Choices
+    bounds: Bounds
+
+    @property
+    def outputs(self) -> int:
+        return self.choices.outputs + self.bounds.outputs
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.choices.counts) + len(self.bounds.low),)
+
+    @property
+    def dtype(self) -> type[np.float32]:
+        return np.float32
+
+    @property
+    def first_log_std(self) -> npt.NDArray[np.float32]:
+        return self.bounds.first_log_std
+
+    def draw(self, rng: np.random.Generator, rows: int) -> npt.NDArray[np.float32]:
+        """Actions by chance: (rows, choices + action_dim)."""
+        both = self.choices.draw(rng, rows), self.bounds.draw(rng, rows)
+        return np.concatenate(both, 1, dtype=np.float32)
+
+    def mode(self, outputs: Float[Array, "batch outputs"]) -> Float[Array, "batch entries"]:
+        """The likeliest choices, and the numbers without noise."""
+        of_choices, of_bounds = self._apart(outputs)
+        return _joined(self.choices.mode(of_choices), self.bounds.mode(of_bounds))
+
+    def sample(
+        self, outputs: Float[Array, "batch outputs"], log_std: Float[Array, " dim"], key: Array
+    ) -> Float[Array, "batch entries"]:
+        """A random action for every row."""
+        (of_choices, of_bounds), (one, other) = self._apart(outputs), jax.random.split(key)
+        choices = self.choices.sample(of_choices, log_std, one)
+        return _joined(choices, self.bounds.sample(of_bounds, log_std, other))
+
+    def log_likelihood(
+        self,
+        outputs: Float[Array, "batch outputs"],
+        log_std: Float[Array, " dim"],
+        actions: Float[AnyArray, "batch entries"],
+    ) -> Float[Array, " batch"]:
+        count = len(self.choices.counts)
+        of_choices, of_bounds = self._apart(outputs)
+        chosen = jnp.asarray(actions[:, :count]).astype(jnp.int32)
+        return self.choices.log_likelihood(
+            of_choices, log_std, chosen
+        ) + self.bounds.log_likelihood(of_bounds, log_std, actions[:, count:])
+
+    def entropy(
+        self, outputs: Float[Array, "batch outputs"], log_std: Float[Array, " dim"]
+    ) -> Float[Array, " batch"]:
+        """In nats: that of the choices, and of the numbers before the tanh."""
+        of_choices, of_bounds = self._apart(outputs)
+        return self.choices.entropy(of_choices, log_std) + self.bounds.entropy(of_bounds, log_std)
+
+    def _apart(self, outputs: Array) -> tuple[Array, Array]:
+        return outputs[:, : self.choices.outputs], outputs[:, self.choices.outputs :]
+
+
+def _joined(choices: Array, numbers: Array) -> Array:
+    return jnp.concatenate([choices.astype(jnp.float32), numbers], axis=1)
+
+
+ActionKind = Choice | Bounds | Choices | Mixed
+
+
+@runtime_checkable
+class MixedSpace(Protocol):
+    """A space of choices, and numbers after them, as `envs.vectors` makes it."""
+
+    counts: tuple[int, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
 SMALLEST = 16  # pixels, of a picture's shorter side
 
 
@@ -175,11 +321,17 @@ def action_kind(learner: str, space: gymnasium.Space[Any]) -> ActionKind:
     """The kind of a single environment's actions.
 
     Raises:
-        EnvironmentUnsupported: They are neither Discrete nor a flat Box with finite bounds; the
-            message names `learner`.
+        EnvironmentUnsupported: They are none of Discrete, MultiDiscrete in a row from 0 on, a flat
+            Box with finite bounds, and choices with numbers; the message names `learner`.
     """
     if isinstance(space, gymnasium.spaces.Discrete):
         return Choice(int(space.n), int(space.start))
+    if isinstance(space, gymnasium.spaces.MultiDiscrete):
+        if space.nvec.ndim != 1 or space.start.any():
+            raise EnvironmentUnsupported(f"{learner} needs choices in a row from 0 on, not {space}")
+        return Choices(tuple(space.nvec.tolist()))
+    if isinstance(space, MixedSpace):
+        return Mixed(Choices(space.counts), Bounds(space.low, space.high))
     return bounds_of(learner, space)
 
 

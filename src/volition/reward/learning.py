@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from volition.comparison import ObservedPair, content_id
+from volition.comparison import Floats, ObservedPair, content_id
 from volition.errors import RunError
 from volition.judgment import (
     Answers,
@@ -25,7 +25,7 @@ from volition.reward.calibration import Calibration
 from volition.reward.examining import check_fit, foretold
 from volition.reward.fit import Fit, JudgeTraits, fit
 from volition.reward.inputs import sparse_inputs
-from volition.reward.model import FILE, RewardModel, evenly_spread
+from volition.reward.model import FILE, RewardModel, evenly_spread, opinions
 from volition.reward.preferences import PreferenceData, Proportion
 from volition.reward.principles import Alarm, Counted, Heed, alarms, heeded
 from volition.storage.documents import from_document
@@ -217,6 +217,46 @@ def learn_reward(judged: Judged, recipe: Recipe) -> tuple[RewardModel, RewardFit
     )
 
 
+class Doubling(NamedTuple):
+    """What twice as many judgments taught.
+
+    Attributes:
+        half: Share of held-out comparisons that half of the judgments decide as the judge did.
+        whole: Likewise all of them.
+    """
+
+    half: float
+    whole: float
+
+
+def doubling(judged: Judged, recipe: Recipe) -> Doubling:
+    """How well half of the judgments foretell the others, and how well all do.
+
+    Where there is hardly a difference, twice as many will hardly teach more. Each half of them,
+    dealt at random, foretells the other; with all of them each is foretold by the member that never
+    saw it. Members are compared with members, since an ensemble foretells better than one. Counted
+    is who is preferred and not how probable that was: of few answers nobody knows how sure to be.
+
+    Raises:
+        InputError: The judgments say nothing.
+    """
+    ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
+    preferences = derive_preferences(ordinary)
+    order = np.random.default_rng(recipe.seed).permutation(len(preferences))
+    halves = [[preferences[place] for place in order[start::2]] for start in (0, 1)]
+    data = [PreferenceData.gather(judged.observed, half) for half in halves]
+    if not all(half.decided().any() for half in data):
+        return Doubling(0.0, 1.0)
+    whole = PreferenceData.gather(judged.observed, [p for half in halves for p in half])
+    fitted = fit(whole, recipe.section, recipe.symmetric, recipe.seed)
+    by_halves = [
+        _members_say(fit(mine, recipe.section, recipe.symmetric, recipe.seed).model, others)
+        for mine, others in (data, data[::-1])
+    ]
+    agrees = (np.concatenate(by_halves[::-1], -1) > 0) == (whole.p_first > 0.5)  # (members, rows)
+    return Doubling(float(agrees[:, whole.decided()].mean()), fitted.heldout.share)
+
+
 def read_fit(folder: Path) -> RewardFit:
     """What is known of the reward model in `folder`.
 
@@ -227,6 +267,14 @@ def read_fit(folder: Path) -> RewardFit:
         return from_document(RewardFit, read_description(folder / FILE))
     except ValidationError as error:
         raise RunError(f"{folder / FILE} is not a fitted reward model: {error}") from error
+
+
+def _members_say(model: RewardModel, data: PreferenceData) -> Floats:
+    """Logit of P(first preferred) by each member: (members, rows)."""
+    observations = data.observations
+    values, _ = opinions(model, observations.reshape(-1, *observations.shape[2:]))
+    first, second = np.moveaxis(values.reshape(len(values), -1, 2), -1, 0)
+    return np.asarray(first - second)
 
 
 def _fit_veto(judged: Judged, principle: str, recipe: Recipe) -> tuple[RewardModel | None, VetoFit]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from volition.comparison import Floats
+from volition.comparison import Floats, check_reduced, reduced
 from volition.networks import Layers, Linear, apply_network, encoder_depth, init_network
 from volition.storage.tensors import check_finite, load_tree, read_description, save_tree
 
@@ -52,7 +52,7 @@ class RewardModel(eqx.Module):
         self, observations: Float[Array, "*batch obs_dim"]
     ) -> Float[Array, "members *batch"]:
         """What every member says, in logits: (members, *batch)."""
-        seen = observations if self.picture else observations[..., self.inputs]
+        seen = reduced(observations) if self.picture else observations[..., self.inputs]
         shape = self.input_mean.shape
         flat = ((seen - self.input_mean) / self.input_scale).reshape(-1, *shape)
         values = apply_network(self.layers, flat, encoder_depth(shape), jnp.tanh)[..., 0]
@@ -132,9 +132,11 @@ class RewardModel(eqx.Module):
         """The model in `folder`.
 
         Raises:
-            RunError: There is none, or it is damaged.
+            RunError: There is none, it is damaged, or an older version made it that saw larger
+                pictures.
         """
         form = read_description(folder / FILE)["form"]
+        check_reduced(form.get("picture", ()), str(folder / FILE))
         like = cls.unfitted(
             tuple(form["inputs"]),
             tuple(form.get("picture", ())),

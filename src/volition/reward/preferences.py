@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Floats, ObservedPair
+from volition.comparison import Floats, ObservedPair, reduced
 from volition.errors import InputError
 from volition.judgment import Order, Preference
 
@@ -74,8 +74,9 @@ class PreferenceData(NamedTuple):
         if len(shapes) > 1:
             raise InputError(f"the judged segments differ in shape: {sorted(shapes)}")
         answers, judges, principles = _gather_answers(preferences)
+        seen = np.stack([np.stack(pair) for pair in pairs])
         return cls(
-            np.stack([np.stack(pair) for pair in pairs]),
+            reduced(seen) if seen.dtype == np.uint8 and seen.ndim == 6 else seen,
             np.array([preference.p_first for preference in preferences], np.float32),
             np.array([preference.weight for preference in preferences], np.float32),
             answers,

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
-from volition.comparison import Comparison
+from volition.comparison import Comparison, Frame
 from volition.envs.scene import scenes_of
 from volition.errors import EnvironmentUnsupported, InputError
+from volition.finding.found import Found, find_out
 from volition.goal import Goal
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge
 from volition.judges.settings import JudgeSettings
-from volition.judging.limits import check_price
+from volition.judging.limits import Limits, check_price
 from volition.judging.prediction import Prediction, predict
 from volition.judging.recordings import import_recording, open_recording
 from volition.judging.thread import reuse
@@ -26,10 +30,11 @@ from volition.learners.rollout import AtRandom, Rollout
 from volition.questions.covering import covering_comparisons, covering_pairs
 from volition.reward.fit import check_inputs
 from volition.reward.preferences import PreferenceData
-from volition.run.folder import Given, RunFolder, RunSettings
+from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import Quota, limits_of
 from volition.run.sessions import Setup
 from volition.storage.store import Store
+from volition.tasks.given import Given
 from volition.tasks.kwargs import can_be_said
 from volition.tasks.numbers import shown
 from volition.tasks.task import (
@@ -41,6 +46,10 @@ from volition.tasks.task import (
 )
 from volition.tasks.truth import TRUTHS
 
+if TYPE_CHECKING:
+    from volition.judges.still_or_clip import Opening
+
+CLIP = "view.clip"  # the key of task.toml
 OBJECT = "object:"  # what the name of a judge begins with that was given as an object
 
 
@@ -51,7 +60,7 @@ def task_for(env_id: str, goal: Goal) -> Task:
         EnvironmentUnsupported: That can be no environment's id.
     """
     try:
-        environment = EnvironmentSection(id=env_id)
+        environment = EnvironmentSection(id=env_id).beside(Path.cwd())
     except ValidationError:
         raise EnvironmentUnsupported(
             f"{shown(env_id)} is no environment's id: it is such as Pendulum-v1, "
@@ -77,14 +86,25 @@ def given_of(task: Task, reused: str | Path | None) -> Given:
     if task.is_file:
         is_bundled = task.folder.parent == BUNDLED
         name = task.folder.name if is_bundled else str(task.folder)
-        same = Task.find(name, task.chosen)
         given = Given(task=name, goal=task.chosen or "", kwargs=kwargs)
     else:
-        same = task_for(task.environment.id, Goal(task.goal.text))
         given = Given(env=task.environment.id, goal=task.goal.text, kwargs=kwargs)
-    if same.with_kwargs(kwargs).model_dump() != task.model_dump():
+    if task_of(given).model_dump() != task.model_dump():
         return Given()
     return replace(given, reuse=str(reused) if reused is not None else "")
+
+
+def task_of(given: Given) -> Task:
+    """The task that was named so.
+
+    Raises:
+        VolitionError: There is none any more.
+    """
+    if given.env:
+        task = task_for(given.env, Goal(given.goal))
+    else:
+        task = Task.find(given.task, given.goal or None)
+    return task.with_kwargs(given.kwargs)
 
 
 def setup_of(task: Task, settings: RunSettings) -> Setup:
@@ -153,6 +173,7 @@ def create_with_judge(
     live: JudgeSettings,
     judge: Judge | None,
     reused: Path | None,
+    as_clips: Callable[[], Found] | None,
 ) -> None:
     """A run folder with what a live judge is to be asked first.
 
@@ -163,6 +184,8 @@ def create_with_judge(
         live: Which judge, and what it may use.
         judge: The judge itself; by default it is made and tried.
         reused: A run folder whose answers of the same judge are taken over.
+        as_clips: Finds out anew what the task leaves open, where clips are judged; None where it is
+            said whether they are, and nobody has to be asked.
 
     Raises:
         VolitionError: The judge, the environment or the folder will not do.
@@ -173,6 +196,16 @@ def create_with_judge(
     pairs = covering_pairs(task.environment, task.view, quota.first, settings.seed)
     judge = judge or make_judge(live, assignment_of(task))
     spent = judge.capability.cost_usd if judge.capability else 0.0
+    if as_clips is not None:
+        limits = limits_of(live, quota.most, spent)
+        opening = _opening(judge, task, pairs[0][0].frames[0], limits)
+        if opening is not None:
+            spent += opening.cost_usd
+            before = task
+            task, how = _as_judge_says(opening, Found(task, settings.found), as_clips)
+            settings = replace(settings, found=how)
+            if task.view != before.view:
+                pairs = covering_pairs(task.environment, task.view, quota.first, settings.seed)
     settings = replace(settings, live=live, judge_id=judge.identity.id, probe_usd=spent)
     with RunFolder.create(path, task, settings) as folder, Store.create(folder.path) as store:
         goal_id = store.add_goal(task.stated_goal())
@@ -183,11 +216,37 @@ def create_with_judge(
             store.add_comparisons(comparisons)
 
 
-def predict_judging(task: Task, live: JudgeSettings, seed: int) -> Prediction:
+def _opening(judge: Judge, task: Task, frame: Frame, limits: Limits) -> Opening | None:
+    """What a judge says that can be asked first whether it takes clips; None of any other."""
+    from volition.judges.live.judge import LiveJudge
+    from volition.judges.still_or_clip import ask_still_or_clip
+
+    if not isinstance(judge, LiveJudge):
+        return None
+    goal = task.stated_goal()
+    return ask_still_or_clip(judge, goal, frame, limits.patience_s, limits.max_usd)
+
+
+def _as_judge_says(opening: Opening, found: Found, as_clips: Callable[[], Found]) -> Found:
+    """What was found out, for clips where the judge wants them and there are any."""
+    said = opening.said
+    if opening.clip:
+        try:
+            task, how = as_clips()
+        except InputError as error:
+            said += f", but {error}"
+        else:
+            return Found(task, {**how, CLIP: f"{said}: {how[CLIP]}"})
+    return Found(found.task, {**found.how, CLIP: f"{said}: states are shown, one picture each"})
+
+
+def predict_judging(task: Task, live: JudgeSettings, seed: int, clip: bool = False) -> Prediction:
     """What judging will use at most; nothing is asked, and nothing written."""
+    task = find_out(task, clip).task
     judge = make_judge(live, replace(assignment_of(task), probe=False))
-    most = Quota.of(live, task.training).most
-    limits = limits_of(live, most)
-    comparisons = covering_comparisons(task.environment, task.view, "prediction", most, seed)
-    check_price(judge, limits, comparisons[:1])
-    return predict(judge, comparisons, limits)
+    quota = Quota.of(live, task.training)
+    limits = limits_of(live, quota.most)
+    few = covering_comparisons(task.environment, task.view, "prediction", quota.by(0), seed)
+    check_price(judge, limits, few[:1])
+    # Any other takes as much as one of these, and is not drawn.
+    return predict(judge, list(islice(cycle(few), quota.most)), limits)

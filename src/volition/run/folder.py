@@ -22,6 +22,7 @@ from volition.questions.seeing import drawing
 from volition.storage.documents import read_document, sealed, unsealed
 from volition.storage.files import is_free, new_folder
 from volition.storage.store import Store
+from volition.tasks.given import Given
 from volition.tasks.task import Task, bundled_tasks
 
 CONFIG = "config.toml"
@@ -30,25 +31,6 @@ UNREADABLE = (KeyError, TypeError, ValueError, InputError, OSError, AttributeErr
 T = TypeVar("T")
 Table = dict[str, Any]  # of TOML
 VERSIONED = ("jax", "equinox", "optax", "gymnasium", "numpy")
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """How a person named the task, as the command line takes it.
-
-    Attributes:
-        task: A bundled task's name, or a task folder; empty where there was none.
-        env: In its place an environment's id; empty where a task was made in Python.
-        goal: The name of one of the task's goals, or what is wanted, in words.
-        kwargs: What the environment is made with, too.
-        reuse: A run folder whose answers were taken over.
-    """
-
-    task: str = ""
-    env: str = ""
-    goal: str = ""
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
-    reuse: str = ""
 
 
 @dataclass(frozen=True, slots=True)

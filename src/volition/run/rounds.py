@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from volition.comparison import content_id
-from volition.envs.scene import open_scene, scenes_of
+from volition.comparison import Segment, content_id
+from volition.envs.scene import find_scene, scenes_of
 from volition.errors import InputError, JudgeUnavailable, RunError
-from volition.judging.answers import read_answers
+from volition.finding.view import find_view
+from volition.judging.answers import FIRST, read_answers
 from volition.judging.folders import (
     ASKED_FILE,
     BATCHES,
@@ -29,14 +31,21 @@ from volition.judging.folders import (
 )
 from volition.judging.recordings import JUDGMENTS_FILE, open_recording
 from volition.judgment import Failure, Verdict
-from volition.questions.covering import covering_segments
+from volition.questions.covering import covering_pairs
+from volition.questions.filming import DRAWN_PER_SEGMENT, Filming
 from volition.run.folder import CONFIG, RunFolder
 from volition.storage.files import exclusively, new_file, write_whole
-from volition.tasks.task import Task
+from volition.tasks.given import Given
+from volition.tasks.task import BUNDLED, Task
+
+if TYPE_CHECKING:
+    from volition.questions.candidates import Candidates
 
 OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
 VERDICTS = {1.0: "first", 0.0: "second", 0.5: "tie"}
 P_FIRST = {verdict: p_first for p_first, verdict in VERDICTS.items()}
+APART = 4  # steps from one segment that is filmed to the next, at least
+NOISY = 0.5  # of the actions are random, in half of the environments
 
 Outcomes = Mapping[int, Verdict | Failure]
 
@@ -49,15 +58,17 @@ class Answered:
         questions: The folder, a judgments folder now.
         judge: Who judged.
         failures: Why pairs have no verdict, by their numbers. Only a batch may leave some out.
+        wants_clips: Whether who judged says that one picture cannot show the goal.
     """
 
     questions: QuestionFolder
     judge: str
     failures: Mapping[int, Failure]
+    wants_clips: bool = False
 
 
 def ask(
-    task_or_run: str,
+    task_or_run: str | Task,
     out: Path,
     *,
     pairs: int = 60,
@@ -66,30 +77,32 @@ def ask(
     batches: Sequence[str] = (),
     goal: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
+    clip: bool = False,
 ) -> QuestionFolder:
     """Writes comparisons worth judging into the new folder `out`.
 
     About a task they cover its states, or clips of it. For a run they are those near what its
-    policy visits of which its reward model is least sure.
+    policy visits of which its reward model is least sure. Nothing is asked that its store holds.
+    What cannot be set to a state is filmed, and is known by what was observed.
 
     Args:
-        task_or_run: A task's name or folder, or a run folder.
+        task_or_run: A task, its name or its folder, or a run folder.
         out: The folder to write.
         pairs: How many comparisons; a run may have fewer that a judge could tell apart.
         per_sheet: Comparisons on a contact sheet; by default as many as can be judged well.
         seed: Of the states and of the side on which each is shown.
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
-        goal: One of the task's goals, by name; else its default one.
+        goal: One of the goals of a task that is named, by its name; else its default one.
         kwargs: Of the environment that is shown, beside the task's own.
+        clip: Ask about clips, where the task does not say; a run asks about what it learns from.
 
     Raises:
         InputError: There is no such task, goal, run or model, or the folder is there already.
-        EnvironmentUnsupported: The environment cannot be set to a state, or made so.
+        EnvironmentUnsupported: The environment fails, or cannot be made so.
         RunError: The run has learned nothing yet.
     """
     check_new(out)
-    rng = np.random.default_rng(seed)
-    if (Path(task_or_run) / CONFIG).is_file():
+    if not isinstance(task_or_run, Task) and (Path(task_or_run) / CONFIG).is_file():
         if goal is not None:
             raise InputError(f"{task_or_run} is a run, which has its goal: leave --goal out")
         if kwargs:
@@ -97,15 +110,49 @@ def ask(
                 f"{task_or_run} is a run, whose environment is made as its own "
                 "configuration says: leave --kwargs out"
             )
+        if clip:
+            raise InputError(
+                f"{task_or_run} is a run, which goes on with what it learned from: leave --clip out"
+            )
         run = RunFolder.open(Path(task_or_run))
-        doubtful = _doubtful(run, pairs, rng)
-        return write_questions(
-            doubtful, run.task, out, per_sheet, run.path.absolute(), batches=batches
-        )
-    task = Task.find(task_or_run, goal).with_kwargs(kwargs or {})
-    scene = open_scene(task.environment.id, task.environment.kwargs)
-    covering = covering_segments(task.environment, scene, task.view, pairs, rng)
-    return write_questions(covering, task, out, per_sheet, batches=batches)
+        asked = doubtful_pairs(run, pairs, seed)
+        path, given = run.path.absolute(), run.settings.given
+        return write_questions(asked, run.task, out, per_sheet, path, batches, given=given)
+    found = task_or_run if isinstance(task_or_run, Task) else Task.find(task_or_run, goal)
+    open_task = found.with_kwargs(kwargs or {})
+    given = _given(open_task)
+    task = open_task.model_copy(update={"view": find_view(open_task, clip)[0]})
+    asked = covering_pairs(task.environment, task.view, pairs, seed)
+    return write_questions(asked, task, out, per_sheet, batches=batches, given=given)
+
+
+def _given(task: Task) -> Given:
+    """How the task is named, from wherever the command is given."""
+    from volition.run.creating import given_of
+
+    given = given_of(task, None)
+    if given.task and task.folder.parent != BUNDLED:
+        return replace(given, task=str(task.folder.absolute()))
+    return given
+
+
+def is_asked(folder: Path) -> bool:
+    """Whether that is a folder of questions, answered or not."""
+    return (folder / ASKED_FILE).is_file()
+
+
+def task_asked_about(folder: Path) -> Task:
+    """The task that a folder of questions is about.
+
+    Raises:
+        InputError: It is no such folder, or it does not name a task.
+    """
+    from volition.run.creating import task_of
+
+    questions, _ = read_questions(folder)
+    if not questions.given.words:
+        raise InputError(f"{folder} does not name its task: name it with TASK, or --env and --goal")
+    return task_of(questions.given)
 
 
 def hand_in(questions: QuestionFolder, judge: str, max_usd: float | None = None) -> str:
@@ -148,8 +195,8 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
         RunError: The run that asked is not where it was.
     """
     questions, rows = read_questions(folder)
-    outcomes, judged_by = _outcomes(file or _fetched(folder), rows)
-    name = judge or judged_by
+    came = _outcomes(file or _fetched(folder), rows, questions.asks_first)
+    outcomes, name = came.outcomes, judge or came.judge
     if name is None:
         raise InputError("who judged? Say it with --judge NAME")
     run = _open_run(questions)
@@ -162,7 +209,7 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
     if not judged:
         raise InputError(f"no pair has a verdict: {next(iter(failures.values())).message}")
     _complete(folder / JUDGMENTS_FILE, "".join(json.dumps(row) + "\n" for row in judged), run, name)
-    return Answered(questions, name, failures)
+    return Answered(questions, name, failures, came.wants_clips)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +257,20 @@ def read_verdicts(folder: Path) -> list[GivenVerdict]:
 # Choosing ------------------------------------------------------------------------------------
 
 
-def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair]:
-    """Comparisons that the run has not asked, and that would teach its reward model most."""
-    from volition.learners.checkpoint import Checkpoint
-    from volition.questions.candidates import Candidates, chosen_comparisons
+def doubtful_pairs(run: RunFolder, count: int, seed: int) -> list[Pair]:
+    """Pairs that the run has not asked, and that would teach its reward model most.
+
+    They are of what its policy does now. Each answer that comes draws others, with the same seed.
+
+    Args:
+        run: Which has a checkpoint.
+        count: How many; fewer come back where no more look different to a judge.
+        seed: Of what is considered, and of the sides.
+
+    Raises:
+        RunError: The run has learned nothing yet, or nothing is left to ask.
+    """
+    from volition.questions.candidates import chosen_comparisons
     from volition.reward.model import RewardModel, opinions
 
     if not run.checkpoint.is_file():
@@ -221,19 +278,17 @@ def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair
             f"{run.path} has no {run.checkpoint.name} yet, so nobody knows what its policy "
             f"visits: go on with `volition resume {run.path}`, or ask about its task"
         )
-    scene = open_scene(run.task.environment.id, run.task.environment.kwargs)
     with run.open_store() as store:
         (goal_id, *_), shown_before = store.goal_texts(), set(store.shown())
-    passages = Checkpoint(run.checkpoint, run.kept).visited().passages(rng, run.task.view.steps)
-    candidates = Candidates.drawn(*passages, scene, run.task.view)
+    rng = np.random.default_rng([seed, len(shown_before)])
     model = RewardModel.load(run.reward_model)
     chosen = chosen_comparisons(
-        candidates, partial(opinions, model), goal_id, shown_before, count, rng
+        _candidates(run, count, rng), partial(opinions, model), goal_id, shown_before, count, rng
     )
     if not chosen:
         raise RunError(
-            f"{run.path}: no two states that its policy visits look different to the judge; "
-            "ask about its task instead"
+            f"{run.path}: no two states that its policy visits look different to the judge, and "
+            "were not asked about; ask about its task instead"
         )
     sides = rng.random(len(chosen)) < 0.5
     return [
@@ -242,11 +297,71 @@ def _doubtful(run: RunFolder, count: int, rng: np.random.Generator) -> list[Pair
     ]
 
 
+def _candidates(run: RunFolder, count: int, rng: np.random.Generator) -> Candidates:
+    """What the policy visits: drawn where states can be set, and filmed elsewhere."""
+    from volition.learners.checkpoint import Checkpoint
+    from volition.questions.candidates import Candidates
+
+    scene = find_scene(run.task.environment)
+    if scene is None:
+        return Candidates.filmed(film_policies(run, count, rng))
+    visited = Checkpoint(run.checkpoint, run.kept).visited()
+    return Candidates.drawn(*visited.passages(rng, run.task.view.steps), scene, run.task.view)
+
+
+def film_policies(run: RunFolder, count: int, rng: np.random.Generator) -> list[Segment]:
+    """What the last policy does, and the one that is kept: enough for `count` pairs.
+
+    In half of the environments some actions are random, as they are while a policy learns: what it
+    would do next is as much worth asking about as what it does.
+    """
+    from volition.learners.checkpoint import Checkpoint
+    from volition.learners.rollout import CUT_AFTER, AtRandom
+    from volition.run.creating import setup_of
+
+    setup, checkpoint = setup_of(run.task, run.settings), Checkpoint(run.checkpoint, run.kept)
+    wanted = 2 * count * DRAWN_PER_SEGMENT
+    filming = Filming(run.task.view, 0.0, rng)
+    segments: list[Segment] = []
+    with closing(setup.rollout(filming)) as rollout:
+        learner = setup.learner(rollout)
+        history = checkpoint.history()
+        stage = setup.stages(rollout, learner).of(len(history))
+        position = checkpoint.load(setup.start(rollout, learner, stage.end))
+        policies, kept = [learner.policy(position.state)], checkpoint.load_kept(len(history))
+        if kept is not None and kept.session < len(history):
+            policies.append(kept.policy)
+        share = -(-wanted // (len(policies) * rollout.envs))  # for each in every environment
+        episode = min(rollout.episode_limit or CUT_AFTER, CUT_AFTER)
+        steps = max(APART * share, episode)
+        filming.begin_anew(share / steps)
+        at_random = AtRandom(rollout, int(rng.integers(2**31)))
+        for policy in policies:
+            observations = rollout.reset(int(rng.integers(2**31)))
+            for _ in range(steps):
+                actions = np.array(policy(observations))
+                noisy = rng.random(len(actions)) < NOISY * (np.arange(len(actions)) % 2)
+                actions[noisy] = at_random(observations)[noisy]
+                observations = rollout.step(actions).observations
+                segments += filming.kept
+                filming.kept.clear()
+            filming.begin_anew(share / steps)
+    return segments
+
+
 # Answers -------------------------------------------------------------------------------------
 
 
-def _outcomes(file: Path, rows: Sequence[Row]) -> tuple[Outcomes, str | None]:
-    """The outcome of every pair, and who judged if the file says so."""
+class _Came(NamedTuple):
+    """What a file of answers says: of every pair, who judged if it does, and whether clips are
+    wanted."""
+
+    outcomes: Outcomes
+    judge: str | None = None
+    wants_clips: bool = False
+
+
+def _outcomes(file: Path, rows: Sequence[Row], asked_first: bool) -> _Came:
     from volition.judges.live.batch import read_results
 
     requests = requests_of(rows)
@@ -258,14 +373,16 @@ def _outcomes(file: Path, rows: Sequence[Row]) -> tuple[Outcomes, str | None]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
     if results is None:
-        answers = read_answers(file, [row["pair"] for row in rows])
-        return {pair: OUTCOMES[choice] for pair, choice in answers.items()}, None
+        answers = read_answers(file, [row["pair"] for row in rows], asked_first)
+        wants_clips = answers.pop(FIRST, None) == "clip"
+        chosen = {pair: OUTCOMES[choice] for pair, choice in answers.items()}
+        return _Came(chosen, wants_clips=wants_clips)
     numbered = {
         pair: outcome
         for key, pairs in requests.items()
         for pair, outcome in zip(pairs, results.outcomes[key], strict=True)
     }
-    return numbered, results.judge
+    return _Came(numbered, results.judge)
 
 
 def _said(verdict: Verdict) -> Row:

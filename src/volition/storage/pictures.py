@@ -1,15 +1,17 @@
-"""Frames as picture files: written whole or not at all, and never over each other."""
+"""Frames and observed pictures as picture files: written whole or not at all, and never over each
+other."""
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from volition.comparison import Frame, encode_png
+from volition.comparison import Frame, Observations, encode_png
 from volition.errors import StoreError
 from volition.storage.files import write_whole
 
@@ -51,3 +53,39 @@ def write_frame(frame: Frame, path: Path) -> None:
     if path.exists():
         return
     write_whole(path, encode_png(frame.pixels), durable=False)
+
+
+def as_picture(observations: Observations) -> Frame:
+    """Observed pictures, uint8 (T, height, width, channels), as one picture.
+
+    They stand one below the other. Where they have another number of channels than three, the
+    channels are grey and stand side by side.
+    """
+    steps, height, width, channels = observations.shape
+    if channels == 3:
+        return Frame(observations.reshape(steps * height, width, 3))
+    grey = np.moveaxis(observations, 3, 2).reshape(steps * height, channels * width, 1)
+    return Frame(np.repeat(grey, 3, 2))
+
+
+def from_picture(picture: Frame, shape: Sequence[int]) -> Observations:
+    """What `as_picture` made a picture of.
+
+    Args:
+        picture: The picture.
+        shape: Steps, height, width and channels of what was observed.
+
+    Raises:
+        ValueError: The picture is of another size.
+    """
+    steps, height, width, channels = shape
+    across = width if channels == 3 else channels * width
+    pixels = picture.pixels
+    if pixels.shape[:2] != (steps * height, across):
+        raise ValueError(
+            f"it is {pixels.shape[1]} x {pixels.shape[0]} pixels, and {across} x {steps * height} "
+            f"hold {steps} of what is observed, {width} x {height} with {channels} channels"
+        )
+    if channels == 3:
+        return pixels.reshape(steps, height, width, 3)
+    return np.moveaxis(pixels[:, :, 0].reshape(steps, height, channels, width), 2, 3).copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -30,6 +31,21 @@ class EnvironmentSection(Section):
 
     id: str = Field(min_length=1, max_length=200, pattern=r"^[^\s:]+(:[^\s:]+)?$")
     kwargs: Kwargs = Field(default={})
+    home: str | None = None
+    """A folder in which the module that the id names is looked for, too."""
+
+    def model_post_init(self, _: Any) -> None:
+        """Python has one list of places where modules are, wherever this is read."""
+        if self.home is not None and self.home not in sys.path:
+            sys.path.append(self.home)
+
+    def beside(self, folder: Path) -> Self:
+        """The same, and looked for in that folder if the module that its id names lies there."""
+        module, colon, _ = self.id.partition(":")
+        places = folder / module.partition(".")[0], folder / f"{module}.py"
+        if not colon or self.home is not None or not any(place.exists() for place in places):
+            return self
+        return type(self)(id=self.id, kwargs=self.kwargs, home=str(folder.absolute()))
 
 
 class GoalSection(Section):
@@ -124,18 +140,19 @@ class TrainingSection(Section):
     """How long to train, how far ahead the policy looks, and how many judgments that takes.
 
     Attributes:
-        algorithm: The learner; `auto` is PPO for discrete actions and for pictures, otherwise SAC.
-        steps: Environment steps in all.
+        algorithm: The learner; `auto` is SAC where observations and actions are vectors of numbers,
+            otherwise PPO.
+        steps: Environment steps at most.
         gamma: Discount factor of one environment step.
-        max_judgments: Comparisons that are put to a live judge.
+        max_judgments: Comparisons that are put to a live judge at most.
         first_judgments: Those of them that cover the environment's states, before the policy begins
             to learn; the others are about what it does then.
     """
 
     algorithm: Literal["auto", "sac", "ppo"] = "auto"
-    steps: Annotated[Whole, Field(ge=100, le=COUNTS["steps"].most)] = 20_000
+    steps: Annotated[Whole, Field(ge=100, le=COUNTS["steps"].most)] = 256_000
     gamma: Annotated[Number, Field(gt=0, lt=1)] = 0.99
-    max_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["max_judgments"].most)] = 100
+    max_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["max_judgments"].most)] = 500
     first_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["first"].most)] = 30
 
 
@@ -226,6 +243,8 @@ class Task(Section):
             try:
                 read = {"folder": folder, "chosen": name, "is_file": True}
                 task = cls.model_validate({**resolved, **read})
+                found = {"environment": task.environment.beside(folder)}
+                task = task.model_copy(update=found)
             except ValidationError as error:
                 raise InputError(explain(where, error, cls)) from None
             _check_files(task, where)

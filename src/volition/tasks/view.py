@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from volition.comparison import Frame, Pixels, spaced
 from volition.errors import InputError
@@ -55,14 +55,18 @@ class JudgeView(Section):
         size: width and height in pixels to which the crop is reduced; as drawn by default.
         overlay: Lay the two states of a pair over each other, for differences too small to see side
             by side.
-        clip: Judge clips, where what is wanted does not show in one state; single states by
-            default.
+        clip: Judge clips, where what is wanted does not show in one state; false for single states.
     """
 
     crop: tuple[Fraction, Fraction, Fraction, Fraction] = (0, 0, 1, 1)
     size: tuple[PixelCount, PixelCount] | None = None
     overlay: Flag = False
     clip: ClipSection | None = None
+
+    @field_validator("clip", mode="before")
+    @classmethod
+    def _false_is_no_clip(cls, clip: object) -> object:
+        return None if clip is False else clip
 
     @property
     def steps(self) -> int:

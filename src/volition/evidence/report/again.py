@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from volition.judges.settings import JudgeSettings
 from volition.judging.recordings import RECORDED
-from volition.run.creating import OBJECT
-from volition.run.folder import Given, RunFolder, RunSettings
+from volition.run.creating import CLIP, OBJECT
+from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import Quota
 from volition.storage.store import Store
-from volition.tasks.kwargs import said_kwargs
+from volition.tasks.given import Given
 from volition.tasks.task import bundled_tasks
 
 NOT_OPTIONS = ("judge", "wire")  # of a judge's settings: one is named first, one only in Python
@@ -63,21 +63,22 @@ def again(folder: RunFolder) -> Again:
     settings, given = folder.settings, folder.settings.given or _guessed(folder)
     with folder.open_store() as store:
         added = _added(store, settings)
-    if not (given.task or given.env):
+    if not given.words:
         return Again("", (IN_PYTHON, *added))
-    task, chosen = _named(given), _chosen(settings)
+    task, chosen = ["volition", "train", *given.words], _chosen(settings)
     if settings.live is None:
         words = [*task, "--judgments", settings.judgments, *chosen]
         return Again(shlex.join(words), (*added,) if added else (SAME,))
     live, notes = settings.live, [*_notes(settings.live), *added]
     reused = ["--reuse", given.reuse] if given.reuse else []
-    words = [*task, "--judge", live.judge, *_options(live), *reused, *chosen]
+    clips = ["--clip"] if folder.task.view.clip and CLIP in settings.found else []
+    words = [*task, "--judge", live.judge, *_options(live), *reused, *clips, *chosen]
     command = "" if live.judge.startswith(OBJECT) else shlex.join(words)
     with folder.open_store() as store:
-        placed, count = _can_be_placed(store), len(store.comparison_ids())
-    if added or not placed:
-        why = "several judges answered" if added else "no state of its environment can be set"
-        return Again(command, (*notes, f"No recording can be made of what was answered: {why}."))
+        count = len(store.comparison_ids())
+    if added:
+        why = "No recording can be made of what was answered: several judges answered."
+        return Again(command, (*notes, why))
     learn = [*task, "--judgments", str(folder.path / "export"), *chosen]
     at_once = count <= Quota.of(live, folder.task.training).first
     return Again(
@@ -102,16 +103,6 @@ def _added(store: Store, settings: RunSettings) -> list[str]:
 def _chosen(settings: RunSettings) -> list[str]:
     symmetric = ["--symmetries"] if settings.symmetric else []
     return ["--steps", str(settings.steps), "--seed", str(settings.seed), *symmetric]
-
-
-def _named(given: Given) -> list[str]:
-    """The words that name the task."""
-    words = ["volition", "train", *([given.task] if given.task else ["--env", given.env])]
-    words += ["--goal", given.goal] if given.goal else []
-    return [
-        *words,
-        *(["--kwargs", *shlex.split(said_kwargs(given.kwargs))] if given.kwargs else []),
-    ]
 
 
 def _options(live: JudgeSettings) -> Iterator[str]:
@@ -154,11 +145,6 @@ def _without_secrets(url: str) -> str:
     """An address as a page may show it."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def _can_be_placed(store: Store) -> bool:
-    """Whether every judged segment says its states, by which a recording places it again."""
-    return all(segment.states for segment in store.segments().values())
 
 
 def _guessed(folder: RunFolder) -> Given:

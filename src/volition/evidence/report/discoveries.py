@@ -46,7 +46,7 @@ def _keys(evidence: Evidence) -> list[Discovery]:
         elif isinstance(value, dict):
             written = ", ".join(f"{name} {part}" for name, part in value.items())
         else:
-            written = "none" if value is None else shown(value)
+            written = "" if value is None else shown(value)
         found.append(Discovery(key, written, how))
     return found
 

@@ -236,6 +236,10 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         facts["Policy kept"] = (
             f"that after {evidence.result.kept_steps:,} steps, the best by the learned reward"
         )
+    if evidence.result.ended:
+        facts["Learning"] = evidence.result.ended
+    if evidence.result.asked:
+        facts["Questions"] = evidence.result.asked
     if any(tokens):
         facts["Tokens"] = f"{tokens[0]:,} in, {tokens[1]:,} out"
     if latencies:

@@ -12,8 +12,9 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from volition.comparison import content_id
@@ -23,7 +24,7 @@ from volition.judges.live.connection import Endpoint, ask_error, fault_in, http_
 from volition.judges.live.pricing import cost_usd
 from volition.judges.live.streams import document_of
 from volition.judges.live.wires import Outcomes, Usage, Wire
-from volition.judges.prompt import Brief, Prompt
+from volition.judges.prompt import Brief, Outline, Prompt
 from volition.judges.settings import Price
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
 from volition.storage.pictures import read_frame
@@ -94,14 +95,15 @@ class LiveJudge:
         return replace(self, wire=self.wire.without(refused), brief=brief)
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:
-        outline = prompts.outline(self.brief, questions)
-        parts = len(outline.sizes) * 2 + len(questions) + 4
+        return self.estimate_of(prompts.outline(self.brief, questions), len(questions))
+
+    def estimate_of(self, outline: Outline, count: int) -> Estimate:
+        """What a request that holds this and has so many questions will use at most."""
+        parts = len(outline.sizes) * 2 + count + 4
         tokens = len(outline.words.encode()) // CHARACTERS_PER_TOKEN + parts * PART_TOKENS
-        tokens += sum(
-            self.wire.service.picture_tokens(*size, len(questions)) for size in outline.sizes
-        )
+        tokens += sum(self.wire.service.picture_tokens(*size, count) for size in outline.sizes)
         prompt_tokens = tokens * self.samples
-        completion_tokens = self.wire.way.completion_tokens(len(questions)) * self.samples
+        completion_tokens = self.wire.way.completion_tokens(count) * self.samples
         # At most all of it is written into a cache, which may cost more than reading it.
         usage = Usage(prompt_tokens, completion_tokens, written_tokens=prompt_tokens)
         return Estimate(prompt_tokens, completion_tokens, self._cost(usage))
@@ -113,12 +115,24 @@ class LiveJudge:
             prompt = _composed(self.brief, questions)
         else:
             prompt = await asyncio.to_thread(_composed, self.brief, questions)
+        return await self.put(prompt, partial(self.estimate, questions))
+
+    async def put(self, prompt: Prompt, estimate: Callable[[], Estimate]) -> Reply:
+        """One request, as `ask` makes it of questions that are composed already.
+
+        Args:
+            prompt: What is put.
+            estimate: What it will use at most.
+
+        Raises:
+            AskError: Nothing readable came back.
+        """
         started = time.perf_counter()
         bodies, faults = await self._collect(prompt)
         if not bodies:
             raise faults[0]
         raw = bodies[0] if len(bodies) == 1 else json.dumps(bodies)
-        usage, metered = self._usage(bodies, questions)
+        usage, metered = self._usage(bodies, estimate)
         return Reply(
             content_id(self._series, next(self._numbers).to_bytes(8, "little"), raw.encode()),
             self.endpoint.redact(raw),
@@ -130,12 +144,14 @@ class LiveJudge:
         )
 
     def read(self, reply: Reply, questions: Sequence[Question]) -> list[Verdict | Failure]:
+        return self.outcomes(reply, len(questions))
+
+    def outcomes(self, reply: Reply, count: int) -> list[Verdict | Failure]:
+        """The outcome of each of so many closed questions: the probability of A."""
         votes = [
-            outcomes
-            for body in _bodies(reply.raw)
-            for outcomes in self._read_body(body, len(questions))
+            outcomes for body in _bodies(reply.raw) for outcomes in self._read_body(body, count)
         ]
-        return [_merge([outcomes[place] for outcomes in votes]) for place in range(len(questions))]
+        return [_merge([outcomes[place] for outcomes in votes]) for place in range(count)]
 
     async def close(self) -> None:
         if self._client is not None:
@@ -190,7 +206,7 @@ class LiveJudge:
         except MALFORMED:  # no error that can be read
             return None
 
-    def _usage(self, bodies: Sequence[str], questions: Sequence[Question]) -> tuple[Usage, bool]:
+    def _usage(self, bodies: Sequence[str], estimate: Callable[[], Estimate]) -> tuple[Usage, bool]:
         """What was billed in all, and whether all replies say it.
 
         One that does not is taken for as much as was estimated for it.
@@ -201,7 +217,7 @@ class LiveJudge:
                 billed.append(_checked(self.wire.way.usage(document_of(body))))
             except MALFORMED:
                 metered = False
-                reserved = self.estimate(questions)
+                reserved = estimate()
                 billed.append(
                     Usage(
                         reserved.prompt_tokens // self.samples,

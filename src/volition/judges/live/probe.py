@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations, count
@@ -163,7 +163,7 @@ def choose(
     if not assignment.probe:
         return wanted[0]
     trial = Trial(settings.patience, settings.max_usd)
-    judge, capability = _wait_for(_first_that_can(wanted, trial))
+    judge, capability = wait_for(_first_that_can(wanted, trial))
     memory.parent.mkdir(parents=True, exist_ok=True)
     write_whole(memory, json.dumps(asdict(capability)))
     return replace(judge, capability=capability)
@@ -201,8 +201,8 @@ def _check_affordable(judge: LiveJudge, trial: Trial) -> None:
         )
 
 
-def _wait_for(work: Coroutine[object, object, Result]) -> Result:
-    # In a thread of its own, for a notebook's thread has a loop already.
+def wait_for(work: Coroutine[object, object, Result]) -> Result:
+    """What comes of it, in a thread of its own: a notebook's thread has a loop already."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(asyncio.run, work).result()
 
@@ -270,7 +270,7 @@ def check(name: str, judge: Judge) -> None:
         JudgeUnavailable: It does not.
     """
     try:
-        _wait_for(_examine(judge, Trial()))
+        wait_for(_examine(judge, Trial()))
     except Unfit as reason:
         raise JudgeUnavailable(f"{name} cannot judge: {reason}") from None
 
@@ -318,8 +318,8 @@ def _check_told_apart(questions: Sequence[Question], answers: Sequence[float]) -
 
 async def _put(judge: Judge, questions: Sequence[Question], trial: Trial) -> list[float]:
     """The probability that the one shown first is better, for each question."""
-    reply = await _ask_patiently(judge, questions, trial)
-    trial.paid += reply.cost_usd
+    cost = judge.estimate(questions).cost_usd or 0.0
+    reply = await ask_patiently(judge, lambda: judge.ask(questions), cost, trial)
     outcomes = judge.read(reply, questions)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures:
@@ -327,20 +327,33 @@ async def _put(judge: Judge, questions: Sequence[Question], trial: Trial) -> lis
     return [outcome.p_shown_first for outcome in outcomes if isinstance(outcome, Verdict)]
 
 
-async def _ask_patiently(judge: Judge, questions: Sequence[Question], trial: Trial) -> Reply:
+async def ask_patiently(
+    judge: Judge, ask: Callable[[], Awaitable[Reply]], cost_usd: float, trial: Trial
+) -> Reply:
+    """The reply to one request, made again as long as the judge does not answer and is waited for.
+
+    Args:
+        judge: Who is asked.
+        ask: Makes the request.
+        cost_usd: What it may cost at most.
+        trial: What all of it may take; what it cost is added there.
+
+    Raises:
+        Unfit: The judge cannot be asked so.
+        JudgeUnavailable: It cannot be asked.
+    """
     name = judge.identity.name
     for times in count(1):
         sent_at = asyncio.get_running_loop().time()
         try:
-            reply = await judge.ask(questions)
+            reply = await ask()
         except KeyRefused as error:
             raise JudgeUnavailable(f"{name}: {error}") from None
         except AskError as error:
-            cost = judge.estimate(questions).cost_usd or 0.0
-            trial.paid += cost * error.billed
+            trial.paid += cost_usd * error.billed
             if not error.again:
                 raise Unfit(str(error), refused_in(str(error))) from None
-            if trial.max_usd is not None and trial.paid + cost > trial.max_usd:
+            if trial.max_usd is not None and trial.paid + cost_usd > trial.max_usd:
                 raise JudgeUnavailable(
                     f"{name} does not answer, and what may have been billed for trying it reaches "
                     f"--max-usd {trial.max_usd:g}: {error}"
@@ -348,6 +361,7 @@ async def _ask_patiently(judge: Judge, questions: Sequence[Question], trial: Tri
             await trial.wait(name, error, sent_at, times)
         else:
             trial.answered()
+            trial.paid += reply.cost_usd
             return reply
     raise AssertionError("unreachable")
 

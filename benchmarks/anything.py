@@ -1,0 +1,185 @@
+"""Environments of others, as a new user meets them: an id, a sentence, and nothing prepared.
+
+    python benchmarks/anything.py [--quick] [--only PART ...]
+
+For each: `volition ask --env ID --goal TEXT` (6 pairs), and `volition train --env ID --goal TEXT`
+for few steps with a live judge, both processes of their own. The judge is simulated: a server on
+this machine that speaks OpenAI's protocol and answers by a rule about pictures (what is drawn lies
+higher). What is asked for is an end, not a skill: sheets, report, film, exit code 0, within 90 s.
+Environments of packages that are not here are named and left out; `pip install ale-py minigrid
+highway-env gymnasium-robotics metaworld "shimmy[dm-control]"` brings them. `--quick` takes five.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from claims import claim, run_benchmark
+from live import serving
+
+HERE = Path(__file__).parent  # with `hostile`, and what that is made of beside it
+TESTS = HERE.parent / "tests"
+SECONDS = 90.0
+STEPS = 400
+GOAL = "What is drawn lies high up."
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An environment of others.
+
+    Attributes:
+        env_id: As Gymnasium makes it.
+        package: That has to be installed, by the name under which it is imported.
+        kwargs: With which it is made.
+        steps: That are trained.
+    """
+
+    env_id: str
+    package: str = "gymnasium"
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = STEPS
+
+
+PRICES = ["--price-in", "0.1", "--price-out", "0.4"]
+SHORT = {"max_episode_steps": 50}
+OTHERS = (
+    Tried("FrozenLake-v1"),
+    Tried("CliffWalking-v1", kwargs=SHORT),
+    Tried("Taxi-v4", kwargs=SHORT),
+    Tried("Blackjack-v1"),
+    Tried("MountainCar-v0"),
+    Tried("LunarLander-v3", "Box2D"),
+    Tried("BipedalWalker-v3", "Box2D", SHORT),
+    Tried("CarRacing-v3", "Box2D", SHORT, 200),
+    Tried("Walker2d-v5", "mujoco"),
+    Tried("Ant-v5", "mujoco", SHORT),
+    Tried("Pusher-v5", "mujoco"),
+    Tried("HumanoidStandup-v5", "mujoco", SHORT),
+    Tried("FetchReach-v4", "gymnasium_robotics"),
+    Tried("PointMaze_UMaze-v3", "gymnasium_robotics", SHORT),
+    Tried("AdroitHandDoor-v1", "gymnasium_robotics", SHORT),
+    Tried("MiniGrid-Empty-5x5-v0", "minigrid"),
+    Tried("MiniGrid-DoorKey-6x6-v0", "minigrid", SHORT),
+    Tried("BabyAI-GoToRedBall-v0", "minigrid", SHORT),
+    Tried("highway-fast-v0", "highway_env"),
+    Tried("parking-v0", "highway_env", SHORT),
+    Tried("ALE/Breakout-v5", "ale_py", SHORT, 200),
+    Tried("ALE/Pong-v5", "ale_py", {"obs_type": "ram", **SHORT}),
+    Tried("dm_control/walker-walk-v0", "dm_control", SHORT),
+    Tried("dm_control/finger-spin-v0", "dm_control", SHORT),
+    Tried("Meta-World/MT1", "metaworld", {"env_name": "drawer-open-v3", **SHORT}),
+    Tried("safety_gridworlds/Sokoban-v0", "safety_gridworlds_gymnasium", SHORT),
+)
+HOSTILE = tuple(
+    Tried(f"hostile:Odd-{name}-v0", kwargs=SHORT)
+    for name in (
+        "Camera",
+        "Counted",
+        "Everything",
+        "FirstStep",
+        "Plain",
+        "Prints",
+        "Square",
+        "Stacked",
+        "Switches",
+        "Text",
+        "Unbounded",
+        "Whole",
+    )
+)
+
+
+def words(kwargs: Mapping[str, Any]) -> list[str]:
+    """Keyword arguments as the command line takes them."""
+    said = [f"{name}={json.dumps(value)}" for name, value in kwargs.items()]
+    return ["--kwargs", *said] if said else []
+
+
+def ran(command: Sequence[str], **environment: str) -> tuple[int, float, str]:
+    """Exit code, seconds, and the last line of what a command said."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "volition.cli", *command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    told = (done.stderr if done.returncode else done.stdout).strip().splitlines()
+    return done.returncode, round(time.perf_counter() - started, 1), told[-1] if told else ""
+
+
+def tried(one: Tried, folder: Path, server: str) -> dict[str, Any]:
+    """What came of asking about an environment and of training in it."""
+    about = ["--env", one.env_id, "--goal", GOAL, *words(one.kwargs)]
+    sheets, run = folder / "sheets", folder / "run"
+    asked = ran(["ask", *about, "--pairs", "6", "--out", str(sheets)])
+    judged = ["--judge", "openai:eyes", "--base-url", server, "--max-judgments", "12", *PRICES]
+    train = ["train", *about, *judged, "--first", "8", "--steps", str(one.steps), "--out", str(run)]
+    trained = ran(train, OPENAI_API_KEY="none")
+    files = {
+        "sheets": any(sheets.glob("sheets/*")),
+        "report": (run / "report.html").is_file(),
+        "film": (run / "policy.mp4").is_file(),
+    }
+    trouble = [told for code, _, told in (asked, trained) if code]
+    return {
+        "ask_s": asked[1],
+        "train_s": trained[1],
+        **files,
+        **({"trouble": trouble[0][:300]} if trouble else {}),
+    }
+
+
+def ended_well(result: Mapping[str, Any]) -> bool:
+    in_time = max(result["ask_s"], result["train_s"]) <= SECONDS
+    return in_time and all(result[name] for name in ("sheets", "report", "film"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="five of them")
+    parser.add_argument("--only", nargs="+", help="those with such a part in their id")
+    arguments = parser.parse_args()
+    chosen = [
+        one
+        for one in (*OTHERS, *HOSTILE)
+        if not arguments.only or any(part in one.env_id for part in arguments.only)
+    ][: 5 if arguments.quick else None]
+    here = [one for one in chosen if find_spec(one.package) is not None]
+    missing = sorted({one.package for one in chosen} - {one.package for one in here})
+    if missing:
+        print(f"left out, since they are not installed: {', '.join(missing)}")
+    paths = [str(HERE), str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    held = []
+    with serving() as server:
+        for one in here:
+            with tempfile.TemporaryDirectory() as folder:
+                result = tried(one, Path(folder), server)
+            held.append(
+                claim(
+                    f"{one.env_id}: asked about, and learned in, judged by a rule (simulated)",
+                    result,
+                    "",
+                    f"sheets, page, film, exit 0, <= {SECONDS:g} s each",
+                    ended_well(result),
+                )
+            )
+    claim("Any environment", sum(held), f"of {len(held)} end well", "all", all(held))
+
+
+if __name__ == "__main__":
+    run_benchmark(main)
