@@ -4,9 +4,9 @@
 
 Bundled tasks are learned twice with the same seeds, from the real judgments that come with them or,
 where there are none, from a simulated judge's (`simulated:strong`): with the keys of task.toml, and
-without those of the sections `view`, `reward` and `training` (`--key SECTION.KEY ...` takes only these
-away). Judgments are of what was shown when
-they were asked: a clip stays a clip, so `view.clip` is left there. Each is measured as in seeds.py.
+without those of the sections `view`, `reward` and `training` (`--key SECTION.KEY ...` takes only
+these away). Judgments are of what was shown when they were asked: a clip stays a clip, so
+`view.clip` is left there. Each is measured as in seeds.py.
 The table says which keys there were and what was found in their place. `--quick` takes one seed.
 """
 

@@ -8,7 +8,7 @@ things hold: no frame foretells it, and it says how fast entries change that fra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -124,7 +124,7 @@ def _states(environment: EnvironmentSection, scene: Scene, rng: np.random.Genera
 
 
 def hidden_in_scene(
-    scene: Scene, view: JudgeView, states: list[State]
+    scene: Scene, view: JudgeView, states: Sequence[State]
 ) -> tuple[Entries, tuple[str, ...]]:
     """The entries that change only with fields which no frame shows, and those fields.
 
@@ -161,7 +161,8 @@ def _shown_fields(
     if not fields:
         return []
     plain = view.frame(scene.draw(state)).pixels
-    shown, together = [], [fields]
+    shown: list[str] = []
+    together = [fields]
     while together:
         some = together.pop()
         changed = {**state, **{field: other[field] for field in some}}

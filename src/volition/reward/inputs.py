@@ -3,8 +3,10 @@
 An entry that the goal does not depend on is noise to whoever learns from a hundred judgments. So
 entries are left out one after the other, always the one without which the others foretell held-out
 judgments best (backward elimination; Guyon and Elisseeff, 2003), and of all sets on the way the
-largest is taken that is no worse than the best by more than a standard error: Breiman's rule
-(1984) the other way round, since an entry that is missing does more harm than one too many.
+largest is taken that is no worse than the best by more than two standard errors: Breiman's rule
+(1984) the other way round, since an entry that is missing does more harm than one too many. Where
+there are fewer than ten judgments for an entry nothing is left out: from so few a regression tells
+variables apart by chance (Peduzzi et al., 1996).
 
 Judgments are foretold by kernel ridge regression of the answer (1, or -1 for the second) on the
 pair: with k of two states the kernel of two pairs is k(a, c) + k(b, d) - k(a, d) - k(b, c), that of
@@ -23,7 +25,8 @@ import numpy.typing as npt
 
 from volition.reward.preferences import PreferenceData
 
-LEAST, PER_ENTRY = 30, 4  # decided comparisons, and for each entry, before any is left out
+LEAST, PER_ENTRY = 30, 10  # decided comparisons, and for each entry, before any is left out
+ERRORS = 2.0  # standard errors by which a set may be worse than the best
 MOST = 128  # comparisons that are looked at, evenly spread: the time grows with their third power
 POINTS = 1024  # observations, for which clips are looked at in so many moments as fit, and
 MOMENTS = 3  # in so many at least
@@ -45,7 +48,7 @@ def sparse_inputs(data: PreferenceData, inputs: tuple[int, ...]) -> tuple[int, .
     best = min(path, key=lambda tried: tried.mean)
     for tried in path:  # the largest first
         worse = tried.losses - best.losses
-        if worse.mean() <= worse.std() / np.sqrt(len(worse)):
+        if worse.mean() <= ERRORS * worse.std() / np.sqrt(len(worse)):
             return tuple(inputs[place] for place in tried.places)
     raise AssertionError("the best is no worse than itself")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from volition.evidence.report.reading import Evidence
 from volition.reward.learning import ChosenInputs
 from volition.reward.preferences import Proportion
 from volition.tasks.numbers import shown
+from volition.tasks.task import Task
 
 EVERY = 12  # names of entries at most; of more only some
 
@@ -35,9 +36,7 @@ def discoveries(evidence: Evidence) -> list[Discovery]:
 def _keys(evidence: Evidence) -> list[Discovery]:
     found = []
     for key, how in evidence.folder.settings.found.items():
-        value = evidence.folder.task.model_dump()
-        for name in key.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
+        value = _value(evidence.folder.task, key)
         if key == "reward.observations":
             written = named(evidence.names, value or range(len(evidence.names)))
         elif isinstance(value, list | tuple):
@@ -47,9 +46,17 @@ def _keys(evidence: Evidence) -> list[Discovery]:
         elif isinstance(value, dict):
             written = ", ".join(f"{name} {part}" for name, part in value.items())
         else:
-            written = "none" if value is None else shown(value)
+            written = "" if value is None else shown(value)
         found.append(Discovery(key, written, how))
     return found
+
+
+def _value(task: Task, key: str) -> Any:
+    """What is there under SECTION.KEY."""
+    value: Any = task.model_dump()
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _dependencies(evidence: Evidence) -> list[Discovery]:
