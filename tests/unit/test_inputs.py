@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from volition.envs.base import Scene
+from volition.comparison import State
 from volition.envs.naming import entry_names
 from volition.envs.scene import open_scene
 from volition.finding.shown import KEY, find_shown, hidden_in_film, hidden_in_scene
@@ -78,9 +78,10 @@ class Hiding:
 def test_an_entry_is_hidden_that_changes_only_with_what_no_frame_shows(
     drawn: str, hidden: tuple[int, ...]
 ) -> None:
-    scene: Scene = Hiding(*drawn)
+    scene: Any = Hiding(*drawn)
     rng = np.random.default_rng(0)
-    states = [dict(zip("abc", row, strict=True)) for row in rng.uniform(0, 6, (5, 3)).tolist()]
+    rows = rng.uniform(0, 6, (5, 3)).tolist()
+    states: list[State] = [dict(zip("abc", row, strict=True)) for row in rows]
     found, fields = hidden_in_scene(scene, JudgeView(), states)
     assert found == hidden
     assert fields == tuple("abc"[entry] for entry in hidden)
@@ -136,7 +137,7 @@ class Unset(gymnasium.Env[Any, Any]):
 
 
 def test_where_no_state_can_be_set_it_is_found_from_a_film_twice_alike() -> None:
-    gymnasium.register("test/Unset-v0", Unset)  # type: ignore[arg-type]
+    gymnasium.register("test/Unset-v0", Unset)  # type: ignore[arg-type]  # type: ignore[arg-type]
     try:
         found = [find_shown(task_for("test/Unset-v0", Goal("On the left."))) for _ in range(2)]
     finally:
