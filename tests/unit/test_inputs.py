@@ -137,7 +137,7 @@ class Unset(gymnasium.Env[Any, Any]):
 
 
 def test_where_no_state_can_be_set_it_is_found_from_a_film_twice_alike() -> None:
-    gymnasium.register("test/Unset-v0", Unset)  # type: ignore[arg-type]  # type: ignore[arg-type]
+    gymnasium.register("test/Unset-v0", Unset)  # type: ignore[arg-type]
     try:
         found = [find_shown(task_for("test/Unset-v0", Goal("On the left."))) for _ in range(2)]
     finally:
