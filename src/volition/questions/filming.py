@@ -22,7 +22,7 @@ from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 
 KEPT = 512  # segments
-FILMED = 1024  # segments begun in a whole run
+FILMED = 1024  # segments begun in one stage of learning
 DRAWN_PER_SEGMENT = 3  # begun for each that is chosen, where all that is wanted is to cover
 
 NO_STATE = np.zeros(0)
@@ -58,6 +58,10 @@ class Filming:
         elif not ended:  # else it is no segment: an episode ends in it
             self._under_way[id(env)] = observations, frames
         return NO_STATE
+
+    def spread_over(self, steps: int) -> None:
+        """Films so much in so many steps that questions find something everywhere in them."""
+        self._chance = min(1.0, FILMED / steps)
 
     def begin_anew(self, chance: float) -> None:
         """Gives up all that is under way, and begins segments with another chance from now on."""
