@@ -57,7 +57,7 @@ SHORT = {"max_episode_steps": 50}
 OTHERS = (
     Tried("FrozenLake-v1"),
     Tried("CliffWalking-v1", kwargs=SHORT),
-    Tried("Taxi-v3", kwargs=SHORT),
+    Tried("Taxi-v4", kwargs=SHORT),
     Tried("Blackjack-v1"),
     Tried("MountainCar-v0"),
     Tried("LunarLander-v3", "Box2D"),
@@ -85,17 +85,18 @@ OTHERS = (
 HOSTILE = tuple(
     Tried(f"hostile:Odd-{name}-v0", kwargs=SHORT)
     for name in (
-        "Grid",
-        "Nested",
-        "Bits",
-        "Words",
-        "PictureAndNumbers",
-        "TupleActions",
-        "DictActions",
+        "Camera",
+        "Counted",
+        "Everything",
+        "FirstStep",
+        "Plain",
+        "Prints",
+        "Square",
+        "Stacked",
+        "Switches",
+        "Text",
         "Unbounded",
-        "Endless",
-        "EndsAtOnce",
-        "TextOnly",
+        "Whole",
     )
 )
 

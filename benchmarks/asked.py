@@ -80,7 +80,7 @@ def learned_policy(task: Task, signal: Callable[[Visited], RewardFunction], seed
     setup = Setup(task.environment, task.training, task.training.steps, seed)
     with closing(Rollout(task.environment, setup.envs)) as rollout:
         learner = setup.learner(rollout)
-        position, steps = setup.start(rollout, learner), setup.session_steps(rollout)
+        position, steps = setup.start(rollout, learner, setup.steps), setup.session_steps(rollout)
         for number in range(setup.sessions(rollout)):
             reward, seeds = signal(position.visited), session_seeds(seed, number)
             position, _, _ = run_session(rollout, learner, reward, position, seeds, steps)

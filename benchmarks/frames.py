@@ -107,7 +107,7 @@ def claim_costs(rounds: int) -> list[bool]:
 
 def claim_shares(steps: int, judgments: int, rounds: int) -> list[bool]:
     open_scene(TASK.environment.id, TASK.environment.kwargs)  # its class is there to be watched
-    from volition.envs.mujoco import MujocoScene
+    from volition.envs.scenes.mujoco import MujocoScene
 
     drawing = Drawing()
     stop = drawing.watch(MujocoScene)

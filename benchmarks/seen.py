@@ -54,7 +54,7 @@ def principal(pictures: PreferenceData) -> PreferenceData:
 
 
 def measured(name: str) -> dict[str, float]:
-    """Held-out accuracy of each fit, by what the reward model is given, and the last one's seconds."""
+    """Held-out accuracy of each fit, by what the reward model is given, and seconds of the last."""
     task_name, _, goal = name.partition(":")
     task = Task.find(task_name, goal or None)
     source = task.judgments_folder(None)

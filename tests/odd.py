@@ -338,7 +338,7 @@ class Everything(Strict):
 
     observation_space = Dict(
         {
-            "place": Box(-9, 9, (1,), np.float32),
+            "at": Box(-9, 9, (1,), np.float32),
             "view": Box(0, 255, (40, 60, 3), np.uint8),
             "gear": Tuple((Discrete(3), MultiBinary(2))),
             "told": Words(20),
@@ -354,7 +354,20 @@ class Everything(Strict):
     def obs(self) -> Any:
         gear = 2, np.array([0, self.x > 0], np.int8)
         view = np.full((40, 60, 3), 51, np.uint8)
-        return {"place": [self.x], "view": view, "gear": gear, "told": "go right!"}
+        return {"at": [self.x], "view": view, "gear": gear, "told": "go right!"}
+
+
+class Parts(Strict):
+    """What `Plain` observes and does, in parts."""
+
+    observation_space = Dict({"at": Box(-10, 10, (1,)), "speed": Tuple((Box(-10, 10, ()),))})
+    action_space = Tuple((Box(-1, 1, (1, 1)),))
+
+    def push(self, action: Any) -> float:
+        return float(action[0][0, 0])
+
+    def obs(self) -> Any:
+        return {"at": np.array([self.x]), "speed": (self.v,)}
 
 
 class Stacked(Strict):

@@ -122,6 +122,24 @@ def same(one: Any, other: Any) -> bool:
     return all(np.array_equal(a, b) for a, b in pairs)
 
 
+def test_a_prolonged_learner_has_room_and_a_learning_rate_for_what_follows(
+    learner: Learner[Any],
+) -> None:
+    """After half of the steps of the longer run it is as though it had always been one."""
+    begun, _, _ = run(learner, probe(learner), 2 * EVERY)
+    at_once, _ = learner.start(0, 4 * EVERY * ENVS)
+    prolonged = learner.prolong(begun, 4 * EVERY * ENVS)
+    shapes, wanted = ([leaf.shape for leaf in jax.tree.leaves(s)] for s in (prolonged, at_once))
+    assert shapes == wanted
+    assert int(prolonged.total_steps) == 4 * EVERY * ENVS
+    assert int(prolonged.steps) == 2 * EVERY * ENVS
+    stored = getattr(prolonged, "replay", None)
+    if stored is not None:
+        assert int(stored.added) == 2 * EVERY * ENVS
+        kept = np.asarray(stored.transitions.observation)[:, 0]
+        assert np.flatnonzero(kept).tolist() == [*range(2 * EVERY * ENVS)], "nothing is forgotten"
+
+
 def test_actions_are_of_the_environments_kind(learner: Learner[Any]) -> None:
     state, first = learner.start(seed=0, total_steps=10)
     transitions = steps(1.0, first, 1.0, False)
@@ -170,7 +188,7 @@ def test_a_state_written_and_read_goes_on_as_if_nothing_had_happened(
         state, actions, _ = learner.iterate(
             state, transitions, transitions.next_observation, probe(learner)
         )
-    again, again_actions = load_tree(tmp_path / "position", learner.start(0, 1))
+    again, again_actions = load_tree(tmp_path / "position", learner.start(0, 400))
     for _ in range(44, 60):
         transitions = steps(1.0, again_actions, 1.0, True)
         again, again_actions, _ = learner.iterate(
@@ -309,7 +327,7 @@ CHOICE, FORCE = gymnasium.spaces.Discrete(3), gymnasium.spaces.Box(-2, 2, (2,))
 def test_the_factory_chooses_by_the_actions(
     algorithm: learners.Algorithm, action_space: gymnasium.Space[Any], made: type[Any]
 ) -> None:
-    learner = learners.make(algorithm, FLAT, action_space, 4, gamma=0.9, steps=1000)
+    learner = learners.make(algorithm, FLAT, action_space, 4, gamma=0.9)
     assert isinstance(learner, made)
     assert learner.settings.gamma == 0.9
     assert learner.observation_shape == (3,)
@@ -329,9 +347,9 @@ def test_the_factory_refuses_spaces_nobody_can_act_in(
     observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any], message: str
 ) -> None:
     with pytest.raises(EnvironmentUnsupported, match=message):
-        learners.make("auto", observation_space, action_space, 1, gamma=0.9, steps=100)
+        learners.make("auto", observation_space, action_space, 1, gamma=0.9)
 
 
 def test_sac_refuses_discrete_actions() -> None:
     with pytest.raises(EnvironmentUnsupported, match="SAC needs continuous actions"):
-        learners.make("sac", FLAT, CHOICE, 1, gamma=0.9, steps=100)
+        learners.make("sac", FLAT, CHOICE, 1, gamma=0.9)

@@ -28,7 +28,7 @@ from volition.judging.recordings import Recording, read_recording
 from volition.questions.filming import Filming, filmed_pairs
 from volition.run.creating import task_for
 from volition.run.folder import RunFolder
-from volition.run.rounds import film_policies
+from volition.run.rounds import film_policies, task_asked_about
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
 from volition.storage.pictures import as_picture, from_picture, read_frame, write_frame
@@ -212,6 +212,8 @@ def test_rounds_of_asking_and_learning(
     (command,) = (line for line in said.splitlines() if line.startswith("train on them: "))
     words = shlex.split(command.removeprefix("train on them: volition "))
     assert words == ["train", *LIFT, "--judgments", "asked before"]
+    named = task_asked_about(asked)
+    assert (named.environment.id, named.goal.text) == ("test/Lift-v0", "It's at the top.")
     assert cli.main([*words, "--steps", "800", "--out", "run"]) == 0
     for folder in (Path("first round"), Path("second round")):
         assert cli.main(["ask", str(run), "--out", str(folder), "--pairs", "6"]) == 0

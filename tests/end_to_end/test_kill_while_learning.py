@@ -28,10 +28,10 @@ from volition.storage.compilation import enable_cache
 from volition.storage.database import DATABASE
 from volition.storage.store import Store
 
-FIRST, MOST, CONCURRENCY = 16, 100, 4
+FIRST, MOST, CONCURRENCY = 60, 100, 4
 MAX_USD = 0.10
 STEPS = 8000
-MOMENTS = (17, 32, 47, 62, 77)  # judgments at which the run is killed, at the earliest
+MOMENTS = (61, 66, 71, 76, 81)  # judgments at which the run is killed, at the earliest
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

@@ -17,6 +17,7 @@ import pytest
 from servers import Server, serving
 from volition.cli import main
 from volition.errors import InputError, JudgeUnavailable
+from volition.evidence.report.again import again
 from volition.evidence.verification import verify
 from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
@@ -272,6 +273,7 @@ def test_a_judge_that_wants_clips_is_shown_clips(server: Server, tmp_path: Path)
     found = folder.settings.found["view.clip"]
     assert found.startswith("openai:test says that one picture cannot show this goal")
     assert folder.settings.probe_usd > 0
+    assert " --clip " in again(folder).command
     with folder.open_store() as store:
         clips = [side for c in store.comparisons().values() for side in (c.first, c.second)]
         assert {len(clip.observations) for clip in clips} == {folder.task.view.clip.steps}

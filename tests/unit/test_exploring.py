@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from typing import Any
+
+import gymnasium
 import numpy as np
 import pytest
 
-from volition.envs.scene import open_scene
+from volition.envs.scene import make_env, open_scene
 from volition.errors import InputError
 from volition.questions.covering import covering_clips, covering_segments, covering_states
 from volition.questions.distinct import look_different
-from volition.questions.exploring import explore, farthest
+from volition.questions.exploring import Archive, Episode, acting, explore, farthest
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import ClipSection, JudgeView
 
@@ -39,6 +43,55 @@ def test_held_actions_go_further_than_changing_ones() -> None:
             env.reset(seed=number)
         changing.append(env.step(env.action_space.sample())[0])
     assert np.ptp(explored.observations[:, 0]) > 1.5 * np.ptp(np.stack(changing)[:, 0])
+
+
+def test_what_led_to_where_few_have_been_is_repeated() -> None:
+    """Of a crowd and three places beyond it, one of these is gone on from, held as it was there."""
+    rng, archive = np.random.default_rng(0), Archive()
+    for number, place in enumerate([*rng.normal(0, 1, 40), 30, 60, 90]):
+        episode = Episode((), 24 if place < 20 else 2)
+        episode.actions.extend([number] * 5)
+        archive.add(episode, np.array([place], np.float32))
+        episode.actions.extend([-1] * 5)  # what came later is not repeated
+    begun = [archive.begin(rng) for _ in range(200)]
+    repeated = [episode for episode in begun if episode.repeated]
+    assert 70 < len(repeated) < 130
+    beyond = [episode for episode in repeated if episode.repeated[0] >= 40]
+    assert len(beyond) > 0.9 * len(repeated)
+    assert {tuple(episode.repeated) for episode in beyond} == {(n,) * 5 for n in (40, 41, 42)}
+    assert {episode.longest_hold for episode in beyond} == {2}
+    holds = [episode.longest_hold for episode in begun if not episode.repeated]
+    assert min(holds) < 6 < 24 == max(holds)
+
+
+class Noted(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Notes what is done in each episode."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.episodes: list[list[float]] = []
+
+    def reset(self, **options: Any) -> Any:
+        self.episodes.append([])
+        return super().reset(**options)
+
+    def step(self, action: Any) -> Any:
+        self.episodes[-1].append(float(action[0]))
+        return super().step(action)
+
+
+def test_episodes_begin_with_what_others_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    def beginnings() -> list[float]:
+        with closing(Noted(make_env("Pendulum-v1"))) as env:
+            env.action_space.seed(0)
+            assert len([*acting(env, 1500, np.random.default_rng(0), 50)]) == 1500
+            return [actions[0] for actions in env.episodes]
+
+    begun = beginnings()
+    assert len(begun) == 30
+    assert len(set(begun)) < 24
+    monkeypatch.setattr("volition.questions.exploring.REPEATING", 0.0)
+    assert len(set(beginnings())) == 30
 
 
 def test_the_farthest_cover_best() -> None:

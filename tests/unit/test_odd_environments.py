@@ -55,7 +55,7 @@ LEARNED = (
         "TwoStates",
         "FloatFrame",
         "OddSizes",
-        "Everything",
+        "Parts",
     ),
 )
 DRAWN = (  # in a way of its own, and nothing else: learning is the same

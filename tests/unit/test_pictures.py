@@ -199,7 +199,7 @@ def test_entries_of_a_picture_cannot_be_named() -> None:
 
 def test_whoever_acts_on_pictures_is_chosen_for_them() -> None:
     space, force = gymnasium.spaces.Box(0, 255, SHAPE, np.uint8), gymnasium.spaces.Box(-1, 1, (2,))
-    learner = learners.make("auto", space, force, 1, gamma=0.9, steps=100)
+    learner = learners.make("auto", space, force, 1, gamma=0.9)
     assert isinstance(learner, PPO)
     state, _ = learner.start(0, 100)
     assert learner.policy(state)(np.zeros((3, *SHAPE), np.uint8)).shape == (3, 2)
@@ -211,4 +211,4 @@ def test_whoever_acts_on_pictures_is_chosen_for_them() -> None:
 )
 def test_pictures_too_small_or_not_in_bytes_are_refused(space: gymnasium.Space[object]) -> None:
     with pytest.raises(EnvironmentUnsupported, match="pictures in uint8"):
-        learners.make("auto", space, gymnasium.spaces.Discrete(2), 1, gamma=0.9, steps=100)
+        learners.make("auto", space, gymnasium.spaces.Discrete(2), 1, gamma=0.9)

@@ -14,8 +14,8 @@ from PIL import Image
 
 from conftest import angles, judged, swing
 from volition.comparison import Pixels, State
-from volition.envs.classic_control import ClassicControlScene
 from volition.envs.scene import open_scene, scenes_of
+from volition.envs.scenes.classic_control import ClassicControlScene
 from volition.errors import InputError
 from volition.evidence.export import export
 from volition.goal import Goal

@@ -94,6 +94,16 @@ def test_what_never_varied_in_what_was_judged_has_no_influence(constant: float) 
     np.testing.assert_allclose(moved, there, atol=1e-5)
 
 
+def test_an_entry_that_is_not_taken_has_no_influence() -> None:
+    data = scripted(60)
+    data.observations[..., 2] = np.random.default_rng(1).normal(size=data.observations.shape[:3])
+    model = fit(data, RewardSection(), symmetric=False, seed=0, taken=(0, 1)).model
+    assert model.inputs == (0, 1, 2)
+    assert model.entries == (0, 1)
+    _, observations = circle()
+    np.testing.assert_array_equal(model(observations), model(observations.at[:, 2].set(100.0)))
+
+
 def test_numbers_of_any_size_are_standardised() -> None:
     data = scripted(60)
     data.observations[..., 0] *= 1e30

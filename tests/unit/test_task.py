@@ -116,7 +116,7 @@ def test_each_of_several_goals_is_a_task(tmp_path: Path) -> None:
     assert hello.training.steps == 500
     ashamed = Task.read(tmp_path, "ashamed")
     assert (ashamed.view.size, ashamed.view.clip) == ((160, 160), None)
-    assert ashamed.training.steps == 20_000
+    assert ashamed.training.steps == 256_000
 
 
 def test_a_goal_that_is_not_there_is_named(tmp_path: Path) -> None:

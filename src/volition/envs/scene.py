@@ -13,13 +13,13 @@ import numpy as np
 from volition.comparison import Observations, Pixels, observed
 from volition.envs.base import Scene, Scenes
 from volition.envs.checking import explained
-from volition.envs.classic_control import (
+from volition.envs.making import check_alike, entry_point, make_env
+from volition.envs.scenes.classic_control import (
     CLASSIC_CONTROL,
     ClassicControlScene,
     draw_classic_control,
 )
-from volition.envs.making import check_alike, entry_point, make_env
-from volition.envs.settable import Settable, SettableScene, Unsettable
+from volition.envs.scenes.settable import Settable, SettableScene, Unsettable
 from volition.errors import VolitionError
 from volition.tasks.task import EnvironmentSection, Kwargs
 
@@ -195,11 +195,11 @@ def _kind_of(env: Any) -> Callable[[Any], Scene] | None:
     if not bases.isdisjoint(CLASSIC_CONTROL):
         return ClassicControlScene
     if "MujocoEnv" in bases:
-        from volition.envs.mujoco import MujocoScene
+        from volition.envs.scenes.mujoco import MujocoScene
 
         return MujocoScene
     if "LunarLander" in bases:
-        from volition.envs.lander import LanderScene
+        from volition.envs.scenes.lander import LanderScene
 
         return LanderScene
     return None
@@ -212,7 +212,7 @@ def draw(env: gymnasium.Env[Any, Any]) -> Pixels:
     if not bases.isdisjoint(CLASSIC_CONTROL):
         return draw_classic_control(env)
     if "MujocoEnv" in bases:
-        from volition.envs.mujoco import draw_mujoco, draws_itself
+        from volition.envs.scenes.mujoco import draw_mujoco, draws_itself
 
         if not draws_itself(inner):
             return draw_mujoco(inner)

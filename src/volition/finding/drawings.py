@@ -17,8 +17,8 @@ from volition.questions.exploring import LONGEST, acting
 from volition.tasks.task import EnvironmentSection
 
 DRAWN = 24  # drawings of what can happen
-APART = 16  # steps of random acting from one to the next
-EPISODES = 6  # that are filmed to see how fast the picture changes
+APART = 8  # steps of random acting from one to the next
+EPISODES = 4  # that are filmed to see how fast the picture changes
 MOMENTS = (0, 1, 2, 4, 8, 16, 32, 64, 96)  # of each, in steps from its first
 SEED = 0  # what is found is the same in every run
 
@@ -36,7 +36,8 @@ def drawings(environment: EnvironmentSection) -> npt.NDArray[np.uint8]:
     if scene is not None and scene.ranges is not None:
         return np.stack(list(_over_ranges(scene, rng)))
     acted = _acted(environment, DRAWN * APART, LONGEST, rng)
-    return np.stack([draw(env) for n, (env, _) in enumerate(acted, start=1) if n % APART == 0])
+    seen = [draw(env) for n, (env, _) in enumerate(acted, start=1) if n % APART == 0]
+    return np.stack(seen)[rng.permutation(DRAWN)]  # so that each and the next are far apart in time
 
 
 def moving(environment: EnvironmentSection) -> tuple[list[dict[int, Pixels]], list[int]]:

@@ -3,8 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
+from typing import NamedTuple
 
-from volition.tasks.task import Task, TrainingSection
+from volition.envs.making import make_env
+from volition.tasks.task import EnvironmentSection, Task, TrainingSection
+
+LOOKS = 6  # the horizon of a discount, 1 / (1 - gamma) steps, so many times in an episode
+LEAST_GAMMA, MOST_GAMMA = 0.95, 0.99  # whatever the length of an episode
+
+
+class Stage(NamedTuple):
+    """A part of learning.
+
+    Attributes:
+        number: From 0.
+        begin, end: Environment steps by its beginning and by its end, from the first of all.
+    """
+
+    number: int
+    begin: int
+    end: int
+
+
+class Stages(NamedTuple):
+    """The parts that learning has: each is as long as all before it together.
+
+    So every schedule that has an end, such as that of the learning rate, is well defined before
+    anybody knows how long learning will go on: it restarts with each stage (Loshchilov and Hutter,
+    arXiv:1608.03983, with a period that doubles).
+
+    Attributes:
+        first: Environment steps of the first.
+        most: Environment steps in all, at most.
+        session: Environment steps of a session; a stage ends with one.
+    """
+
+    first: int
+    most: int
+    session: int
+
+    def of(self, session: int) -> Stage:
+        """The stage of a session; sessions are counted from 1."""
+        number, begin, end = 0, 0, min(self.first, self.most)
+        while self.sessions(end) < session and end < self.most:
+            number, begin, end = number + 1, end, min(2 * end, self.most)
+        return Stage(number, begin, end)
+
+    def sessions(self, steps: int) -> int:
+        """How many sessions there are by the end of so many environment steps."""
+        return -(-steps // self.session)
 
 
 def find_horizon(task: Task) -> tuple[TrainingSection, Mapping[str, str]]:
@@ -15,4 +63,35 @@ def find_horizon(task: Task) -> tuple[TrainingSection, Mapping[str, str]]:
     Raises:
         EnvironmentUnsupported: The environment fails.
     """
-    return task.training, {}
+    training, how = task.training, dict[str, str]()
+    if "gamma" not in training.model_fields_set:
+        limit = time_limit(task.environment)
+        training = training.model_copy(update={"gamma": discount(limit)})
+        length = f"episodes of {limit} steps" if limit else "episodes without a time limit"
+        how["training.gamma"] = f"{training.gamma:g}, for {length}"
+    if "steps" not in training.model_fields_set:
+        how["training.steps"] = (
+            f"{training.steps:,} at most: learned until the learned reward no longer rises"
+        )
+    return training, how
+
+
+def time_limit(environment: EnvironmentSection) -> int | None:
+    """The steps after which its episodes are cut; None where Gymnasium knows of no limit.
+
+    Raises:
+        EnvironmentUnsupported: It cannot be made.
+    """
+    with closing(make_env(environment.id, environment.kwargs)) as env:
+        limit: int | None = env.spec.max_episode_steps if env.spec else None
+    return limit
+
+
+def discount(limit: int | None) -> float:
+    """The discount of one step, whose horizon is a sixth of an episode of so many steps.
+
+    A much farther one makes values hard to learn; a nearer one does not see what an action leads
+    to. Within the bounds, and to two digits, as what is found so is no more exact.
+    """
+    wanted = MOST_GAMMA if limit is None else 1.0 - LOOKS / limit
+    return round(min(MOST_GAMMA, max(LEAST_GAMMA, wanted)), 2)

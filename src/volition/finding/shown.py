@@ -8,7 +8,7 @@ things hold: no frame foretells it, and it says how fast entries change that fra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -19,6 +19,7 @@ from volition.envs.base import Scene
 from volition.envs.scene import draw, find_scene, make_env
 from volition.errors import EnvironmentUnsupported
 from volition.questions.exploring import acting, coarse, explore, farthest
+from volition.reward.inputs import inverses
 from volition.tasks.task import EnvironmentSection, RewardSection, Task
 from volition.tasks.view import JudgeView
 
@@ -123,7 +124,7 @@ def _states(environment: EnvironmentSection, scene: Scene, rng: np.random.Genera
 
 
 def hidden_in_scene(
-    scene: Scene, view: JudgeView, states: list[State]
+    scene: Scene, view: JudgeView, states: Sequence[State]
 ) -> tuple[Entries, tuple[str, ...]]:
     """The entries that change only with fields which no frame shows, and those fields.
 
@@ -160,7 +161,8 @@ def _shown_fields(
     if not fields:
         return []
     plain = view.frame(scene.draw(state)).pixels
-    shown, together = [], [fields]
+    shown: list[str] = []
+    together = [fields]
     while together:
         some = together.pop()
         changed = {**state, **{field: other[field] for field in some}}
@@ -242,21 +244,21 @@ def _foretold(features: Floats, targets: Floats, folds: npt.NDArray[np.int64]) -
     """Of each target's variance, the share that is foretold from the features, by the ridge that
     does so best: (targets,)."""
     x, y = _standard(features), _standard(targets)
-    alike = x @ x.T / x.shape[1]
+    alike = np.einsum("af,bf->ab", x, x) / x.shape[1]
     best = np.full(y.shape[1], -np.inf)
     for ridge in RIDGES:
         error = np.zeros_like(y)
         for fold in np.unique(folds):
             out, rest = folds == fold, folds != fold
             middle = y[rest].mean(0)
-            damped = alike[np.ix_(rest, rest)] + ridge * np.eye(rest.sum())
-            told = alike[np.ix_(out, rest)] @ np.linalg.solve(damped, y[rest] - middle)
-            error[out] = y[out] - middle - told
+            damped = alike[np.ix_(rest, rest)] + ridge * np.eye(rest.sum(), dtype=np.float32)
+            weights = inverses(damped[None])[0] @ (y[rest] - middle)
+            error[out] = y[out] - middle - alike[np.ix_(out, rest)] @ weights
         best = np.maximum(best, 1.0 - np.square(error).mean(0) / np.maximum(y.var(0), STILL))
     return best
 
 
 def _standard(rows: Floats) -> Floats:
-    rows = rows.astype(np.float64)
-    deviation = rows.std(0)
-    return np.asarray((rows - rows.mean(0)) / np.where(deviation > STILL, deviation, np.inf))
+    deviation = rows.std(0, np.float64)
+    standard = (rows - rows.mean(0)) / np.where(deviation > STILL, deviation, np.inf)
+    return np.asarray(standard, np.float32)

@@ -414,7 +414,9 @@ def view_asked(judgments: Path) -> JudgeView | None:
     try:
         with file.open(encoding="utf-8-sig") as lines:
             side = json.loads(next(lines))["first"]
-        steps = [*(side.get("states") or side["observations"])]
+        steps = side.get("states") or side["observations"]
+        if not isinstance(steps, list):  # the file of pictures that were observed
+            return None
         frames = len(side.get("frames") or ()) or min(len(steps), FRAMES_OF_CLIP)
         return JudgeView(clip=ClipSection(steps=len(steps), frames=frames))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):

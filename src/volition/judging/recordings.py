@@ -55,7 +55,7 @@ from volition.comparison import (
     content_id,
 )
 from volition.envs.base import Scenes
-from volition.envs.settable import Unsettable
+from volition.envs.scenes.settable import Unsettable
 from volition.errors import InputError, VolitionError
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.questions.seeing import see

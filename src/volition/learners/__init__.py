@@ -21,7 +21,6 @@ def make(
     envs: int,
     *,
     gamma: float,
-    steps: int,
 ) -> Learner[Any]:
     """The learner for the spaces of a single environment.
 
@@ -32,8 +31,6 @@ def make(
         action_space: Of one environment.
         envs: Environments side by side.
         gamma: Discount factor of one environment step.
-        steps: Of the environments, all together, in the whole run: SAC forgets none of the last
-            `REMEMBERED`.
 
     Raises:
         EnvironmentUnsupported: The learner cannot act there.
@@ -43,7 +40,5 @@ def make(
     pictures = len(observation_space.shape or ()) == 3
     if algorithm == "ppo" or (algorithm == "auto" and (pictures or not numbers)):
         return PPO.for_spaces(observation_space, action_space, envs, PPOSettings(gamma=gamma))
-    # a power of two: few sizes to compile
-    capacity = max(envs, min(REMEMBERED, 1 << (steps - 1).bit_length()))
-    settings = SACSettings(gamma=gamma, replay_capacity=capacity)
+    settings = SACSettings(gamma=gamma, replay_capacity=REMEMBERED)
     return SAC.for_spaces(observation_space, action_space, envs, settings)

@@ -7,6 +7,7 @@ the very next update, for every transition ever stored, and nothing is compiled 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -16,6 +17,7 @@ from jaxtyping import Bool, Float, Shaped
 from volition.learners.spaces import ActionKind
 from volition.networks import AnyArray
 
+LONGEST_FIRST = 160_000  # steps of a first stage, however much is observed
 Metrics = dict[str, Float[Array, ""]]
 State = TypeVar("State")
 
@@ -81,6 +83,16 @@ def held_value(reward: Float[Array, "*batch"], gamma: float) -> Float[Array, "*b
     return reward / (1.0 - gamma)
 
 
+def first_steps(steps: int, entries: int, observation_shape: tuple[int, ...]) -> int:
+    """How long it takes until most of what can be learned might be: environment steps.
+
+    As the square of what is observed, `steps` being for so many `entries`
+    (docs/decisions/0017-found-out.md).
+    """
+    share = math.prod(observation_shape) / entries
+    return min(LONGEST_FIRST, max(1, round(steps * share**2)))
+
+
 class RewardFunction(Protocol):
     """Anything that scores transitions: (batch, ...) to float32 (batch,).
 
@@ -115,8 +127,24 @@ class Learner(Protocol[State]):
         """Gradient steps for a vector step, on average."""
         ...
 
+    @property
+    def first_steps(self) -> int:
+        """Environment steps after which most of what can be learned here might be."""
+        ...
+
     def start(self, seed: int, total_steps: int) -> tuple[State, Shaped[Array, "envs ..."]]:
-        """A new state, and the actions for the first vector step."""
+        """A new state, and the actions for the first vector step.
+
+        The learning rate comes down over `total_steps`, steps of all environments together.
+        """
+        ...
+
+    def prolong(self, state: State, total_steps: int) -> State:
+        """The state of a learner that goes on until so many steps in all.
+
+        The learning rate is that of a run of this length from now on: it rises, and comes down
+        again. `state` is used up.
+        """
         ...
 
     def iterate(

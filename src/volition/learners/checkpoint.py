@@ -71,13 +71,13 @@ class Checkpoint:
         session = session_of(self._kept)
         return Kept(load_policy(self._kept), session) if session <= sessions else None
 
-    def load(self, begin: Tree) -> tuple[Tree, list[dict[str, float]]]:
-        """The position, of the form of `begin`, and the history.
+    def load(self, begin: Tree) -> Tree:
+        """The position, of the form of `begin`.
 
         Raises:
             RunError: There is none, or it is damaged.
         """
-        return load_tree(self._path, begin), self.history()
+        return load_tree(self._path, begin)
 
     def history(self) -> list[dict[str, float]]:
         """What every session measured, by name.

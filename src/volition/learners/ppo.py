@@ -13,7 +13,7 @@ not changed since the actions were chosen, so the likelihoods are those of the c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,6 +33,7 @@ from volition.learners.base import (
     PolicyForm,
     RewardFunction,
     Transitions,
+    first_steps,
     held_value,
 )
 from volition.learners.spaces import ActionKind, action_kind, observed_shape
@@ -40,6 +41,7 @@ from volition.networks import AnyArray, Layers, apply_network, encoder_depth, in
 
 Tree = TypeVar("Tree")
 
+FIRST_STEPS = 48_000, 4  # of the first stage of learning, where so many entries are observed
 SCALE_RATE = 0.2  # of the running scale of values, for one rollout
 PICTURES_TOGETHER = 64  # of a rollout, that are looked at
 PIXEL_DEVIATION = 64.0  # of 255, until it is known
@@ -219,6 +221,11 @@ class PPO:
         """Of an epoch; what does not fill the last one is left out of the epoch."""
         return max(1, self.envs * self.settings.rollout_steps // self.settings.minibatch_size)
 
+    @property
+    def first_steps(self) -> int:
+        """Environment steps after which most of what can be learned might be."""
+        return first_steps(*FIRST_STEPS, self.observation_shape)
+
     def start(self, seed: int, total_steps: int) -> tuple[PPOState, Array]:
         """A new state, and the actions for the first vector step.
 
@@ -244,6 +251,10 @@ class PPO:
             total_steps=jax.device_put(np.int32(total_steps)),
         )
         return _copy(state), jax.device_put(self.actions.draw(rng, self.envs))
+
+    def prolong(self, state: PPOState, total_steps: int) -> PPOState:
+        """The state of a run that is so long: its learning rate is another one."""
+        return replace(state, total_steps=jax.device_put(np.int32(total_steps)))
 
     def _networks(self, rng: np.random.Generator) -> Networks:
         hidden, shape = self.settings.hidden, self.observation_shape

@@ -40,6 +40,19 @@ def empty(
     return Replay(*jax.device_put((jax.tree.map(np.array, rows), np.int32(0))))
 
 
+def grown(replay: Replay, capacity: int) -> Replay:
+    """A replay with room for `capacity` transitions, and those that are there already.
+
+    None may have been put over another one yet.
+    """
+    more = max(0, capacity - replay.capacity)
+
+    def with_room(rows: Array) -> Array:
+        return jnp.asarray(np.pad(rows, [(0, more)] + [(0, 0)] * (rows.ndim - 1)))
+
+    return Replay(jax.tree.map(with_room, replay.transitions), replay.added)
+
+
 def add(replay: Replay, transitions: Transitions) -> Replay:
     """Put a batch into the ring, over the oldest rows. In place where `replay` is donated."""
     batch = transitions.terminated.shape[0]

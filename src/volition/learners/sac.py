@@ -8,7 +8,7 @@ environments take the next one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,12 +28,15 @@ from volition.learners.base import (
     PolicyForm,
     RewardFunction,
     Transitions,
+    first_steps,
     held_value,
 )
 from volition.learners.spaces import Bounds, bounds_of
 from volition.networks import AnyArray, Layers, apply_layers, init_layers
 
 Tree = TypeVar("Tree")
+
+FIRST_STEPS = 8_000, 3  # of the first stage of learning, where so many entries are observed
 
 
 @dataclass(frozen=True)
@@ -184,13 +187,24 @@ class SAC:
         """Gradient steps for a vector step."""
         return self.settings.updates_per_iteration
 
+    @property
+    def first_steps(self) -> int:
+        """Environment steps after which most of what can be learned might be."""
+        return first_steps(*FIRST_STEPS, self.observation_shape)
+
+    def _room(self, total_steps: int) -> int:
+        """Transitions of the replay: a power of two, so that there are few sizes to compile."""
+        wanted = max(self.envs, 1 << (total_steps - 1).bit_length())
+        return min(self.settings.replay_capacity, wanted)
+
     def start(
         self, seed: int, total_steps: int
     ) -> tuple[SACState, Float[Array, "envs action_dim"]]:
         """A new state, and uniformly random actions for the first vector step.
 
         `total_steps` is the length of the run in environment steps, all environments together: the
-        learning rate comes down over it. Made by NumPy, so that nothing is compiled here.
+        learning rate comes down over it, and the replay has room for so many. Made by NumPy, so
+        that nothing is compiled here.
         """
         rng = np.random.default_rng(seed)
         settings, actions, (inputs,) = self.settings, len(self.low), self.observation_shape
@@ -209,13 +223,19 @@ class SAC:
                 average_actor=networks.actor,
                 optimiser=optax.ScaleByAdamState(np.int32(0), mu=zeros, nu=zeros),
             ),
-            replay=ring.empty(settings.replay_capacity, (inputs,), (actions,)),
+            replay=ring.empty(self._room(total_steps), (inputs,), (actions,)),
             key=jax.device_put(rng.integers(2**32, size=2, dtype=np.uint32)),
             steps=jax.device_put(np.int32(0)),
             total_steps=jax.device_put(np.int32(total_steps)),
         )
         first = rng.uniform(self.low, self.high, (self.envs, actions))
         return _copy(state), jax.device_put(first.astype(np.float32))
+
+    def prolong(self, state: SACState, total_steps: int) -> SACState:
+        """The state of a run that is so long: room for its steps, and its learning rate."""
+        grown = ring.grown(state.replay, self._room(total_steps))
+        total = jax.device_put(np.int32(total_steps))
+        return replace(state, replay=grown, total_steps=total)
 
     def iterate(
         self,

@@ -22,7 +22,7 @@ from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 
 KEPT = 512  # segments
-FILMED = 1024  # segments begun in a whole run
+FILMED = 1024  # segments begun in one stage of learning
 DRAWN_PER_SEGMENT = 3  # begun for each that is chosen, where all that is wanted is to cover
 
 NO_STATE = np.zeros(0)
@@ -59,6 +59,10 @@ class Filming:
             self._under_way[id(env)] = observations, frames
         return NO_STATE
 
+    def spread_over(self, steps: int) -> None:
+        """Films so much in so many steps that questions find something everywhere in them."""
+        self._chance = min(1.0, FILMED / steps)
+
     def begin_anew(self, chance: float) -> None:
         """Gives up all that is under way, and begins segments with another chance from now on."""
         self._under_way.clear()
@@ -72,20 +76,20 @@ class Filming:
 def filmed_pairs(
     environment: EnvironmentSection, view: JudgeView, count: int, rng: np.random.Generator
 ) -> list[tuple[Segment, Segment]]:
-    """Pairs of segments that cover what random acting does, each seen to differ.
+    """Pairs of segments that cover what exploring reaches, each seen to differ.
 
     Raises:
         EnvironmentUnsupported: The environment fails.
         InputError: Hardly any two look different, or no episode is as long as a clip.
     """
     wanted = 2 * count * DRAWN_PER_SEGMENT
-    apart = max(view.steps, 4)  # steps from one to the next
-    filming = Filming(view, 1.0 / apart, rng)
+    apart = 2 * max(view.steps, 4)  # steps from the start of one to the next, on average
+    filming = Filming(view, 1.0 / (apart - view.steps + 1), rng)
     kept: list[Segment] = []
     made = make_env(environment.id, environment.kwargs, render_mode="rgb_array")
     with closing(made) as env:
         env.action_space.seed(int(rng.integers(2**31)))
-        for observation, started in acting(env, 2 * wanted * apart, rng, max(LONGEST, view.steps)):
+        for observation, started in acting(env, wanted * apart, rng, max(LONGEST, view.steps)):
             if started:
                 filming.cut(env)
             filming(env, observation, False)

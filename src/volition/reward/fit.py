@@ -34,7 +34,7 @@ from volition.errors import InputError
 from volition.networks import Layers, apply_layers, init_layers
 from volition.reward.calibration import Calibration, calibrate
 from volition.reward.features import Features
-from volition.reward.model import HIDDEN, MEMBERS, RewardModel, evenly_spread
+from volition.reward.model import HIDDEN, MEMBERS, UNSEEN, RewardModel, evenly_spread
 from volition.reward.preferences import AnswerData, PreferenceData, Proportion
 from volition.tasks.task import RewardSection
 
@@ -49,7 +49,6 @@ CLIP_STEPS = 6  # of each clip in one batch
 BLOCK = 1 << 13  # observations that all members look at together: of more, memory would run out
 PICTURES_BLOCK = 64  # likewise, of pictures
 STILL = 1e-6  # an entry that deviates by less, in units of 1 or of its mean, has never varied
-UNSEEN = 1e30  # its scale: nobody has judged what it means, so it has no influence when it moves
 LARGE = 1e18  # the square of a larger number is none in float32
 LEAST_ROOM = 256  # rows for which programs are compiled, though there be fewer
 
@@ -91,7 +90,13 @@ class Fit:
     unseen: Floats
 
 
-def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int) -> Fit:
+def fit(
+    data: PreferenceData,
+    section: RewardSection,
+    symmetric: bool,
+    seed: int,
+    taken: Sequence[int] | None = None,
+) -> Fit:
     """Fits the ensemble, the strength of its weight decay chosen by what each member left out.
 
     Of the strengths within one standard error of the best the strongest is taken (Breiman et al.,
@@ -102,6 +107,8 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
         section: What the reward model may see, and the symmetries that the task declares.
         symmetric: Whether to use the symmetries, as further data.
         seed: Of initial weights, folds and batches.
+        taken: Those of the entries that it may see which it is given; all by default. Programs are
+            the same for any of them.
 
     Raises:
         InputError: No comparison is decided, or an observation entry does not exist.
@@ -114,7 +121,8 @@ def fit(data: PreferenceData, section: RewardSection, symmetric: bool, seed: int
     rng = np.random.default_rng(seed)
     folds = rng.permutation(len(data.weight)) % MEMBERS
     symmetries = section.symmetries if symmetric else ()
-    candidates, traits = _fit_all(rng, data.mirrored([s.negate for s in symmetries]), folds, inputs)
+    copied = data.mirrored([s.negate for s in symmetries])
+    candidates, traits = _fit_all(rng, copied, folds, inputs, taken)
     answers = data.answer_data()
     logits = _comparison_logits(candidates, data.observations)  # (strengths, members, rows)
     unseen = logits[:, folds, np.arange(len(folds))]  # (strengths, rows)
@@ -230,6 +238,7 @@ def _fit_all(
     data: PreferenceData,
     folds: npt.NDArray[np.int64],
     inputs: tuple[int, ...],
+    taken: Sequence[int] | None,
 ) -> tuple[RewardModel, Traits]:
     """Every member at every strength; each leaf of the result starts (strengths, members, ...).
 
@@ -242,7 +251,8 @@ def _fit_all(
     precision = np.float64 if np.abs(flat).max() > LARGE else np.float32
     mean, deviation = flat.mean(0, precision), flat.std(0, precision)
     varied = deviation > STILL * np.maximum(1.0, np.abs(mean))
-    scale = np.where(varied, deviation, UNSEEN)
+    given = varied if taken is None else varied & np.isin(inputs, taken)
+    scale = np.where(given, deviation, UNSEEN)
 
     layers = init_layers(rng, (len(inputs), *HIDDEN, 1), MEMBERS)
     answers = data.answer_data()

@@ -3,8 +3,10 @@
 An entry that the goal does not depend on is noise to whoever learns from a hundred judgments. So
 entries are left out one after the other, always the one without which the others foretell held-out
 judgments best (backward elimination; Guyon and Elisseeff, 2003), and of all sets on the way the
-largest is taken that is no worse than the best by more than a standard error: Breiman's rule
-(1984) the other way round, since an entry that is missing does more harm than one too many.
+largest is taken that is no worse than the best by more than two standard errors: Breiman's rule
+(1984) the other way round, since an entry that is missing does more harm than one too many. Where
+there are fewer than ten judgments for an entry nothing is left out: from so few a regression tells
+variables apart by chance (Peduzzi et al., 1996).
 
 Judgments are foretold by kernel ridge regression of the answer (1, or -1 for the second) on the
 pair: with k of two states the kernel of two pairs is k(a, c) + k(b, d) - k(a, d) - k(b, c), that of
@@ -23,8 +25,9 @@ import numpy.typing as npt
 
 from volition.reward.preferences import PreferenceData
 
-LEAST = 30  # decided comparisons, before anything is left out
-MOST = 192  # comparisons that are looked at, evenly spread: the time grows with their third power
+LEAST, PER_ENTRY = 30, 10  # decided comparisons, and for each entry, before any is left out
+ERRORS = 2.0  # standard errors by which a set may be worse than the best
+MOST = 128  # comparisons that are looked at, evenly spread: the time grows with their third power
 POINTS = 1024  # observations, for which clips are looked at in so many moments as fit, and
 MOMENTS = 3  # in so many at least
 AT_ONCE = 0.1  # of the entries that are left are taken away together, where there are many
@@ -38,14 +41,14 @@ Matrix = npt.NDArray[np.floating]
 
 def sparse_inputs(data: PreferenceData, inputs: tuple[int, ...]) -> tuple[int, ...]:
     """Those of the entries `inputs` that the reward model needs, in their order."""
-    if len(inputs) < 2 or data.decided().sum() < LEAST:
+    if len(inputs) < 2 or data.decided().sum() < max(LEAST, PER_ENTRY * len(inputs)):
         return inputs
     table = _Table.of(data, inputs)
     path = list(_eliminated(table))
     best = min(path, key=lambda tried: tried.mean)
     for tried in path:  # the largest first
         worse = tried.losses - best.losses
-        if worse.mean() <= worse.std() / np.sqrt(len(worse)):
+        if worse.mean() <= ERRORS * worse.std() / np.sqrt(len(worse)):
             return tuple(inputs[place] for place in tried.places)
     raise AssertionError("the best is no worse than itself")
 
@@ -133,13 +136,13 @@ class _Table(NamedTuple):
             damped = np.stack(kernels[some])
             places = np.arange(len(self.answers))
             damped[:, places, places] += np.outer(ridges[some], self.doubt)
-            inverse = _inverted(damped)
+            inverse = inverses(damped)
             told = np.einsum("kij,j->ki", inverse, self.answers)
             losses += [*np.square(told / inverse[:, places, places]).astype(np.float64)]
         return losses
 
 
-def _inverted(matrices: Matrix) -> Matrix:
+def inverses(matrices: Matrix) -> Matrix:
     """The inverses of symmetric positive definite matrices (k, n, n), by Gauss and Jordan.
 
     Not by LAPACK: its threads wait for each other by spinning, which takes a hundred times as long

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
 
-from volition.comparison import ObservedPair, content_id
+from volition.comparison import Floats, ObservedPair, content_id
 from volition.errors import RunError
 from volition.judgment import (
     Answers,
@@ -24,7 +24,8 @@ from volition.judgment import (
 from volition.reward.calibration import Calibration
 from volition.reward.examining import check_fit, foretold
 from volition.reward.fit import Fit, JudgeTraits, fit
-from volition.reward.model import FILE, RewardModel, evenly_spread
+from volition.reward.inputs import sparse_inputs
+from volition.reward.model import FILE, RewardModel, evenly_spread, opinions
 from volition.reward.preferences import PreferenceData, Proportion
 from volition.reward.principles import Alarm, Counted, Heed, alarms, heeded
 from volition.storage.documents import from_document
@@ -58,12 +59,41 @@ class Recipe:
         vetoes: Principles that are learned by themselves and cap the reward.
         symmetric: Whether it uses the symmetries.
         seed: Of everything random.
+        sparse: Whether it is given only those of the entries that it may see which held-out
+            judgments speak for.
     """
 
     section: RewardSection
     vetoes: tuple[str, ...] = ()
     symmetric: bool = False
     seed: int = 0
+    sparse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenInputs:
+    """Which observation entries a reward model is given, and what held-out judgments say of that.
+
+    Attributes:
+        shown: The entries that it may see.
+        log_loss, heldout: With all of these, as of `Fit`; of the strengths the best.
+        sparse: Fewer of them, that were tried; None where nothing spoke for fewer.
+        sparse_log_loss, sparse_heldout: Likewise.
+    """
+
+    shown: tuple[int, ...]
+    log_loss: float
+    heldout: Counted
+    sparse: tuple[int, ...] | None = None
+    sparse_log_loss: float | None = None
+    sparse_heldout: Counted | None = None
+
+    @property
+    def taken(self) -> tuple[int, ...]:
+        """Fewer where the reward model itself foretells held-out judgments better with them."""
+        if self.sparse is None or self.sparse_log_loss is None:
+            return self.shown
+        return self.sparse if self.sparse_log_loss < self.log_loss else self.shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +105,14 @@ class VetoFit:
         caps: Whether it does anything; else the judgments say too little.
         judgments: Under it.
         heldout: As of `Fit`.
+        inputs: As of `RewardFit`.
     """
 
     principle: str
     caps: bool
     judgments: int
     heldout: Counted
+    inputs: ChosenInputs | None = None
 
     def alarms(self) -> list[Alarm]:
         """What a person should know before relying on it."""
@@ -113,6 +145,7 @@ class RewardFit:
         alarms: What speaks for a goal that is ambiguous.
         good: What the best tenth of the judged states is worth at least, as a learner is rewarded;
             None where an older version fitted.
+        inputs: Which observation entries it is given; None where the task says it, and of pictures.
     """
 
     judgments: int
@@ -127,6 +160,7 @@ class RewardFit:
     vetoes: tuple[VetoFit, ...] = field(default=())
     alarms: tuple[Alarm, ...] = field(default=())
     good: float | None = None
+    inputs: ChosenInputs | None = None
 
     @property
     def heldout_accuracy(self) -> float | None:
@@ -158,7 +192,7 @@ def learn_reward(judged: Judged, recipe: Recipe) -> tuple[RewardModel, RewardFit
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
     preferences = derive_preferences(ordinary)
     data = PreferenceData.gather(judged.observed, preferences)
-    fitted = fit(data, recipe.section, recipe.symmetric, recipe.seed)
+    fitted, inputs = _fit(data, recipe)
     _check_judges(judged.judges, ordinary, preferences, fitted)
     biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
     heeds = heeded(data, fitted.unseen, biases)
@@ -179,7 +213,48 @@ def learn_reward(judged: Judged, recipe: Recipe) -> tuple[RewardModel, RewardFit
         vetoes=tuple(veto for _, veto in vetoes),
         alarms=(*alarms(heeds, ordinary), *warned),
         good=float(np.quantile(model(evenly_spread(states)), GOOD)),
+        inputs=inputs,
     )
+
+
+class Doubling(NamedTuple):
+    """What twice as many judgments taught.
+
+    Attributes:
+        half: Share of held-out comparisons that half of the judgments decide as the judge did.
+        whole: Likewise all of them.
+    """
+
+    half: float
+    whole: float
+
+
+def doubling(judged: Judged, recipe: Recipe) -> Doubling:
+    """How well half of the judgments foretell the others, and how well all do.
+
+    Where there is hardly a difference, twice as many will hardly teach more. Each half of them,
+    dealt at random, foretells the other; with all of them each is foretold by the member that never
+    saw it. Members are compared with members, since an ensemble foretells better than one. Counted
+    is who is preferred and not how probable that was: of few answers nobody knows how sure to be.
+
+    Raises:
+        InputError: The judgments say nothing.
+    """
+    ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
+    preferences = derive_preferences(ordinary)
+    order = np.random.default_rng(recipe.seed).permutation(len(preferences))
+    halves = [[preferences[place] for place in order[start::2]] for start in (0, 1)]
+    data = [PreferenceData.gather(judged.observed, half) for half in halves]
+    if not all(half.decided().any() for half in data):
+        return Doubling(0.0, 1.0)
+    whole = PreferenceData.gather(judged.observed, [p for half in halves for p in half])
+    fitted = fit(whole, recipe.section, recipe.symmetric, recipe.seed)
+    by_halves = [
+        _members_say(fit(mine, recipe.section, recipe.symmetric, recipe.seed).model, others)
+        for mine, others in (data, data[::-1])
+    ]
+    agrees = (np.concatenate(by_halves[::-1], -1) > 0) == (whole.p_first > 0.5)  # (members, rows)
+    return Doubling(float(agrees[:, whole.decided()].mean()), fitted.heldout.share)
 
 
 def read_fit(folder: Path) -> RewardFit:
@@ -194,6 +269,14 @@ def read_fit(folder: Path) -> RewardFit:
         raise RunError(f"{folder / FILE} is not a fitted reward model: {error}") from error
 
 
+def _members_say(model: RewardModel, data: PreferenceData) -> Floats:
+    """Logit of P(first preferred) by each member: (members, rows)."""
+    observations = data.observations
+    values, _ = opinions(model, observations.reshape(-1, *observations.shape[2:]))
+    first, second = np.moveaxis(values.reshape(len(values), -1, 2), -1, 0)
+    return np.asarray(first - second)
+
+
 def _fit_veto(judged: Judged, principle: str, recipe: Recipe) -> tuple[RewardModel | None, VetoFit]:
     """What the judgments under a veto say, as a reward model of its own; None: too little."""
     judgments = [j for j in judged.judgments if j.principle == principle]
@@ -203,9 +286,25 @@ def _fit_veto(judged: Judged, principle: str, recipe: Recipe) -> tuple[RewardMod
     if decided < LEAST_OF_A_VETO:
         return None, VetoFit(principle, False, count, Proportion(0, decided))
     data = PreferenceData.gather(judged.observed, preferences)
-    fitted = fit(data, recipe.section, recipe.symmetric, recipe.seed)
+    fitted, inputs = _fit(data, recipe)
     states = data.observations.reshape(-1, *data.observations.shape[3:])
-    return fitted.model.as_veto(states), VetoFit(principle, True, count, fitted.heldout)
+    return fitted.model.as_veto(states), VetoFit(principle, True, count, fitted.heldout, inputs)
+
+
+def _fit(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInputs | None]:
+    """The fit, of fewer entries where held-out judgments speak for that."""
+    every = fit(data, recipe.section, recipe.symmetric, recipe.seed)
+    shown = every.model.inputs
+    if not recipe.sparse or not shown:
+        return every, None
+    inputs = ChosenInputs(shown, min(every.log_loss.values()), every.heldout)
+    sparse = sparse_inputs(data, shown)
+    if sparse == shown:
+        return every, inputs
+    fewer = fit(data, recipe.section, recipe.symmetric, recipe.seed, sparse)
+    best = min(fewer.log_loss.values())
+    inputs = replace(inputs, sparse=sparse, sparse_log_loss=best, sparse_heldout=fewer.heldout)
+    return (fewer if inputs.taken == sparse else every), inputs
 
 
 def _check_judges(

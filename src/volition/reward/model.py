@@ -25,6 +25,7 @@ CAP = 4.0  # standard deviations above the mean, which hardly any state exceeds
 CLEAN = 0.9  # of the states judged under a veto are worse than what is clean
 UNCAPPED = 1e6
 NORMALISED_OVER, PICTURES_NORMALISED_OVER = 1024, 128  # of more pictures memory would run out
+UNSEEN = 1e30  # the scale of an entry that is not to matter: it has no influence when it moves
 FILE = "model.safetensors"
 
 
@@ -41,6 +42,14 @@ class RewardModel(eqx.Module):
     picture: tuple[int, ...] = eqx.field(static=True, default=())  # height, width, channels
     features: Features | None = None  # of pictures
     vetoes: tuple[RewardModel, ...] = ()  # each scaled so that 0 is clean and -1 caps at the mean
+
+    @property
+    def entries(self) -> tuple[int, ...]:
+        """The observation entries on which it depends; none of pictures, which are seen whole."""
+        if self.picture:
+            return ()
+        given = np.asarray(self.input_scale) < UNSEEN
+        return tuple(np.array(self.inputs)[given].tolist())
 
     def members(
         self, observations: Float[Array, "*batch obs_dim"]

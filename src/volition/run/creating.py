@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -243,8 +244,9 @@ def predict_judging(task: Task, live: JudgeSettings, seed: int, clip: bool = Fal
     """What judging will use at most; nothing is asked, and nothing written."""
     task = find_out(task, clip).task
     judge = make_judge(live, replace(assignment_of(task), probe=False))
-    most = Quota.of(live, task.training).most
-    limits = limits_of(live, most)
-    comparisons = covering_comparisons(task.environment, task.view, "prediction", most, seed)
-    check_price(judge, limits, comparisons[:1])
-    return predict(judge, comparisons, limits)
+    quota = Quota.of(live, task.training)
+    limits = limits_of(live, quota.most)
+    few = covering_comparisons(task.environment, task.view, "prediction", quota.by(0), seed)
+    check_price(judge, limits, few[:1])
+    # Any other takes as much as one of these, and is not drawn.
+    return predict(judge, list(islice(cycle(few), quota.most)), limits)

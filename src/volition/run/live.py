@@ -28,6 +28,8 @@ from volition.tasks.task import TrainingSection
 
 TICK_S = 0.2  # between two signs of life
 KEPT = "every answer is kept"
+EARLY = 50  # questions at least that may be asked in the first stage of learning
+AMONG = 5 / 3  # of those asked before it, likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,13 @@ class Quota:
 
     most: int
     first: int
+
+    def by(self, stage: int) -> int:
+        """How many may have been asked by the end of a stage of learning, the first being 0.
+
+        In each further stage as many as in all before it: so they grow with what is learned.
+        """
+        return min(self.most, max(EARLY, round(AMONG * self.first)) << stage)
 
     @classmethod
     def of(cls, settings: JudgeSettings, training: TrainingSection) -> Quota:
@@ -153,17 +162,6 @@ def unjudged(store: Store) -> list[str]:
     """A warning where comparisons have no verdict, and why; else none."""
     missing = len(store.comparison_ids()) - len(store.preferences())
     return [f"{missing} comparisons have no verdict{_why(store)}"] if missing else []
-
-
-def unasked(store: Store, most: int, steps: int) -> list[str]:
-    """A warning where the policy had learned before its live judge was asked all that it might."""
-    count = len(store.comparison_ids())
-    if count >= most:
-        return []
-    return [
-        f"{count} of at most {most} comparisons were asked by the time the policy had learned its "
-        f"{steps} steps: with more --steps, or a larger --first, there is time for more"
-    ]
 
 
 def _why(store: Store) -> str:

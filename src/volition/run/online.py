@@ -13,28 +13,30 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from volition.comparison import Segment, Shown, shown_together
 from volition.envs.base import Scene
 from volition.envs.scene import open_scene
+from volition.finding.horizon import Stage
 from volition.learners.visited import Passages, Visited
 from volition.questions import Querying
 from volition.questions.candidates import Candidates, chosen_comparisons
 from volition.reward.examining import ENOUGH
-from volition.reward.learning import RewardFit
+from volition.reward.learning import Doubling, RewardFit
 from volition.reward.model import RewardModel, opinions
-from volition.run.live import LiveJudging
+from volition.run.live import LiveJudging, Quota
 from volition.run.results import Progress
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 
-BEGIN, END = 0.05, 0.7  # of the steps, between which questions are asked: answers must have time
+BEGIN, END = 0.05, 0.7  # of a stage, between which questions are asked: answers must have time
 WAVES = 8  # of questions at least, so that answers to the earlier ones guide the later
 GROWTH = 0.1  # of the judgments, at least, before the reward model is fitted to them anew
 AHEAD = 2  # times as many questions as can be under way may be, before no more is asked
+TEACHES = 0.03  # of held-out answers: so many more must all foretell than half of them do
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,7 @@ class Plan:
     Attributes:
         environment, view: What is shown of it.
         goal_id: Under which goal.
-        most: Comparisons in all, those that were asked before among them.
-        steps: Environment steps that learning takes.
+        quota: How many comparisons, those that were asked before among them.
         seed: Of the pairs that are considered.
         per_request: Comparisons in one request.
         concurrency: Requests under way at once.
@@ -55,12 +56,23 @@ class Plan:
     environment: EnvironmentSection
     view: JudgeView
     goal_id: str
-    most: int
-    steps: int
+    quota: Quota
     seed: int
     per_request: int
     concurrency: int
     querying: Querying
+
+
+class Asked(NamedTuple):
+    """What came of asking.
+
+    Attributes:
+        told: How many questions were asked, and why no more; empty where nobody was to be asked.
+        warnings: What a person should know of it.
+    """
+
+    told: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 class Inquiry:
@@ -71,6 +83,7 @@ class Inquiry:
         plan: What is asked.
         shown_before: The pictures of every comparison that was asked.
         refit: Fits the reward model to all answers there are; it is called on another thread.
+        weigh: What all answers there are taught more than half of them; likewise.
     """
 
     def __init__(
@@ -79,17 +92,22 @@ class Inquiry:
         plan: Plan,
         shown_before: Sequence[Shown],
         refit: Callable[[], tuple[RewardModel, RewardFit]],
+        weigh: Callable[[], Doubling],
     ) -> None:
         self._judging, self._judge, self._put_under = live.judging, live.judge, live.goal.put_under
-        self._plan, self._refit = plan, refit
+        self._plan, self._refit, self._weigh = plan, refit, weigh
         self._shown = set(shown_before)
         self._first = self._asked = len(shown_before)
         self._rng = np.random.default_rng([plan.seed, self._first])
         self._thread = ThreadPoolExecutor(1, "inquiry")
         self._work: Future[tuple[RewardModel, RewardFit] | None] | None = None
         self._scene: Scene | None = None
+        self._stage = Stage(0, 0, 1)
         self._model, self._fit = refit()
         self._verdicts_before = self._fit.judgments - self._judging.standing().verdicts
+        self._weighed, self._doubling = 0, Doubling(0.0, 0.0)  # so many answers, what they taught
+        if self._left() <= 0 and self._unweighed():
+            self._look()
 
     def __enter__(self) -> Self:
         return self
@@ -98,12 +116,17 @@ class Inquiry:
         self._thread.shutdown()
 
     def turn(
-        self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None = None
+        self,
+        env_steps: int,
+        stage: Stage,
+        visited: Visited,
+        filmed: Collection[Segment] | None = None,
     ) -> RewardModel | None:
         """Looks at what has come back, and asks or fits if it is time to.
 
         Args:
             env_steps: Taken so far.
+            stage: Of learning.
             visited: What the policy has visited.
             filmed: What was filmed of it, where states cannot be drawn later.
 
@@ -113,6 +136,7 @@ class Inquiry:
         Raises:
             JudgeUnavailable: The judge cannot be asked any more. What it answered is stored.
         """
+        self._stage = stage
         model = self._finished()
         if self._work is None:
             self._begin(env_steps, visited, filmed)
@@ -136,10 +160,29 @@ class Inquiry:
 
     @property
     def exhausted(self) -> bool:
-        """Whether all was asked, answered and learned from."""
-        standing = self._judging.standing()
-        new = self._verdicts_before + standing.verdicts - self._fit.judgments
-        return self._left() <= 0 and self._work is None and not standing.waiting and new <= 0
+        """Whether all that is worth it was asked, answered and learned from."""
+        quiet = self._left() <= 0 and self._work is None and not self._judging.standing().waiting
+        return quiet and self._new() <= 0 and not (self._unweighed() or self._teaches())
+
+    def asked(self) -> Asked:
+        """How many were asked, and why no more."""
+        asked, most, standing = self._asked, self._plan.quota.most, self._judging.standing()
+        if standing.unasked:
+            put = f"{asked - standing.unasked} of at most {most} questions were asked"
+            return Asked(f"{put}: the budget allows no more")
+        if asked >= most:
+            return Asked(f"all {asked} questions that may be asked were asked")
+        told = f"{asked} of at most {most} questions were asked"
+        if self._left() > 0:
+            why = (
+                f"{asked} of at most {most} comparisons were asked by the time the policy had "
+                "learned: with more --steps, or a larger --first, there is time for more"
+            )
+            return Asked(f"{told}: the judge was slower than learning", (why,))
+        if self._teaches():
+            return Asked(f"{told}: learning has come to its last step, and more would teach more")
+        shares = f"{self._doubling.half:.1%} of the others, all of them {self._doubling.whole:.1%}"
+        return Asked(f"{told}: half of the answers foretell {shares}, so more would hardly teach")
 
     @property
     def held_up(self) -> bool:
@@ -163,19 +206,22 @@ class Inquiry:
         return self._model
 
     def _begin(self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None) -> None:
-        """Starts what is due: fitting to new answers, or a wave of questions."""
+        """Starts what is due: fitting to new answers, a wave of questions, or a look at whether
+        more of them are worth it."""
         self._judging.check()
         standing, learned_from = self._judging.standing(), self._fit.judgments
-        new = self._verdicts_before + standing.verdicts - learned_from
-        wave = self._wave()
+        new, wave = self._new(), self._wave()
         enough = max(wave, round(GROWTH * learned_from))
         room = AHEAD * self._plan.concurrency * self._plan.per_request - standing.waiting
         unexamined = ENOUGH - learned_from
         if unexamined > 0:  # a judge that says nothing is asked no more than it takes to tell
             missing = unexamined - new - standing.waiting
             wave, room, enough = min(wave, missing), min(room, missing), min(enough, unexamined)
-        if new and (new >= enough or (not standing.waiting and not self._left())):
+        if new and (new >= enough or (not standing.waiting and self._left() <= 0)):
             self._work = self._thread.submit(self._refit)
+            return
+        if self._left() <= 0 and not standing.waiting and self._unweighed():
+            self._work = self._thread.submit(self._look)
             return
         count = min(self._due(env_steps), room)
         if count >= min(wave, self._left()) > 0:
@@ -183,22 +229,52 @@ class Inquiry:
             reached = list(filmed) if filmed is not None else visited.passages(self._rng, steps)
             self._work = self._thread.submit(self._ask, reached, count)
 
+    def _look(self) -> None:
+        """Weighs whether more questions are worth it, by the answers there are."""
+        self._weighed, self._doubling = self._fit.judgments, self._weigh()
+
+    def _unweighed(self) -> bool:
+        """Whether that is open: more may be asked, and as many answers were never weighed."""
+        more = self._asked < self._plan.quota.most and not self._judging.standing().unasked
+        return more and self._weighed != self._fit.judgments
+
+    def _teaches(self) -> bool:
+        """Whether twice as many answers would teach more, as these do more than half of them."""
+        more = self._asked < self._plan.quota.most and not self._judging.standing().unasked
+        return more and self._doubling.whole - self._doubling.half > TEACHES
+
+    def _new(self) -> int:
+        """How many answers came that are not learned from yet."""
+        return self._verdicts_before + self._judging.standing().verdicts - self._fit.judgments
+
     def _wave(self) -> int:
         """How many questions are asked together: whole requests."""
         plan = self._plan
-        share = -(-(plan.most - self._first) // (WAVES * plan.per_request))
+        share = -(-(self._allowed() - self._before()) // (WAVES * plan.per_request))
         return max(1, min(plan.concurrency, share)) * plan.per_request
 
+    def _allowed(self) -> int:
+        """How many questions may be asked by the end of this stage."""
+        return self._plan.quota.by(self._stage.number)
+
+    def _before(self) -> int:
+        """How many there may have been by its beginning."""
+        number = self._stage.number
+        return self._plan.quota.by(number - 1) if number else self._first
+
     def _left(self) -> int:
-        """How many more questions may be asked in all."""
-        return self._plan.most - self._asked
+        """How many more questions may be asked in this stage."""
+        if self._stage.number and self._judging.standing().unasked:
+            return 0  # nothing is left to pay them with
+        return self._allowed() - self._asked
 
     def _due(self, env_steps: int) -> int:
         """How many more questions may be asked by now."""
-        share = env_steps / self._plan.steps
+        _, begin, end = self._stage
+        share = (env_steps - begin) / (end - begin)
         reached = min(1.0, max(0.0, (share - BEGIN) / (END - BEGIN)))
-        left = max(0, self._plan.most - self._first)
-        return self._first + round(reached * left) - self._asked
+        more = max(0, self._allowed() - self._before())
+        return self._before() + round(reached * more) - self._asked
 
     def _ask(self, reached: Passages | list[Segment], count: int) -> None:
         chosen = chosen_comparisons(

@@ -116,6 +116,8 @@ class Result:
         kept_steps: Environment steps after which the policy was the best that was seen, which is
             the one that was kept; None of runs before 0.2.
         warnings: What a person should know before believing it.
+        ended: Why learning ended when it did; empty of runs before 0.2.
+        asked: How many questions a live judge was asked, and why no more.
     """
 
     run: str
@@ -138,3 +140,5 @@ class Result:
     vetoes: tuple[VetoFit, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     warnings: tuple[str, ...] = ()
+    ended: str = ""
+    asked: str = ""

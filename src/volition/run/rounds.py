@@ -325,7 +325,9 @@ def film_policies(run: RunFolder, count: int, rng: np.random.Generator) -> list[
     segments: list[Segment] = []
     with closing(setup.rollout(filming)) as rollout:
         learner = setup.learner(rollout)
-        position, history = checkpoint.load(setup.start(rollout, learner))
+        history = checkpoint.history()
+        stage = setup.stages(rollout, learner).of(len(history))
+        position = checkpoint.load(setup.start(rollout, learner, stage.end))
         policies, kept = [learner.policy(position.state)], checkpoint.load_kept(len(history))
         if kept is not None and kept.session < len(history):
             policies.append(kept.policy)

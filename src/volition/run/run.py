@@ -34,7 +34,16 @@ from volition.learners.checkpoint import Checkpoint
 from volition.learners.policies import load_policy, save_policy, says_its_form
 from volition.learners.rollout import Rollout
 from volition.reward.fit import fit
-from volition.reward.learning import Judged, Recipe, RewardFit, digest, learn_reward, read_fit
+from volition.reward.learning import (
+    Doubling,
+    Judged,
+    Recipe,
+    RewardFit,
+    digest,
+    doubling,
+    learn_reward,
+    read_fit,
+)
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
 from volition.run.creating import (
@@ -48,8 +57,8 @@ from volition.run.creating import (
 )
 from volition.run.evaluation import LEAST_SECONDS, SHARE, Evaluation, doubts, evaluate, measures_of
 from volition.run.folder import RunFolder, RunSettings
-from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unasked, unjudged
-from volition.run.online import Inquiry, Plan
+from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unjudged
+from volition.run.online import Asked, Inquiry, Plan
 from volition.run.results import Listener, Progress, Result, Session
 from volition.run.sessions import Learned, Setup, learn_policy, practise
 from volition.storage.compilation import enable_cache
@@ -159,16 +168,14 @@ class Run:
         if symmetric and not task.reward.symmetries:
             raise InputError(f"the task {task.name} declares no symmetry to use")
         path = Path(out) if out else Path("runs") / f"{task.name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        given, left_open = given_of(task, reuse), task
+        given, left_open = given_of(task, reuse), _with_steps(task, steps)
         chosen = str(judgments) if judgments is not None else None
         if live is None:
             asked = view_asked(task.judgments_folder(chosen))
         else:
             asked = None if reuse is None else RunFolder.open(Path(reuse)).task.view
         task, how = find_out(left_open, clip, asked)
-        settings = RunSettings(
-            "", symmetric, steps or task.training.steps, seed, given=given, found=how
-        )
+        settings = RunSettings("", symmetric, task.training.steps, seed, given=given, found=how)
         judge: Judge | None = None
         if live is None:
             create_with_recording(path, task, settings, chosen)
@@ -261,11 +268,11 @@ class Run:
             return self.result
         started = time.perf_counter()
         with self._resumable(), self.folder.open_store() as store:
-            policy, kept_steps, history = self._learn(store, listener)
+            (policy, kept_steps, history, ended), asked = self._learn(store, listener)
             _, learned = self.fit_reward(store)
             cost = store.cost_usd() + self.folder.settings.probe_usd
             judges = [*store.judges().values()]
-            missing = [*unjudged(store), *self._unasked(store)]
+            missing = [*unjudged(store), *asked.warnings]
         save_policy(self.folder.policy, policy)
         evaluation = self._evaluate(history, learned, cost, started, listener)
         result = Result(
@@ -294,6 +301,8 @@ class Run:
                 *evaluation.warnings,
                 *doubts(evaluation, history, learned.good),
             ),
+            ended=ended,
+            asked=asked.told,
         )
         write_document(self.folder.result, result)
         return result
@@ -316,7 +325,7 @@ class Run:
 
     # Stages ----------------------------------------------------------------------------------
 
-    def _learn(self, store: Store, listener: Listener) -> Learned:
+    def _learn(self, store: Store, listener: Listener) -> tuple[Learned, Asked]:
         """Judges, fits and learns; with a live judge all three go on side by side."""
         if self.folder.settings.live is None:
             return self._learn_policy(store, listener, None)
@@ -324,7 +333,9 @@ class Run:
             live.all_pending(store, listener, lambda: self._warm_up(store))
             return self._learn_policy(store, listener, live)
 
-    def _learn_policy(self, store: Store, listener: Listener, live: LiveJudging | None) -> Learned:
+    def _learn_policy(
+        self, store: Store, listener: Listener, live: LiveJudging | None
+    ) -> tuple[Learned, Asked]:
         folder, setup = self.folder, self._setup()
         listener(Progress("reward model", total_steps=folder.settings.steps))
         with ThreadPoolExecutor(1) as beside:
@@ -346,12 +357,12 @@ class Run:
             folder.tensorboard,
         )
         if live is None:
-            return learn(progress, listener)
+            return learn(progress, listener), Asked()
         plan = self._plan(store)
-        with Inquiry(live, plan, store.shown(), self._refit) as inquiry:
+        with Inquiry(live, plan, store.shown(), self._refit, self._weigh) as inquiry:
             learned = learn(progress, listener, inquiry, setup.filming(folder.task.view))
             inquiry.finish()
-        return learned
+            return learned, inquiry.asked()
 
     def _evaluate(
         self,
@@ -396,6 +407,12 @@ class Run:
         with self.folder.open_store() as store:
             return self.fit_reward(store)
 
+    def _weigh(self) -> Doubling:
+        """Likewise."""
+        with self.folder.open_store() as store:
+            judged = Judged(store.judgments(), store.observed(), store.judges())
+        return doubling(judged, self._recipe())
+
     def _warm_up(self, store: Store) -> None:
         """Compiles what comes next. Programs depend on shapes, not on what a judge will answer."""
         ids, recipe = store.comparison_ids(), self._recipe()
@@ -415,7 +432,13 @@ class Run:
 
     def _recipe(self) -> Recipe:
         task, settings = self.folder.task, self.folder.settings
-        return Recipe(task.reward, task.stated_goal().vetoes, settings.symmetric, settings.seed)
+        return Recipe(
+            task.reward,
+            task.stated_goal().vetoes,
+            settings.symmetric,
+            settings.seed,
+            "reward.observations" in settings.found,
+        )
 
     @contextmanager
     def _live_judging(self) -> Iterator[LiveJudging]:
@@ -453,20 +476,12 @@ class Run:
             task.environment,
             task.view,
             store.add_goal(task.stated_goal()),
-            Quota.of(live, task.training).most,
-            settings.steps,
+            Quota.of(live, task.training),
             settings.seed,
             live.per_request,
             live.concurrency,
             live.querying,
         )
-
-    def _unasked(self, store: Store) -> list[str]:
-        settings = self.folder.settings
-        if settings.live is None:
-            return []
-        most = Quota.of(settings.live, self.folder.task.training).most
-        return unasked(store, most, settings.steps)
 
     @contextmanager
     def _resumable(self) -> Iterator[None]:
@@ -504,3 +519,11 @@ class Run:
             file.unlink(missing_ok=True)
         for outdated in (folder.policy, folder.kept, folder.tensorboard, folder.reward_model):
             shutil.rmtree(outdated, ignore_errors=True)
+
+
+def _with_steps(task: Task, steps: int | None) -> Task:
+    """The task that takes so many steps at most; None leaves it as it is."""
+    if steps is None:
+        return task
+    training = task.training.model_copy(update={"steps": steps})
+    return task.model_copy(update={"training": training})

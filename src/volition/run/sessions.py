@@ -22,11 +22,12 @@ from volition import learners
 from volition.comparison import Segment
 from volition.envs.scene import find_scene
 from volition.errors import Interrupted
+from volition.finding.horizon import Stage, Stages
 from volition.learners.base import Learner, Policy, RewardFunction, Transitions
 from volition.learners.checkpoint import Checkpoint, Kept
 from volition.learners.rollout import Rollout, Step
 from volition.learners.visited import Visited
-from volition.questions.filming import FILMED, Filming
+from volition.questions.filming import Filming
 from volition.reward.fit import check_inputs
 from volition.reward.model import RewardModel, opinions
 from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly, scored_together
@@ -40,7 +41,8 @@ TICK_S = 0.2  # between two signs of life
 MIN_SESSION_STEPS = 200  # of every environment
 LONGEST_EPISODE = 1000  # a session holds whole episodes, unless they are longer than this
 TICK = 50  # steps between two signs of life
-TRIED = 20  # sessions at most whose policy is tried: in a long run one in every few
+LEAST_SESSIONS = 10  # of the first stage
+TRIED = 20  # sessions of a stage at most whose policy is tried: in a long one one in every few
 UNTRIED = 4  # the first of so many parts, in which no policy is tried: nothing ends there
 RISES = 0.02  # of the way from untrained to best: a trial that is nearer to the best is as good
 ALIKE = 0.005  # likewise, of two of which the later is kept
@@ -77,7 +79,7 @@ class Setup:
     Attributes:
         environment: Where.
         training: The learner, and how far ahead it looks.
-        steps: Environment steps in all.
+        steps: Environment steps at most.
         seed: Of everything random.
         envs: Environments side by side.
     """
@@ -100,7 +102,6 @@ class Setup:
             rollout.action_space,
             self.envs,
             gamma=self.training.gamma,
-            steps=self.steps,
         )
 
     def rollout(self, filming: Filming | None = None) -> Rollout:
@@ -112,9 +113,9 @@ class Setup:
             return Rollout(self.environment, self.envs)
         return Rollout(self.environment, self.envs, filming, "rgb_array")
 
-    def start(self, rollout: Rollout, learner: Learner[Any]) -> Position:
-        """Where learning begins."""
-        state, actions = learner.start(self.seed, self.steps)
+    def start(self, rollout: Rollout, learner: Learner[Any], steps: int) -> Position:
+        """Where learning begins that takes so many steps, unless it is prolonged."""
+        state, actions = learner.start(self.seed, steps)
         visited = Visited.empty(rollout.reset(0), rollout.fields, self.steps)
         return Position(state, actions, visited)
 
@@ -123,20 +124,25 @@ class Setup:
         return session_steps(rollout.episode_limit)
 
     def sessions(self, rollout: Rollout) -> int:
-        """How many there are in all."""
+        """How many there are at most."""
         return -(-self.steps // (self.session_steps(rollout) * self.envs))
 
+    def stages(self, rollout: Rollout, learner: Learner[Any]) -> Stages:
+        """The parts that learning has."""
+        session = self.session_steps(rollout) * self.envs
+        first = max(learner.first_steps, LEAST_SESSIONS * session)
+        return Stages(min(first, self.steps), self.steps, session)
+
     def filming(self, view: JudgeView) -> Filming:
-        """Films so much of the run that questions find something everywhere in it."""
-        chance = min(1.0, FILMED / self.steps)
-        return Filming(view, chance, np.random.default_rng(self.seed))
+        """Films the environments; every stage says how much of it."""
+        return Filming(view, 1.0, np.random.default_rng(self.seed))
 
 
 class Companion(Protocol):
     """What goes on beside learning: it is told how far that is, and may bring a new reward."""
 
     def turn(
-        self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None
+        self, env_steps: int, stage: Stage, visited: Visited, filmed: Collection[Segment] | None
     ) -> RewardModel | None:
         """Looks after what is under way; returns a new reward model, if there is one."""
         ...
@@ -163,11 +169,13 @@ class Learned(NamedTuple):
         policy: The best by the learned reward that was seen.
         kept_steps: Environment steps after which it was.
         history: What every session measured.
+        ended: Why learning ended when it did.
     """
 
     policy: Policy
     kept_steps: int
     history: list[Session]
+    ended: str
 
 
 def learn_policy(
@@ -210,6 +218,7 @@ def learn_policy(
                 progress = replace(
                     companion.report(progress) if companion else progress,
                     env_steps=session.env_steps,
+                    total_steps=sessions.stage.end,
                     updates_per_s=session.updates_per_s,
                     learned_return=session.learned_return,
                     true_return=session.true_return,
@@ -226,9 +235,9 @@ def learn_policy(
 def settled(history: Sequence[Session], total: int) -> bool:
     """Whether the learned reward no longer rises, in no episode that was tried.
 
-    It is asked from half of the `total` sessions on, and so long after the best trial as a quarter
-    of them takes. A policy that does badly from some starts, or is hardly better than the judged
-    states are on average, is learned on, up to the last.
+    It is asked from half of the `total` sessions on that there are by the end of this stage, and so
+    long after the best trial as a quarter of them takes. A policy that does badly from some starts,
+    or is hardly better than the judged states are on average, is learned on.
     """
     tried = {
         number: Trial(session.trial_reward, session.trial_worst or 0.0)
@@ -265,12 +274,13 @@ class _Sessions:
         self._model = self._judged = self._tried_by = model
         self._trials = trials
         self._learner = setup.learner(rollout)
+        self._stages = setup.stages(rollout, self._learner)
         self._checkpoint = checkpoint
-        self._position = setup.start(rollout, self._learner)
-        self.history: list[Session] = []
+        scalars = checkpoint.history() if checkpoint.exists else []
+        self.history: list[Session] = [Session.of(values) for values in scalars]
+        self._position = setup.start(rollout, self._learner, self.stage.end)
         if checkpoint.exists:
-            self._position, scalars = checkpoint.load(self._position)
-            self.history = [Session.of(values) for values in scalars]
+            self._position = checkpoint.load(self._position)
         self._kept = checkpoint.load_kept(self.done)
         self._best = self._best_before()
         if self.history:
@@ -279,31 +289,36 @@ class _Sessions:
             untrained = self._learner.policy(self._position.state)
             self._untrained = trials(untrained, model).mean
         fields = self._position.visited.states.shape[-1]
+        self._filming = filming
         self._filmed = filming.kept if filming and not fields else None
         self._steps = setup.session_steps(rollout)
-        self._total = setup.sessions(rollout)
-        self._every = -(-self._total // TRIED)
 
     @property
     def done(self) -> int:
         return len(self.history)
 
+    @property
+    def stage(self) -> Stage:
+        """That of the last session; the first one before there is any."""
+        return self._stages.of(max(1, self.done))
+
     def finished(self) -> bool:
-        if self.done >= self._total:
+        if self.done >= self._stages.sessions(self._setup.steps):
             return True
         waits = self._companion is not None and not self._companion.exhausted
-        return not waits and settled(self.history, self._total)
+        return not waits and settled(self.history, self._stages.sessions(self.stage.end))
 
     def run_one(self, progress: Progress, listener: Listener) -> Session:
         """The next session; returns what it measured."""
         envs, companion = self._rollout.envs, self._companion
         before = self.done * self._steps * envs
+        stage = self._enter(self._stages.of(self.done + 1))
 
         def tick(taken: int) -> RewardFunction | None:
             steps, visited = before + taken * envs, self._position.visited
-            model = companion.turn(steps, visited, self._filmed) if companion else None
+            model = companion.turn(steps, stage, visited, self._filmed) if companion else None
             now = companion.report(progress) if companion else progress
-            listener(replace(now, env_steps=steps))
+            listener(replace(now, env_steps=steps, total_steps=stage.end))
             if model is None:
                 return None
             self._model = model
@@ -315,9 +330,7 @@ class _Sessions:
             self._rollout, self._learner, reward, self._position, seeds, self._steps, tick
         )
         learned_return, true_return = _returns(self._judged, taken)
-        last = self.done + 1 == self._total
-        due = last or (self.done % self._every == 0 and self.done >= self._total // UNTRIED)
-        trial = self._try(self.done + 1) if due else None
+        trial = self._try(self.done + 1) if self._is_due(stage) else None
         session = Session(
             before + self._steps * envs,
             speed.updates_per_s,
@@ -331,6 +344,21 @@ class _Sessions:
         )
         self.history.append(session)
         return session
+
+    def _enter(self, stage: Stage) -> Stage:
+        """Goes on in this stage, for which learning is prolonged where it is a new one."""
+        if stage != self.stage:
+            state = self._learner.prolong(self._position.state, stage.end)
+            self._position = self._position._replace(state=state)
+        if self._filming:
+            self._filming.spread_over(stage.end)
+        return stage
+
+    def _is_due(self, stage: Stage) -> bool:
+        """Whether the policy is tried at the end of the session under way."""
+        total = self._stages.sessions(stage.end)
+        due = self.done % -(-total // TRIED) == 0 and self.done >= total // UNTRIED
+        return due or self.done + 1 == total
 
     def _best_before(self) -> float | None:
         """The best trial up to the checkpoint, by the reward model of now."""
@@ -360,7 +388,12 @@ class _Sessions:
     def learned(self) -> Learned:
         """The policy that is kept, and all that was measured."""
         kept = self._kept or Kept(self._learner.policy(self._position.state), self.done)
-        return Learned(kept.policy, self.history[kept.session - 1].env_steps, self.history)
+        taken, most = self.history[-1].env_steps, self._setup.steps
+        ended = f"the learned reward no longer rose after {taken:,} of at most {most:,} steps"
+        if self.done >= self._stages.sessions(most):
+            ended = f"all {taken:,} steps that learning may take were taken"
+        steps = self.history[kept.session - 1].env_steps
+        return Learned(kept.policy, steps, self.history, ended)
 
     def save(self, at_once: bool) -> None:
         scalars = [session.scalars for session in self.history]
@@ -384,7 +417,7 @@ def practise(setup: Setup, section: RewardSection, vetoes: int) -> None:
         blank = RewardModel.unfitted(inputs, shape if len(shape) == 3 else ())
         model = blank.capped_by([None] * vetoes)
         reward = StateReward(model)
-        position = setup.start(rollout, learner)
+        position = setup.start(rollout, learner, setup.stages(rollout, learner).first)
         steps = learner.learns_every + 1
         position, _, _ = run_session(rollout, learner, reward, position, (0, 0), steps)
     rows, dtype = abreast(shape), position.visited.observations.dtype

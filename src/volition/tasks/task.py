@@ -142,17 +142,17 @@ class TrainingSection(Section):
     Attributes:
         algorithm: The learner; `auto` is SAC where observations and actions are vectors of numbers,
             otherwise PPO.
-        steps: Environment steps in all.
+        steps: Environment steps at most.
         gamma: Discount factor of one environment step.
-        max_judgments: Comparisons that are put to a live judge.
+        max_judgments: Comparisons that are put to a live judge at most.
         first_judgments: Those of them that cover the environment's states, before the policy begins
             to learn; the others are about what it does then.
     """
 
     algorithm: Literal["auto", "sac", "ppo"] = "auto"
-    steps: Annotated[Whole, Field(ge=100, le=COUNTS["steps"].most)] = 20_000
+    steps: Annotated[Whole, Field(ge=100, le=COUNTS["steps"].most)] = 256_000
     gamma: Annotated[Number, Field(gt=0, lt=1)] = 0.99
-    max_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["max_judgments"].most)] = 100
+    max_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["max_judgments"].most)] = 500
     first_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["first"].most)] = 30
 
 

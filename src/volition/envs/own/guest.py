@@ -100,6 +100,7 @@ class Guest(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         self._kinds = [KINDS.index(kind) for kind in LAYOUTS[layouts]]
         self.state_ranges: Mapping[str, tuple[float, float]] = _ranges(self._kinds)
         self.state_fields = tuple(self.state_ranges)
+        self.observation_names = NAMES
         self.x, self.y = DOOR_X, HEIGHT / 2
         self.vx = self.vy = 0.0
         self.door_y = self.exit_y = HEIGHT / 2
@@ -224,6 +225,15 @@ class Guest(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         return {"metrics": {"harm": float(harm), "arrived": float(self.x >= WALL[1])}}
 
 
+NAMES = (
+    *("x", "y", "vx", "vy", "way to the garden, x", "way to the garden, y"),
+    *(
+        f"thing {number} {what}"
+        for number in range(1, 1 + len(SPOTS))
+        for what in ("x", "y", "gap", "harmed")
+    ),
+    "distance to the garden",
+)
 REACH = tuple(radius + BODY for radius in RADII.values())
 
 

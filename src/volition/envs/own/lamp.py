@@ -64,7 +64,7 @@ class Lamp(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         if rolling:
             ball["ball_velocity"] = (-FASTEST_BALL, FASTEST_BALL)
         self.state_ranges: Mapping[str, tuple[float, float]] = angles | rates | ball
-        self.state_fields = tuple(self.state_ranges)
+        self.state_fields = self.observation_names = tuple(self.state_ranges)
         low, high = np.array(list(self.state_ranges.values())).T
         self._middle, self._half = (low + high) / 2, (high - low) / 2
         self.observation_space = spaces.Box(-BEYOND, BEYOND, (len(low),), np.float32)

@@ -47,6 +47,14 @@ EPISODE_STEPS = 160
 UNIT = 2.5  # lengths that are observed as 1
 
 
+NAMES = (
+    *("x", "y", "cos heading", "sin heading", "speed", "next gate ahead", "next gate to starboard"),
+    "gates passed",
+    *(f"buoy {number} there" for number in range(1, 1 + len(BUOYS))),
+    *("nearest buoy ahead", "nearest buoy to starboard"),
+)
+
+
 class Regatta(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
     """The race.
 
@@ -75,6 +83,7 @@ class Regatta(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.state_ranges: Mapping[str, tuple[float, float]] = RANGES
         self.state_fields = tuple(RANGES)
+        self.observation_names = NAMES
         self.gates, self.buoys = GATES, BUOYS
         self.x, self.y = START
         self.heading = self.speed = 0.0

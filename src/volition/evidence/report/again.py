@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from volition.judges.settings import JudgeSettings
 from volition.judging.recordings import RECORDED
-from volition.run.creating import OBJECT
+from volition.run.creating import CLIP, OBJECT
 from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import Quota
 from volition.storage.store import Store
@@ -71,7 +71,8 @@ def again(folder: RunFolder) -> Again:
         return Again(shlex.join(words), (*added,) if added else (SAME,))
     live, notes = settings.live, [*_notes(settings.live), *added]
     reused = ["--reuse", given.reuse] if given.reuse else []
-    words = [*task, "--judge", live.judge, *_options(live), *reused, *chosen]
+    clips = ["--clip"] if folder.task.view.clip and CLIP in settings.found else []
+    words = [*task, "--judge", live.judge, *_options(live), *reused, *clips, *chosen]
     command = "" if live.judge.startswith(OBJECT) else shlex.join(words)
     with folder.open_store() as store:
         count = len(store.comparison_ids())

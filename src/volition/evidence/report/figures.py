@@ -17,7 +17,6 @@ from volition.evidence.film import Episode
 from volition.evidence.report.landscapes import Landscape
 from volition.evidence.report.pairs import judged_states, win_shares
 from volition.evidence.report.reading import Evidence
-from volition.reward.fit import check_inputs
 
 Figure = dict[str, Any]  # {"data": [...], "layout": {...}}
 
@@ -199,7 +198,7 @@ def entries_figure(evidence: Evidence) -> Figure:
     means = np.stack([segment.observations.mean(0) for segment in segments.values()])
     values = np.stack([evidence.values[name] for name in segments])  # (segments, members)
     shares = [won.get(name, 0.5) for name in segments]
-    entries = check_inputs(evidence.folder.task.reward, means.shape[-1:])
+    entries = evidence.model.entries
     data, layout = [], {}
     for number, entry in enumerate(entries, start=1):
         suffix = "" if number == 1 else str(number)
@@ -220,7 +219,7 @@ def entries_figure(evidence: Evidence) -> Figure:
                 },
             )
         )
-        layout[f"xaxis{suffix}"] = _axis(f"observation entry {entry}")
+        layout[f"xaxis{suffix}"] = _axis(evidence.names[entry])
         layout[f"yaxis{suffix}"] = _axis("learned reward (logits)" if number == 1 else "")
     columns = min(2, len(entries))
     rows = -(-len(entries) // columns)

@@ -24,6 +24,7 @@ from volition.comparison import Segment
 from volition.evidence.film import Episode
 from volition.evidence.report import figures
 from volition.evidence.report.again import again
+from volition.evidence.report.discoveries import discoveries
 from volition.evidence.report.landscapes import Landscape, landscape
 from volition.evidence.report.pairs import (
     DOTS,
@@ -75,6 +76,7 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         frames={name: picture.encoded for name, picture in pictures.items()},
         sizes={name: (picture.width, picture.height) for name, picture in pictures.items()},
         facts=_facts(evidence),
+        discoveries=discoveries(evidence),
         versions=evidence.folder.versions(),
         again=again(evidence.folder),
         style=Markup(read_source("report.css")),
@@ -213,7 +215,6 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         sum(j.reply.prompt_tokens for j in replies),
         sum(j.reply.completion_tokens for j in replies),
     ]
-    inputs = evidence.model.inputs
     facts = {
         "Task": task.name,
         "Environment": f"{task.environment.id} {task.environment.kwargs or ''}".strip(),
@@ -222,9 +223,6 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         "Symmetries used": ", ".join(s.name for s in task.reward.symmetries)
         if settings.symmetric
         else "none",
-        "Reward model sees": f"observation entries {', '.join(map(str, inputs))}"
-        if inputs
-        else "the picture that is observed",
         "Weight decay": f"{evidence.fit.strength:g}, chosen by held-out judgments",
         "Algorithm": f"{task.training.algorithm.upper()}, discount {task.training.gamma:g}",
         "Environment steps": f"{evidence.result.env_steps:,}, {settings.envs} side by side",
@@ -238,6 +236,10 @@ def _facts(evidence: Evidence) -> dict[str, str]:
         facts["Policy kept"] = (
             f"that after {evidence.result.kept_steps:,} steps, the best by the learned reward"
         )
+    if evidence.result.ended:
+        facts["Learning"] = evidence.result.ended
+    if evidence.result.asked:
+        facts["Questions"] = evidence.result.asked
     if any(tokens):
         facts["Tokens"] = f"{tokens[0]:,} in, {tokens[1]:,} out"
     if latencies:

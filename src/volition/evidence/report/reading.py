@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from volition.comparison import Comparison, Floats, Pixels, Segment, encode_png
+from volition.envs.naming import entry_names
 from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
 from volition.reward.learning import RewardFit
 from volition.reward.model import RewardModel, opinions
@@ -32,6 +33,7 @@ class Evidence:
         fit: What is known of the reward model's fit, `heldout` among it.
         values: What every member of the reward model says of a judged segment, in logits and
             averaged over its steps, by the segment's id: float32 (members,).
+        names: Of the observation's entries.
     """
 
     folder: RunFolder
@@ -45,6 +47,7 @@ class Evidence:
     preferences: dict[str, Preference]
     model: RewardModel
     values: dict[str, Floats]
+    names: tuple[str, ...]
     vetoed: dict[str, dict[str, Floats]] = field(default_factory=dict)
     """The same by the model of each veto, by its words."""
 
@@ -91,6 +94,7 @@ def read_evidence(run: Run) -> Evidence:
         {p.comparison_id: p for p in derive_preferences(judgments)},
         model,
         _segment_values(model, segments),
+        entry_names(folder.task.environment),
         {
             veto: _segment_values(head, segments)
             for veto, head in zip(folder.task.stated_goal().vetoes, model.vetoes, strict=True)

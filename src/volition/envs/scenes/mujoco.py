@@ -89,7 +89,7 @@ class MujocoScene:
     def __init__(self, env: Any) -> None:
         self._env = env.unwrapped
         env.reset(seed=0)
-        self.fields = (*_names(self._env.model, ""), *_names(self._env.model, "_dot"))
+        self.fields = (*joint_names(self._env.model, ""), *joint_names(self._env.model, "_dot"))
         self._positions = self._env.model.nq
         self._painter: Painter | None = None
 
@@ -221,7 +221,7 @@ def _camera(env: Any) -> Any:
     return camera
 
 
-def _names(model: Any, suffix: str) -> list[str]:
+def joint_names(model: Any, suffix: str) -> list[str]:
     """A name for every entry of qpos, or of qvel: its joint's, numbered where it has several."""
     starts, total = (model.jnt_dofadr, model.nv) if suffix else (model.jnt_qposadr, model.nq)
     ends = [*starts[1:], total]

@@ -1,0 +1,1 @@
+"""Environments that can be set to a state, one file a kind."""
