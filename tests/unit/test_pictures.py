@@ -7,7 +7,7 @@ it is far to the right. Nothing but its pictures is told.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import gymnasium
@@ -22,18 +22,21 @@ from volition.comparison import LARGEST, Comparison, Frame, Segment, observed, r
 from volition.envs.checking import Checked
 from volition.errors import EnvironmentUnsupported, InputError, RunError
 from volition.goal import Goal
-from volition.judgment import Preference
+from volition.judgment import JudgeIdentity, Judgment, Order, Preference, Reply, Verdict
 from volition.learners.base import Transitions
 from volition.learners.policies import load_policy, save_policy
 from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.spaces import Choice
 from volition.networks import apply_network, encoder_depth, init_network
 from volition.reward.fit import check_inputs, fit
+from volition.reward.learning import Judged, Recipe, Seen, learn_reward
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
+from volition.run import run
+from volition.run.run import Run
 from volition.storage.store import Store
 from volition.storage.tensors import save_tree
-from volition.tasks.task import RewardSection, Symmetry
+from volition.tasks.task import RewardSection, Symmetry, Task
 
 SIDE, LAST, ENVS = 24, 5, 8
 SHAPE = (SIDE, SIDE, 3)
@@ -91,6 +94,64 @@ class StateReward(eqx.Module):
 
     def __call__(self, transitions: Transitions) -> jax.Array:
         return self.model(jnp.asarray(transitions.next_observation))
+
+
+def dots(count: int, seed: int) -> tuple[Places, Places]:
+    columns, rows = np.random.default_rng(seed).integers(LAST + 1, size=(2, count))
+    return columns, rows
+
+
+@pytest.mark.parametrize("sees", ["pictures", "auto"])
+def test_observations_are_told_what_was_learned_from_pictures(
+    sees: Literal["pictures", "auto"],
+) -> None:
+    """Among noise, from fewer judgments than would find it there."""
+    columns, rows = dots(80, 1)
+    noise = np.random.default_rng(2).normal(size=(480, 12))
+    observed = np.column_stack([columns, rows, noise[:80]]).astype(np.float32)
+    seen, pairs = pictures(columns, rows), np.arange(80).reshape(-1, 2)
+    judge = JudgeIdentity("a judge")
+    judgments, of_vectors, of_pictures = [], {}, {}
+    for number, (one, other) in enumerate(pairs):
+        name, better = str(number), float(columns[one] > columns[other])
+        of_vectors[name] = observed[[one]], observed[[other]]
+        of_pictures[name] = seen[[one]], seen[[other]]
+        said = Verdict(0.5 if columns[one] == columns[other] else better)
+        judgments.append(Judgment(name, judge.id, Order.FORWARD, said, Reply(name, "")))
+    columns, rows = dots(400, 3)
+    unjudged = np.column_stack([columns, rows, noise[80:]]).astype(np.float32)
+    drawn = Seen(of_pictures, pictures(columns, rows), unjudged)
+    judged = Judged(judgments, of_vectors, {judge.id: judge})
+    recipe = Recipe(RewardSection(sees=sees))
+    model, learned = learn_reward(judged, recipe, lambda: drawn)
+    assert learned.told is not None
+    assert learned.told.share > 0.8
+    assert model.inputs == tuple(range(14))
+    assert np.corrcoef(model(unjudged), columns)[0, 1] > 0.9
+
+
+def seeing(task: Task) -> Task:
+    reward = task.reward.model_copy(update={"sees": "pictures", "observations": None})
+    return task.model_copy(update={"reward": reward})
+
+
+def test_a_run_learns_from_the_pictures_of_what_was_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "UNJUDGED", 200)
+    made = Run.create(seeing(Task.find("pendulum")), out=tmp_path / "run")
+    with made.folder.open_store() as store:
+        model, learned = made.fit_reward(store)
+    assert learned.told is not None
+    angles = np.linspace(0, np.pi, 20, dtype=np.float32)
+    reward = model(np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1))
+    assert np.corrcoef(reward, np.cos(angles))[0, 1] > 0.9
+
+
+def test_pictures_of_clips_are_not_learned_from(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"reward\.sees is 'pictures', .* judged by clips"):
+        Run.create(seeing(Task.find("lamp", "hello")), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_policy_learns_from_pictures_alone(model: RewardModel) -> None:

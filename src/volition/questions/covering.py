@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from contextlib import closing
+from itertools import islice
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Comparison, Frame, Pixels, Segment, State
+from volition.comparison import (
+    Comparison,
+    Frame,
+    Observations,
+    Pixels,
+    Segment,
+    State,
+    observed,
+    reduced,
+)
 from volition.envs.base import Scene
-from volition.envs.scene import find_scene
+from volition.envs.scene import draw, find_scene, make_env
 from volition.errors import InputError
 from volition.questions.distinct import DECIMALS, Look, distinct_pairs
-from volition.questions.exploring import LONGEST, coarse, explore, farthest
+from volition.questions.exploring import LONGEST, acting, coarse, explore, farthest
 from volition.questions.filming import filmed_pairs
 from volition.questions.seeing import eye, see
 from volition.tasks.task import EnvironmentSection
@@ -22,6 +33,7 @@ from volition.tasks.view import JudgeView
 STEPS_PER_STATE = 25  # taken for each state that is chosen
 LEAST_STEPS = 1000
 CLIPS_PER_CLIP = 6  # that are cut for each that is chosen
+APART = 4  # steps from one drawing of random acting to the next
 SHIFTED = 3  # clips begin in the time of one: more would be variations on one
 
 
@@ -145,6 +157,53 @@ def covering_clips(
         moments = np.concatenate([seen.mean(1), seen.std(1)], 1)
         for place in rng.permutation(farthest(moments, batch, rng)):
             yield explored.states[rows[place]].round(DECIMALS)
+
+
+class Looks(NamedTuple):
+    """Pictures of moments that nobody has judged, and what is observed then.
+
+    Attributes:
+        pictures: uint8 (rows, height, width, 3), as the judge would see them, reduced.
+        observations: (rows, *obs_shape).
+    """
+
+    pictures: Pixels
+    observations: Observations
+
+
+def unjudged_looks(
+    environment: EnvironmentSection, view: JudgeView, count: int, seed: int
+) -> Looks:
+    """So many moments that cover what an environment can show.
+
+    Raises:
+        EnvironmentUnsupported: The environment fails.
+    """
+    rng, scene = np.random.default_rng(seed), find_scene(environment)
+    seen: Iterator[tuple[Pixels, Observations]]
+    if scene is None:
+        seen = _passing_by(environment, count, rng)
+    else:
+        states = (
+            covering_states(environment, scene, count, rng)
+            if scene.ranges is None
+            else _covering(scene, count, rng)
+        )
+        seen = ((scene.draw(state), scene.observe(state)) for state in states)
+    some = [(reduced(view.frame(drawn).pixels), at) for drawn, at in islice(seen, count)]
+    pictures, observations = zip(*some, strict=True)
+    return Looks(np.stack(pictures), np.stack(observations))
+
+
+def _passing_by(
+    environment: EnvironmentSection, count: int, rng: np.random.Generator
+) -> Iterator[tuple[Pixels, Observations]]:
+    """What random acting comes by: drawn, and observed."""
+    made = make_env(environment.id, environment.kwargs, render_mode="rgb_array")
+    with closing(made) as env:
+        env.action_space.seed(int(rng.integers(2**31)))
+        steps = enumerate(acting(env, APART * count, rng, LONGEST))
+        yield from ((draw(env), observed(at).copy()) for n, (at, _) in steps if n % APART == 0)
 
 
 class BoundedScene(Protocol):

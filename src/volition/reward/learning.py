@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import ValidationError
 
-from volition.comparison import Floats, ObservedPair, content_id
+from volition.comparison import Floats, Observations, ObservedPair, content_id
 from volition.errors import RunError
 from volition.judgment import (
     Answers,
@@ -34,6 +34,8 @@ from volition.tasks.task import RewardSection
 
 GOOD = 0.9  # of the judged states are worth less than a good one
 LEAST_OF_A_VETO = 10  # comparisons that it decides, before it caps anything
+PAIRED = 2  # pairs in which each moment is that nobody judged
+TELLING = 0.75  # of pairs that observations decide as pictures do: with fewer a person is warned
 
 
 class Judged(NamedTuple):
@@ -48,6 +50,23 @@ class Judged(NamedTuple):
     judgments: Sequence[Judgment]
     observed: Mapping[str, ObservedPair]
     judges: Mapping[str, JudgeIdentity]
+
+
+class Seen(NamedTuple):
+    """What was drawn of what was observed.
+
+    Attributes:
+        judged: The pictures of every comparison, each uint8 (1, height, width, 3), by its id.
+        pictures: Of moments that nobody judged: uint8 (rows, height, width, 3).
+        observations: Of the same moments: (rows, obs_dim).
+    """
+
+    judged: Mapping[str, ObservedPair]
+    pictures: Observations
+    observations: Observations
+
+
+Look = Callable[[], Seen]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +165,8 @@ class RewardFit:
         good: What the best tenth of the judged states is worth at least, as a learner is rewarded;
             None where an older version fitted.
         inputs: Which observation entries it is given; None where the task says it, and of pictures.
+        told: Pairs of moments that nobody judged, decided from observations as from their pictures,
+            where the judgments were learned from pictures.
     """
 
     judgments: int
@@ -161,6 +182,7 @@ class RewardFit:
     alarms: tuple[Alarm, ...] = field(default=())
     good: float | None = None
     inputs: ChosenInputs | None = None
+    told: Counted | None = None
 
     @property
     def heldout_accuracy(self) -> float | None:
@@ -171,6 +193,13 @@ class RewardFit:
     def warnings(self) -> list[str]:
         """What a person should know before believing what is learned from it."""
         reasons = [alarm.reason for alarm in self.alarms]
+        if self.told is not None and self.told.share < TELLING:
+            correct, total = self.told
+            reasons.append(
+                "the goal was learned from pictures, and what is observed decides only "
+                f"{correct} of {total} pairs as their pictures do: it does not show what the "
+                "judge saw"
+            )
         if self.heldout.interval[0] > 0.5:
             return reasons
         correct, total = self.heldout
@@ -182,8 +211,15 @@ class RewardFit:
         ]
 
 
-def learn_reward(judged: Judged, recipe: Recipe) -> tuple[RewardModel, RewardFit]:
+def learn_reward(
+    judged: Judged, recipe: Recipe, look: Look | None = None
+) -> tuple[RewardModel, RewardFit]:
     """Fits the reward model to what was judged, each veto by itself.
+
+    Args:
+        judged: What was judged.
+        recipe: How it is made.
+        look: Draws what was observed, where the recipe's section wants to see it.
 
     Raises:
         InputError: The judgments say nothing.
@@ -192,11 +228,11 @@ def learn_reward(judged: Judged, recipe: Recipe) -> tuple[RewardModel, RewardFit
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
     preferences = derive_preferences(ordinary)
     data = PreferenceData.gather(judged.observed, preferences)
-    fitted, inputs = _fit(data, recipe)
+    fitted, inputs, told = _fit(data, preferences, recipe, look)
     _check_judges(judged.judges, ordinary, preferences, fitted)
     biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
     heeds = heeded(data, fitted.unseen, biases)
-    vetoes = [_fit_veto(judged, veto, recipe) for veto in recipe.vetoes]
+    vetoes = [_fit_veto(judged, veto, recipe, look) for veto in recipe.vetoes]
     warned = [alarm for _, veto in vetoes for alarm in veto.alarms()]
     model = fitted.model.capped_by([model for model, _ in vetoes])
     states = data.observations.reshape(-1, *data.observations.shape[3:])
@@ -214,6 +250,7 @@ def learn_reward(judged: Judged, recipe: Recipe) -> tuple[RewardModel, RewardFit
         alarms=(*alarms(heeds, ordinary), *warned),
         good=float(np.quantile(model(evenly_spread(states)), GOOD)),
         inputs=inputs,
+        told=told,
     )
 
 
@@ -277,7 +314,9 @@ def _members_say(model: RewardModel, data: PreferenceData) -> Floats:
     return np.asarray(first - second)
 
 
-def _fit_veto(judged: Judged, principle: str, recipe: Recipe) -> tuple[RewardModel | None, VetoFit]:
+def _fit_veto(
+    judged: Judged, principle: str, recipe: Recipe, look: Look | None
+) -> tuple[RewardModel | None, VetoFit]:
     """What the judgments under a veto say, as a reward model of its own; None: too little."""
     judgments = [j for j in judged.judgments if j.principle == principle]
     preferences = derive_preferences(judgments)
@@ -286,12 +325,45 @@ def _fit_veto(judged: Judged, principle: str, recipe: Recipe) -> tuple[RewardMod
     if decided < LEAST_OF_A_VETO:
         return None, VetoFit(principle, False, count, Proportion(0, decided))
     data = PreferenceData.gather(judged.observed, preferences)
-    fitted, inputs = _fit(data, recipe)
+    fitted, inputs, _ = _fit(data, preferences, recipe, look)
     states = data.observations.reshape(-1, *data.observations.shape[3:])
     return fitted.model.as_veto(states), VetoFit(principle, True, count, fitted.heldout, inputs)
 
 
-def _fit(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInputs | None]:
+def _fit(
+    data: PreferenceData, preferences: Sequence[Preference], recipe: Recipe, look: Look | None
+) -> tuple[Fit, ChosenInputs | None, Counted | None]:
+    """The fit; which entries it is given; and where it learned from pictures, as of `told`."""
+    sees = recipe.section.sees
+    if sees == "observations" or look is None or data.observations.dtype == np.uint8:
+        return (*_fit_entries(data, recipe), None)
+    seen = look()
+    pictures = PreferenceData.gather(seen.judged, preferences)
+    of_pictures = fit(pictures, RewardSection(), False, recipe.seed)
+    if sees == "auto":
+        fitted, inputs = _fit_entries(data, recipe)
+        if min(fitted.log_loss.values()) <= min(of_pictures.log_loss.values()):
+            return fitted, inputs, None
+    told = _distilled(of_pictures.model, seen, recipe)
+    return replace(of_pictures, model=told.model), None, told.heldout
+
+
+def _distilled(model: RewardModel, seen: Seen, recipe: Recipe) -> Fit:
+    """What a model of pictures says of moments that nobody judged, fitted to their observations
+    (Hinton et al., arXiv:1503.02531): a learner has no pictures, and they cost drawing."""
+    rng, rows = np.random.default_rng(recipe.seed), len(seen.pictures)
+    pairs = np.concatenate([rng.permutation(rows) for _ in range(PAIRED)])
+    pairs = pairs[: len(pairs) // 2 * 2].reshape(-1, 2)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    values, _ = opinions(model, seen.pictures[:, None])
+    first, second = values.mean(0)[pairs].T
+    said = 1.0 / (1.0 + np.exp(second - first))
+    weight = np.ones(len(pairs), np.float32)
+    data = PreferenceData(seen.observations[pairs][:, :, None], said.astype(np.float32), weight)
+    return fit(data, recipe.section, recipe.symmetric, recipe.seed)
+
+
+def _fit_entries(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInputs | None]:
     """The fit, of fewer entries where held-out judgments speak for that."""
     every = fit(data, recipe.section, recipe.symmetric, recipe.seed)
     shown = every.model.inputs

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from volition.comparison import Observations, Segment, reduced
 from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.finding.found import find_out
 from volition.goal import Goal
@@ -33,12 +34,14 @@ from volition.learners.base import Policy, PolicyForm
 from volition.learners.checkpoint import Checkpoint
 from volition.learners.policies import load_policy, save_policy, says_its_form
 from volition.learners.rollout import Rollout
+from volition.questions.covering import Looks, unjudged_looks
 from volition.reward.fit import fit
 from volition.reward.learning import (
     Doubling,
     Judged,
     Recipe,
     RewardFit,
+    Seen,
     digest,
     doubling,
     learn_reward,
@@ -67,6 +70,8 @@ from volition.storage.files import exclusively
 from volition.storage.store import Store
 from volition.tasks.numbers import check_counts
 from volition.tasks.task import Task
+
+UNJUDGED = 2000  # moments whose pictures are drawn, where judgments are learned from pictures
 
 
 def train(
@@ -135,6 +140,7 @@ class Run:
     ) -> None:
         self.folder = folder
         self._judge, self._patience = judge, patience
+        self._looks: Looks | None = None
 
     @classmethod
     def create(
@@ -175,6 +181,11 @@ class Run:
         else:
             asked = None if reuse is None else RunFolder.open(Path(reuse)).task.view
         task, how = find_out(left_open, clip, asked)
+        if task.view.clip is not None and task.reward.sees != "observations":
+            raise InputError(
+                f"reward.sees is {task.reward.sees!r}, and this goal is judged by clips: pictures "
+                "are seen of single states only; leave it out"
+            )
         settings = RunSettings("", symmetric, task.training.steps, seed, given=given, found=how)
         judge: Judge | None = None
         if live is None:
@@ -319,7 +330,7 @@ class Run:
             if known.preferences == digest(store.preferences()):
                 return self.reward_model, known
         judged = Judged(store.judgments(), store.observed(), store.judges())
-        model, learned = learn_reward(judged, self._recipe())
+        model, learned = learn_reward(judged, self._recipe(), partial(self._look, store))
         model.save(folder.reward_model, as_document(learned))
         return model, learned
 
@@ -429,6 +440,22 @@ class Run:
 
     def _setup(self) -> Setup:
         return setup_of(self.folder.task, self.folder.settings)
+
+    def _look(self, store: Store) -> Seen:
+        """The pictures of what was judged, and of what was not, which are drawn once."""
+        task, settings = self.folder.task, self.folder.settings
+        if self._looks is None:
+            self._looks = unjudged_looks(task.environment, task.view, UNJUDGED, settings.seed)
+
+        def picture(side: Segment) -> Observations:
+            pixels: Observations = reduced(side.frames[0].pixels)
+            return pixels[None]
+
+        judged = {
+            comparison_id: (picture(comparison.first), picture(comparison.second))
+            for comparison_id, comparison in store.comparisons().items()
+        }
+        return Seen(judged, *self._looks)
 
     def _recipe(self) -> Recipe:
         task, settings = self.folder.task, self.folder.settings

@@ -108,10 +108,14 @@ class RewardSection(Section):
     Attributes:
         observations: The observation entries that a judge can see in a frame; all by default.
         symmetries: Declared symmetries of the goal; used where the user opts in.
+        sees: By what it learns from judgments: observations, or the pictures that were judged, of
+            which observations are then to tell as much as they can; or whichever foretells more of
+            the judgments.
     """
 
     observations: tuple[Annotated[Whole, Field(ge=0)], ...] | None = None
     symmetries: tuple[Symmetry, ...] = ()
+    sees: Literal["observations", "pictures", "auto"] = "observations"
 
     @model_validator(mode="after")
     def _observations_differ(self) -> Self:
