@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from volition.comparison import Comparison, Floats, Pixels, Segment, encode_png
-from volition.envs.naming import entry_names
+from volition.finding.naming import entry_names
 from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
 from volition.reward.learning import RewardFit
 from volition.reward.model import RewardModel, opinions
