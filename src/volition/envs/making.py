@@ -276,7 +276,8 @@ def _class_of(env_id: str) -> Any:
     if not isinstance(creator, str):
         return creator
     try:
-        return gymnasium.envs.registration.load_env_creator(creator)
+        with _loaded_quietly(env_id):
+            return gymnasium.envs.registration.load_env_creator(creator)
     except Exception:  # what is missing is told where it is made
         return None
 
