@@ -23,6 +23,7 @@ from claims import claim, run_benchmark
 from volition.comparison import Pixels, State
 from volition.envs.scene import make_env, open_scene
 from volition.judges.settings import JudgeSettings
+from volition.run.live import MOST
 from volition.run.run import train
 from volition.tasks.task import Task
 
@@ -149,7 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the run")
     parser.add_argument("--steps", type=int, default=TASK.training.steps)
-    parser.add_argument("--judgments", type=int, default=TASK.training.max_judgments)
+    parser.add_argument("--judgments", type=int, default=TASK.training.max_judgments or MOST)
     options = parser.parse_args()
     part, rounds = (10, 2) if options.quick else (1, 5)
     held = [

@@ -34,6 +34,7 @@ from volition.learners.rollout import Rollout
 from volition.learners.visited import Visited
 from volition.questions import Querying
 from volition.run.evaluation import FIRST_SEED, evaluate
+from volition.run.live import MOST
 from volition.run.run import train
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import BUNDLED, Task, bundled_names
@@ -107,7 +108,7 @@ def judged(
     querying: Querying = "information",
 ) -> dict[str, Any]:
     """A run, by what its policy reaches; with the task's own number of judgments by default."""
-    most = min(1000, judgments or task.training.max_judgments)
+    most = min(1000, judgments or task.training.max_judgments or MOST)
     live = JudgeSettings(
         f"simulated:strong:{seed}",
         most,

@@ -68,9 +68,11 @@ def test_what_a_task_says_of_learning_is_left_as_it_is() -> None:
 
 
 def test_questions_grow_with_the_stages_of_learning_up_to_the_quota() -> None:
-    assert [Quota(500, 30).by(stage) for stage in range(6)] == [50, 100, 200, 400, 500, 500]
-    assert Quota(40, 30).by(0) == 40
-    assert Quota(1000, 300).by(0) == 500
+    found = Quota(500, 30, found=True)
+    assert [found.by(stage) for stage in range(6)] == [50, 100, 200, 400, 500, 500]
+    assert Quota(40, 30, found=True).by(0) == 40
+    assert Quota(1000, 300, found=True).by(0) == 500
+    assert Quota(700, 100).by(0) == 700  # somebody said so
 
 
 def test_half_of_the_judgments_foretell_the_others_nearly_as_well_as_all(run: Run) -> None:

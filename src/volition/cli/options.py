@@ -73,7 +73,11 @@ JUDGE_OPTIONS = {
     ),
     "base_url": option("URL", "Ask there: any server that speaks the provider's protocol."),
     "max_usd": option("USD", "Spend no more than this, in all."),
-    "max_judgments": option("N", "Ask no more than this; by default the task's own number."),
+    "max_judgments": option(
+        "N",
+        "Ask so many, if the judge is fast enough; by default the task's own number, or as many as "
+        "teach more.",
+    ),
     "price_in": option("USD", "Price of a million tokens that go in, if it is not known."),
     "price_out": option("USD", "Likewise of those that come out."),
     "per_request": arg(

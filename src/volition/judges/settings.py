@@ -32,7 +32,7 @@ class JudgeSettings:
 
     Attributes:
         judge: As `PROVIDER:MODEL`.
-        max_judgments: How many comparisons are put to it; None is the task's own number.
+        max_judgments: How many comparisons are put to it; None is the task's own number, or found.
         max_usd: US dollars in all; None is no limit.
         base_url: Where to ask, in place of the provider's own address.
         price_in, price_out: US dollars per million tokens, in place of the published price.

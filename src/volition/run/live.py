@@ -28,7 +28,8 @@ from volition.tasks.task import TrainingSection
 
 TICK_S = 0.2  # between two signs of life
 KEPT = "every answer is kept"
-EARLY = 50  # questions at least that may be asked in the first stage of learning
+MOST = 500  # questions at most, where nobody says how many
+EARLY = 50  # of them at least that may be asked in the first stage of learning
 AMONG = 5 / 3  # of those asked before it, likewise
 
 
@@ -39,25 +40,31 @@ class Quota:
     Attributes:
         most: In all.
         first: Of those, before the policy begins to learn: whole requests.
+        found: Whether it is to be found out how many are worth it; else all of them are asked.
     """
 
     most: int
     first: int
+    found: bool = False
 
     def by(self, stage: int) -> int:
         """How many may have been asked by the end of a stage of learning, the first being 0.
 
-        In each further stage as many as in all before it: so they grow with what is learned.
+        Where it is found how many are worth it, in each further stage as many as in all before it:
+        so they grow with what is learned.
         """
+        if not self.found:
+            return self.most
         return min(self.most, max(EARLY, round(AMONG * self.first)) << stage)
 
     @classmethod
     def of(cls, settings: JudgeSettings, training: TrainingSection) -> Quota:
         """What a person chose, or else the task's own numbers."""
-        most = settings.max_judgments or training.max_judgments
+        said = settings.max_judgments or training.max_judgments
+        most = said or MOST
         first = settings.first or training.first_judgments
         whole_requests = -(-first // settings.per_request) * settings.per_request
-        return cls(most, min(most, whole_requests))
+        return cls(most, min(most, whole_requests), said is None)
 
 
 def limits_of(settings: JudgeSettings, most: int, spent_usd: float = 0.0) -> Limits:

@@ -148,7 +148,7 @@ class TrainingSection(Section):
             otherwise PPO.
         steps: Environment steps at most.
         gamma: Discount factor of one environment step.
-        max_judgments: Comparisons that are put to a live judge at most.
+        max_judgments: Comparisons that are put to a live judge; found out where it is None.
         first_judgments: Those of them that cover the environment's states, before the policy begins
             to learn; the others are about what it does then.
     """
@@ -156,7 +156,7 @@ class TrainingSection(Section):
     algorithm: Literal["auto", "sac", "ppo"] = "auto"
     steps: Annotated[Whole, Field(ge=100, le=COUNTS["steps"].most)] = 256_000
     gamma: Annotated[Number, Field(gt=0, lt=1)] = 0.99
-    max_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["max_judgments"].most)] = 500
+    max_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["max_judgments"].most)] | None = None
     first_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["first"].most)] = 30
 
 
