@@ -34,7 +34,7 @@ from volition.judges.base import Capability, Estimate, Question
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
 
 EPISODE = 40
-LATE = 2000  # steps of all environments of a kind: what a judge is asked first is drawn by then
+LATE = 3000  # steps of all environments of a kind: what a judge is asked first is drawn by then
 ODD: dict[str, type[Dot]] = {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,14 @@ def pairs(run: Run) -> list[Pair]:
     return read_pairs(read_evidence(run))
 
 
+def until(page: Page, condition: str, seconds: float = 30.0) -> None:
+    """Waits for what Playwright's own waiting would evaluate in the page, where nothing may be."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(50)
+
+
 @contextmanager
 def opened(
     browser: Browser, report: Path, size: tuple[int, int] = DESKTOP, **options: Any
@@ -74,7 +83,7 @@ def opened(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(report.as_uri())
-    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 6")
+    until(page, "document.querySelectorAll('.js-plotly-plot').length >= 6")
     yield page
     context.close()
     assert complaints == []
@@ -160,7 +169,7 @@ def test_gallery_marks_the_preferred_side(
 def test_film_plays(browser: Browser, report: Path) -> None:
     with opened(browser, report) as page:
         film = page.locator("#film")
-        page.wait_for_function("document.getElementById('film').currentTime > 0.1")
+        until(page, "document.getElementById('film').currentTime > 0.1")
         assert film.evaluate("film => film.duration") == pytest.approx(201 / 30, abs=0.1)
         assert film.evaluate("film => film.muted && film.loop && film.error === null")
         assert film.evaluate("film => film.videoWidth > 3 * film.videoHeight * 0.9")

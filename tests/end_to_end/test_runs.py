@@ -187,7 +187,7 @@ def test_judgments_no_better_than_chance_are_warned_of(
     ("environment", "told"),
     [
         ("Pendulums-v1", "gymnasium cannot make 'Pendulums-v1'"),
-        ("Blackjack-v1", "PPO needs flat observations, or pictures in uint8"),
+        ("Blackjack-v1", "Blackjack-v1 cannot be set to a state"),
     ],
 )
 def test_an_environment_that_will_not_do(

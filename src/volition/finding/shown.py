@@ -228,6 +228,7 @@ def hidden_in_film(
         before: A step before.
         episodes: The number of each moment's episode (moments,).
     """
+    now, before = now.astype(np.float64), before.astype(np.float64)  # squares of large numbers
     folds = np.unique(episodes, return_inverse=True)[1] % FOLDS
     if len(np.unique(folds)) < FOLDS:
         return ()

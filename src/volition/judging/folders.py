@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 PAIRS_FILE, ASKED_FILE, FORM_FILE = "pairs.jsonl", "asked.json", "answers.csv"
 BATCHES = "batch"
+LONGEST_LINE = 1 << 24  # characters of a line that is looked at before all are read
 FRAMES_OF_CLIP = 8  # in which a recorded clip is drawn that does not say it
 
 STATES = """\
@@ -407,19 +408,21 @@ def view_asked(judgments: Path) -> JudgeView | None:
         if asked.is_file() and file.name == JUDGMENTS_FILE:
             about = json.loads(asked.read_text(encoding="utf-8"))
             return JudgeView.model_validate(about["view"]) if "view" in about else None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise InputError(
             f"{asked} says of `view` what is none, so nobody knows what was shown: {error}"
         ) from error
+    if not file.is_file():
+        return None
     try:
         with file.open(encoding="utf-8-sig") as lines:
-            side = json.loads(next(lines))["first"]
+            side = json.loads(lines.readline(LONGEST_LINE))["first"]
         steps = side.get("states") or side["observations"]
         if not isinstance(steps, list):  # the file of pictures that were observed
             return None
         frames = len(side.get("frames") or ()) or min(len(steps), FRAMES_OF_CLIP)
         return JudgeView(clip=ClipSection(steps=len(steps), frames=frames))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None  # of single states, or whatever is wrong is said where it is read
 
 
