@@ -80,7 +80,11 @@ OTHERS = (
     Tried("dm_control/walker-walk-v0", "dm_control", SHORT),
     Tried("dm_control/finger-spin-v0", "dm_control", SHORT),
     Tried("Meta-World/MT1", "metaworld", {"env_name": "drawer-open-v3", **SHORT}),
-    Tried("safety_gridworlds/Sokoban-v0", "safety_gridworlds_gymnasium", SHORT),
+    Tried(
+        "safety_gridworlds_gymnasium:safety_gridworlds/Sokoban-v0",
+        "safety_gridworlds_gymnasium",
+        SHORT,
+    ),
 )
 HOSTILE = tuple(
     Tried(f"hostile:Odd-{name}-v0", kwargs=SHORT)
