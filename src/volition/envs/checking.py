@@ -19,8 +19,9 @@ import gymnasium
 import numpy as np
 
 from volition.comparison import Observations, Pixels
+from volition.envs.acting import Acting, found_scales
 from volition.envs.drawing import as_pixels, fitted, written
-from volition.envs.vectors import Acting, Reading, finite, found_scales
+from volition.envs.vectors import Reading, finite
 from volition.errors import EnvironmentUnsupported, RunError, VolitionError
 
 FIVE = "observation, reward, terminated, truncated, info"
@@ -44,8 +45,9 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     What is observed is finite, of its space's shape and type, and a copy, since environments use
     their arrays again; it is one vector or one picture, and an action one row, whatever the
-    environment's own spaces are (`envs.vectors`). An action is a copy likewise. A drawing is uint8
-    (height, width, 3), always in one size. What stands in `info` is nobody's business and left out.
+    environment's own spaces are (`envs.vectors`, `envs.acting`). An action is a copy likewise. A
+    drawing is uint8 (height, width, 3), always in one size. What stands in `info` is nobody's
+    business and left out.
 
     Args:
         env: The environment, made.

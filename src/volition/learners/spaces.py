@@ -288,7 +288,7 @@ ActionKind = Choice | Bounds | Choices | Mixed
 
 @runtime_checkable
 class MixedSpace(Protocol):
-    """A space of choices, and numbers after them, as `envs.vectors` makes it."""
+    """A space of choices, and numbers after them, as `envs.acting` makes it."""
 
     counts: tuple[int, ...]
     low: tuple[float, ...]
