@@ -1,28 +1,33 @@
 """A task of an environment and a sentence, against the same with all that people wrote for it.
 
     python benchmarks/sentence.py [--quick] [--tasks TASK[:GOAL] ...] [--seeds N] [--first N]
+                                  [--key SECTION.KEY ...] [--now] [--workers N]
 
 Bundled tasks are learned twice with the same seeds, from the real judgments that come with them or,
 where there are none, from a simulated judge's (`simulated:strong`): with the keys of task.toml, and
 without those of the sections `view`, `reward` and `training` (`--key SECTION.KEY ...` takes only
 these away). Judgments are of what was shown when they were asked: a clip stays a clip, so
 `view.clip` is left there. Each is measured as in seeds.py.
-The table says which keys there were and what was found in their place. `--quick` takes one seed.
+The table says which keys there were and what was found in their place. `--now` leaves out the runs
+with all keys, `--workers` makes as many runs side by side, `--quick` takes one seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from claims import claim, run_benchmark
 from seeds import BARS, Bar
 from volition.run.results import Result
-from volition.run.run import Run, train
+from volition.run.run import train
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import RewardSection, Task, TrainingSection
 from volition.tasks.view import JudgeView
@@ -47,13 +52,15 @@ ONES = {
 }
 
 
-class Learned(NamedTuple):
-    """What came of one task with some of its keys."""
+class Trained(NamedTuple):
+    """What came of one run."""
 
-    keys: dict[str, Any]
     found: dict[str, str]
     entries: tuple[int, ...]
-    results: list[Result]
+    result: Result
+
+
+Runs = Sequence[Trained]
 
 
 def written(task: Task) -> dict[str, Any]:
@@ -79,41 +86,50 @@ def without(task: Task, keys: Sequence[str]) -> Task:
     return task.model_copy(update=left)
 
 
-def learned(task: Task, seeds: Sequence[int]) -> Learned:
-    """The task, learned with each seed."""
-    results: list[Result] = []
-    run: Run | None = None
-    for seed in seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            judge = None if task.judgments else f"simulated:strong:{seed}"
-            run = train(task, judge=judge, seed=seed, out=Path(folder) / "run")
-            results.append(run.result)
-            found, entries = dict(run.folder.settings.found), run.reward_model.entries
-    return Learned(written(task), found, entries, results)
+def trained(name: str, taken: Sequence[str], seed: int) -> Trained:
+    """A run of that task and goal without these keys."""
+    enable_cache()
+    task = without(named(name), taken)
+    judge = None if task.judgments else f"simulated:strong:{seed}"
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(task, judge=judge, seed=seed, out=Path(folder) / "run")
+        said = Trained(dict(run.folder.settings.found), run.reward_model.entries, run.result)
+    reached = [round(bar.reached(run.result), 3) for bar in ONES[name]]
+    print(f"{name} without {len(taken)} keys, seed {seed}: {reached}", file=sys.stderr, flush=True)
+    return said
 
 
-def row(name: str, bar: Bar, then: Learned, now: Learned) -> bool:
-    """Prints one line of the table; returns whether it is as good as before."""
-    was, is_now = (
-        [round(bar.reached(result), 3) for result in each.results] for each in (then, now)
-    )
-    worst = max if bar.at_most else min
+def named(name: str) -> Task:
+    task, _, goal = name.partition(":")
+    return Task.find(task, goal or None)
+
+
+def row(name: str, bar: Bar, taken: Sequence[str], then: Runs, now: Runs) -> bool:
+    """Prints one line of the table; returns whether it is as good as it is to be."""
+    keys = {key: str(value) for key, value in written(named(name)).items()}
+    values = [round(bar.reached(run.result), 3) for run in now]
+    worst = max(values) if bar.at_most else min(values)
+    before = [round(bar.reached(run.result), 3) for run in then]
     return claim(
         f"{name}: {bar.measure or 'true return'}",
-        worst(is_now),
-        f"worst of {len(is_now)} seeds",
+        worst,
+        f"worst of {len(values)} seeds",
         f"{'<=' if bar.at_most else '>='} {bar.bound:g}",
-        all(bar.holds(result) for result in now.results),
-        keys_then={key: str(value) for key, value in then.keys.items()},
-        keys_now={key: str(value) for key, value in now.keys.items()},
-        found=now.found,
-        entries=now.entries,
-        then=was,
-        now=is_now,
-        median_then=statistics.median(was),
-        median_now=statistics.median(is_now),
-        seconds_then=[round(result.wall_s, 1) for result in then.results],
-        seconds_now=[round(result.wall_s, 1) for result in now.results],
+        all(bar.holds(run.result) for run in now),
+        keys_then=keys,
+        keys_now={key: value for key, value in keys.items() if key not in taken},
+        found=now[0].found,
+        entries=[list(run.entries) for run in now],
+        then=before,
+        now=values,
+        median_then=statistics.median(before) if before else None,
+        median_now=statistics.median(values),
+        seconds_then=[round(run.result.wall_s, 1) for run in then],
+        seconds_now=[round(run.result.wall_s, 1) for run in now],
+        steps_now=[run.result.env_steps for run in now],
+        failed_without_a_warning=[
+            run.result.seed for run in now if not (bar.holds(run.result) or run.result.warnings)
+        ],
     )
 
 
@@ -124,16 +140,22 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--tasks", nargs="+", choices=ONES, default=list(ONES))
     parser.add_argument("--key", nargs="+", help="only these keys are taken away")
+    parser.add_argument("--now", action="store_true", help="no runs with all keys")
+    parser.add_argument("--workers", type=int, default=1, help="runs side by side")
     arguments = parser.parse_args()
     seeds = range(arguments.first, arguments.first + (1 if arguments.quick else arguments.seeds))
-    enable_cache()
     held = []
-    for name in arguments.tasks:
-        task_name, _, goal = name.partition(":")
-        task = Task.find(task_name, goal or None)
-        taken = arguments.key or [key for key in written(task) if key != "view.clip"]
-        then, now = learned(task, seeds), learned(without(task, taken), seeds)
-        held += [row(name, bar, then, now) for bar in ONES[name]]
+    with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as pool:
+        tables = []
+        for name in arguments.tasks:
+            taken = arguments.key or [key for key in written(named(name)) if key != "view.clip"]
+            now = [pool.submit(trained, name, taken, seed) for seed in seeds]
+            with_all = () if arguments.now else seeds
+            then = [pool.submit(trained, name, (), seed) for seed in with_all]
+            tables.append((name, taken, then, now))
+        for name, taken, then, now in tables:
+            before, after = ([run.result() for run in runs] for runs in (then, now))
+            held += [row(name, bar, taken, before, after) for bar in ONES[name]]
     claim("A sentence and an environment", sum(held), f"of {len(held)} hold", "all", all(held))
 
 
