@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from claims import claim, run_benchmark
 from live import serving
@@ -111,9 +112,34 @@ def words(kwargs: Mapping[str, Any]) -> list[str]:
     return ["--kwargs", *said] if said else []
 
 
-def ran(command: Sequence[str], **environment: str) -> tuple[int, float, str]:
-    """Exit code, seconds, and the last line of what a command said."""
-    started = time.perf_counter()
+class Ran(NamedTuple):
+    """What came of a command.
+
+    Attributes:
+        code: With which it ended.
+        wall_s: Seconds that passed.
+        cpu_s: Seconds of processor time, of its own and of the system's.
+        out: What it said.
+        err: What went to the stream of errors.
+    """
+
+    code: int
+    wall_s: float
+    cpu_s: float
+    out: str
+    err: str
+
+    @property
+    def trouble(self) -> str:
+        """What it said of its failure; empty where it did not fail."""
+        if not self.code:
+            return ""
+        said = self.err.strip().splitlines() or self.out.strip().splitlines()
+        return said[-1] if said else f"exit code {self.code}, without a word"
+
+
+def ran(command: Sequence[str], **environment: str) -> Ran:
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "volition.cli", *command],
         capture_output=True,
@@ -121,8 +147,9 @@ def ran(command: Sequence[str], **environment: str) -> tuple[int, float, str]:
         env={**os.environ, **environment},
         check=False,
     )
-    told = (done.stderr if done.returncode else done.stdout).strip().splitlines()
-    return done.returncode, round(time.perf_counter() - started, 1), told[-1] if told else ""
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Ran(done.returncode, round(wall, 1), round(cpu, 1), done.stdout, done.stderr)
 
 
 def tried(one: Tried, folder: Path, server: str) -> dict[str, Any]:
@@ -138,12 +165,14 @@ def tried(one: Tried, folder: Path, server: str) -> dict[str, Any]:
         "report": (run / "report.html").is_file(),
         "film": (run / "policy.mp4").is_file(),
     }
-    trouble = [told for code, _, told in (asked, trained) if code]
+    trouble = asked.trouble or trained.trouble
     return {
-        "ask_s": asked[1],
-        "train_s": trained[1],
+        "ask_s": asked.wall_s,
+        "ask_cpu_s": asked.cpu_s,
+        "train_s": trained.wall_s,
+        "train_cpu_s": trained.cpu_s,
         **files,
-        **({"trouble": trouble[0][:300]} if trouble else {}),
+        **({"trouble": trouble[:300]} if trouble else {}),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -345,7 +346,13 @@ def test_a_module_is_found_by_its_namespace(
 
 @pytest.mark.parametrize(
     ("env_id", "package"),
-    [("ALE/Pong-v5", "ale-py"), ("MiniGrid-Empty-5x5-v0", "minigrid"), ("merge-v0", "highway-env")],
+    [
+        ("ALE/Pong-v5", "ale-py"),
+        ("MiniGrid-Empty-5x5-v0", "minigrid"),
+        ("merge-v0", "highway-env"),
+        ("safety_gridworlds/Sokoban-v0", "safety-gridworlds-gymnasium"),
+        ("PandaReachDense-v3", "panda-gym"),
+    ],
 )
 def test_what_is_not_installed_is_named(
     env_id: str, package: str, monkeypatch: pytest.MonkeyPatch
@@ -353,7 +360,40 @@ def test_what_is_not_installed_is_named(
     monkeypatch.setattr(making, "find_spec", lambda _: None)
     with pytest.raises(EnvironmentUnsupported) as error:
         make_env(env_id)
-    assert str(error.value).endswith(f'It comes with {package}: pip install "{package}"')
+    said = str(error.value)
+    assert said.endswith(f'It comes with {package}: pip install "{package}"')
+    assert ".." not in said
+
+
+def test_an_id_that_begins_as_no_other_is_looked_for_in_what_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Atari's from before `ALE/`; one module there cannot even be imported."""
+    (tmp_path / "my_broken.py").write_text("import no_such_library")
+    (tmp_path / "my_arcade.py").write_text(MODULE.replace('"Mine-v0"', '"MineNoFrameskip-v4"'))
+    monkeypatch.syspath_prepend(tmp_path)
+    homes = {name: (name, "Theirs/") for name in ("my_broken", "my_arcade")}
+    monkeypatch.setattr(making, "HOMES", homes)
+    try:
+        make_env("MineNoFrameskip-v4").close()
+    finally:
+        gymnasium.registry.pop("MineNoFrameskip-v4", None)
+        sys.modules.pop("my_arcade", None)
+
+
+def test_a_program_that_draws_can_be_ended() -> None:
+    """SDL takes SIGTERM for a window that is closed, which is none here."""
+    program = (
+        "import os, signal, time\n"
+        "from volition.envs.making import make_env\n"
+        "env = make_env('Pendulum-v1', render_mode='rgb_array')\n"
+        "env.reset()\n"
+        "env.render()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "time.sleep(20)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGTERM, done.stderr
 
 
 # What is kept is a copy --------------------------------------------------------------------------
