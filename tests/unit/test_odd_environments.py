@@ -78,6 +78,9 @@ SPACES: dict[str, tuple[tuple[int, ...], ActionKind]] = {
     ),
     "Stacked": ((20, 24, 4), WEAK),
     "Camera": ((20, 24, 1), WEAK),
+    "Signed": ((20, 24, 3), WEAK),
+    "Depth": ((20, 24, 1), WEAK),
+    "Table": ((480,), WEAK),
 }
 """What is made of what they observe, and what is learned of their actions."""
 LEARNED_TOO = ("ListRender", "RewardArray")  # of those drawn: one for all, and one by its reward
@@ -103,6 +106,7 @@ TOLD = {
     "RaisesMid": "at step 28 of an episode: step raised RuntimeError: MuJoCo: the simulation is",
     "RaisesWordlessly": "at step 6 of an episode: step raised AssertionError: assert self.n < 5",
     "Exits": "at step 12 of an episode: step raised SystemExit: the window was closed",
+    "NoMetadata": "gymnasium cannot make 'test/NoMetadata-v0': Expect the environment metadata",
     "NoRenderMode": "argument 'render_mode'",
     "SpacesDiffer": "to put 4 of it side by side raised RuntimeError: Sub-environment action space",
     "SpaceGrows": f"{START}: what is observed is of shape (3,), and its space says (2,)",
@@ -394,6 +398,14 @@ def test_a_program_that_draws_can_be_ended() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert done.returncode == -signal.SIGTERM, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("Signed", 0), ("Depth", 255), ("Camera", 51), ("Stacked", 0)]
+)
+def test_a_picture_goes_from_black_to_white(name: str, value: int) -> None:
+    with closing(make_env(f"test/{name}-v0")) as env:
+        assert env.reset(seed=0)[0][0, 0, 0] == value
 
 
 # What is kept is a copy --------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any
 
 import gymnasium
 
-from volition.envs.checking import Checked, explained, tried
+from volition.envs.checking import Checked, explained, hinted, tried
 from volition.errors import EnvironmentUnsupported, VolitionError
 from volition.tasks.task import Kwargs
 
@@ -71,6 +71,10 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
         # It also takes SIGTERM for a window that is closed, so that nobody could end the program.
         os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
+    for name in filter((kwargs or {}).__contains__, OURS):
+        raise EnvironmentUnsupported(
+            f"{env_id}: {name} is no keyword argument to set: it is chosen here"
+        )
     choose_gl()
     _import_module_of(env_id)
     printed = False
@@ -87,7 +91,8 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
     except (Exception, SystemExit) as error:  # whatever somebody's environment does
         unknown = _unknown(env_id, kwargs or {}) if isinstance(error, TypeError) else None
         of_gymnasium = isinstance(error, gymnasium.error.Error)
-        reason = f"{error}{_comes_with(env_id, error)}" if of_gymnasium else explained(error)
+        hint = f"{hinted(error)}{_comes_with(env_id, error)}"
+        reason = f"{error}{hint}" if of_gymnasium else explained(error)
         raise EnvironmentUnsupported(
             unknown or f"gymnasium cannot make {env_id!r}: {reason}"
         ) from error
@@ -126,7 +131,8 @@ class Printed(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def _drawn_by(env_id: str) -> str:
     """The render mode that gives a picture, or else text; `rgb_array` where nothing is said."""
-    modes = getattr(_class_of(env_id), "metadata", {}).get("render_modes") or ()
+    metadata = getattr(_class_of(env_id), "metadata", None)
+    modes = metadata.get("render_modes") or () if isinstance(metadata, dict) else ()
     named = [mode for mode in modes if isinstance(mode, str)]
     wanted = ("rgb_array", "rgb_array_list", *(m for m in named if "rgb" in m), "ansi", "human")
     return next((mode for mode in wanted if mode in named), "rgb_array")
@@ -197,7 +203,7 @@ def _known_homes(env_id: str) -> list[tuple[str, str]]:
     ]
 
 
-def _comes_with(env_id: str, error: Exception) -> str:
+def _comes_with(env_id: str, error: BaseException) -> str:
     """How to get the environment, where it is known who has it and that is not installed: follows
     on what Gymnasium says."""
     missing = [package for module, package in _known_homes(env_id) if find_spec(module) is None]
@@ -252,8 +258,8 @@ def _loaded_quietly(env_id: str) -> Iterator[None]:
             import_module("Box2D")
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
-        # Gymnasium says at every start, and of every copy, that there is a newer version.
-        warnings.filterwarnings("ignore", module=r"gymnasium\.envs\.registration")
+        # Gymnasium says at every start, and of every copy, what it thinks of a version or a space.
+        warnings.filterwarnings("ignore", module=r"gymnasium\.")
         if ".mujoco." in comes_from and find_spec("mujoco") is not None:
             stack.enter_context(_models_loaded_quietly())
         yield

@@ -111,6 +111,10 @@ def filmed_pairs(
     seen = coarse(np.stack([segment.observations for segment in kept]))  # (segments, T, ...)
     moments = np.concatenate([seen.mean(1), seen.std(1)], 1)
     spread = rng.permutation(farthest(moments, len(kept), rng))
+    alike = np.setdiff1d(np.arange(len(kept)), spread)  # observed so before, and may look different
     return distinct_pairs(
-        (kept[place] for place in spread), count, lambda segment: segment.frames, environment.id
+        (kept[place] for place in (*spread, *rng.permutation(alike))),
+        count,
+        lambda segment: segment.frames,
+        environment.id,
     )
