@@ -9,7 +9,8 @@ higher). What is asked for is an end, not a skill: sheets, report, film, exit co
 processor time each, since what else the machine does makes no difference to that.
 Environments of packages that are not here are named and left out; `pip install ale-py minigrid
 highway-env safety-gridworlds-gymnasium "shimmy[dm-control]"` brings most of them, and
-`gymnasium-robotics metaworld`, with the MuJoCo that these ask for, the others. `--quick` takes five.
+`gymnasium-robotics metaworld`, with the MuJoCo that these ask for, the others. `--quick` takes
+five.
 """
 
 from __future__ import annotations
@@ -83,11 +84,7 @@ OTHERS = (
     Tried("dm_control/walker-walk-v0", "dm_control", SHORT),
     Tried("dm_control/finger-spin-v0", "dm_control", SHORT),
     Tried("Meta-World/MT1", "metaworld", {"env_name": "drawer-open-v3", **SHORT}),
-    Tried(
-        "safety_gridworlds_gymnasium:safety_gridworlds/Sokoban-v0",
-        "safety_gridworlds_gymnasium",
-        SHORT,
-    ),
+    Tried("safety_gridworlds/Sokoban-v0", "safety_gridworlds_gymnasium", SHORT),
 )
 HOSTILE = tuple(
     Tried(f"hostile:Odd-{name}-v0", kwargs=SHORT)

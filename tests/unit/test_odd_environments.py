@@ -36,6 +36,7 @@ from volition.learners.ppo import PPOPolicy
 from volition.learners.rollout import AtRandom, Rollout
 from volition.learners.spaces import ActionKind, Bounds, Choices, Mixed, action_kind, observed_shape
 from volition.questions.covering import covering_pairs
+from volition.questions.filming import Filming, filmed_pairs
 from volition.reward.model import RewardModel
 from volition.run.creating import task_for
 from volition.storage.compilation import enable_cache
@@ -406,6 +407,28 @@ def test_a_program_that_draws_can_be_ended() -> None:
 def test_a_picture_goes_from_black_to_white(name: str, value: int) -> None:
     with closing(make_env(f"test/{name}-v0")) as env:
         assert env.reset(seed=0)[0][0, 0, 0] == value
+
+
+def test_what_is_observed_alike_is_asked_about_where_it_looks_different() -> None:
+    rng = np.random.default_rng(0)
+    pairs = filmed_pairs(EnvironmentSection(id="test/Camera-v0"), JudgeView(), 3, rng)
+    assert len(pairs) == 3
+    assert all((one.observations == other.observations).all() for one, other in pairs)
+
+
+def test_so_much_is_filmed_as_may_be_asked_about() -> None:
+    counts = []
+    for questions in (0, 4, 1000):
+        filming = Filming(JudgeView(), 1.0, np.random.default_rng(0))
+        filming.spread_over(400, 800, questions)
+        with closing(make_env("test/Plain-v0", render_mode="rgb_array")) as env:
+            observation, _ = env.reset(seed=0)
+            for _ in range(400):
+                filming(env, observation, False)
+        counts.append(len(filming.kept))
+    assert counts[0] == 0
+    assert 0.6 * 128 < counts[1] < 1.4 * 128, "thirty-two for each question"
+    assert counts[2] == 400
 
 
 # What is kept is a copy --------------------------------------------------------------------------
