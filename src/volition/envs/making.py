@@ -236,12 +236,15 @@ def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:
 
 
 def choose_gl() -> None:
-    """Lets MuJoCo draw without a display, where there is none and the user has not chosen.
+    """Lets MuJoCo and pyglet draw without a display, where there is none and the user has not
+    chosen.
 
-    MuJoCo looks at the environment variable when it is first imported, so this comes before.
+    They look at the environment's variables when they are first imported, so this comes before.
     """
-    display = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
-    if sys.platform == "linux" and "MUJOCO_GL" not in os.environ and not display:
+    if sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
+        return
+    os.environ.setdefault("PYGLET_HEADLESS", "1")  # which MiniWorld draws with
+    if "MUJOCO_GL" not in os.environ:
         usable = [name for name, needed in HEADLESS.items() if all(map(_loads, needed))]
         if usable:
             os.environ["MUJOCO_GL"] = usable[0]
