@@ -27,7 +27,7 @@ Pixels = npt.NDArray[np.uint8]
 Part = str | Pixels
 Rule = Callable[[Pixels], float]
 
-FRAME = (72, 72)  # of the pictures on a contact sheet
+FRAME = (80, 80)  # of the pictures on a contact sheet: as is found of the pendulum
 STEEPNESS = 40.0  # of the probability in the difference of two heights
 
 
