@@ -136,11 +136,12 @@ def spearman(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
 
     `scipy.stats` has it, and takes half a second to import; JAX's ranks are two programs.
     """
-    return float(np.corrcoef(np.stack([_ranks(values) for values in (one, other)]))[0, 1])
+    ranks = np.stack([_ranks(values) for values in (one, other)])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def _ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """The rank of each value (rows,), from 1 on; equal values share their mean rank."""
     _, which, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    last = counts.cumsum()  # rank of each group of equal values
-    return np.asarray(last - (counts - 1) / 2)[which]
+    means = np.cumsum(counts) - (counts - 1) / 2  # of the ranks of each group of equal values
+    return np.take(means, which)
