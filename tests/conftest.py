@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from volition.cli.program import GARBAGE
 from volition.comparison import Comparison, Frame, Segment
@@ -18,6 +19,11 @@ from volition.storage.compilation import enable_cache
 
 SHORT = 1600  # environment steps: two sessions
 Lines = list[dict[str, Any]]
+
+settings.register_profile(
+    "at any pace", deadline=None
+)  # what fails on a busy machine shows nothing
+settings.load_profile("at any pace")
 
 
 @pytest.fixture(scope="session", autouse=True)
