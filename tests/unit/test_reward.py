@@ -57,7 +57,7 @@ def test_a_fit_compiles_four_programs(tmp_path: Path) -> None:
     """And none to move arrays to the device, or to take one model of many: so it was 40."""
     compiled: list[str] = []
 
-    def count(event: str, _: float, **__: str | int) -> None:
+    def count(event: str, duration_secs: float, **kwargs: str | int) -> None:
         compiled.extend([event] * event.endswith("backend_compile_duration"))
 
     rng = np.random.default_rng(0)
