@@ -29,12 +29,13 @@ AnyArray = Array | np.ndarray  # from the host, or on the device
 def init_layers(rng: np.random.Generator, sizes: tuple[int, ...], *stack: int) -> Layers:
     """Uniform in +-1/sqrt(inputs), as torch's default: Stable-Baselines3 starts there, too.
 
-    Drawn by NumPy on the host, since drawing on the device means one more program to compile.
+    Drawn by NumPy on the host, since drawing on the device means one more program to compile; so
+    does `jnp.asarray` for every shape, and `jax.device_put` does not.
     """
 
     def draw(inputs: int, *shape: int) -> Array:
         bound = inputs**-0.5
-        return jnp.asarray(rng.uniform(-bound, bound, (*stack, *shape)).astype(np.float32))
+        return jax.device_put(rng.uniform(-bound, bound, (*stack, *shape)).astype(np.float32))
 
     return tuple(Linear(draw(i, i, o), draw(i, 1, o)) for i, o in pairwise(sizes))
 

@@ -158,9 +158,9 @@ class PPOPolicy(eqx.Module):
         """One that knows nothing."""
         shape, sizes = form.observation_shape, (*form.hidden, form.actions.outputs)
         layers = init_network(np.random.default_rng(0), shape, sizes)
-        rows, mean, variance = jnp.zeros(()), jnp.zeros(shape), jnp.zeros(shape)
-        log_std = jnp.asarray(form.actions.first_log_std)
-        return cls(layers, log_std, Moments(rows, mean, variance), form.actions)
+        nothing = np.float32(0), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        log_std, moments = jax.device_put((form.actions.first_log_std, nothing))
+        return cls(layers, log_std, Moments(*moments), form.actions)
 
     @jax.jit
     def __call__(self, observations: Float[AnyArray, "batch obs_dim"]) -> Array:
