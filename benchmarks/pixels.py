@@ -2,12 +2,13 @@
 
     python benchmarks/pixels.py [--device gpu] [--quick] [--learn STEPS] [--seed N]
 
-It needs the extras `bench` and `box2d`. Both learn with Volition's default settings from 96 x 96 x 3
-pixels in eight environments, Stable-Baselines3's with its CnnPolicy in a DummyVecEnv: once with
+It needs the extras `bench` and `box2d`. Both learn with Volition's default settings from 96 x 96 x
+3 pixels in four environments, Stable-Baselines3's with its CnnPolicy in a DummyVecEnv: once with
 Volition's network for pictures, and once with its own (NatureCNN). Speed is that of the whole loop,
-environments and learning, taking turns in one process, the best of some rounds each, torch with
-one thread and with all. What `alone` says is the same where the environments show pictures of chance,
-which takes no time. `--device gpu` learns on JAX's and torch's GPU.
+environments and learning, taking turns in one process, the best of some rounds each, torch with one
+thread and with all; beside it the processor time of a step, which other work on the machine changes
+less. What `alone` says is the same where the environments show pictures of chance, which takes no
+time. `--device gpu` learns on JAX's and torch's GPU.
 
 A learner of Volition's is given no reward, but a function of what is observed. So the reward of a
 step is written into the three bytes of the picture's first pixel, for both alike.
@@ -19,10 +20,11 @@ the episodes of each part of them returned on average: those of learning, with n
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 from importlib.metadata import version
-from typing import Any, SupportsFloat
+from typing import Any, NamedTuple, SupportsFloat
 
 import equinox as eqx
 import gymnasium
@@ -49,7 +51,7 @@ except ModuleNotFoundError as error:
     raise SystemExit(missing(error)) from None
 
 SETTINGS = PPOSettings()
-ENVS = 8
+ENVS = 4  # as `volition train` has them
 ROLLOUT = SETTINGS.rollout_steps * ENVS  # environment steps that are learned from at once
 ROUNDS = 3  # of taking turns, when speed is measured
 PART = 8 * ROLLOUT  # environment steps, of whose episodes a mean return is printed
@@ -73,9 +75,7 @@ class Told(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _told(self, picture: Pictures, reward: float) -> Pictures:
         picture = picture.copy()
-        picture[0, 0] = np.frombuffer(
-            round((reward - LEAST) / UNIT).to_bytes(3, "big"), np.uint8
-        )
+        picture[0, 0] = np.frombuffer(round((reward - LEAST) / UNIT).to_bytes(3, "big"), np.uint8)
         return picture
 
 
@@ -85,7 +85,9 @@ class Film(gymnasium.Env[Any, Any]):
     def __init__(self) -> None:
         self.observation_space = gymnasium.spaces.Box(0, 255, (96, 96, 3), np.uint8)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (3,), np.float32)
-        self._pictures = np.random.default_rng(0).integers(256, size=(64, 96, 96, 3), dtype=np.uint8)
+        self._pictures = np.random.default_rng(0).integers(
+            256, size=(64, 96, 96, 3), dtype=np.uint8
+        )
         self._shown = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Pictures, Any]:
@@ -206,30 +208,49 @@ class Theirs:
 
 
 Learner = Ours | Theirs
-VOLITION, SAME, OWN = "volition", "stable-baselines3, the same network", "stable-baselines3, NatureCNN"
+VOLITION, SAME, OWN = (
+    "volition",
+    "stable-baselines3, the same network",
+    "stable-baselines3, NatureCNN",
+)
 
 
-def learners(env_id: str, seed: int, steps: int, device: str) -> dict[str, Learner]:
-    return {
-        VOLITION: Ours(env_id, seed, steps),
-        SAME: Theirs(env_id, seed, steps, device, ours=True),
-        OWN: Theirs(env_id, seed, steps, device, ours=False),
-    }
+def made(name: str, env_id: str, seed: int, steps: int, device: str) -> Learner:
+    """The learner of that name, for so many steps."""
+    if name == VOLITION:
+        return Ours(env_id, seed, steps)
+    return Theirs(env_id, seed, steps, device, ours=name == SAME)
 
 
-def speeds(env_id: str, device: str, rounds: int) -> dict[str, float]:
-    """Environment steps per second of each: the best of some rounds in which they take turns."""
-    every = learners(env_id, 0, 1_000_000, device)
-    best = dict.fromkeys(every, 0.0)
+class Speed(NamedTuple):
+    """How fast a learner was at its best.
+
+    Attributes:
+        steps_per_s: Environment steps per second of wall time.
+        processor_ms: Processor time of an environment step, in milliseconds; of all threads.
+    """
+
+    steps_per_s: float
+    processor_ms: float
+
+
+def speeds(env_id: str, device: str, rounds: int) -> dict[str, Speed]:
+    """The best of each in some rounds in which they take turns."""
+    every = {name: made(name, env_id, 0, 1_000_000, device) for name in (VOLITION, SAME, OWN)}
+    best = dict.fromkeys(every, Speed(0.0, math.inf))
     for learner in every.values():  # compiles, warms the caches
         learner.learn(ROLLOUT)
     threads = torch.get_num_threads()
     for turn in range(2 * rounds):
         torch.set_num_threads(1 if turn % 2 else threads)
         for name, learner in every.items():
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             learner.learn(ROLLOUT)
-            best[name] = max(best[name], ROLLOUT / (time.perf_counter() - started))
+            wall, work = time.perf_counter() - started, time.process_time() - worked
+            best[name] = Speed(
+                round(max(best[name].steps_per_s, ROLLOUT / wall), 1),
+                round(min(best[name].processor_ms, 1e3 * work / ROLLOUT), 2),
+            )
     torch.set_num_threads(threads)
     return best
 
@@ -237,7 +258,7 @@ def speeds(env_id: str, device: str, rounds: int) -> dict[str, float]:
 def claim_speed(device: str, rounds: int) -> bool:
     """That Volition's is the fastest."""
     whole, alone = speeds(RACING, device, rounds), speeds(FILM, device, rounds)
-    ratio = whole[VOLITION] / max(whole[SAME], whole[OWN])
+    ratio = whole[VOLITION].steps_per_s / max(whole[name].steps_per_s for name in (SAME, OWN))
     return claim(
         "PPO from the pictures of CarRacing-v3: environment steps per second, Volition's against "
         "Stable-Baselines3's",
@@ -245,8 +266,8 @@ def claim_speed(device: str, rounds: int) -> bool:
         "times",
         ">= 1",
         ratio >= 1.0,
-        steps_per_s={name: round(rate, 1) for name, rate in whole.items()},
-        alone={name: round(rate, 1) for name, rate in alone.items()},
+        whole={name: speed._asdict() for name, speed in whole.items()},
+        alone={name: speed._asdict() for name, speed in alone.items()},
         device=str(jax.devices()[0].device_kind),
         cores=os.cpu_count(),
         peer=PEER,
@@ -258,7 +279,7 @@ def claim_learned(device: str, steps: int, seed: int) -> bool:
     returns: dict[str, list[float]] = {}
     seconds: dict[str, float] = {}
     for name in (VOLITION, SAME):
-        learner, started, told = learners(RACING, seed, steps, device)[name], time.perf_counter(), 0
+        learner, started, told = made(name, RACING, seed, steps, device), time.perf_counter(), 0
         returns[name] = []
         for _ in range(max(1, steps // PART)):
             learner.learn(PART)
