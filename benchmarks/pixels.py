@@ -105,7 +105,7 @@ def car_racing(**options: Any) -> gymnasium.Env[Any, Any]:
 
 def register() -> None:
     """The environments of this file."""
-    gymnasium.register(RACING, car_racing, max_episode_steps=1000)  # type: ignore[arg-type]
+    gymnasium.register(RACING, car_racing, max_episode_steps=1000)
     gymnasium.register(FILM, Film, max_episode_steps=1000)  # type: ignore[arg-type]
 
 
@@ -309,7 +309,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.device == "cpu":
-        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_platforms", "cpu")  # type: ignore[no-untyped-call]
     enable_cache()
     register()
     device = "cuda" if options.device == "gpu" else "cpu"
