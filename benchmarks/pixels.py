@@ -143,7 +143,7 @@ class Ours:
         self._actions.block_until_ready()
 
 
-class OurNetwork(BaseFeaturesExtractor):
+class OurNetwork(BaseFeaturesExtractor):  # type: ignore[misc]
     """The part of Volition's network that comes before the dense layers of a policy."""
 
     def __init__(self, space: gymnasium.spaces.Box) -> None:
