@@ -93,10 +93,10 @@ def trained(name: str, taken: Sequence[str], seed: int) -> Trained:
     judge = None if task.judgments else f"simulated:strong:{seed}"
     with tempfile.TemporaryDirectory() as folder:
         run = train(task, judge=judge, seed=seed, out=Path(folder) / "run")
-        said = Trained(dict(run.folder.settings.found), run.reward_model.entries, run.result)
-    reached = [round(bar.reached(run.result), 3) for bar in ONES[name]]
+        came = Trained(dict(run.folder.settings.found), run.reward_model.entries, run.result)
+    reached = [round(bar.reached(came.result), 3) for bar in ONES[name]]
     print(f"{name} without {len(taken)} keys, seed {seed}: {reached}", file=sys.stderr, flush=True)
-    return said
+    return came
 
 
 def named(name: str) -> Task:
