@@ -537,11 +537,28 @@ def _merge(old: Moments, observations: Shaped[Array, "batch ..."]) -> Moments:
     """The moments with more observations in them."""
     rows = old.rows + len(observations)
     share = len(observations) / rows
-    new = observations.astype(jnp.float32)
-    moved = new.mean(0) - old.mean
-    variance = (1.0 - share) * old.variance + share * new.var(0)
+    mean, new = _mean_and_variance(observations)
+    moved = mean - old.mean
+    variance = (1.0 - share) * old.variance + share * new
     variance += share * (1.0 - share) * jnp.square(moved)
     return Moments(rows, old.mean + share * moved, variance)
+
+
+def _mean_and_variance(rows: Shaped[Array, "batch ..."]) -> tuple[Array, Array]:
+    """Of every entry, or of every pixel. Pictures are added one by one: on a CPU that is 50 times
+    as fast as to sum up, for one pixel after the other, what lies far apart in memory."""
+    if rows.ndim < 4:
+        numbers = rows.astype(jnp.float32)
+        return numbers.mean(0), numbers.var(0)
+
+    def average(of_one: Callable[[Array], Array]) -> Array:
+        def add(total: Array, row: Array) -> tuple[Array, None]:
+            return total + of_one(row.astype(jnp.float32)), None
+
+        return jax.lax.scan(add, jnp.zeros(rows.shape[1:]), rows)[0] / len(rows)
+
+    mean = average(lambda row: row)
+    return mean, average(lambda row: jnp.square(row - mean))
 
 
 def _apply(layers: Layers, inputs: Moments, observations: Shaped[AnyArray, "batch ..."]) -> Array:
