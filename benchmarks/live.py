@@ -28,11 +28,11 @@ TARGET = -160.0
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """The address of a server that answers from the pixels."""
+def serving(*arguments: str) -> Iterator[str]:
+    """The address of a server that answers from the pixels, run with these arguments."""
     tests = Path(__file__).parents[1] / "tests"
     with subprocess.Popen(
-        [sys.executable, "-m", "servers"], cwd=tests, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "servers", *arguments], cwd=tests, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         try:

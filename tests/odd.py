@@ -388,6 +388,33 @@ class Camera(Strict):
         return {"mission": "right", "view": np.full((20, 24), 0.2, np.float32)}
 
 
+class Signed(Strict):
+    """A picture in fractions from -1 to 1, channels first."""
+
+    observation_space = Box(-1, 1, (3, 20, 24), np.float32)
+
+    def obs(self) -> Any:
+        return np.full((3, 20, 24), -1, np.float32)
+
+
+class Depth(Strict):
+    """How far away everything is, in whole millimetres."""
+
+    observation_space = Box(0, 10_000, (20, 24), np.uint16)
+
+    def obs(self) -> Any:
+        return np.full((20, 24), 10_000, np.uint16)
+
+
+class Table(Strict):
+    """A large table of numbers, which is no picture."""
+
+    observation_space = Box(-10, 10, (20, 24), np.float32)
+
+    def obs(self) -> Any:
+        return np.full((20, 24), self.x, np.float32)
+
+
 class Growing(Dot):
     """It sees ever more."""
 
@@ -513,6 +540,10 @@ class Exits(Dot):
         if self.n == 11:
             sys.exit("the window was closed")
         return super().step(action)
+
+
+class NoMetadata(Dot):
+    metadata = None  # type: ignore[assignment]
 
 
 class NoRenderMode(Dot):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ from volition.learners.ppo import PPOPolicy
 from volition.learners.rollout import AtRandom, Rollout
 from volition.learners.spaces import ActionKind, Bounds, Choices, Mixed, action_kind, observed_shape
 from volition.questions.covering import covering_pairs
+from volition.questions.filming import Filming, filmed_pairs
 from volition.reward.model import RewardModel
 from volition.run.creating import task_for
 from volition.storage.compilation import enable_cache
@@ -77,6 +79,9 @@ SPACES: dict[str, tuple[tuple[int, ...], ActionKind]] = {
     ),
     "Stacked": ((20, 24, 4), WEAK),
     "Camera": ((20, 24, 1), WEAK),
+    "Signed": ((20, 24, 3), WEAK),
+    "Depth": ((20, 24, 1), WEAK),
+    "Table": ((480,), WEAK),
 }
 """What is made of what they observe, and what is learned of their actions."""
 LEARNED_TOO = ("ListRender", "RewardArray")  # of those drawn: one for all, and one by its reward
@@ -102,6 +107,7 @@ TOLD = {
     "RaisesMid": "at step 28 of an episode: step raised RuntimeError: MuJoCo: the simulation is",
     "RaisesWordlessly": "at step 6 of an episode: step raised AssertionError: assert self.n < 5",
     "Exits": "at step 12 of an episode: step raised SystemExit: the window was closed",
+    "NoMetadata": "gymnasium cannot make 'test/NoMetadata-v0': Expect the environment metadata",
     "NoRenderMode": "argument 'render_mode'",
     "SpacesDiffer": "to put 4 of it side by side raised RuntimeError: Sub-environment action space",
     "SpaceGrows": f"{START}: what is observed is of shape (3,), and its space says (2,)",
@@ -345,7 +351,13 @@ def test_a_module_is_found_by_its_namespace(
 
 @pytest.mark.parametrize(
     ("env_id", "package"),
-    [("ALE/Pong-v5", "ale-py"), ("MiniGrid-Empty-5x5-v0", "minigrid"), ("merge-v0", "highway-env")],
+    [
+        ("ALE/Pong-v5", "ale-py"),
+        ("MiniGrid-Empty-5x5-v0", "minigrid"),
+        ("merge-v0", "highway-env"),
+        ("safety_gridworlds/Sokoban-v0", "safety-gridworlds-gymnasium"),
+        ("PandaReachDense-v3", "panda-gym"),
+    ],
 )
 def test_what_is_not_installed_is_named(
     env_id: str, package: str, monkeypatch: pytest.MonkeyPatch
@@ -353,7 +365,70 @@ def test_what_is_not_installed_is_named(
     monkeypatch.setattr(making, "find_spec", lambda _: None)
     with pytest.raises(EnvironmentUnsupported) as error:
         make_env(env_id)
-    assert str(error.value).endswith(f'It comes with {package}: pip install "{package}"')
+    said = str(error.value)
+    assert said.endswith(f'It comes with {package}: pip install "{package}"')
+    assert ".." not in said
+
+
+def test_an_id_that_begins_as_no_other_is_looked_for_in_what_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Atari's from before `ALE/`; one module there cannot even be imported."""
+    (tmp_path / "my_broken.py").write_text("import no_such_library")
+    (tmp_path / "my_arcade.py").write_text(MODULE.replace('"Mine-v0"', '"MineNoFrameskip-v4"'))
+    monkeypatch.syspath_prepend(tmp_path)
+    homes = {name: (name, "Theirs/") for name in ("my_broken", "my_arcade")}
+    monkeypatch.setattr(making, "HOMES", homes)
+    try:
+        make_env("MineNoFrameskip-v4").close()
+    finally:
+        gymnasium.registry.pop("MineNoFrameskip-v4", None)
+        sys.modules.pop("my_arcade", None)
+
+
+def test_a_program_that_draws_can_be_ended() -> None:
+    """SDL takes SIGTERM for a window that is closed, which is none here."""
+    program = (
+        "import os, signal, time\n"
+        "from volition.envs.making import make_env\n"
+        "env = make_env('Pendulum-v1', render_mode='rgb_array')\n"
+        "env.reset()\n"
+        "env.render()\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "time.sleep(20)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGTERM, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("Signed", 0), ("Depth", 255), ("Camera", 51), ("Stacked", 0)]
+)
+def test_a_picture_goes_from_black_to_white(name: str, value: int) -> None:
+    with closing(make_env(f"test/{name}-v0")) as env:
+        assert env.reset(seed=0)[0][0, 0, 0] == value
+
+
+def test_what_is_observed_alike_is_asked_about_where_it_looks_different() -> None:
+    rng = np.random.default_rng(0)
+    pairs = filmed_pairs(EnvironmentSection(id="test/Camera-v0"), JudgeView(), 3, rng)
+    assert len(pairs) == 3
+    assert all((one.observations == other.observations).all() for one, other in pairs)
+
+
+def test_so_much_is_filmed_as_may_be_asked_about() -> None:
+    counts = []
+    for questions in (0, 4, 1000):
+        filming = Filming(JudgeView(), 1.0, np.random.default_rng(0))
+        filming.spread_over(400, 800, questions)
+        with closing(make_env("test/Plain-v0", render_mode="rgb_array")) as env:
+            observation, _ = env.reset(seed=0)
+            for _ in range(400):
+                filming(env, observation, False)
+        counts.append(len(filming.kept))
+    assert counts[0] == 0
+    assert 0.6 * 128 < counts[1] < 1.4 * 128, "thirty-two for each question"
+    assert counts[2] == 400
 
 
 # What is kept is a copy --------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from volition.errors import EnvironmentUnsupported, InputError
+from volition.learners import remembered
 from volition.learners import replay as ring
 from volition.learners import sac as module
 from volition.learners.base import Transitions
@@ -142,3 +143,8 @@ def test_spaces_it_cannot_act_in_are_refused(
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         SACSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_what_is_very_wide_is_remembered_less_often() -> None:
+    assert remembered((3,)) == remembered((348,)) == 1 << 20
+    assert remembered((20_000,)) == 1 << 14, "two observations of a transition, 4 bytes an entry"

@@ -17,9 +17,8 @@ import numpy.typing as npt
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 from volition.comparison import Array
-from volition.envs.vectors import WILL_DO, Reading, listed, place_name
+from volition.envs.vectors import WILL_DO, WITHOUT_BOUND, Reading, listed, place_name
 
-WITHOUT_BOUND = 1e6  # numbers that may be as large as this may be as large as you like
 LARGEST_TRIED, SMALLEST_TRIED = 2.0**12, 2.0**-4  # of numbers without bounds
 TRIED_ALONE = 8  # of such numbers at most; more are tried all together
 TRIED_STEPS = 3

@@ -30,8 +30,11 @@ HINTS = {
     "unexpected keyword argument 'seed'": "reset takes `seed` and `options`",
     "unexpected keyword argument 'options'": "reset takes `seed` and `options`",
     "unexpected keyword argument 'render_mode'": "an environment is made with a `render_mode`",
+    "takes no arguments": "an environment is made with a `render_mode`",
+    "entry_point is not specified": "it can only be made as several at once, and not alone",
 }
-"""What is meant by errors that come of an interface before Gymnasium's, by a part of their text."""
+"""What is meant by errors that come of another interface than Gymnasium's for one environment, such
+as the one before it, by a part of their text."""
 
 Value = TypeVar("Value")
 _SIZES: dict[str, tuple[int, int]] = {}
@@ -68,7 +71,8 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             value = self._tried(space, partial(getattr, env, space))
             if not isinstance(value, gymnasium.Space):
                 raise EnvironmentUnsupported(
-                    f"{name}: its {space} is {reprlib.repr(value)}, not one of Gymnasium's spaces"
+                    f"{name}: its {space} is {reprlib.repr(value)} of {type(value).__module__}, "
+                    "not one of Gymnasium's spaces"
                 )
         self.reading = self._understood("observation_space", Reading, env.observation_space)
         self.acting = self._understood("action_space", self._acting, env.action_space)
@@ -218,8 +222,14 @@ def explained(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     text = " ".join(str(error).split()) or (frames[-1].line or "" if frames else "")
-    hint = next((f": {meant}" for part, meant in HINTS.items() if part in text), "")
-    return f"{type(error).__name__}: {text}{where}{hint}" if text else type(error).__name__ + where
+    kind = type(error).__name__
+    return f"{kind}: {text}{where}{hinted(error)}" if text else kind + where
+
+
+def hinted(error: BaseException) -> str:
+    """What an error may mean, to follow on what it says; empty where nobody knows."""
+    text = str(error)
+    return next((f": {meant}" for part, meant in HINTS.items() if part in text), "")
 
 
 def _number(reward: Any) -> float:

@@ -11,7 +11,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, redirect_stdout
+from contextlib import ExitStack, closing, contextmanager, redirect_stdout, suppress
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ from typing import Any
 
 import gymnasium
 
-from volition.envs.checking import Checked, explained, tried
+from volition.envs.checking import Checked, explained, hinted, tried
 from volition.errors import EnvironmentUnsupported, VolitionError
 from volition.tasks.task import Kwargs
 
@@ -34,6 +34,7 @@ OURS = ("render_mode",)  # the keyword arguments that are chosen here
 DRAWING = ("OpenGL", "gl_context", "egl", "osmesa", "glfw")  # in the names of files that draw
 HOMES = {
     "ale_py": ("ale-py", "ALE/"),
+    "flappy_bird_gymnasium": ("flappy-bird-gymnasium", "FlappyBird-"),
     "gymnasium_robotics": (
         "gymnasium-robotics",
         "Adroit AntMaze_ Fetch FrankaKitchen HandManipulate HandReach PointMaze_",
@@ -45,6 +46,12 @@ HOMES = {
     ),
     "metaworld": ("metaworld", "Meta-World/"),
     "minigrid": ("minigrid", "BabyAI- MiniGrid-"),
+    "miniworld": ("miniworld", "MiniWorld-"),
+    "panda_gym": (
+        "panda-gym",
+        "PandaFlip PandaPickAndPlace PandaPush PandaReach PandaSlide PandaStack",
+    ),
+    "safety_gridworlds_gymnasium": ("safety-gridworlds-gymnasium", "safety_gridworlds/"),
     "shimmy": ("shimmy[dm-control]", "dm_control/"),
 }
 """Modules that register environments, each with the package that has it and how the ids begin."""
@@ -62,6 +69,12 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
         # Pygame opens a screen and a sound card even to draw into memory, and says so if it cannot.
         os.environ.setdefault("SDL_VIDEODRIVER", MEMORY)
         os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+        # It also takes SIGTERM for a window that is closed, so that nobody could end the program.
+        os.environ.setdefault("SDL_NO_SIGNAL_HANDLERS", "1")
+    for name in filter((kwargs or {}).__contains__, OURS):
+        raise EnvironmentUnsupported(
+            f"{env_id}: {name} is no keyword argument to set: it is chosen here"
+        )
     choose_gl()
     _import_module_of(env_id)
     printed = False
@@ -78,7 +91,8 @@ def make_env(env_id: str, kwargs: Kwargs | None = None, **more: Any) -> Any:
     except (Exception, SystemExit) as error:  # whatever somebody's environment does
         unknown = _unknown(env_id, kwargs or {}) if isinstance(error, TypeError) else None
         of_gymnasium = isinstance(error, gymnasium.error.Error)
-        reason = f"{error}{_comes_with(env_id)}" if of_gymnasium else explained(error)
+        hint = f"{hinted(error)}{_comes_with(env_id, error)}"
+        reason = f"{error}{hint}" if of_gymnasium else explained(error)
         raise EnvironmentUnsupported(
             unknown or f"gymnasium cannot make {env_id!r}: {reason}"
         ) from error
@@ -117,7 +131,8 @@ class Printed(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def _drawn_by(env_id: str) -> str:
     """The render mode that gives a picture, or else text; `rgb_array` where nothing is said."""
-    modes = getattr(_class_of(env_id), "metadata", {}).get("render_modes") or ()
+    metadata = getattr(_class_of(env_id), "metadata", None)
+    modes = metadata.get("render_modes") or () if isinstance(metadata, dict) else ()
     named = [mode for mode in modes if isinstance(mode, str)]
     wanted = ("rgb_array", "rgb_array_list", *(m for m in named if "rgb" in m), "ansi", "human")
     return next((mode for mode in wanted if mode in named), "rgb_array")
@@ -131,6 +146,8 @@ def _import_module_of(env_id: str) -> None:
     if not colon:
         if env_id not in gymnasium.registry and (home := _home_of(env_id)) is not None:
             tried(env_id, f"to import {home}", partial(import_module, home))
+        elif not _is_known(env_id):
+            _import_homes(env_id)
         return
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
@@ -158,6 +175,26 @@ def _home_of(env_id: str) -> str | None:
     return None
 
 
+def _is_known(env_id: str) -> bool:
+    """Whether Gymnasium has it, if in another version, or could have nothing of that name."""
+    try:
+        space, name, _ = gymnasium.envs.registration.parse_env_id(env_id)
+    except gymnasium.error.Error:
+        return True
+    return any((spec.namespace, spec.name) == (space, name) for spec in gymnasium.registry.values())
+
+
+def _import_homes(env_id: str) -> None:
+    """Imports the modules of `HOMES` that are installed, one after the other, until one has brought
+    the environment: not every id begins as its others do, such as those of Atari before `ALE/`."""
+    for module in HOMES:
+        if find_spec(module) is not None:
+            with suppress(Exception, SystemExit):  # whatever it does: nobody has asked for it
+                import_module(module)
+            if env_id in gymnasium.registry:
+                return
+
+
 def _known_homes(env_id: str) -> list[tuple[str, str]]:
     return [
         (module, package)
@@ -166,10 +203,12 @@ def _known_homes(env_id: str) -> list[tuple[str, str]]:
     ]
 
 
-def _comes_with(env_id: str) -> str:
-    """How to get the environment, where it is known who has it and that is not installed."""
+def _comes_with(env_id: str, error: BaseException) -> str:
+    """How to get the environment, where it is known who has it and that is not installed: follows
+    on what Gymnasium says."""
     missing = [package for module, package in _known_homes(env_id) if find_spec(module) is None]
-    return f'. It comes with {missing[0]}: pip install "{missing[0]}"' if missing else ""
+    end = "" if str(error).endswith((".", "?")) else "."
+    return f'{end} It comes with {missing[0]}: pip install "{missing[0]}"' if missing else ""
 
 
 def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:
@@ -197,12 +236,15 @@ def check_alike(env_id: str, own: Kwargs, other: Kwargs) -> None:
 
 
 def choose_gl() -> None:
-    """Lets MuJoCo draw without a display, where there is none and the user has not chosen.
+    """Lets MuJoCo and pyglet draw without a display, where there is none and the user has not
+    chosen.
 
-    MuJoCo looks at the environment variable when it is first imported, so this comes before.
+    They look at the environment's variables when they are first imported, so this comes before.
     """
-    display = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
-    if sys.platform == "linux" and "MUJOCO_GL" not in os.environ and not display:
+    if sys.platform != "linux" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
+        return
+    os.environ.setdefault("PYGLET_HEADLESS", "1")  # which MiniWorld draws with
+    if "MUJOCO_GL" not in os.environ:
         usable = [name for name, needed in HEADLESS.items() if all(map(_loads, needed))]
         if usable:
             os.environ["MUJOCO_GL"] = usable[0]
@@ -218,6 +260,9 @@ def _loaded_quietly(env_id: str) -> Iterator[None]:
             warnings.simplefilter("ignore", DeprecationWarning)
             import_module("Box2D")
     with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        # Gymnasium says at every start, and of every copy, what it thinks of a version or a space.
+        warnings.filterwarnings("ignore", module=r"gymnasium\.")
         if ".mujoco." in comes_from and find_spec("mujoco") is not None:
             stack.enter_context(_models_loaded_quietly())
         yield

@@ -19,6 +19,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sp
 from volition.comparison import Array, Observations, observed, reduced
 
 FEW = 16
+WITHOUT_BOUND = 1e6  # numbers that may be as large as this may be as large as you like
 SMALLEST = 16  # pixels of a picture's shorter side; less are numbers, such as MiniGrid's 7 x 7
 BLOCKS = 16  # of a side at most, whose means stand for a picture among numbers
 ONE_EACH = 1024  # possibilities at most that have an entry each; of more there are binary digits
@@ -52,7 +53,8 @@ class Reading:
         self._parts, self._columns = parts, [*map(_column, parts)]
         self._in_a_row = isinstance(space, Box) and len(space.shape) == 1
         if not parts:
-            raise ValueError("holds nothing but text, of which no numbers can be made")
+            text = " but text, of which no numbers can be made" if every else ""
+            raise ValueError(f"holds nothing{text}")
         pictures = [_picture(part.space) for part in parts]
         sizes = {picture.shape[:2] for picture in pictures if picture is not None}
         self.plain = False
@@ -289,18 +291,20 @@ class _Blocks:
 
 class _Picture:
     """A picture in uint8 (height, width, channels), of a space that has it in another way: grey,
-    channels first, frames one after the other, or fractions from 0 to 1."""
+    channels first, frames one after the other, or in other numbers, from its lowest to its highest,
+    such as fractions from 0 to 1, from -1 to 1, or depths."""
 
-    def __init__(self, space: Box, behind: tuple[int, ...], whitest: float) -> None:
+    def __init__(self, space: Box, behind: tuple[int, ...], black: float, white: float) -> None:
         self._space, self._behind = space, behind
-        self._factor = 255 / whitest
+        self._black, self._factor = black, 255 / (white - black)
         sides = [side for axis, side in enumerate(space.shape) if axis not in behind]
         self.shape = sides[0], sides[1], math.prod(space.shape) // math.prod(sides)
 
     def read(self, value: Any, entry: str) -> Array:
         array = _numbers(self._space, value, entry)
         if array.dtype != np.uint8 or self._factor != 1:
-            array = np.clip(np.rint(array * self._factor), 0, 255).astype(np.uint8)
+            whitened = (array - self._black) * self._factor
+            array = np.clip(np.rint(whitened), 0, 255).astype(np.uint8)
         last = range(array.ndim - len(self._behind), array.ndim)
         return np.moveaxis(array, self._behind, last).reshape(self.shape)
 
@@ -309,18 +313,33 @@ def _picture(space: Space[Any]) -> _Picture | None:
     """A space as one of pictures; None where it is none: numbers, or too small."""
     if not isinstance(space, Box) or len(space.shape) not in CHANNELS:
         return None
-    whitest = float(np.max(space.high, initial=0))
-    in_bytes = space.dtype == np.uint8
-    bounded = (space.low == 0).all() and (space.high == whitest).all() and whitest in (1, 255)
+    black, white = _black_and_white(space)
     fits = []
     for behind in CHANNELS[len(space.shape)]:
         sides = [side for axis, side in enumerate(space.shape) if axis not in behind]
         if min(sides) >= SMALLEST:
             fits.append((math.prod(space.shape) // math.prod(sides), behind))
-    if not fits or not (in_bytes or bounded):
+    if not fits or black == white:
         return None
     _, behind = min(fits, key=lambda fit: fit[0])
-    return _Picture(space, behind, whitest if bounded else 255.0)
+    return _Picture(space, behind, black, white)
+
+
+def _black_and_white(space: Box) -> tuple[float, float]:
+    """The lowest and the highest value of a picture; twice the same where these are numbers.
+
+    What has two axes and is no whole numbers is a picture only where it goes from 0 to 1: such a
+    table may hold anything.
+    """
+    low, high = (float(bound.flat[0]) for bound in (space.low, space.high))
+    alike = bool((space.low == low).all() and (space.high == high).all())
+    if alike and (low, high) in ((0, 1), (0, 255)):
+        return low, high
+    if space.dtype == np.uint8:
+        return 0.0, 255.0
+    of_axes = len(space.shape) > 2 or space.dtype.kind in "ui"
+    bounded = -WITHOUT_BOUND < low < high < WITHOUT_BOUND
+    return (low, high) if alike and bounded and of_axes else (0.0, 0.0)
 
 
 def _numbers(space: Box, value: Any, entry: str) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Literal
 
 import gymnasium
@@ -11,7 +12,8 @@ from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.sac import SAC, SACSettings
 
 Algorithm = Literal["auto", "sac", "ppo"]
-REMEMBERED = 1 << 20  # transitions of a replay, which is all in memory
+REMEMBERED = 1 << 20  # transitions of a replay at most, which is all in memory
+REPLAY_BYTES = 1 << 32  # of what is observed in them at most: fewer where that is very wide
 
 
 def make(
@@ -40,5 +42,11 @@ def make(
     pictures = len(observation_space.shape or ()) == 3
     if algorithm == "ppo" or (algorithm == "auto" and (pictures or not numbers)):
         return PPO.for_spaces(observation_space, action_space, envs, PPOSettings(gamma=gamma))
-    settings = SACSettings(gamma=gamma, replay_capacity=REMEMBERED)
+    settings = SACSettings(gamma=gamma, replay_capacity=remembered(observation_space.shape))
     return SAC.for_spaces(observation_space, action_space, envs, settings)
+
+
+def remembered(observation_shape: tuple[int, ...] | None) -> int:
+    """Transitions of a replay at most, a power of two, where such float32 observations are made."""
+    each = 2 * 4 * prod(observation_shape or ())  # what was observed, and what came of it
+    return min(REMEMBERED, 1 << ((REPLAY_BYTES // max(1, each)).bit_length() - 1))

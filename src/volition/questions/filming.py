@@ -22,7 +22,8 @@ from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 
 KEPT = 512  # segments
-FILMED = 1024  # segments begun in one stage of learning
+FILMED = 1024  # segments begun by the end of a stage of learning, at most
+PER_QUESTION = 32  # of them for each question of a stage, so that there is something to choose from
 DRAWN_PER_SEGMENT = 3  # begun for each that is chosen, where all that is wanted is to cover
 
 NO_STATE = np.zeros(0)
@@ -59,9 +60,14 @@ class Filming:
             self._under_way[id(env)] = observations, frames
         return NO_STATE
 
-    def spread_over(self, steps: int) -> None:
-        """Films so much in so many steps that questions find something everywhere in them."""
-        self._chance = min(1.0, FILMED / steps)
+    def spread_over(self, begin: int, end: int, questions: int) -> None:
+        """Films so much of a stage that questions find something everywhere in it, and no more.
+
+        Args:
+            begin, end: Environment steps by its beginning and by its end, from the first of all.
+            questions: How many may be asked in it.
+        """
+        self._chance = min(1.0, FILMED / end, PER_QUESTION * questions / (end - begin))
 
     def begin_anew(self, chance: float) -> None:
         """Gives up all that is under way, and begins segments with another chance from now on."""
@@ -105,6 +111,10 @@ def filmed_pairs(
     seen = coarse(np.stack([segment.observations for segment in kept]))  # (segments, T, ...)
     moments = np.concatenate([seen.mean(1), seen.std(1)], 1)
     spread = rng.permutation(farthest(moments, len(kept), rng))
+    alike = np.setdiff1d(np.arange(len(kept)), spread)  # observed so before, and may look different
     return distinct_pairs(
-        (kept[place] for place in spread), count, lambda segment: segment.frames, environment.id
+        (kept[place] for place in (*spread, *rng.permutation(alike))),
+        count,
+        lambda segment: segment.frames,
+        environment.id,
     )

@@ -159,6 +159,13 @@ class Inquiry:
             waiting_for=standing.waiting_for,
         )
 
+    def questions(self, stage: Stage) -> int:
+        """How many may be asked in a stage: in the first, besides those that were asked before."""
+        quota = self._plan.quota
+        return quota.by(stage.number) - (
+            quota.by(stage.number - 1) if stage.number else quota.first
+        )
+
     @property
     def exhausted(self) -> bool:
         """Whether all that is worth it was asked, answered and learned from."""

@@ -151,6 +151,10 @@ class Companion(Protocol):
         """The same with what it knows itself."""
         ...
 
+    def questions(self, stage: Stage) -> int:
+        """How many questions it may ask in a stage, at most."""
+        ...
+
     @property
     def exhausted(self) -> bool:
         """Whether it has nothing more to bring, however long learning goes on."""
@@ -351,7 +355,8 @@ class _Sessions:
             state = self._learner.prolong(self._position.state, stage.end)
             self._position = self._position._replace(state=state)
         if self._filming:
-            self._filming.spread_over(stage.end)
+            asked = self._companion.questions(stage) if self._companion else 0
+            self._filming.spread_over(stage.begin, stage.end, asked)
         return stage
 
     def _is_due(self, stage: Stage) -> bool:
