@@ -9,6 +9,7 @@ may, is waited for, so that such a run can be repeated exactly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ GROWTH = 0.1  # of the judgments, at least, before the reward model is fitted to
 AHEAD = 2  # times as many questions as can be under way may be, before no more is asked
 TEACHES = 0.03  # of held-out answers: so many more must all foretell than half of them do
 POOR = 0.75  # of them: where fewer are foretold, questions wait for no stage of learning
+HASTE = 0.25  # of what is learned from is then asked in each wave, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,10 @@ class Inquiry:
     def _wave(self) -> int:
         """How many questions are asked together: whole requests."""
         plan = self._plan
-        share = -(-(self._planned() - self._before()) // (WAVES * plan.per_request))
+        questions = (self._planned() - self._before()) / WAVES
+        if self._poor():
+            questions = max(questions, HASTE * self._fit.judgments)
+        share = math.ceil(questions / plan.per_request)
         return max(1, min(plan.concurrency, share)) * plan.per_request
 
     def _allowed(self) -> int:
