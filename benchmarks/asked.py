@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from volition.comparison import Comparison
+from volition.finding.found import find_out
 from volition.judges import make_judge
 from volition.judges.base import Question
 from volition.judges.settings import JudgeSettings
@@ -26,10 +27,23 @@ from volition.run.sessions import Setup, StateReward, run_session, session_seeds
 from volition.tasks.task import Task
 
 
+def opened(task: Task) -> Task:
+    """The task with nothing left open: what is found out is found, and where nobody says how many
+    steps, it has those of the first stage of learning."""
+    found = find_out(task).task
+    if "steps" in task.training.model_fields_set:
+        return found
+    setup = Setup(found.environment, found.training, found.training.steps, 0)
+    with closing(Rollout(found.environment, setup.envs)) as rollout:
+        first = setup.stages(rollout, setup.learner(rollout)).first
+    training = found.training.model_copy(update={"steps": first})
+    return found.model_copy(update={"training": training})
+
+
 @cache
 def comparisons(task_name: str, count: int, seed: int) -> tuple[Comparison, ...]:
     """The comparisons that a run would put to a judge to begin with."""
-    task = Task.find(task_name)
+    task = opened(Task.find(task_name))
     return tuple(covering_comparisons(task.environment, task.view, "goal", count, seed))
 
 
@@ -73,10 +87,11 @@ def learned_policy(task: Task, signal: Callable[[Visited], RewardFunction], seed
     """What a run's learner makes of any reward in the sessions of a run.
 
     Args:
-        task: Where, and for how many steps.
+        task: Where, and for how many steps; what it leaves open is found out (`opened`).
         signal: The reward of a session, given what was visited before it.
         seed: Of the learner and the environments.
     """
+    task = opened(task)
     setup = Setup(task.environment, task.training, task.training.steps, seed)
     with closing(Rollout(task.environment, setup.envs)) as rollout:
         learner = setup.learner(rollout)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asked import opened
 from claims import claim, run_benchmark
 from volition.comparison import Pixels, State
 from volition.envs.scene import make_env, open_scene
@@ -27,7 +28,7 @@ from volition.run.live import MOST
 from volition.run.run import train
 from volition.tasks.task import Task
 
-TASK = Task.find("half-cheetah-run")
+TASK = opened(Task.find("half-cheetah-run"))
 LARGE = {"width": 256, "height": 256}
 JUDGE = "simulated:strong"
 DRAWN = 40  # states of which each is drawn in every round

@@ -23,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from asked import comparisons, data, judged, learned_return
+from asked import comparisons, data, judged, learned_return, opened
 from claims import claim, run_benchmark
 from pendulum import landscape
 from volition.reward.fit import fit
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 
-TASK = Task.find("pendulum")
+TASK = opened(Task.find("pendulum"))
 GOAL, GOAL_WITH_NOISE, NEEDED = -150.0, -160.0, 0.8  # 4 of 5 seeds
 COMPARISONS = 300  # of a seed, of which the first ones are taken
 FEWEST, MOST = 2.7, 340.0  # judgments at the sides of a diagram

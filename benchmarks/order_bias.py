@@ -16,14 +16,14 @@ import argparse
 import jax.numpy as jnp
 import numpy as np
 
-from asked import comparisons, data, judged
+from asked import comparisons, data, judged, opened
 from claims import claim, run_benchmark
 from volition.reward.fit import fit
 from volition.reward.model import RewardModel
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 
-TASK = Task.find("pendulum")
+TASK = opened(Task.find("pendulum"))
 JUDGMENTS = 100
 BIASES = (0.0, 2.0, -2.0)
 PAIRS = 4000

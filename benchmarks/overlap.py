@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from asked import opened
 from claims import claim, run_benchmark
 from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
@@ -30,7 +31,7 @@ from volition.storage.store import Store
 from volition.tasks.task import Task
 
 LATENCY_S, CONCURRENCY = 1.5, 32
-TASK = Task.find("pendulum")
+TASK = opened(Task.find("pendulum"))
 
 
 def live(judgments: int, latency_s: float) -> JudgeSettings:

@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asked import opened
 from claims import run_benchmark
 from volition.comparison import Comparison
 from volition.envs.scene import open_scene
@@ -86,7 +87,7 @@ COUNTINGS = (
 
 
 def questions(count: int) -> tuple[Brief, list[Question]]:
-    task = Task.find("pendulum")
+    task = opened(Task.find("pendulum"))
     goal = task.stated_goal()
     scene = open_scene(task.environment.id)
     seen = eye(scene, task.view)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from asked import learned_return
+from asked import learned_return, opened
 from claims import claim, run_benchmark
 from volition.evidence.report.landscapes import landscape as report_landscape
 from volition.evidence.scoring import score_run
@@ -29,7 +29,7 @@ from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 
-TASK = Task.find("pendulum")
+TASK = opened(Task.find("pendulum"))
 
 
 class TrueReward(eqx.Module):

@@ -18,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from asked import data, judged
+from asked import data, judged, opened
 from claims import claim, run_benchmark
 from volition.comparison import Comparison, shown_together
 from volition.envs.scene import open_scene
@@ -32,7 +32,7 @@ from volition.reward.model import RewardModel, opinions
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 
-TASK = Task.find("pendulum")
+TASK = opened(Task.find("pendulum"))
 KINDS: tuple[Querying, ...] = ("information", "disagreement", "uniform")
 FIRST, MORE, MOST = 2, 1, 40
 POOL = 2048

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from asked import opened
 from claims import claim, run_benchmark
 from volition.comparison import Comparison, Frame, Segment
 from volition.envs.scene import open_scene
@@ -37,7 +38,7 @@ from volition.storage.compilation import enable_cache
 from volition.storage.store import Store
 from volition.tasks.task import Task
 
-TASK = Task.find("pendulum")
+TASK = opened(Task.find("pendulum"))
 ENVS, ROUNDS, ITERATIONS = 4, 5, 400
 KEEPS_UP_S = 28  # in which the fastest client gets the tenth more that the next fit waits for
 JUDGE = JudgeIdentity("simulated:exact", simulated=True)

@@ -19,9 +19,11 @@ import time
 
 import numpy as np
 
+from asked import opened
 from claims import claim, run_benchmark
 from volition.comparison import Floats, ObservedPair, reduced
 from volition.envs.scene import scenes_of
+from volition.judging.folders import view_asked
 from volition.judging.recordings import open_recording
 from volition.judgment import derive_preferences
 from volition.reward.features import NUMBERS, SIDE
@@ -56,13 +58,14 @@ def principal(pictures: PreferenceData) -> PreferenceData:
 def measured(name: str) -> dict[str, float]:
     """Held-out accuracy of each fit, by what the reward model is given, and seconds of the last."""
     task_name, _, goal = name.partition(":")
-    task = Task.find(task_name, goal or None)
+    task = opened(Task.find(task_name, goal or None))
     source = task.judgments_folder(None)
+    view = view_asked(source) or task.view
     scenes = scenes_of(task.environment)
     observed: dict[str, ObservedPair] = {}
     seen: dict[str, ObservedPair] = {}
     judgments = []
-    for comparison, judgment in open_recording(source, "", "", scenes, task.view).judged():
+    for comparison, judgment in open_recording(source, "", "", scenes, view).judged():
         sides = comparison.first, comparison.second
         one, other = (reduced(side.frames[0].pixels)[None] for side in sides)
         observed[comparison.id], seen[comparison.id] = comparison.observations, (one, other)

@@ -33,7 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from asked import learned_policy
+from asked import learned_policy, opened
 from claims import claim, run_benchmark
 from volition.envs.scene import make_env
 from volition.learners.base import Acts, Transitions
@@ -145,7 +145,7 @@ class Outcome:
 
 def find(name: str) -> Task:
     """The task and goal of that name in `CLAIMS`."""
-    return Task.find(*name.split("-", 1))
+    return opened(Task.find(*name.split("-", 1)))
 
 
 def learn(name: str, seed: int, folder: Path) -> Outcome:

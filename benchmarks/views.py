@@ -23,6 +23,7 @@ from volition.errors import VolitionError
 from volition.finding.drawings import drawings
 from volition.finding.view import find_view
 from volition.goal import Goal
+from volition.judging.folders import view_asked
 from volition.run.creating import task_for
 from volition.tasks.task import Task
 from volition.tasks.view import JudgeView
@@ -50,6 +51,12 @@ def row(views: list[JudgeView], task: Task) -> Pixels:
     )
 
 
+def shown_before(task: Task) -> JudgeView:
+    """What people wrote: in task.toml, or before the task's first judgments were asked for."""
+    asked = view_asked(task.judgments_folder(None)) if task.judgments else None
+    return asked or task.view
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
@@ -67,6 +74,7 @@ def main() -> None:
         drawings(task.environment)  # what is imported and compiled once is not counted
         began = time.process_time()
         view, _ = find_view(left_open)
+        by_hand = shown_before(task)
         took[task.name] = time.process_time() - began
         try:
             clip = find_view(left_open.model_copy(update={"view": view}), clip=True)[0].clip
@@ -74,12 +82,12 @@ def main() -> None:
             clip = None
         said = f"{clip.steps} in {clip.frames}" if clip else "none"
         print(
-            f"{task.name}: by hand {task.view.crop} {task.view.size}, found {view.crop} "
+            f"{task.name}: by hand {by_hand.crop} {by_hand.size}, found {view.crop} "
             f"{view.size}, clips {said}, {took[task.name]:.2f} s",
             flush=True,
         )
         if options.picture:
-            rows.append(row([task.view, view], left_open))
+            rows.append(row([by_hand, view], left_open))
     if options.picture:
         width = max(each.shape[1] for each in rows)
         space = [((0, 0), (0, width - each.shape[1]), (0, 0)) for each in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
+from volition.cli.program import GARBAGE
 from volition.comparison import Comparison, Frame, Segment
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
@@ -17,11 +20,23 @@ from volition.storage.compilation import enable_cache
 SHORT = 1600  # environment steps: two sessions
 Lines = list[dict[str, Any]]
 
+settings.register_profile(
+    "at any pace", deadline=None
+)  # what fails on a busy machine shows nothing
+settings.load_profile("at any pace")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_once() -> None:
     """What one worker has compiled no other compiles again, whether or not a run is made."""
     enable_cache()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _little_garbage() -> None:
+    """Looks for garbage less often: tracing programs makes many objects and hardly any of it."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,12 +30,13 @@ AnyArray = Array | np.ndarray  # from the host, or on the device
 def init_layers(rng: np.random.Generator, sizes: tuple[int, ...], *stack: int) -> Layers:
     """Uniform in +-1/sqrt(inputs), as torch's default: Stable-Baselines3 starts there, too.
 
-    Drawn by NumPy on the host, since drawing on the device means one more program to compile.
+    Drawn by NumPy on the host, since drawing on the device means one more program to compile; so
+    does `jnp.asarray` for every shape, and `jax.device_put` does not.
     """
 
     def draw(inputs: int, *shape: int) -> Array:
         bound = inputs**-0.5
-        return jnp.asarray(rng.uniform(-bound, bound, (*stack, *shape)).astype(np.float32))
+        return jax.device_put(rng.uniform(-bound, bound, (*stack, *shape)).astype(np.float32))
 
     return tuple(Linear(draw(i, i, o), draw(i, 1, o)) for i, o in pairwise(sizes))
 
@@ -106,14 +108,53 @@ def apply_network(
 def encode(
     encoder: Layers, x: Float[Array, "*stack batch height width channels"]
 ) -> Float[Array, "*stack batch features"]:
-    for (weight, bias), patch in zip(encoder[:-1], PATCHES, strict=True):
-        *stack, batch, height, width, channels = x.shape
-        rows, columns = -(-height // patch), -(-width // patch)
-        missing = [(0, rows * patch - height), (0, columns * patch - width), (0, 0)]
-        x = jnp.pad(x, [(0, 0)] * (x.ndim - 3) + missing)
-        x = x.reshape(*stack, batch, rows, patch, columns, patch, channels)
-        x = jnp.moveaxis(x, -3, -4).reshape(*stack, -1, patch * patch * channels)
+    """The features of pictures that are scaled already.
+
+    Their pixels are put in the order of the last stage's patches at once: then the patches of every
+    stage lie side by side, and none of them has to be gathered again.
+    """
+    *stack, _, height, width, _ = x.shape
+    whole = math.prod(PATCHES)
+    missing = [(0, -height % whole), (0, -width % whole), (0, 0)]
+    x = _in_patches(jnp.pad(x, [(0, 0)] * (x.ndim - 3) + missing), PATCHES)
+    x = x.reshape(*stack, -1, x.shape[-1])
+    side = 1
+    for number, (weight, bias) in enumerate(encoder[:-1]):
+        x = x.reshape(*x.shape[:-2], -1, weight.shape[-2])  # (*stack, batch * patches, inputs)
         x = jax.nn.relu(x @ weight + bias)
-        x = x.reshape(*x.shape[:-2], batch, rows, columns, x.shape[-1])
+        side *= PATCHES[number]
+        if height % whole or width % whole:
+            x = _kept(x, (height, width), side, PATCHES[number + 1 :])
     weight, bias = encoder[-1]
-    return jax.nn.relu(x.reshape(*x.shape[:-3], -1) @ weight + bias)
+    return jax.nn.relu(x.reshape(*x.shape[:-2], -1, weight.shape[-2]) @ weight + bias)
+
+
+def _in_patches(x: Any, sides: tuple[int, ...]) -> Any:
+    """What is known of places, (*rows, height, width, entries), as (*rows, places, entries).
+
+    The places of one patch follow each other; `sides` are those of its stages, the finest first.
+    """
+    *rows, height, width, entries = x.shape
+    whole, stages = math.prod(sides), len(sides) + 1
+    apart = [(across // whole, *reversed(sides)) for across in (height, width)]
+    order = [len(rows) + axis * stages + stage for stage in range(stages) for axis in (0, 1)]
+    x = x.reshape(*rows, *apart[0], *apart[1], entries)
+    x = x.transpose(*range(len(rows)), *order, x.ndim - 1)
+    return x.reshape(*rows, height * width, entries)
+
+
+def _kept(
+    x: Float[Array, "*stack places features"],
+    shape: tuple[int, int],
+    side: int,
+    sides: tuple[int, ...],
+) -> Float[Array, "*stack places features"]:
+    """The features with zeros for patches of so many pixels a side that lie outside pictures of
+    this shape; patches of `sides` are still to be made of them."""
+    inside = [
+        np.arange(math.prod(sides) * -(-across // (side * math.prod(sides)))) < -(-across // side)
+        for across in shape
+    ]
+    there = _in_patches((inside[0][:, None] & inside[1])[..., None], sides)  # (places, 1)
+    of_one = x.reshape(*x.shape[:-2], -1, *there.shape[:1], x.shape[-1])
+    return jnp.where(there, of_one, 0.0).reshape(x.shape)

@@ -26,8 +26,10 @@ from volition.judgment import Failure, Order, Reply, Verdict
 from volition.questions.seeing import eye
 from volition.storage.store import Store
 from volition.tasks.task import Task
+from volition.tasks.view import JudgeView
 
 GOAL_ID = "goal"
+VIEW = JudgeView(crop=(0.2, 0.2, 0.8, 0.8), size=(80, 80))  # as is found of a pendulum
 KEY = "not-a-real-key-but-nobody-may-see-it"
 
 
@@ -101,7 +103,7 @@ def make(
         price_in=1.0,
         price_out=2.0,
     )
-    assignment = Assignment(task.stated_goal(), task.view, truth=task.name)
+    assignment = Assignment(task.stated_goal(), VIEW, truth=task.name)
 
     def made(probe: bool = True, **differing: Any) -> Judge:
         return make_judge(replace(usual, **differing), replace(assignment, probe=probe))
@@ -113,7 +115,7 @@ def make(
 def questions() -> list[Question]:
     """Pairs of pendulums that nobody can confuse, each put both ways round."""
     task = Task.find("pendulum")
-    seen = eye(open_scene(task.environment.id), task.view)
+    seen = eye(open_scene(task.environment.id), VIEW)
     pairs = [(0.1, 2.9), (-0.2, 1.9), (0.4, -2.4), (-0.3, 3.1), (0.5, 2.2), (0.0, -1.8)]
     comparisons = [
         Comparison.between(

@@ -28,6 +28,7 @@ from volition.storage.tensors import load_tree, save_tree
 ENVS = 8
 LOW, HIGH = (-2.0, -1.0), (4.0, 1.0)  # not symmetric: a learner must rescale
 EVERY = 8  # iterations until any learner has learned again
+LEAST = 136  # iterations that a run has room for: one size of replay, and its programs once
 
 SOFT = SACSettings(
     hidden=(32, 32),
@@ -106,7 +107,13 @@ def run(
     learner: Learner[Any], reward: Probe, iterations: int, end: bool = True, seed: int = 0
 ) -> tuple[Any, Any, dict[str, float]]:
     """Iterations on the state 1, which leads to itself."""
-    state, actions = learner.start(seed, iterations * ENVS)
+    state, actions = learner.start(seed, max(iterations, LEAST) * ENVS)
+    return run_on(learner, state, actions, reward, iterations, end)
+
+
+def run_on(
+    learner: Learner[Any], state: Any, actions: Any, reward: Probe, iterations: int, end: bool
+) -> tuple[Any, Any, dict[str, float]]:
     metrics: Any = {}
     for _ in range(iterations):
         transitions = steps(1.0, actions, 1.0, end)
@@ -126,7 +133,8 @@ def test_a_prolonged_learner_has_room_and_a_learning_rate_for_what_follows(
     learner: Learner[Any],
 ) -> None:
     """After half of the steps of the longer run it is as though it had always been one."""
-    begun, _, _ = run(learner, probe(learner), 2 * EVERY)
+    start = learner.start(0, 2 * EVERY * ENVS)
+    begun, _, _ = run_on(learner, *start, probe(learner), 2 * EVERY, True)
     at_once, _ = learner.start(0, 4 * EVERY * ENVS)
     prolonged = learner.prolong(begun, 4 * EVERY * ENVS)
     shapes, wanted = ([leaf.shape for leaf in jax.tree.leaves(s)] for s in (prolonged, at_once))
@@ -141,7 +149,7 @@ def test_a_prolonged_learner_has_room_and_a_learning_rate_for_what_follows(
 
 
 def test_actions_are_of_the_environments_kind(learner: Learner[Any]) -> None:
-    state, first = learner.start(seed=0, total_steps=10)
+    state, first = learner.start(seed=0, total_steps=LEAST * ENVS)
     transitions = steps(1.0, first, 1.0, False)
     state, second, _ = learner.iterate(
         state, transitions, transitions.next_observation, probe(learner)
@@ -160,7 +168,7 @@ def test_actions_are_of_the_environments_kind(learner: Learner[Any]) -> None:
 
 
 def test_a_state_is_arrays_of_unchanging_form(learner: Learner[Any]) -> None:
-    state, actions = learner.start(seed=0, total_steps=10)
+    state, actions = learner.start(seed=0, total_steps=LEAST * ENVS)
     assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(state))
     before = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
     for _ in range(EVERY):
@@ -180,7 +188,7 @@ def test_the_seed_decides_everything(learner: Learner[Any]) -> None:
 def test_a_state_written_and_read_goes_on_as_if_nothing_had_happened(
     learner: Learner[Any], tmp_path: Path
 ) -> None:
-    state, actions = learner.start(seed=3, total_steps=400)
+    state, actions = learner.start(seed=3, total_steps=LEAST * ENVS)
     for number in range(60):
         if number == 44:  # in the middle of a rollout
             save_tree(tmp_path / "position", (state, actions), {})
@@ -188,7 +196,7 @@ def test_a_state_written_and_read_goes_on_as_if_nothing_had_happened(
         state, actions, _ = learner.iterate(
             state, transitions, transitions.next_observation, probe(learner)
         )
-    again, again_actions = load_tree(tmp_path / "position", learner.start(0, 400))
+    again, again_actions = load_tree(tmp_path / "position", learner.start(0, LEAST * ENVS))
     for _ in range(44, 60):
         transitions = steps(1.0, again_actions, 1.0, True)
         again, again_actions, _ = learner.iterate(
@@ -287,14 +295,16 @@ def test_a_learner_survives_a_reward_of_another_scale(learner: Learner[Any]) -> 
 
 
 def test_another_length_of_run_compiles_nothing(learner: Learner[Any]) -> None:
-    run(learner, probe(learner), EVERY)
+    """Of the same room for what was visited, whichever test came before this one."""
+    starts = [learner.start(0, iterations * ENVS) for iterations in (LEAST, LEAST + EVERY)]
+    run_on(learner, *starts[0], probe(learner), EVERY, True)
     compiled = len(TRACES)
-    run(learner, probe(learner), 2 * EVERY)
+    run_on(learner, *starts[1], probe(learner), EVERY, True)
     assert len(TRACES) == compiled
 
 
 def test_a_policy_outlives_the_state_it_came_from(learner: Learner[Any]) -> None:
-    state, actions = learner.start(seed=0, total_steps=10)
+    state, actions = learner.start(seed=0, total_steps=LEAST * ENVS)
     policy = learner.policy(state)
     observations = np.linspace(-1, 1, 5, dtype=np.float32)[:, None]
     before = np.array(policy(observations))

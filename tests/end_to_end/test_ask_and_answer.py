@@ -22,7 +22,7 @@ from volition.errors import InputError, RunError
 from volition.evidence.verification import verify
 from volition.judges.live.batch import FORMS
 from volition.judges.sheets import choose_layout
-from volition.judging.folders import QuestionFolder, write_questions
+from volition.judging.folders import QuestionFolder, view_asked, write_questions
 from volition.judging.recordings import open_recording, read_recording
 from volition.judgment import derive_preferences
 from volition.learners.policies import POLICY_FILE
@@ -34,6 +34,9 @@ from volition.run.rounds import answer, ask
 from volition.run.run import Run, train
 from volition.storage.pictures import read_frame
 from volition.tasks.task import Task
+from volition.tasks.view import JudgeView
+
+SIDE = 80  # pixels of a pendulum, as is found
 
 OPEN_TASK = """
 name = "mine"
@@ -92,6 +95,7 @@ def test_the_bundled_judgments_come_back_as_they_were(tmp_path: Path) -> None:
     task = Task.find("pendulum")
     scene = open_scene(task.environment.id)
     bundled = task.judgments_folder("one-look")
+    task = task.model_copy(update={"view": view_asked(bundled)})
     lines = rows(bundled / "judgments.jsonl")
 
     def segment(side: Row) -> Segment:
@@ -141,16 +145,16 @@ def test_a_folder_of_questions_holds_what_a_judge_needs(questions: QuestionFolde
 
 
 def test_the_sheets_show_the_pairs_in_their_order(questions: QuestionFolder) -> None:
-    layout = choose_layout((72, 72), 12)
-    scale = layout.frame[0] // 72
+    layout = choose_layout((SIDE, SIDE), 12)
+    scale = layout.frame[0] // SIDE
     for row in rows(questions.folder / "pairs.jsonl"):
         sheet = np.asarray(Image.open(questions.folder / row["sheet"]).convert("RGB"))
         left, top = layout.corner((row["pair"] - 1) % 12)
         for side, x in zip(("first", "second"), layout.lefts, strict=True):
             y = top + layout.header
-            shown = sheet[y : y + 72 * scale, left + x : left + x + 72 * scale]
+            shown = sheet[y : y + SIDE * scale, left + x : left + x + SIDE * scale]
             frame = read_frame(questions.folder / row[side]["frame"]).pixels
-            small = np.asarray(Image.fromarray(shown).resize((72, 72), Image.Resampling.BOX))
+            small = np.asarray(Image.fromarray(shown).resize((SIDE, SIDE), Image.Resampling.BOX))
             assert np.abs(small.astype(int) - frame).mean() < 2.5
 
 
@@ -490,7 +494,7 @@ def test_somebody_must_have_judged(questions: QuestionFolder, tmp_path: Path) ->
 
 
 def test_too_many_pairs_for_a_sheet(tmp_path: Path) -> None:
-    task = Task.find("pendulum")
+    task = Task.find("pendulum").model_copy(update={"view": JudgeView(size=(72, 72))})
     scene = open_scene(task.environment.id)
     seen = eye(scene, task.view)
     states = coverage_pairs(scene, 2, np.random.default_rng(0))

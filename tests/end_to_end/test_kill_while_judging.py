@@ -7,6 +7,7 @@ how many those were, the store knows.
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,9 @@ CONCURRENCY = 8
 COMPARISONS = 160
 MAX_USD = 1.0
 
+# Importing takes longer than judging, so what is killed is forked for each line that is read here.
 JUDGING = """
+import os
 import sys
 from pathlib import Path
 from volition.goal import Goal
@@ -42,15 +46,23 @@ from volition.judging.limits import Limits
 from volition.storage.store import Store
 from volition.tasks.task import JudgeView
 
-folder, base_url = Path(sys.argv[1]), sys.argv[2]
-with Store.open(folder) as store:
-    asked = list(store.comparisons().values())
-settings = JudgeSettings("openai:test", base_url=base_url, price_in=1, price_out=1,
-                         wire="logprobs")
-with Judging(folder, Limits(max_usd=float(sys.argv[3]), concurrency=int(sys.argv[4]))) as judging:
-    judging.ask(make_judge(settings, Assignment(Goal("higher"), JudgeView())), asked)
-    print("asking", flush=True)
-    judging.wait()
+def judge(folder, base_url, max_usd, concurrency):
+    with Store.open(folder) as store:
+        asked = list(store.comparisons().values())
+    settings = JudgeSettings("openai:test", base_url=base_url, price_in=1, price_out=1,
+                             wire="logprobs")
+    with Judging(folder, Limits(max_usd=max_usd, concurrency=concurrency)) as judging:
+        judging.ask(make_judge(settings, Assignment(Goal("higher"), JudgeView())), asked)
+        print("asking", flush=True)
+        judging.wait()
+
+for _ in sys.stdin:
+    process = os.fork()
+    if not process:
+        judge(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+        os._exit(0)
+    print(process, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
 """
 
 
@@ -84,28 +96,57 @@ def _bar(height: int, number: int) -> Segment:
     return Segment(np.array([[height, number]], np.float32), (Frame(pixels),))
 
 
-def start(folder: Path, server: Server, cache: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", JUDGING, folder, server.openai, str(MAX_USD), str(CONCURRENCY)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"XDG_CACHE_HOME": str(cache), "PATH": ""},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "asking\n"
-    return process
+class Judges:
+    """Processes that judge, one after the other."""
+
+    def __init__(self, folder: Path, server: Server, cache: Path) -> None:
+        self._forking = subprocess.Popen(
+            [sys.executable, "-c", JUDGING, folder, server.openai, str(MAX_USD), str(CONCURRENCY)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"XDG_CACHE_HOME": str(cache), "PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+
+    def start(self) -> int:
+        """The id of one that has begun to ask."""
+        assert self._forking.stdin is not None
+        self._forking.stdin.write("\n")
+        self._forking.stdin.flush()
+        lines = {self._line(), self._line()}
+        assert "asking" in lines, lines
+        (process,) = lines - {"asking"}
+        return int(process)
+
+    def ended(self) -> int:
+        """Waits for the one that was started last; returns its exit code."""
+        return int(self._line())
+
+    def close(self) -> None:
+        self._forking.communicate(timeout=60)
+        assert self._forking.returncode == 0
+
+    def _line(self) -> str:
+        assert self._forking.stdout is not None
+        return self._forking.stdout.readline().rstrip("\n")
 
 
-def await_request(server: Server, before: Counter[str], process: subprocess.Popen[str]) -> None:
+@pytest.fixture
+def judges(folder: Path, server: Server, tmp_path: Path) -> Iterator[Judges]:
+    with closing(Judges(folder, server, tmp_path / "cache")) as judges:
+        yield judges
+
+
+def await_request(server: Server, before: Counter[str]) -> None:
     deadline = time.monotonic() + 5
-    while Counter(server.asked) == before and process.poll() is None:
+    while Counter(server.asked) == before:
         assert time.monotonic() < deadline, "no request within five seconds"
         time.sleep(0.002)
 
 
 @pytest.mark.slow
 def test_twenty_kills_lose_nothing_paid_and_ask_nothing_twice(
-    folder: Path, server: Server, tmp_path: Path
+    folder: Path, server: Server, judges: Judges
 ) -> None:
     rng = random.Random(0)
     key_of = keys(folder)
@@ -113,19 +154,20 @@ def test_twenty_kills_lose_nothing_paid_and_ask_nothing_twice(
     for kill in range(KILLS):
         before = Counter(server.asked)
         known = answered(folder)
-        with start(folder, server, tmp_path / "cache") as process:
-            if kill % 4:  # most kills hit requests under way, however slow the machine is
-                await_request(server, before, process)
-            time.sleep(rng.uniform(0.0, 0.06))
-            process.send_signal(signal.SIGKILL)
+        process = judges.start()
+        if kill % 4:  # most kills hit requests under way, however slow the machine is
+            await_request(server, before)
+        time.sleep(rng.uniform(0.0, 0.06))
+        os.kill(process, signal.SIGKILL)
+        assert judges.ended() in (-signal.SIGKILL, 0), "0 where all were answered before it"
         settle(server)
         asked = Counter(server.asked) - before
         assert not {key_of[name] for name in known} & set(asked), f"asked again at kill {kill}"
         missing = set(asked) & set(key_of.values()) - {key_of[name] for name in answered(folder)}
         assert len(missing) <= CONCURRENCY, f"more was lost at kill {kill} than was under way"
         lost.update(missing)
-    with start(folder, server, tmp_path / "cache") as process:
-        assert process.wait(60) == 0
+    judges.start()
+    assert judges.ended() == 0
     assert answered(folder) == set(key_of), "every comparison has its verdict in the end"
     times = Counter({key: server.asked[key] for key in key_of.values()})
     again = times - Counter(dict.fromkeys(times, 1))

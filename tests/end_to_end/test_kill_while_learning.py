@@ -31,7 +31,7 @@ from volition.storage.store import Store
 FIRST, MOST, CONCURRENCY = 60, 100, 4
 MAX_USD = 0.10
 STEPS = 8000
-MOMENTS = (61, 66, 71, 76, 81)  # judgments at which the run is killed, at the earliest
+MOMENTS = (61, 71, 81)  # judgments at which the run is killed, at the earliest
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -85,7 +85,7 @@ def kill_at(
 
 
 @pytest.mark.slow
-def test_five_kills_while_the_policy_learns_lose_no_answer_and_ask_nothing_twice(
+def test_kills_while_the_policy_learns_lose_no_answer_and_ask_nothing_twice(
     server: Server, start: Start, tmp_path: Path
 ) -> None:
     folder, lost = tmp_path / "run", Counter[str]()
@@ -137,9 +137,10 @@ def test_five_kills_while_the_policy_learns_lose_no_answer_and_ask_nothing_twice
     assert STEPS / 2 <= result["env_steps"] <= STEPS
     asked_in_all = check_the_books(folder, server, lost)
     assert result["judgments"] == asked_in_all
-    why_fewer = f"{asked_in_all} of at most {MOST} comparisons were asked by the time"
-    assert len(result["warnings"]) == (asked_in_all < MOST)
-    assert all(why_fewer in warning for warning in result["warnings"])
+    why_fewer = "comparisons were asked by the time"  # others may be of what was learned
+    fewer = [warning for warning in result["warnings"] if why_fewer in warning]
+    assert len(fewer) == (asked_in_all < MOST)
+    assert all(f"{asked_in_all} of at most {MOST} {why_fewer}" in warning for warning in fewer)
     with start("verify", folder) as process:
         assert process.communicate()[0].strip() == f"{folder}: all is well"
     assert np.isfinite(Run.open(folder).policy(np.zeros((1, 3), np.float32))).all()

@@ -20,6 +20,7 @@ from volition.storage.compilation import enable_cache
 from volition.storage.store import Store
 from volition.storage.tensors import read_description
 from volition.tasks.task import Task
+from volition.tasks.view import JudgeView
 
 STEPS = 1600
 
@@ -58,6 +59,31 @@ def test_what_the_policy_reaches_is_asked_and_learned_from(tmp_path: Path) -> No
         later = list(store.comparisons().values())[16:]
     velocities = [abs(s.states[0]["theta_dot"]) for c in later for s in (c.first, c.second)]
     assert np.mean(velocities) > 0, "states are those that the policy reached"
+
+
+def test_a_judge_that_is_hardly_foretold_is_asked_more_at_once(tmp_path: Path) -> None:
+    asked = {}
+    for judge in ("simulated:exact", "simulated:noisy:0.35"):
+        live = JudgeSettings(judge, first=30)
+        run = train("pendulum", judge=live, out=tmp_path / judge, steps=STEPS)
+        asked[judge] = run.result.judgments
+    assert asked["simulated:exact"] <= 50, "no more of them in the first stage of learning"
+    assert asked["simulated:noisy:0.35"] > 60, "they teach little, and no stage is waited for"
+
+
+def test_a_simulated_judge_says_whether_its_truth_takes_clips(tmp_path: Path) -> None:
+    views = {}
+    for goal in ("curious", "hello"):
+        run = Run.create(
+            Task.find("lamp", goal).model_copy(update={"view": JudgeView()}),
+            out=tmp_path / goal,
+            live=JudgeSettings("simulated:exact", 8, first=8),
+        )
+        views[goal] = run.folder.task.view.clip, run.folder.settings.found["view.clip"]
+    assert views["curious"][0] is None
+    assert views["curious"][1].startswith("simulated:exact knows that one picture can show this")
+    assert views["hello"][0] is not None
+    assert views["hello"][1].startswith("simulated:exact knows that one picture cannot show this")
 
 
 def test_a_run_on_a_judge_that_answers_at_once_can_be_repeated(tmp_path: Path) -> None:

@@ -33,7 +33,10 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 
 @pytest.mark.slow
-def test_a_pose_is_learned_for_a_while(task: Task, tmp_path: Path) -> None:
+def test_a_pose_is_learned_for_a_while(
+    task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("volition.run.run.LEAST_SECONDS", 0.0)  # for what little was learned
     judge = JudgeSettings("simulated:exact", 24, first=24)
     run = train(task, judge=judge, out=tmp_path / "run", steps=400)
     result = run.result

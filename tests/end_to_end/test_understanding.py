@@ -16,14 +16,18 @@ JUDGE = JudgeSettings("simulated:exact", max_judgments=120, first=100)
 @pytest.mark.parametrize(
     ("task", "goal", "measured"),
     [
-        ("guest", None, {"harm", "arrived"}),
         ("guest", "careful", {"harm", "arrived"}),
         ("regatta", None, {"points", "finished", "progress"}),
     ],
 )
 def test_a_short_run_learns_what_the_goal_means(
-    tmp_path: Path, task: str, goal: str | None, measured: set[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    task: str,
+    goal: str | None,
+    measured: set[str],
 ) -> None:
+    monkeypatch.setattr("volition.run.run.LEAST_SECONDS", 0.0)  # for what little was learned
     run = train(task, goal, judge=JUDGE, steps=1600, out=tmp_path / "run")
     result = run.result
     assert result.judgments == 120

@@ -21,6 +21,7 @@ from volition.cli.doctor import findings
 from volition.envs.own.guest import LAYOUTS
 from volition.envs.scene import open_scene
 from volition.evidence.export import export
+from volition.judging.folders import view_asked
 from volition.run.run import Run, train
 from volition.storage.pictures import read_frame
 from volition.tasks.task import BUNDLED, Task
@@ -250,7 +251,9 @@ def test_a_reward_model_is_scored_on_things_it_never_saw(
     assert all(row["kwargs"] == {"layouts": "heldout"} for row in rows)
     kinds = {int(row["first"][f"thing{n}_kind"]) for row in rows for n in range(1, 5)}
     assert min(kinds) >= len(LAYOUTS["seen"])
-    scene, view = open_scene("volition/Guest-v0", {"layouts": "heldout"}), Task.find("guest").view
+    scene = open_scene("volition/Guest-v0", {"layouts": "heldout"})
+    view = view_asked(asked)
+    assert view is not None
     for row in rows:
         state = {field: row["first"][field] for field in scene.fields}
         assert view.frame(scene.draw(state)).id == Path(row["first"]["frame"]).stem

@@ -27,7 +27,7 @@ Pixels = npt.NDArray[np.uint8]
 Part = str | Pixels
 Rule = Callable[[Pixels], float]
 
-FRAME = (72, 72)  # of the pictures on a contact sheet
+FRAMES = ((80, 80), (72, 72))  # of pictures on a contact sheet: a pendulum's, and of the probe
 STEEPNESS = 40.0  # of the probability in the difference of two heights
 
 
@@ -107,10 +107,11 @@ def _last_picture(parts: Sequence[Part]) -> Pixels:
 
 
 def _on_sheet(sheet: Pixels, count: int) -> list[Pair]:
-    layout = choose_layout(FRAME, count)
     height, width = sheet.shape[:2]
-    if layout.size != (width, height):
-        raise NotAPicture(f"{count} pairs make a sheet of {layout.size}, not of {(width, height)}")
+    layouts = {layout.size: layout for layout in (choose_layout(frame, count) for frame in FRAMES)}
+    layout = layouts.get((width, height))
+    if layout is None:
+        raise NotAPicture(f"{count} pairs make a sheet of {[*layouts]}, not of {(width, height)}")
     pairs = []
     for place in range(count):
         left, top = layout.corner(place)

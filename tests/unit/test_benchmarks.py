@@ -78,7 +78,7 @@ def test_an_error_raised_on_purpose_is_one_line(claims: ModuleType) -> None:
         claims.run_benchmark(main)
 
 
-@pytest.mark.parametrize("script", ["learner.py", "ppo.py"])
+@pytest.mark.parametrize("script", ["learner.py", "pixels.py", "ppo.py"])
 def test_peers_that_are_not_installed_are_named(script: str, tmp_path: Path) -> None:
     """As without the extra: whatever is called like a peer's package cannot be imported."""
     (tmp_path / "stable_baselines3.py").write_text(

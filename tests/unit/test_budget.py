@@ -131,7 +131,11 @@ async def trial(seed: int) -> Provider:
 
 def test_the_bill_never_exceeds_the_budget_in_a_thousand_trials() -> None:
     async def trials() -> list[Provider]:
-        return [await trial(seed) for seed in range(TRIALS)]
+        done: list[Provider] = []
+        for first in range(0, TRIALS, 8):  # side by side, since a trial is mostly waiting
+            seeds = range(first, min(first + 8, TRIALS))
+            done += await asyncio.gather(*(trial(seed) for seed in seeds))
+        return done
 
     done = asyncio.run(trials())
     assert len(done) == TRIALS

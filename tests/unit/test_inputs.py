@@ -23,7 +23,7 @@ from volition.tasks.view import ClipSection, JudgeView
 ALL = RewardSection()
 
 
-def written(name: str, goal: str | None = None) -> Task:
+def left_open(name: str, goal: str | None = None) -> Task:
     """A bundled task without what it says of the reward model."""
     return Task.find(name, goal).model_copy(update={"reward": ALL})
 
@@ -31,10 +31,19 @@ def written(name: str, goal: str | None = None) -> Task:
 # What a frame shows ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["pendulum", "cartpole", "mountain-car", "lamp"])
-def test_it_is_found_what_people_wrote(name: str) -> None:
-    reward, how = find_shown(written(name))
-    assert reward.observations == Task.find(name).reward.observations
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("pendulum", (0, 1)),
+        ("cartpole", (0, 2)),
+        ("acrobot", (0, 1, 2, 3)),
+        ("mountain-car", (0,)),
+        ("lamp", (0, 1, 2, 6)),
+    ],
+)
+def test_it_is_found_what_people_wrote(name: str, written: tuple[int, ...]) -> None:
+    reward, how = find_shown(left_open(name))
+    assert reward.observations == written
     assert "no frame shows" in how[KEY]
 
 
@@ -44,7 +53,7 @@ def test_what_the_task_says_is_left_as_it_is() -> None:
 
 
 def test_a_clip_shows_how_things_move() -> None:
-    task = written("pendulum")
+    task = left_open("pendulum")
     view = task.view.model_copy(update={"clip": ClipSection(steps=4, frames=2)})
     reward, how = find_shown(task.model_copy(update={"view": view}))
     assert reward.observations is None

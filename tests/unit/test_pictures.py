@@ -27,7 +27,7 @@ from volition.learners.base import Transitions
 from volition.learners.policies import load_policy, save_policy
 from volition.learners.ppo import PPO, PPOSettings
 from volition.learners.spaces import Choice
-from volition.networks import apply_network, encoder_depth, init_network
+from volition.networks import PATCHES, apply_network, encode, encoder_depth, init_network
 from volition.reward.fit import check_inputs, fit
 from volition.reward.learning import Judged, Recipe, Seen, learn_reward
 from volition.reward.model import FILE, RewardModel
@@ -188,6 +188,26 @@ def test_a_stack_of_networks_is_the_networks_one_by_one() -> None:
         one = jax.tree.map(lambda leaf, n=number: leaf[n], stack)
         alone = apply_network(one, seen, encoder_depth(shape), jnp.tanh)
         np.testing.assert_allclose(together[number], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(32, 16, 3), (37, 26, 2)])
+def test_an_encoder_is_convolutions_as_wide_as_their_strides(shape: tuple[int, ...]) -> None:
+    """What does not fill a patch is filled up with zeros, at every stage of its own."""
+    rng = np.random.default_rng(0)
+    drawn = init_network(rng, shape, (3,))[: encoder_depth(shape)]
+    layers = tuple(layer._replace(bias=layer.bias + 0.3) for layer in drawn)  # not lost by a relu
+    seen = jnp.asarray(rng.normal(size=(5, *shape)).astype(np.float32))
+    wanted = seen
+    for (weight, bias), side in zip(layers[:-1], PATCHES, strict=True):
+        kernel = weight.reshape(side, side, wanted.shape[-1], -1)
+        wide = [(0, -size % side) for size in wanted.shape[1:3]]
+        form = ("NHWC", "HWIO", "NHWC")
+        stride = (side, side)
+        sums = jax.lax.conv_general_dilated(wanted, kernel, stride, wide, dimension_numbers=form)
+        wanted = jax.nn.relu(sums + bias)
+    features = jax.nn.relu(wanted.reshape(5, -1) @ layers[-1].weight + layers[-1].bias)
+    assert float(features.std()) > 0.1
+    np.testing.assert_allclose(encode(layers, seen), features, atol=1e-4)
 
 
 def test_a_picture_is_kept_as_it_is_in_the_store(tmp_path: Path) -> None:

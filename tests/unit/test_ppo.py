@@ -124,9 +124,11 @@ def test_in_every_epoch_every_row_comes_once() -> None:
     assert (orders[:4] != orders[4:8]).any()
 
 
-def test_the_moments_of_parts_are_those_of_the_whole() -> None:
-    rows = np.random.default_rng(0).normal(3.0, 2.0, (300, 2)).astype(np.float32)
-    moments = module.Moments(jnp.zeros(()), jnp.zeros(2), jnp.zeros(2))
+@pytest.mark.parametrize(("shape", "dtype"), [((2,), np.float32), ((3, 2, 1), np.uint8)])
+def test_the_moments_of_parts_are_those_of_the_whole(shape: tuple[int, ...], dtype: type) -> None:
+    drawn = np.random.default_rng(0).normal(100.0, 30.0, (300, *shape))
+    rows: np.ndarray = drawn.clip(0, 255).astype(dtype)
+    moments = module.Moments(jnp.zeros(()), jnp.zeros(shape), jnp.zeros(shape))
     for part in np.split(rows, [10, 120]):
         moments = module._merge(moments, jnp.asarray(part))
     assert float(moments.rows) == 300

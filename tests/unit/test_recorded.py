@@ -19,6 +19,7 @@ from volition.envs.scenes.classic_control import ClassicControlScene
 from volition.errors import InputError
 from volition.evidence.export import export
 from volition.goal import Goal
+from volition.judging.folders import view_asked
 from volition.judging.recordings import (
     Recording,
     import_recording,
@@ -28,13 +29,19 @@ from volition.judging.recordings import (
 from volition.judgment import Verdict, derive_preferences, undo_order
 from volition.run.run import Run
 from volition.storage.store import Store
-from volition.tasks.task import EnvironmentSection, Task
+from volition.tasks.task import EnvironmentSection, RewardSection, Task
 from volition.tasks.view import ClipSection, JudgeView
 
 VIEW = JudgeView(crop=(0.25, 0.25, 0.75, 0.75), size=(24, 24))
 PENDULUM = EnvironmentSection(id="Pendulum-v1")
 SCENES = scenes_of(PENDULUM)
 CLIPS = VIEW.model_copy(update={"clip": ClipSection(steps=6, frames=3)})
+
+
+def nothing_open() -> Task:
+    """The pendulum, of which nothing has to be found out by drawing it."""
+    said = {"view": VIEW, "reward": RewardSection(observations=(0, 1))}
+    return Task.find("pendulum").model_copy(update=said)
 
 
 def read(tmp_path: Path, *lines: dict[str, Any] | str, view: JudgeView = VIEW) -> Recording:
@@ -98,9 +105,12 @@ def test_a_drawn_frame_is_the_one_that_was_recorded(name: str) -> None:
     task = Task.find(name)
     scene = open_scene(task.environment.id)
     scenes = scenes_of(task.environment)
-    recording = read_recording(task.judgments_folder(None), "one-look", "goal", scenes, task.view)
+    folder = task.judgments_folder(None)
+    view = view_asked(folder)
+    assert view is not None
+    recording = read_recording(folder, "one-look", "goal", scenes, view)
     segment = recording.comparisons[0].first
-    drawn = task.view.frame(scene.draw(segment.state)).pixels.astype(int)
+    drawn = view.frame(scene.draw(segment.state)).pixels.astype(int)
     difference = np.abs(drawn - segment.frames[0].pixels)
     assert difference.mean() < 1.0  # of 255: the same picture, give or take a rasteriser
 
@@ -370,7 +380,7 @@ def test_nothing_is_drawn_before_somebody_looks(
     lines += [{**judged(0.1, 0.2, "first"), "kwargs": made}]
     file = tmp_path / "judgments.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    task = Task.find("pendulum")
+    task = nothing_open()
     run = Run.create(task, file, tmp_path / "run")
     with run.folder.open_store() as store:
         assert store.verify() == []
@@ -401,7 +411,7 @@ def test_export_draws_every_frame_once(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("volition.questions.seeing.LOOKED_AT", 2)
     lines = [json.dumps(judged(one, other, "first")) for one, other in angles(20)]
     (tmp_path / "judgments.jsonl").write_text("\n".join(lines))
-    run = Run.create(Task.find("pendulum"), tmp_path / "judgments.jsonl", tmp_path / "run")
+    run = Run.create(nothing_open(), tmp_path / "judgments.jsonl", tmp_path / "run")
     export(run.folder, tmp_path / "export")
     assert len(drawn) == 40
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -50,6 +51,28 @@ def test_a_known_ranking_is_recovered_from_a_hundred_answers() -> None:
     assert fitted.heldout.share > 0.93
     assert fitted.heldout.trials == 100
     assert score(fitted.model, scripted(300, seed=1)).share > 0.95
+
+
+def test_a_fit_compiles_four_programs(tmp_path: Path) -> None:
+    """And none to move arrays to the device, or to take one model of many: so it was 40."""
+    compiled: list[str] = []
+
+    def count(event: str, duration_secs: float, **kwargs: str | int) -> None:
+        compiled.extend([event] * event.endswith("backend_compile_duration"))
+
+    rng = np.random.default_rng(0)
+    seen = rng.normal(size=(40, 2, 1, 9)).astype(np.float32)  # a shape that no other test has
+    data = PreferenceData(
+        seen, (seen[:, 0, 0, 0] > seen[:, 1, 0, 0]).astype(np.float32), np.ones(40, np.float32)
+    )
+    jax.monitoring.register_event_duration_secs_listener(count)
+    try:
+        model = fit(data, RewardSection(), symmetric=False, seed=0).model
+        model.save(tmp_path / "model")
+        RewardModel.load(tmp_path / "model").capped_by([None])
+    finally:
+        jax.monitoring.unregister_event_duration_listener(count)
+    assert len(compiled) == 4
 
 
 def test_more_noise_chooses_more_weight_decay() -> None:

@@ -20,6 +20,7 @@ from volition.run.run import Run, train
 from volition.run.sessions import session_seeds, session_steps
 from volition.storage.tensors import load_tree, read_description, save_tree
 from volition.tasks.task import EnvironmentSection, GoalSection, Task, TrainingSection
+from volition.tasks.view import ClipSection, JudgeView
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,19 @@ def test_how_far_ahead_is_looked_follows_from_the_length_of_an_episode(
     limit: int | None, gamma: float
 ) -> None:
     assert discount(limit) == gamma
+
+
+@pytest.mark.parametrize(
+    ("limit", "steps", "gamma"), [(100, 12, 0.95), (100, 32, 0.97), (500, 32, 0.99)]
+)
+def test_no_less_far_than_a_clip_is_long(limit: int, steps: int, gamma: float) -> None:
+    assert discount(limit, steps) == gamma
+    clip = JudgeView(clip=ClipSection(steps=steps, frames=3))
+    environment = EnvironmentSection(id="Pendulum-v1", kwargs={"max_episode_steps": limit})
+    task = Task(name="mine", environment=environment, goal=GoalSection(text="up"), view=clip)
+    found, how = find_horizon(task)
+    assert found.gamma == gamma
+    assert how["training.gamma"].endswith(f"for episodes of {limit} steps, and clips of {steps}")
 
 
 def test_what_a_task_says_of_learning_is_left_as_it_is() -> None:

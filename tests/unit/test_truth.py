@@ -86,7 +86,7 @@ def observed(task: str, states: Sequence[State]) -> list[Observations]:
 def test_something_is_true_of_every_bundled_task(name: str) -> None:
     for task in Task.read_all(BUNDLED / name).values():
         truth = truth_of(task.name)
-        given = task.reward.observations or tuple(range(len(truth.seen)))
+        given = task.reward.observations or ()
         assert set(given) <= set(truth.seen), "the reward model is given what no judge sees"
         goal = task.stated_goal()
         assert set(truth.principles) == {*goal.principles, *goal.vetoes}

@@ -12,6 +12,7 @@ from volition.comparison import Observations
 from volition.envs.own import lamp as environment
 from volition.envs.own import lamp_body, lamp_drawing
 from volition.envs.own.lamp import Lamp
+from volition.judging.folders import view_asked
 from volition.tasks.task import Task
 from volition.tasks.truth import lamp, truth_of
 
@@ -51,9 +52,10 @@ def test_the_lamp_is_the_environments() -> None:
     np.testing.assert_allclose(lamp.LIMITS, lamp_body.LIMITS)
     assert environment.TOP_RATE == lamp.TOP_RATE
     assert (environment.BALL, lamp_drawing.BALL_RADIUS) == (lamp.BALL, lamp.BALL_RADIUS)
-    clip = Task.find("lamp", "hello").view.clip
-    assert clip is not None
-    assert clip.steps == lamp.CLIP
+    asked = view_asked(Task.find("lamp", "hello").judgments_folder(None))
+    assert asked is not None
+    assert asked.clip is not None
+    assert asked.clip.steps == lamp.CLIP
 
 
 @pytest.mark.parametrize("goal", ["curious", "ashamed", "proud"])

@@ -113,9 +113,14 @@ def test_what_was_judged_is_shown_as_it_was(tmp_path: Path) -> None:
         view_asked(tmp_path)
 
 
-def test_recorded_clips_say_how_long_they_are() -> None:
-    folder = Task.find("lamp", "hello").judgments_folder(None)
-    view = view_asked(folder)
+def test_recorded_clips_say_how_long_they_are(tmp_path: Path) -> None:
+    copied = tmp_path / "clips.jsonl"
+    file = Task.find("lamp", "hello").judgments_folder(None) / "judgments.jsonl"
+    copied.write_bytes(file.read_bytes())
+    view = view_asked(copied)
     assert view is not None
     assert view.clip == ClipSection(steps=32, frames=8)
-    assert view_asked(Task.find("pendulum").judgments_folder(None)) is None
+    file = Task.find("pendulum").judgments_folder(None) / "judgments.jsonl"
+    copied = tmp_path / "judgments.jsonl"
+    copied.write_bytes(file.read_bytes())
+    assert view_asked(copied) is None  # of single states, and nothing lies beside it

@@ -5,6 +5,7 @@ Every verb imports what it needs when it is called.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 
@@ -34,6 +35,7 @@ VERBS: dict[str, Callable[..., int]] = {
         doctor,
     )
 }
+GARBAGE = 50_000  # new objects until garbage is looked for: imports make many, and hardly any of it
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: done. 1: a clear error. 2: the command line is wrong. 130: stopped by Ctrl-C.
     """
+    gc.set_threshold(GARBAGE)
     try:
         code = tyro.extras.subcommand_cli_from_dict(
             VERBS,

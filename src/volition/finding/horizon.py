@@ -65,10 +65,12 @@ def find_horizon(task: Task) -> tuple[TrainingSection, Mapping[str, str]]:
     """
     training, how = task.training, dict[str, str]()
     if "gamma" not in training.model_fields_set:
-        limit = time_limit(task.environment)
-        training = training.model_copy(update={"gamma": discount(limit)})
+        limit, clip = time_limit(task.environment), task.view.clip
+        gamma = discount(limit, clip.steps if clip is not None else 1)
+        training = training.model_copy(update={"gamma": gamma})
         length = f"episodes of {limit} steps" if limit else "episodes without a time limit"
-        how["training.gamma"] = f"{training.gamma:g}, for {length}"
+        clips = f", and clips of {clip.steps}" if clip is not None else ""
+        how["training.gamma"] = f"{gamma:g}, for {length}{clips}"
     if "steps" not in training.model_fields_set:
         how["training.steps"] = (
             f"{training.steps:,} at most: learned until the learned reward no longer rises"
@@ -87,11 +89,16 @@ def time_limit(environment: EnvironmentSection) -> int | None:
     return limit
 
 
-def discount(limit: int | None) -> float:
-    """The discount of one step, whose horizon is a sixth of an episode of so many steps.
+def discount(limit: int | None, judged: int = 1) -> float:
+    """The discount of one step, whose horizon is a sixth of an episode, and no less than a clip.
 
     A much farther one makes values hard to learn; a nearer one does not see what an action leads
     to. Within the bounds, and to two digits, as what is found so is no more exact.
+
+    Args:
+        limit: Steps of an episode; None where they have no limit.
+        judged: Steps of what is judged: 1 of a state.
     """
     wanted = MOST_GAMMA if limit is None else 1.0 - LOOKS / limit
-    return round(min(MOST_GAMMA, max(LEAST_GAMMA, wanted)), 2)
+    wanted = max(LEAST_GAMMA, wanted, 1.0 - 1.0 / judged)
+    return round(min(MOST_GAMMA, wanted), 2)

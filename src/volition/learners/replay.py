@@ -48,7 +48,7 @@ def grown(replay: Replay, capacity: int) -> Replay:
     more = max(0, capacity - replay.capacity)
 
     def with_room(rows: Array) -> Array:
-        return jnp.asarray(np.pad(rows, [(0, more)] + [(0, 0)] * (rows.ndim - 1)))
+        return jax.device_put(np.pad(rows, [(0, more)] + [(0, 0)] * (rows.ndim - 1)))
 
     return Replay(jax.tree.map(with_room, replay.transitions), replay.added)
 

@@ -102,7 +102,7 @@ class SACPolicy(eqx.Module):
     @property
     def form(self) -> PolicyForm:
         sizes = [layer.weight.shape[-1] for layer in self.layers]
-        low, high = (tuple(map(float, bound)) for bound in (self.low, self.high))
+        low, high = (tuple(np.asarray(bound).tolist()) for bound in (self.low, self.high))
         shape = (self.layers[0].weight.shape[-2],)
         return PolicyForm("sac", shape, tuple(sizes[:-1]), Bounds(low, high))
 
@@ -117,7 +117,8 @@ class SACPolicy(eqx.Module):
             raise ValueError(f"SAC acts in bounds, not in {form.actions}")
         sizes = (*form.observation_shape, *form.hidden, 2 * form.actions.outputs)
         layers = init_layers(np.random.default_rng(0), sizes)
-        low, high = (jnp.asarray(bound) for bound in (form.actions.low, form.actions.high))
+        bounds = form.actions.low, form.actions.high
+        low, high = jax.device_put(tuple(np.asarray(bound, np.float32) for bound in bounds))
         return cls(layers, low, high)
 
     @jax.jit

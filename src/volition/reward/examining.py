@@ -21,8 +21,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scipy.special import bdtr, bdtrc
+import numpy as np
 
+from volition.comparison import Floats
 from volition.errors import JudgeUnfit
 from volition.judgment import Judgment, Order, Verdict
 
@@ -166,9 +167,20 @@ def _settled(answers: list[float]) -> bool:
 
 def at_most(successes: int, trials: int, share: float) -> float:
     """Probability of so few successes or fewer, at this share of them: exact binomial."""
-    return float(bdtr(successes, trials, share))
+    return min(1.0, float(_binomial(trials, share)[: successes + 1].sum()))
 
 
 def at_least(successes: int, trials: int, share: float) -> float:
     """Probability of so many successes or more, at this share of them: exact binomial."""
-    return float(bdtrc(successes - 1, trials, share))
+    return min(1.0, float(_binomial(trials, share)[max(0, successes) :].sum()))
+
+
+def _binomial(trials: int, share: float) -> Floats:
+    """Probability of every number of successes, float64 (trials + 1,).
+
+    `scipy.special` has its sums, and is an eighth of what a run imports.
+    """
+    counts = np.arange(trials + 1)
+    log_ratios = np.log(counts[:0:-1]) - np.log(counts[1:])  # of the ways to have one success more
+    log_ways = np.concatenate([[0.0], log_ratios.cumsum()])
+    return np.exp(log_ways + counts * math.log(share) + counts[::-1] * math.log1p(-share))

@@ -62,7 +62,8 @@ class Features(eqx.Module):
     def unfound(cls, shape: tuple[int, ...]) -> Features:
         """Those of nothing, for pictures of that shape: programs are the same."""
         small = reduced(np.zeros(shape, np.uint8), SIDE)
-        return cls(jnp.zeros(small.shape), jnp.zeros((COLOURS, shape[-1])))
+        nothing = np.zeros(small.shape, np.float32), np.zeros((COLOURS, shape[-1]), np.float32)
+        return cls(*jax.device_put(nothing))
 
     @classmethod
     def found(cls, pictures: Observations, rng: np.random.Generator) -> Features:
@@ -72,7 +73,7 @@ class Features(eqx.Module):
         background = np.median(seen, 0)
         pixels = seen[np.abs(seen - background).max(-1) > ALIVE]
         pixels = pixels[rng.permutation(len(pixels))[:PIXELS]]
-        return cls(jnp.asarray(background), jnp.asarray(_clusters(pixels, rng)))
+        return cls(*jax.device_put((background, _clusters(pixels, rng))))
 
 
 @jax.jit

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -51,6 +51,8 @@ PICTURES_BLOCK = 64  # likewise, of pictures
 STILL = 1e-6  # an entry that deviates by less, in units of 1 or of its mean, has never varied
 LARGE = 1e18  # the square of a larger number is none in float32
 LEAST_ROOM = 256  # rows for which programs are compiled, though there be fewer
+
+Tree = TypeVar("Tree")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def fit(
     chosen = _one_standard_error(_per_comparison(losses, answers))
     decided = data.decided()
     agrees = ((unseen[chosen] > 0) == (data.p_first > 0.5))[decided]
-    model = jax.tree.map(lambda leaf: leaf[chosen], candidates)
+    model = _nth(candidates, chosen)
     of_order = _as_answered(0 * unseen, answers, traits, folds)[chosen]
     calibration = calibrate(biased[chosen] - of_order, of_order, answers.p_first, answers.weight)
     model = model.scaled(calibration.temperature)
@@ -140,7 +142,7 @@ def fit(
         Proportion(int(agrees.sum()), int(decided.sum())),
         dict(zip(STRENGTHS, _per_comparison(losses, answers).mean(1).tolist(), strict=True)),
         STRENGTHS[chosen],
-        _describe(data.judges, jax.tree.map(lambda leaf: leaf[chosen], traits)),
+        _describe(data.judges, _nth(traits, chosen)),
         calibration,
         unseen[chosen] * calibration.temperature,
     )
@@ -219,6 +221,11 @@ def _per_comparison(losses: Floats, answers: AnswerData) -> Floats:
     return (np.stack(sums) / counts).astype(np.float32)
 
 
+def _nth(stack: Tree, place: int) -> Tree:
+    """One of a stack of models, taken on the host: every shape on the device is two programs."""
+    return jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[place], stack))
+
+
 def _one_standard_error(losses: Floats) -> int:
     means = losses.mean(1)
     best = int(means.argmin())
@@ -262,22 +269,23 @@ def _fit_all(
         1,
     )  # (steps, members, batch)
     padded = _Padded(
-        jnp.asarray(_pad(seen, room(len(seen)))),
-        _Standard(jnp.asarray(mean), jnp.asarray(scale)),
+        jax.device_put(_pad(seen, room(len(seen)))),
+        _Standard(*jax.device_put((mean, scale))),
         AnswerData(*(_pad(column, room(len(of_answer))) for column in answers)),
-        jnp.asarray(answers.weight.sum() * len(folds) / len(data.weight)),
+        jax.device_put(answers.weight.sum() * len(folds) / len(data.weight)),
         _present(data.judges),
         _present(data.principles),
     )
-    strengths = jnp.asarray(STRENGTHS, jnp.float32)
+    strengths = jax.device_put(np.asarray(STRENGTHS, np.float32))
     moments = _moments_of_clips(rng, seen.shape[2])
-    fitted, traits = _train(layers, padded, jnp.asarray(batches, jnp.int32), moments, strengths)
-    centre = _centres(fitted, padded.standard, jnp.asarray(evenly_spread(flat)))
+    fitted, traits = _train(
+        layers, padded, jax.device_put(batches.astype(np.int32)), moments, strengths
+    )
+    centre = _centres(fitted, padded.standard, jax.device_put(evenly_spread(flat)))
 
     def every(array: npt.ArrayLike) -> Array:
-        return jnp.asarray(
-            np.broadcast_to(np.asarray(array, np.float32), (len(STRENGTHS), *np.shape(array)))
-        )
+        single = np.asarray(array, np.float32)
+        return jax.device_put(np.repeat(single[None], len(STRENGTHS), 0))
 
     model = RewardModel(fitted, every(mean), every(scale), centre, every(0), every(1), inputs)
     return model, traits
@@ -296,7 +304,7 @@ def _moments_of_clips(
     if length <= CLIP_STEPS:
         return None
     places = (np.arange(CLIP_STEPS) + rng.random((STEPS, CLIP_STEPS))) * length / CLIP_STEPS
-    return jnp.asarray(places, jnp.int32)
+    return jax.device_put(places.astype(np.int32))
 
 
 def room(rows: int, least: int = LEAST_ROOM) -> int:
@@ -309,7 +317,7 @@ def room(rows: int, least: int = LEAST_ROOM) -> int:
 
 def _present(names: Sequence[object]) -> Array:
     """1 for each of the names, padded with 0."""
-    return jnp.asarray(_pad(np.ones(len(names), np.float32), room(len(names), 1)))
+    return jax.device_put(_pad(np.ones(len(names), np.float32), room(len(names), 1)))
 
 
 def _pad(array: npt.NDArray[Any], rows: int) -> npt.NDArray[Any]:
@@ -453,7 +461,7 @@ def _comparison_logits(models: RewardModel, observations: Floats) -> Floats:
     rows = min(room(len(observations)), max(1, block // (2 * observations.shape[2])))
     padded = _pad(observations, -(-len(observations) // rows) * rows)
     blocks = [padded[start : start + rows] for start in range(0, len(padded), rows)]
-    logits = [np.asarray(_logits(models, jnp.asarray(block))) for block in blocks]
+    logits = [np.asarray(_logits(models, jax.device_put(block))) for block in blocks]
     return np.concatenate(logits, -1)[..., : len(observations)]
 
 

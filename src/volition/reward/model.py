@@ -85,14 +85,16 @@ class RewardModel(eqx.Module):
 
         `NORMALISED_OVER` of them are taken, of pictures fewer.
         """
-        shift, scale = _moments(self, jnp.asarray(evenly_spread(observations)))
+        shift, scale = _moments(self, jax.device_put(evenly_spread(observations)))
         return eqx.tree_at(lambda m: (m.shift, m.scale), self, (shift, scale))
 
     def scaled(self, factor: float) -> RewardModel:
         """The same model with every logit multiplied: surer or less sure, of the same mind."""
         *below, last = self.layers
-        layers = (*below, Linear(last.weight * factor, last.bias * factor))
-        return eqx.tree_at(lambda m: (m.layers, m.centre), self, (layers, self.centre * factor))
+        scaled = (np.asarray(leaf) * np.float32(factor) for leaf in (*last, self.centre))
+        weight, bias, centre = jax.device_put(tuple(scaled))
+        layers = (*below, Linear(weight, bias))
+        return eqx.tree_at(lambda m: (m.layers, m.centre), self, (layers, centre))
 
     def as_veto(self, observations: Floats) -> RewardModel:
         """The same model as a veto, 0 where `observations` (rows, obs_dim) are clean.
@@ -102,7 +104,7 @@ class RewardModel(eqx.Module):
         """
         values = np.asarray(self.cautious(jnp.asarray(evenly_spread(observations))))
         clean, unit = np.quantile(values, CLEAN), max(1.0, float(values.std()))
-        unit_of_clean = (jnp.asarray(clean, jnp.float32), jnp.asarray(unit, jnp.float32))
+        unit_of_clean = jax.device_put((np.float32(clean), np.float32(unit)))
         return eqx.tree_at(lambda m: (m.shift, m.scale), self, unit_of_clean)
 
     def capped_by(self, vetoes: Sequence[RewardModel | None]) -> RewardModel:
@@ -110,7 +112,7 @@ class RewardModel(eqx.Module):
 
         It has the same shape as any other, so that a program that is compiled serves them all.
         """
-        nothing = (jnp.full((), -UNCAPPED), jnp.ones(()))
+        nothing = jax.device_put((np.float32(-UNCAPPED), np.float32(1)))
         inert = eqx.tree_at(lambda m: (m.shift, m.scale), replace(self, vetoes=()), nothing)
         return replace(self, vetoes=tuple(inert if veto is None else veto for veto in vetoes))
 
@@ -167,8 +169,15 @@ class RewardModel(eqx.Module):
         features = Features.unfound(picture) if picture else None
         seen = NUMBERS if picture else len(inputs)
         layers = init_layers(np.random.default_rng(0), (seen, *sizes), members)
-        mean, scale, centre = jnp.zeros(seen), jnp.ones(seen), jnp.zeros(members)
-        zero, one = jnp.zeros(()), jnp.ones(())
+        mean, scale, centre, zero, one = jax.device_put(
+            (
+                np.zeros(seen, np.float32),
+                np.ones(seen, np.float32),
+                np.zeros(members, np.float32),
+                np.float32(0),
+                np.float32(1),
+            )
+        )
         return cls(layers, mean, scale, centre, zero, one, inputs, picture, features)
 
 
@@ -197,7 +206,7 @@ def opinions(model: RewardModel, observations: Floats) -> tuple[Floats, Floats]:
     size = max(1, PICTURES_BLOCK // observations.shape[1]) if model.picture else BLOCK
     places = np.arange(-(-count // size) * size) % count
     blocks = [
-        _opinions(model, jnp.asarray(observations[places[start : start + size]]))
+        _opinions(model, jax.device_put(observations[places[start : start + size]]))
         for start in range(0, len(places), size)
     ]
     values = np.concatenate([np.asarray(value) for value, _ in blocks], -1)

@@ -44,7 +44,7 @@ from volition.tasks.task import (
     RewardSection,
     Task,
 )
-from volition.tasks.truth import TRUTHS
+from volition.tasks.truth import TRUTHS, truth_of
 
 if TYPE_CHECKING:
     from volition.judges.still_or_clip import Opening
@@ -219,8 +219,13 @@ def create_with_judge(
 def _opening(judge: Judge, task: Task, frame: Frame, limits: Limits) -> Opening | None:
     """What a judge says that can be asked first whether it takes clips; None of any other."""
     from volition.judges.live.judge import LiveJudge
-    from volition.judges.still_or_clip import ask_still_or_clip
+    from volition.judges.simulated import SimulatedJudge
+    from volition.judges.still_or_clip import Opening, ask_still_or_clip
 
+    if isinstance(judge, SimulatedJudge):
+        moves = truth_of(task.goal.truth or "").moves
+        can = "cannot" if moves else "can"
+        return Opening(moves, 0.0, f"{judge.identity.name} knows that one picture {can} show this")
     if not isinstance(judge, LiveJudge):
         return None
     goal = task.stated_goal()

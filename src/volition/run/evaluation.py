@@ -28,6 +28,8 @@ ABREAST, PICTURES_ABREAST = 25, 4  # episodes acted side by side: of pictures fe
 SCORED, PICTURES_SCORED = 40, 4  # steps that the reward model looks at together
 LEAST_SECONDS = 30.0  # that an evaluation may take, however short the run was
 SHARE = 0.25  # of the time that the run has taken, likewise
+FEWEST = 5  # episodes side by side at least, however long it takes to make an environment
+MAKING = 0.5  # of an evaluation's time may be taken by making environments, if these are more
 
 
 class Scores(Protocol):
@@ -394,15 +396,19 @@ def evaluate(
         environment: Where.
         count: How many episodes.
         measures: What else is measured, by names.
-        seconds: After which no new round is begun, and episodes of the first are cut.
+        seconds: After which no new round is begun, and episodes of the first are cut; counted from
+            where the environments are made.
         tick: Is called after each step with how many episodes have ended.
     """
-    end, measures = time.perf_counter() + seconds, measures or {}
+    measures, begin = measures or {}, time.perf_counter()
     with closing(Rollout(environment, 1)) as one:
         rows, longest = abreast(one.observation_space.shape), one.episode_limit or CUT_AFTER
+    in_time = MAKING * seconds / (time.perf_counter() - begin)
+    rows = int(min(rows, max(FEWEST, in_time)))
     rounds: list[Round] = []
     late = False
     with closing(Rollout(environment, rows)) as rollout:
+        end = time.perf_counter() + seconds
         for first in range(0, count, rows):
 
             def going(acted: Round, before: int = first) -> bool:

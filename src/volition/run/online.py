@@ -9,6 +9,7 @@ may, is waited for, so that such a run can be repeated exactly.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ WAVES = 8  # of questions at least, so that answers to the earlier ones guide th
 GROWTH = 0.1  # of the judgments, at least, before the reward model is fitted to them anew
 AHEAD = 2  # times as many questions as can be under way may be, before no more is asked
 TEACHES = 0.03  # of held-out answers: so many more must all foretell than half of them do
+POOR = 0.75  # of them: where fewer are foretold, questions wait for no stage of learning
+HASTE = 0.25  # of what is learned from is then asked in each wave, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +260,25 @@ class Inquiry:
     def _wave(self) -> int:
         """How many questions are asked together: whole requests."""
         plan = self._plan
-        share = -(-(self._allowed() - self._before()) // (WAVES * plan.per_request))
+        questions = (self._planned() - self._before()) / WAVES
+        if self._poor():
+            questions = max(questions, HASTE * self._fit.judgments)
+        share = math.ceil(questions / plan.per_request)
         return max(1, min(plan.concurrency, share)) * plan.per_request
 
     def _allowed(self) -> int:
         """How many questions may be asked by the end of this stage."""
+        return self._plan.quota.most if self._poor() else self._planned()
+
+    def _planned(self) -> int:
+        """How many that are while enough answers are foretold."""
         return self._plan.quota.by(self._stage.number)
+
+    def _poor(self) -> bool:
+        """Whether so few are foretold that a policy would learn from chance, and it is to be found
+        out how many questions are worth it."""
+        foretold = self._fit.heldout_accuracy
+        return self._plan.quota.found and foretold is not None and foretold < POOR
 
     def _before(self) -> int:
         """How many there may have been by its beginning."""
@@ -277,10 +293,12 @@ class Inquiry:
 
     def _due(self, env_steps: int) -> int:
         """How many more questions may be asked by now."""
+        if self._poor():
+            return min(self._wave(), self._left())
         _, begin, end = self._stage
         share = (env_steps - begin) / (end - begin)
         reached = min(1.0, max(0.0, (share - BEGIN) / (END - BEGIN)))
-        more = max(0, self._allowed() - self._before())
+        more = max(0, self._planned() - self._before())
         return self._before() + round(reached * more) - self._asked
 
     def _ask(self, reached: Passages | list[Segment], count: int) -> None:

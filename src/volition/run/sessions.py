@@ -422,11 +422,14 @@ def practise(setup: Setup, section: RewardSection, vetoes: int) -> None:
         blank = RewardModel.unfitted(inputs, shape if len(shape) == 3 else ())
         model = blank.capped_by([None] * vetoes)
         reward = StateReward(model)
-        position = setup.start(rollout, learner, setup.stages(rollout, learner).first)
-        steps = learner.learns_every + 1
-        position, _, _ = run_session(rollout, learner, reward, position, (0, 0), steps)
-    rows, dtype = abreast(shape), position.visited.observations.dtype
-    learner.policy(position.state)(np.zeros((rows, *shape), dtype))
+        state, actions, _ = setup.start(rollout, learner, setup.stages(rollout, learner).first)
+        rollout.reset(0)
+        step = rollout.step(np.asarray(actions))
+        # The same step again and again: the programs are the same, and environments may be slow.
+        for _ in range(learner.learns_every + 1):
+            state, _, _ = learner.iterate(state, step.transitions, step.observations, reward)
+    rows, dtype = abreast(shape), step.observations.dtype
+    learner.policy(state)(np.zeros((rows, *shape), dtype))
     model(np.zeros((rows * scored_together(shape), *shape), dtype))
 
 

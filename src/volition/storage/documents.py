@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,7 +24,7 @@ SEAL = "sha256"
 
 def as_document(value: object) -> dict[str, Any]:
     """A dataclass as JSON has it; NaN and infinity stay what they are."""
-    document: dict[str, Any] = TypeAdapter(type(value)).dump_python(value, mode="json")
+    document: dict[str, Any] = _adapter(cast(Any, type(value))).dump_python(value, mode="json")
     return document
 
 
@@ -33,7 +34,14 @@ def from_document(kind: type[T], document: Mapping[str, Any]) -> T:
     Raises:
         ValidationError: It is not one.
     """
-    return TypeAdapter(kind).validate_python(document)
+    read: T = _adapter(cast(Any, kind)).validate_python(document)
+    return read
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Made once for each kind: making one takes longer than using it."""
+    return TypeAdapter(kind)
 
 
 def sealed(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def load_tree(path: Path, like: Tree) -> Tree:
             defect = "missing" if array is None else f"of shape {array.shape}"
             raise RunError(f"{path}: {name} is {defect}, and must be of shape {np.shape(leaf)}")
         on_host = isinstance(leaf, np.ndarray)
-        leaves.append(np.array(array, leaf.dtype) if on_host else jax.numpy.asarray(array))
+        leaves.append(np.array(array, leaf.dtype) if on_host else jax.device_put(array))
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 

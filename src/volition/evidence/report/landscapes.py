@@ -10,10 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from jax.scipy.stats import rankdata
 
 from volition.comparison import Array, Floats
 from volition.evidence.report.reading import member_values
@@ -136,7 +134,14 @@ def landscape(model: RewardModel, task: Task) -> Landscape | None:
 def spearman(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
     """Spearman's rank correlation of two sequences (rows,); equal values share their mean rank.
 
-    With JAX's ranks: `scipy.stats` has all of it, and takes half a second to import.
+    `scipy.stats` has it, and takes half a second to import; JAX's ranks are two programs.
     """
-    ranks = [np.asarray(rankdata(jnp.asarray(values))) for values in (one, other)]
-    return float(np.corrcoef(np.stack(ranks))[0, 1])
+    ranks = np.stack([_ranks(values) for values in (one, other)])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
+
+
+def _ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The rank of each value (rows,), from 1 on; equal values share their mean rank."""
+    _, which, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
+    means = np.cumsum(counts) - (counts - 1) / 2  # of the ranks of each group of equal values
+    return np.take(means, which)

@@ -22,6 +22,7 @@ class Truth:
         measures: Numbers of one episode, from what was observed after each of its steps (steps,
             obs_dim), each with its unit in its name where it has one.
         principles: The potential under a principle, by its words; under any other it is the goal's.
+        moves: Whether it is about how something moves, so that it takes clips to judge it.
         scale: Of each entry in `seen`, how far it ranges from its middle; left out, 1 for all. A
             simulated judge's eye errs alike over about half of that.
     """
@@ -31,6 +32,7 @@ class Truth:
     measures: Mapping[str, Measure] = field(default_factory=dict)
     scale: tuple[float, ...] = ()
     principles: Mapping[str, Callable[[Observations], float]] = field(default_factory=dict)
+    moves: bool = False
 
     def under(self, principle: str | None) -> Callable[[Observations], float]:
         """How well a segment keeps to a principle, or represents the goal where there is none."""

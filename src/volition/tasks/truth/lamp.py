@@ -122,5 +122,6 @@ TRUTHS = {
         _hello,
         (0, 1, 2, 3, 4, 5),
         {"mean potential of the last half": _greeting},
+        moves=True,
     ),
 }

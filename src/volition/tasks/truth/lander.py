@@ -57,5 +57,6 @@ TRUTHS = {
                 np.hypot(*observed[-1, :2])
             ),
         },
+        moves=True,
     ),
 }

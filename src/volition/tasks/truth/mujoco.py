@@ -86,12 +86,14 @@ TRUTHS = {
             "steps without falling": lambda observed: float(len(observed)),
         },
         scale=(0.4, 0.2, 1.3, 1.3, 0.8, 3, 3, 3, 10, 10, 10),
+        moves=True,
     ),
     "hopper-flip": Truth(
         of_state(_flipping),
         tuple(range(11)),
         {"turns backward": _turns},
         scale=(0.6, 3, 1.3, 1.3, 0.8, 3, 3, 6, 10, 10, 10),
+        moves=True,
     ),
     "humanoid-kneel": Truth(
         of_state(_kneeling),
@@ -104,5 +106,6 @@ TRUTHS = {
         tuple(range(17)),
         {"speed forward, in m/s": lambda observed: float(observed[:, CHEETAH_SPEED].mean())},
         scale=(0.3, 1.5, *(0.6,) * 6, 5, 3, 5, *(15,) * 6),
+        moves=True,
     ),
 }
