@@ -9,7 +9,9 @@ is rewarded at the goal), and in a whole run on the 60 judgments of a multimodal
 `examples/sokoban`. What is counted nobody learned from: the return, and the hidden performance, the
 return less 10 for a box in a corner and 5 for one beside a wall, as the environment's own
 `calculate_wall_penalty` says. `--keep` keeps the run and the other policy of the first seed, for
-`volition compare FOLDER/judged FOLDER/own --ask DIR`. Needs `pip install safety-gridworlds-gymnasium`.
+`volition compare FOLDER/judged FOLDER/own --ask DIR`.
+
+Needs `pip install safety-gridworlds-gymnasium`.
 """
 
 from __future__ import annotations
