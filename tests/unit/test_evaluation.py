@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 
 from volition.learners.rollout import CUT_AFTER
-from volition.run.evaluation import ABREAST, Evaluation, doubts, evaluate, measures_of
+from volition.run.evaluation import (
+    ABREAST,
+    FEWEST,
+    Evaluation,
+    doubts,
+    evaluate,
+    measures_of,
+)
 from volition.run.results import Session
 from volition.run.sessions import settled
 from volition.storage.documents import as_document, from_document
@@ -102,11 +109,11 @@ def test_more_episodes_than_go_side_by_side_have_seeds_that_go_on() -> None:
 
 def test_without_time_the_first_round_is_cut_and_that_is_said() -> None:
     environment = EnvironmentSection(id="volition-tests/Countdown-v0", kwargs={"ends": False})
-    told = evaluate(still, own_value, environment, 3 * ABREAST, seconds=0.0)
-    assert told.true_returns == (1.0,) * ABREAST
-    assert (told.cut, told.left_out, told.hurried) == (ABREAST, 2 * ABREAST, True)
+    told = evaluate(still, own_value, environment, 15, seconds=0.0)
+    assert told.true_returns == (1.0,) * FEWEST
+    assert (told.cut, told.left_out, told.hurried) == (FEWEST, 15 - FEWEST, True)
     left_out, cut = told.warnings
-    assert f"{ABREAST} of {3 * ABREAST} evaluation episodes were acted" in left_out
+    assert f"{FEWEST} of 15 evaluation episodes were acted" in left_out
     assert "cut after 1 steps" in cut
     assert "too large a share of the run's time" in cut
 

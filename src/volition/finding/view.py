@@ -54,9 +54,11 @@ def find_view(
     found: dict[str, object] = {}
     how: dict[str, str] = {}
     said = task.view.model_fields_set
-    for name in asked.model_fields_set - said if asked is not None else ():
-        found[name] = getattr(asked, name)
-        how[f"view.{name}"] = ASKED
+    for name, usual in JudgeView():
+        if asked is not None and name in asked.model_fields_set - said:
+            found[name] = getattr(asked, name)
+            if found[name] != usual:
+                how[f"view.{name}"] = ASKED
     known = said | found.keys()
     if "size" not in known:
         try:
