@@ -1,6 +1,9 @@
 # Two commands: `make demo` and `make test`. Both set up .venv by themselves.
 PYTHON ?= python3
 BIN := .venv/bin
+# What Python compiles of a module it keeps, even where it is told not to: otherwise every process
+# would compile a thousand of them again, which takes longer than half of a short run.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test pytest test-fast test-local lint docs lock clean
 
@@ -47,10 +50,12 @@ LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --
 	  "Volition needs Python 3.11 or later; this is %s. Name another: make PYTHON=..." % sys.version)'
 	$(PYTHON) -m venv .venv
 
-# Python compiles what it imports, a fifth of it all; pip would compile all of it.
+# Python compiles what it imports, a fifth of it all, here and not in the first run; pip would
+# compile all of it.
 .venv/.installed: .venv/bin/python requirements/default.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-compile --require-hashes -r requirements/default.lock
 	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c "import volition.cli.program, volition.run.run, volition.evidence.report"
 	@touch $@
 
 .venv/.installed-test: .venv/.installed requirements/test.lock
