@@ -18,6 +18,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple
 
 from claims import claim, run_benchmark
 from seeds import BARS, Bar
+from volition.finding.found import find_out
 from volition.run.results import Result
 from volition.run.run import train
 from volition.storage.compilation import enable_cache
@@ -56,6 +58,7 @@ class Trained(NamedTuple):
     """What came of one run."""
 
     found: dict[str, str]
+    finding_s: float  # of processor time, before anything is learned
     entries: tuple[int, ...]
     result: Result
 
@@ -91,9 +94,13 @@ def trained(name: str, taken: Sequence[str], seed: int) -> Trained:
     enable_cache()
     task = without(named(name), taken)
     judge = None if task.judgments else f"simulated:strong:{seed}"
+    started = time.process_time()
+    find_out(task)
+    finding = time.process_time() - started
     with tempfile.TemporaryDirectory() as folder:
         run = train(task, judge=judge, seed=seed, out=Path(folder) / "run")
-        came = Trained(dict(run.folder.settings.found), run.reward_model.entries, run.result)
+        found = dict(run.folder.settings.found)
+        came = Trained(found, finding, run.reward_model.entries, run.result)
     reached = [round(bar.reached(came.result), 3) for bar in ONES[name]]
     print(f"{name} without {len(taken)} keys, seed {seed}: {reached}", file=sys.stderr, flush=True)
     return came
@@ -126,6 +133,7 @@ def row(name: str, bar: Bar, taken: Sequence[str], then: Runs, now: Runs) -> boo
         median_now=statistics.median(values),
         seconds_then=[round(run.result.wall_s, 1) for run in then],
         seconds_now=[round(run.result.wall_s, 1) for run in now],
+        finding_s=[round(run.finding_s, 2) for run in now],
         steps_now=[run.result.env_steps for run in now],
         failed_without_a_warning=[
             run.result.seed for run in now if not (bar.holds(run.result) or run.result.warnings)

@@ -1,14 +1,16 @@
 """Every bundled task: what is learned from a fallible judge, beside the same learner on the truth.
 
     python benchmarks/tasks.py [--tasks NAME ...] [--seeds N] [--judgments N] [--uniform]
+                               [--keyless]
 
 For each task and goal: a run with `simulated:strong` (a judge of its own for each seed) and the
 task's own number of judgments, at most 1,000; the same learner, as many steps, with the task's
 potential itself as its reward; and random actions. Compared is the mean potential of the states of
 100 fixed-seed episodes: how much of the way from random acting to the learner on the truth the
 judged one comes. With --uniform each run is also made with questions that are drawn uniformly, in
-place of those that tell most. Judges and potentials are simulated; clips whose potential is not
-that of their states are left out.
+place of those that tell most. With --keyless the judged runs are of the task without the keys of
+its sections `view`, `reward` and `training`: all these say is found out. Judges and potentials are
+simulated; clips whose potential is not that of their states are left out.
 """
 
 from __future__ import annotations
@@ -28,13 +30,13 @@ import numpy as np
 
 from asked import learned_policy
 from claims import claim, run_benchmark
+from sentence import without, written
 from volition.judges.settings import JudgeSettings
 from volition.learners.base import Policy, RewardFunction, Transitions
 from volition.learners.rollout import Rollout
 from volition.learners.visited import Visited
 from volition.questions import Querying
 from volition.run.evaluation import FIRST_SEED, evaluate
-from volition.run.live import MOST
 from volition.run.run import train
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import BUNDLED, Task, bundled_names
@@ -107,13 +109,18 @@ def judged(
     judgments: int = 0,
     querying: Querying = "information",
 ) -> dict[str, Any]:
-    """A run, by what its policy reaches; with the task's own number of judgments by default."""
-    most = min(1000, judgments or task.training.max_judgments or MOST)
+    """A run, by what its policy reaches.
+
+    With the task's own number of judgments by default, or where it has none so many as are found to
+    be worth it.
+    """
+    said = judgments or task.training.max_judgments
+    first = task.training.first_judgments
     live = JudgeSettings(
         f"simulated:strong:{seed}",
-        most,
+        said and min(1000, said),
         querying=querying,
-        first=min(most, task.training.first_judgments),
+        first=min(said, first) if said else first,
     )
     with tempfile.TemporaryDirectory() as folder:
         run = train(task, judge=live, out=Path(folder) / "run", seed=seed)
@@ -134,6 +141,7 @@ def main() -> None:
     parser.add_argument(
         "--uniform", action="store_true", help="uniform questions beside the others"
     )
+    parser.add_argument("--keyless", action="store_true", help="without what task.toml says of it")
     arguments = parser.parse_args()
     enable_cache()
     held = []
@@ -143,7 +151,8 @@ def main() -> None:
             if truth is None or not isinstance(truth.potential, of_state):
                 continue
             kinds = KINDS if arguments.uniform else KINDS[:1]
-            held += _one(task, truth.potential, arguments.seeds, arguments.judgments, kinds)
+            asked = without(task, list(written(task))) if arguments.keyless else task
+            held += _one(task, asked, truth.potential, arguments.seeds, arguments.judgments, kinds)
     claim(
         "Tasks learned from a fallible judge",
         sum(held),
@@ -155,15 +164,21 @@ def main() -> None:
 
 
 def _one(
-    task: Task, potential: of_state, seeds: int, judgments: int, kinds: Sequence[Querying]
+    task: Task,
+    asked: Task,
+    potential: of_state,
+    seeds: int,
+    judgments: int,
+    kinds: Sequence[Querying],
 ) -> list[bool]:
+    """What is learned of a judge that is asked about `asked`, beside the learner of `task`."""
     low = mean_potential(AtRandom(task), task, potential)
     high = [mean_potential(on_the_truth(task, potential, n), task, potential) for n in range(seeds)]
     # One learner on the truth may get stuck: it is no measure of the run beside it.
     way = statistics.median(high) - low
     held, shares = [], {}
     for kind in kinds:
-        runs = [judged(task, potential, seed, judgments, kind) for seed in range(seeds)]
+        runs = [judged(asked, potential, seed, judgments, kind) for seed in range(seeds)]
         shares[kind] = [round((run["reached"] - low) / way, 3) for run in runs]
         share = statistics.median(shares[kind])
         held.append(

@@ -57,6 +57,10 @@ class Quota:
             return self.most
         return min(self.most, max(EARLY, round(AMONG * self.first)) << stage)
 
+    def before(self, stage: int) -> int:
+        """How many by its beginning."""
+        return self.by(stage - 1) if stage else self.first
+
     @classmethod
     def of(cls, settings: JudgeSettings, training: TrainingSection) -> Quota:
         """What a person chose, or else the task's own numbers."""

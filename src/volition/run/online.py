@@ -100,8 +100,8 @@ class Inquiry:
         self._judging, self._judge, self._put_under = live.judging, live.judge, live.goal.put_under
         self._plan, self._refit, self._weigh = plan, refit, weigh
         self._shown = set(shown_before)
-        self._first = self._asked = len(shown_before)
-        self._rng = np.random.default_rng([plan.seed, self._first])
+        self._asked = len(shown_before)
+        self._rng = np.random.default_rng([plan.seed, self._asked])
         self._thread = ThreadPoolExecutor(1, "inquiry")
         self._work: Future[tuple[RewardModel, RewardFit] | None] | None = None
         self._scene: Scene | None = None
@@ -162,11 +162,8 @@ class Inquiry:
         )
 
     def questions(self, stage: Stage) -> int:
-        """How many may be asked in a stage: in the first, besides those that were asked before."""
-        quota = self._plan.quota
-        return quota.by(stage.number) - (
-            quota.by(stage.number - 1) if stage.number else quota.first
-        )
+        """How many may be asked in a stage, besides those that were asked before it."""
+        return self._allowed(stage) - self._plan.quota.before(stage.number)
 
     @property
     def exhausted(self) -> bool:
@@ -260,19 +257,20 @@ class Inquiry:
     def _wave(self) -> int:
         """How many questions are asked together: whole requests."""
         plan = self._plan
-        questions = (self._planned() - self._before()) / WAVES
+        questions = self._planned() / WAVES
         if self._poor():
             questions = max(questions, HASTE * self._fit.judgments)
         share = math.ceil(questions / plan.per_request)
         return max(1, min(plan.concurrency, share)) * plan.per_request
 
-    def _allowed(self) -> int:
-        """How many questions may be asked by the end of this stage."""
-        return self._plan.quota.most if self._poor() else self._planned()
+    def _allowed(self, stage: Stage) -> int:
+        """How many questions may have been asked by the end of a stage."""
+        return self._plan.quota.most if self._poor() else self._plan.quota.by(stage.number)
 
     def _planned(self) -> int:
-        """How many that are while enough answers are foretold."""
-        return self._plan.quota.by(self._stage.number)
+        """How many may be asked in this stage while enough answers are foretold."""
+        quota, number = self._plan.quota, self._stage.number
+        return max(0, quota.by(number) - quota.before(number))
 
     def _poor(self) -> bool:
         """Whether so few are foretold that a policy would learn from chance, and it is to be found
@@ -280,26 +278,20 @@ class Inquiry:
         foretold = self._fit.heldout_accuracy
         return self._plan.quota.found and foretold is not None and foretold < POOR
 
-    def _before(self) -> int:
-        """How many there may have been by its beginning."""
-        number = self._stage.number
-        return self._plan.quota.by(number - 1) if number else self._first
-
     def _left(self) -> int:
         """How many more questions may be asked in this stage."""
         if self._stage.number and self._judging.standing().unasked:
             return 0  # nothing is left to pay them with
-        return self._allowed() - self._asked
+        return self._allowed(self._stage) - self._asked
 
     def _due(self, env_steps: int) -> int:
         """How many more questions may be asked by now."""
         if self._poor():
             return min(self._wave(), self._left())
-        _, begin, end = self._stage
+        number, begin, end = self._stage
         share = (env_steps - begin) / (end - begin)
         reached = min(1.0, max(0.0, (share - BEGIN) / (END - BEGIN)))
-        more = max(0, self._planned() - self._before())
-        return self._before() + round(reached * more) - self._asked
+        return self._plan.quota.before(number) + round(reached * self._planned()) - self._asked
 
     def _ask(self, reached: Passages | list[Segment], count: int) -> None:
         chosen = chosen_comparisons(
