@@ -151,6 +151,12 @@ def test_when_it_is_enough(history: list[Session], enough: bool) -> None:
     assert settled(history, 10) is enough
 
 
+def test_what_moves_is_learned_to_the_end_of_a_stage() -> None:
+    ones = [1.0] * 9
+    assert not settled(sessions(0.5, *ones[1:]), 10, moves=True)
+    assert settled(sessions(0.5, *ones), 10, moves=True)
+
+
 def evaluated(*worth: float) -> Evaluation:
     return Evaluation(worth, worth, worth=worth, lengths=(1,) * len(worth))
 

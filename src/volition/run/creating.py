@@ -109,7 +109,10 @@ def task_of(given: Given) -> Task:
 
 def setup_of(task: Task, settings: RunSettings) -> Setup:
     """Who learns where in a run."""
-    return Setup(task.environment, task.training, settings.steps, settings.seed, settings.envs)
+    moves = task.view.clip is not None
+    return Setup(
+        task.environment, task.training, settings.steps, settings.seed, settings.envs, moves
+    )
 
 
 def assignment_of(task: Task) -> Assignment:

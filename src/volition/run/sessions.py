@@ -82,6 +82,7 @@ class Setup:
         steps: Environment steps at most.
         seed: Of everything random.
         envs: Environments side by side.
+        moves: Whether clips are judged, since the goal is how something moves.
     """
 
     environment: EnvironmentSection
@@ -89,6 +90,7 @@ class Setup:
     steps: int
     seed: int
     envs: int = 4
+    moves: bool = False
 
     def learner(self, rollout: Rollout) -> Learner[Any]:
         """The learner for the spaces of these environments.
@@ -236,12 +238,13 @@ def learn_policy(
         return sessions.learned()
 
 
-def settled(history: Sequence[Session], total: int) -> bool:
+def settled(history: Sequence[Session], total: int, moves: bool = False) -> bool:
     """Whether the learned reward no longer rises, in no episode that was tried.
 
     It is asked from half of the `total` sessions on that there are by the end of this stage, and so
-    long after the best trial as a quarter of them takes. A policy that does badly from some starts,
-    or is hardly better than the judged states are on average, is learned on.
+    long after the best trial as a quarter of them takes. Of what moves it is asked at the end: the
+    learned reward stops rising before the movement is what was meant. A policy that does badly from
+    some starts, or is hardly better than the judged states are on average, is learned on.
     """
     tried = {
         number: Trial(session.trial_reward, session.trial_worst or 0.0)
@@ -249,7 +252,7 @@ def settled(history: Sequence[Session], total: int) -> bool:
         if session.trial_reward is not None
     }
     untrained = history[0].untrained_reward if history else None
-    if untrained is None or not tried or 2 * len(history) < total:
+    if untrained is None or not tried or (1 if moves else 2) * len(history) < total:
         return False
     best = max(tried.values(), key=lambda trial: trial.mean)
     if best.mean < LITTLE or not best.mean > untrained:
@@ -310,7 +313,8 @@ class _Sessions:
         if self.done >= self._stages.sessions(self._setup.steps):
             return True
         waits = self._companion is not None and not self._companion.exhausted
-        return not waits and settled(self.history, self._stages.sessions(self.stage.end))
+        total = self._stages.sessions(self.stage.end)
+        return not waits and settled(self.history, total, self._setup.moves)
 
     def run_one(self, progress: Progress, listener: Listener) -> Session:
         """The next session; returns what it measured."""
