@@ -45,6 +45,7 @@ OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
 VERDICTS = {1.0: "first", 0.0: "second", 0.5: "tie"}
 P_FIRST = {verdict: p_first for p_first, verdict in VERDICTS.items()}
 APART = 4  # steps from one segment that is filmed to the next, at least
+UNLIMITED = 200  # steps of what the environment never cuts: many end their episodes earlier
 NOISY = 0.5  # of the actions are random, in half of the environments
 
 Outcomes = Mapping[int, Verdict | Failure]
@@ -332,7 +333,7 @@ def film_policies(run: RunFolder, count: int, rng: np.random.Generator) -> list[
         if kept is not None and kept.session < len(history):
             policies.append(kept.policy)
         share = -(-wanted // (len(policies) * rollout.envs))  # for each in every environment
-        episode = min(rollout.episode_limit or CUT_AFTER, CUT_AFTER)
+        episode = min(rollout.episode_limit or UNLIMITED, CUT_AFTER)
         steps = max(APART * share, episode)
         filming.begin_anew(share / steps)
         at_random = AtRandom(rollout, int(rng.integers(2**31)))

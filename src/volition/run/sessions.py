@@ -122,8 +122,8 @@ class Setup:
         return Position(state, actions, visited)
 
     def session_steps(self, rollout: Rollout) -> int:
-        """Steps of every environment in one session."""
-        return session_steps(rollout.episode_limit)
+        """Steps of every environment in one session, of which there is one at least."""
+        return min(session_steps(rollout.episode_limit), -(-self.steps // self.envs))
 
     def sessions(self, rollout: Rollout) -> int:
         """How many there are at most."""
