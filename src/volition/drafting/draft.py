@@ -148,7 +148,9 @@ def subject_of(task: Task, wish: str, count: int, seed: int) -> Subject:
         raise InputError("--goal says nothing: what is wished for?")
     kept = {"name", "environment", *({"reward", "training"} & task.model_fields_set)}
     document = task.model_dump(mode="json", include=kept, exclude_none=True, exclude_unset=True)
-    document.setdefault("environment", {})["id"] = task.environment.id
+    document["name"] = task.name.removesuffix(f"-{task.chosen}")
+    if task.goal.truth is not None and task.goal.text.strip() == wish.strip():
+        document["goal"] = {"truth": task.goal.truth}  # evaluation measures the wish, not the draft
     return Subject(wish.strip(), document, task.view.model_dump(mode="json"), count, seed)
 
 
@@ -232,8 +234,9 @@ def finish(folder: Path, draft: Draft, proposal: Proposal) -> Draft:
     """Writes what the last reply proposes as a task that nobody has approved."""
     done = replace(draft, proposal=proposal)
     write_whole(folder / CONSTITUTION, written_constitution(done.writer, proposal))
-    goal = {"text": proposal.goal, "constitution": CONSTITUTION}
-    write_whole(folder / TASK_FILE, tomli_w.dumps({**draft.subject.task, "goal": goal}))
+    known, goal = draft.subject.task, {"text": proposal.goal, "constitution": CONSTITUTION}
+    document = {**known, "goal": {**goal, **known.get("goal", {})}}
+    write_whole(folder / TASK_FILE, tomli_w.dumps(document))
     save(folder, done)
     return done
 

@@ -77,7 +77,7 @@ def draw_page(pictures: Sequence[Frame]) -> Pixels:
     height, width = pictures[0].pixels.shape[:2]
     columns, size = max(
         (_largest((width, height), columns, len(pictures)) for columns in range(1, 13)),
-        key=lambda found: found[1][0],
+        key=lambda found: (found[1][0], -max(_page_size(found[1], found[0], len(pictures)))),
     )
     page = Image.new("RGB", _page_size(size, columns, len(pictures)), PAPER)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(FONT)

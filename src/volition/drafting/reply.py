@@ -20,7 +20,7 @@ from volition.goal import VETO, Principle, read_constitution
 from volition.judges.prompt import Document
 from volition.tasks.numbers import shown
 
-MOST_CHARACTERS = 40_000  # of a reply: many times what is asked for
+MOST_CHARACTERS = 200_000  # of a reply: many times what is asked for
 MOST_OBJECTS = 100  # braces at which one is looked for
 MOST_FAULTS = 8  # that are told at once
 # Signs that turn others around, or are not seen at all and can carry words nevertheless.

@@ -70,7 +70,7 @@ You need this page and the pictures, and no other file of this folder.
 
 {form}
 
-Write it into `answer.json`, or any other file. Whoever asked then runs
+Write it into `answer.json`, or another file of this folder. Whoever asked then runs
 `volition draft --answer FILE --judge NAME`, where NAME says who wrote it.
 """
 EMPTY = {"goal": "", "principles": [{"text": "", "picture": 1, "why": ""}], "vetoes": []}
