@@ -1,14 +1,16 @@
-"""`volition draft`: a model that sees the environment writes, a person approves, a policy learns."""
+"""`volition draft`: a model that sees writes, a person approves, a policy learns."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 
 from servers import Server, serving
 from volition.cli import main
-from volition.drafting.draft import open_draft
+from volition.drafting.draft import open_draft, save
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 
@@ -128,8 +130,6 @@ def test_what_cannot_be_drafted_is_said(
     told: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    import re
-
     assert main(command(server, tmp_path / "d", *more)) == 1
     assert re.search(told, capsys.readouterr().err.splitlines()[-1])
     assert server.requests.total() == 0
@@ -211,11 +211,11 @@ def until(happened: Any) -> None:
 def test_killed_after_it_was_answered_it_asks_nothing_again(server: Server, tmp_path: Path) -> None:
     """What was under way counts as much as it may have cost; what came is read later."""
     folder = tmp_path / "d"
-    server.behaviour.latency_s = 30.0
+    server.behaviour.latency_s = 3.0
     process = started(command(server, folder))
     until(lambda: server.requests.total() == 1)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     reserved = open_draft(folder).spent_usd
     assert reserved > 0
     server.behaviour.latency_s = 0.0
@@ -223,10 +223,6 @@ def test_killed_after_it_was_answered_it_asks_nothing_again(server: Server, tmp_
     done = open_draft(folder)
     assert done.spent_usd > reserved
     # As though it had been killed between the reply and its reading.
-    from dataclasses import replace
-
-    from volition.drafting.draft import save
-
     save(folder, replace(done, proposal=None))
     (folder / "task.toml").unlink()
     before = server.requests.total()
@@ -254,8 +250,9 @@ def test_ctrl_c_waits_for_the_reply_that_is_under_way(server: Server, tmp_path: 
 @pytest.fixture
 def asked(tmp_path: Path) -> Path:
     folder = tmp_path / "asked"
-    words = ["draft", "--env", "CartPole-v1", "--goal", WISH, "--kwargs", "sutton_barto_reward=true"]
-    assert main([*words, "--pictures", "4", "--ask", str(folder)]) == 0
+    words = ["draft", "--env", "CartPole-v1", "--goal", WISH, "--pictures", "4"]
+    words += ["--kwargs", "sutton_barto_reward=true", "--ask", str(folder)]
+    assert main(words) == 0
     return folder
 
 

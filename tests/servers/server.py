@@ -261,7 +261,8 @@ class Server:
         pairs = find_pairs(asked.parts)
         first = "Can one such picture show" in json.dumps(body)
         writes = None if pairs or first or asked.count else behaviour.writes
-        if not (pairs or first or writes is not None) or (asked.count is not None and asked.count != len(pairs) + first):
+        said = bool(pairs or first or writes is not None)
+        if not said or (asked.count is not None and asked.count != len(pairs) + first):
             raise BadRequest(f"{asked.count} questions about {len(pairs)} pairs")
         keys = [pair.key for pair in pairs] if writes is None else ["a text"]
         self.asked.update(keys)

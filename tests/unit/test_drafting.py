@@ -27,6 +27,7 @@ from volition.drafting.draft import (
     finish,
     is_approved,
     open_draft,
+    save,
     subject_of,
     written_constitution,
 )
@@ -69,7 +70,7 @@ def principle(text: str, picture: Any = 1, why: Any = "") -> dict[str, Any]:
         "{}",
         "```json\n{}\n```",
         "Here it is {{as you asked}}:\n\n{}\n\nI hope that helps.",
-        "<think>{{\"goal\": 1}}</think>{}",
+        '<think>{{"goal": 1}}</think>{}',
         "\n\n  {}  ",
     ],
 )
@@ -306,8 +307,6 @@ def test_what_was_changed_by_hand_is_seen(drafted: Path) -> None:
 
 
 def test_a_draft_of_a_newer_version_is_not_read(drafted: Path) -> None:
-    from volition.drafting.draft import save
-
     save(drafted, replace(open_draft(drafted), version=2))
     with pytest.raises(RunError, match="is of version 2, and this program reads version 1"):
         open_draft(drafted)
@@ -319,7 +318,7 @@ def test_an_unfinished_draft_cannot_be_approved(tmp_path: Path) -> None:
     begin(tmp_path / "new", draft, [picture], b"")
     with pytest.raises(InputError, match="unfinished draft: nobody has written one"):
         approve(tmp_path / "new")
-    with pytest.raises(InputError, match="holds no draft.json"):
+    with pytest.raises(InputError, match=r"holds no draft\.json"):
         approve(tmp_path)
 
 

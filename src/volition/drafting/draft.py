@@ -136,7 +136,7 @@ def subject_of(task: Task, wish: str, count: int, seed: int) -> Subject:
     """What is drafted about: the task's environment and whatever is the same for every goal there.
 
     Args:
-        task: Its view is what is shown. Its goal is left out, and judgments, which are of that goal.
+        task: Its view is what is shown. Its goal is left out, and its judgments, which are of that.
         wish: In a person's words.
         count: How many pictures are shown.
         seed: Of which ones.

@@ -152,8 +152,9 @@ def _place(location: tuple[int | str, ...]) -> str:
         if isinstance(part, int) and words:
             words[-1] += f" {part + 1}"
         else:
-            words.append(part if str(part).isidentifier() and len(str(part)) < 80 else shown(part))
-    return ", ".join(map(str, words)) or "the draft"
+            name = str(part)
+            words.append(name if name.isidentifier() and len(name) < 80 else shown(name))
+    return ", ".join(words) or "the draft"
 
 
 # What it says --------------------------------------------------------------------------------

@@ -116,9 +116,7 @@ def schema() -> Document:
     sentence = _object({"text": text, "picture": {"type": "integer"}, "why": text})
     several = {"type": "array", "items": sentence}
     questions = {"type": "array", "items": text}
-    return _object(
-        {"goal": text, "principles": several, "vetoes": several, "questions": questions}
-    )
+    return _object({"goal": text, "principles": several, "vetoes": several, "questions": questions})
 
 
 def _object(properties: Document) -> Document:
