@@ -21,6 +21,7 @@ from volition.cli import main
 from volition.drafting.draft import open_draft, save
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
+from volition.tasks.truth import TRUTHS, Truth
 
 WISH = "Make it stand."
 GIVEN: dict[str, Any] = {
@@ -301,3 +302,66 @@ def test_a_fault_in_an_answer_is_named_and_nothing_is_written(
     assert "--judge says who wrote it" in capsys.readouterr().err
     assert main(["draft", "--answer", str(asked.parent), "--judge", "somebody"]) == 1
     assert "holds no draft.json: it is not a draft" in capsys.readouterr().err
+
+
+# Whether it holds together -------------------------------------------------------------------
+
+
+def test_principles_are_checked_and_nothing_is_asked_again(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The server looks at nothing but how high the rod is, by whatever principle it is asked."""
+    folder = tmp_path / "d"
+    assert main(command(server, folder)) == 0
+    judge = ["--judge", "openai:test", "--base-url", server.openai]
+    capsys.readouterr()
+    assert main(["draft", str(folder), "--check", *judge, "--json"]) == 0
+    came = capsys.readouterr().out
+    assert "  says the same as “It never leans left.” of " in came
+    check = json.loads(came.splitlines()[-1])["check"]
+    assert (check["judge"], check["pairs"], check["simulated"]) == ("openai:test", 12, False)
+    assert [len(sentence["findings"]) for sentence in check["sentences"]] == [1, 1]
+    assert "Whether they hold together" in (folder / "draft.html").read_text()
+    assert sum("by this principle alone" in json.dumps(body) for body in server.bodies) == 24
+    before = server.requests.total()
+    assert main(["draft", str(folder), "--check", *judge]) == 0
+    assert server.requests.total() == before
+    constitution = folder / "constitution.txt"
+    constitution.write_text(constitution.read_text().replace("Higher", "Much higher"))
+    assert main(["draft", str(folder), "--check", *judge]) == 0
+    assert server.requests.total() == before + 12, "of the sentence that was changed"
+    capsys.readouterr()
+    assert main(["draft", str(folder), "--check"]) == 1
+    assert "--judge says who compares" in capsys.readouterr().err
+
+
+def test_a_contradiction_is_found(
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    up, down = "Higher is better.", "Lower is better."
+    truth = Truth(
+        lambda o: float(o[:, 0].mean() + 1) / 2,
+        (0, 1),
+        principles={down: lambda o: float(1 - o[:, 0].mean()) / 2},
+    )
+    monkeypatch.setitem(TRUTHS, "rod", truth)
+    task = tmp_path / "task"
+    task.mkdir()
+    (task / "task.toml").write_text(
+        'name = "rod"\nenvironment = { id = "Pendulum-v1" }\n'
+        f'goal = {{ text = "{WISH}", truth = "rod" }}\n'
+    )
+    principles = [{"text": text, "picture": 1, "why": ""} for text in (up, down)]
+    server.behaviour.writes = json.dumps({**GIVEN, "principles": principles, "vetoes": []})
+    folder = tmp_path / "d"
+    words = command(server, folder, "--yes")
+    words[1] = str(task)
+    assert main(words) == 0
+    capsys.readouterr()
+    assert main(["draft", str(folder), "--check", "--judge", "simulated:noisy:0.01"]) == 0
+    told = capsys.readouterr().out
+    assert "the simulated judge simulated:noisy" in told
+    assert f"contradicts “{down}” in 12 of 12 pairs" in told

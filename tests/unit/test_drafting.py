@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from volition.comparison import Frame, encode_png
 from volition.drafting import request
+from volition.drafting.consistency import Check, examine
 from volition.drafting.draft import (
     CONSTITUTION,
     Draft,
@@ -330,3 +331,58 @@ def test_a_wish_says_something_and_its_own_truth_is_kept() -> None:
     assert subject.task["name"] == "guest"
     assert subject.task["goal"] == {"truth": "guest-please"}
     assert "goal" not in subject_of(task, "Dance.", 2, 0).task
+
+
+# Whether it holds together -------------------------------------------------------------------
+
+
+def examined(rows: dict[str, list[float]], shown: dict[str, list[float]] | None = None) -> Any:
+    """What is found of sentences, by what each makes of the pairs."""
+    p_first = np.array(list(rows.values()))
+    p_shown = np.array([(shown or {}).get(text, row) for text, row in rows.items()])
+    return examine([Principle(text) for text in rows], p_first, p_shown)
+
+
+UP = [0.9, 0.1, 0.8, 0.2, 0.9, 0.1, 0.9, 0.1, 0.9, 0.1, 0.7, 0.3]
+OTHER = [0.9, 0.9, 0.1, 0.1, 0.9, 0.9, 0.1, 0.1, 0.9, 0.9, 0.1, 0.1]
+
+
+def test_principles_that_say_the_same_or_the_opposite_are_found() -> None:
+    rows = {"up": UP, "high": UP, "down": [1 - p for p in UP], "left": OTHER}
+    checked, agreements = examined(rows)
+    found = {sentence.text: sentence.findings for sentence in checked}
+    assert found["up"] == (
+        "says the same as “high” of 12 of 12 pairs",
+        "contradicts “down” in 12 of 12 pairs",
+    )
+    assert found["left"] == ()
+    assert len(agreements) == 6
+    assert (agreements[2].one, agreements[2].other) == (0, 3)
+    assert (agreements[2].same, agreements[2].of) == (6, 12)
+
+
+def test_what_decides_nothing_is_found_and_what_was_not_answered_is_counted() -> None:
+    nothing, nan = [0.5] * 11 + [0.9], float("nan")
+    (up, tied, few), agreements = examined({"up": UP, "tied": nothing, "few": [nan] * 9 + UP[:3]})
+    assert up.findings == ()
+    assert tied.findings[0].startswith("cannot be seen in these pictures, or nothing in them vio")
+    assert (tied.decided, tied.ties, few.unanswered, few.findings) == (1, 11, 9, ())
+    assert max(agreement.of for agreement in agreements) < 8
+
+
+def test_answers_that_go_by_the_order_are_found() -> None:
+    (sentence, _), _ = examined({"up": UP, "left": OTHER}, {"up": [0.9] * 12})
+    assert sentence.findings == (
+        "cannot be seen in these pictures, as it seems: of 12 of 12 pairs the one was chosen that "
+        "was shown first",
+    )
+
+
+def test_a_check_is_kept_with_the_draft_and_shown(drafted: Path) -> None:
+    checked, agreements = examined({"<i>up</i>": UP, "down": [1 - p for p in UP]})
+    check = Check("simulated:strong", True, 12, 0.0, checked, agreements)
+    save(drafted, replace(open_draft(drafted), check=check))
+    assert open_draft(drafted).check == check
+    page = write_page(drafted).read_text(encoding="utf-8")
+    assert "simulated judge</strong> simulated:strong compared 12 pairs" in page
+    assert "contradicts “&lt;i&gt;up&lt;/i&gt;” in 12 of 12 pairs" in page

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from volition.drafting.draft import Draft
 
 DRAFTS = Path("drafts")
-OF_JUDGES = ("base_url", "max_usd", "price_in", "price_out", "patience", "reasoning_tokens")
+OF_JUDGES = (
+    *("base_url", "max_usd", "price_in", "price_out", "patience", "reasoning_tokens"),
+    *("samples", "per_request", "concurrency"),
+)
 WRITER_OPTIONS = {
     "judge": option(
         "PROVIDER:MODEL", "Who writes, or compares with --check; with --answer the name of who did."
@@ -73,6 +76,10 @@ def draft(
     yes: Annotated[
         bool, arg(help="Approve it at once, unread: for scripts.", help_behavior_hint="")
     ] = False,
+    check: Annotated[
+        bool,
+        arg(help="Have a few pairs judged by each principle of a draft.", help_behavior_hint=""),
+    ] = False,
     pictures: Annotated[int, arg(metavar="N", help="How many are shown, at most.")] = 16,
     clip: Clip = False,
     seed: Annotated[int, arg(help="Of which pictures.")] = 0,
@@ -84,9 +91,11 @@ def draft(
     it. Nothing trains on it before it is approved.
     """
     check_counts(seed=seed, pictures=pictures)
-    _check_ways(out, ask, answer, approve, live.judge)
-    if approve:
-        return _approve(subject, json)
+    ways = {"--out": out, "--ask": ask, "--answer": answer, "--approve": approve, "--check": check}
+    _check_ways([name for name, way in ways.items() if way not in (None, False)], live.judge)
+    if approve or check:
+        folder = _folder(subject, "--approve" if approve else "--check")
+        return _approve(folder, json) if approve else _check(folder, live, json)
     if answer is not None:
         from volition.drafting.asking import take_answer
 
@@ -99,19 +108,27 @@ def draft(
     return _write(out or DRAFTS / wanted.task.name, wanted, live, yes, json)
 
 
-def _check_ways(
-    out: Path | None, ask: Path | None, answer: Path | None, approve: bool, judge: str
-) -> None:
-    """That one thing is to be done."""
-    ways = {"--out": out, "--ask": ask, "--answer": answer, "--approve": approve or None}
-    given = [name for name, way in ways.items() if way is not None]
-    if len(given) > 1:
-        raise InputError(f"give one of {', '.join(given)}")
-    if ask is None and not approve and not judge.strip():
-        who = "who wrote it" if answer is not None else "who writes: PROVIDER:MODEL"
-        raise InputError(f"--judge says {who}; or let anybody write, by --ask FOLDER")
-    if (ask is not None or approve) and judge:
-        raise InputError("--judge goes with neither --ask nor --approve: nobody is asked then")
+def _check_ways(ways: Sequence[str], judge: str) -> None:
+    """That one thing is to be done, with a judge where one is needed."""
+    if len(ways) > 1:
+        raise InputError(f"give one of {', '.join(ways)}")
+    way = ways[0] if ways else "--out"
+    if way in ("--ask", "--approve"):
+        if judge:
+            raise InputError(f"--judge does not go with {way}: nobody is asked then")
+    elif not judge.strip():
+        who = {"--answer": "who wrote it", "--check": "who compares: PROVIDER:MODEL"}
+        raise InputError(
+            f"--judge says {who[way]}"
+            if way in who
+            else "--judge says who writes: PROVIDER:MODEL; or let anybody write, by --ask FOLDER"
+        )
+
+
+def _folder(subject: str | None, way: str) -> Path:
+    if not subject:
+        raise InputError(f"{way} needs the folder of a draft: volition draft FOLDER {way}")
+    return Path(subject)
 
 
 def _wanted(
@@ -128,7 +145,7 @@ def _wanted(
     else:
         task = Task.find(str(subject))
         if is_draft(task.folder):
-            raise InputError(f"{subject} is a draft: --approve it")
+            raise InputError(f"{subject} is a draft: --check or --approve it")
         goals = Task.read_all(task.folder)
         task = goals.get(goal, task)
         goal = goal if goal is not None and goal not in goals else task.goal.text
@@ -177,14 +194,30 @@ def _finish(folder: Path, done: Draft, yes: bool, as_json: bool) -> int:
     return 0
 
 
-def _approve(subject: str | None, as_json: bool) -> int:
+def _check(folder: Path, live: JudgeSettings, as_json: bool) -> int:
+    from volition.drafting.checking import check_draft
+    from volition.drafting.summary import summary
+    from volition.evidence.draft_page import write_page
+
+    check = check_draft(folder, live, _tell)
+    page = write_page(folder)
+    by = f"the simulated judge {check.judge}" if check.simulated else check.judge
+    print(f"{by} on {check.pairs} pairs by each, {check.ties_share:.0%} ties:")
+    for sentence in check.sentences:
+        print(f"{'veto' if sentence.veto else 'principle'}: {sentence.text}")
+        for finding in sentence.findings or ("nothing found",):
+            print(f"  {finding}")
+    print(f"page: {page}")
+    if as_json:
+        print_json(summary(folder))
+    return 0
+
+
+def _approve(folder: Path, as_json: bool) -> int:
     from volition.drafting.draft import approve
     from volition.drafting.summary import summary
     from volition.evidence.draft_page import write_page
 
-    if not subject:
-        raise InputError("--approve needs the folder of a draft: volition draft FOLDER --approve")
-    folder = Path(subject)
     goal = approve(folder)
     write_page(folder)
     for kind, text in (

@@ -5,6 +5,7 @@
     draft.json          the wish, the pictures, who wrote what of which of them, what was approved
     pictures/           what was shown, by number
     pictures.png        the same on one page, as it was shown
+    check/              what was asked of the principles, each by itself
     draft.html          principles beside pictures
 
 A draft is a task folder that nothing trains on before it is approved, as it stands then.
@@ -21,6 +22,7 @@ from typing import Any
 import tomli_w
 
 from volition.comparison import Frame, content_id, encode_png
+from volition.drafting.consistency import Check
 from volition.errors import InputError, RunError
 from volition.goal import VETO, Goal
 from volition.storage.documents import read_document, write_document
@@ -108,6 +110,7 @@ class Draft:
         spent_usd: US dollars; a request that is under way counts as much as it may cost at most.
         replies: All that came; of the last one is the proposal.
         approved: The digest of the goal that a person approved; empty where nobody did.
+        check: What a few judgments said of the principles, where they were asked for.
         version: Of this document.
     """
 
@@ -118,6 +121,7 @@ class Draft:
     replies: tuple[GivenReply, ...] = ()
     proposal: Proposal | None = None
     approved: str = ""
+    check: Check | None = None
     version: int = VERSION
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from volition.drafting.consistency import Check
 from volition.drafting.draft import PAGE, Sentence, is_approved, open_draft
 
 
@@ -29,6 +30,7 @@ class Summary:
     principles: tuple[Sentence, ...] = ()
     vetoes: tuple[Sentence, ...] = ()
     questions: tuple[str, ...] = ()
+    check: Check | None = None
 
 
 def summary(folder: Path) -> Summary:
@@ -51,4 +53,5 @@ def summary(folder: Path) -> Summary:
         said.principles,
         said.vetoes,
         said.questions,
+        draft.check,
     )
