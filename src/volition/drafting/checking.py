@@ -10,8 +10,7 @@ import numpy as np
 
 from volition.comparison import Comparison, Segment
 from volition.drafting.consistency import Check, examine
-from volition.drafting.draft import open_draft, save
-from volition.errors import InputError
+from volition.drafting.draft import check_finished, open_draft, save
 from volition.goal import Goal, Principle
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge
@@ -45,9 +44,8 @@ def check_draft(folder: Path, settings: JudgeSettings, tell: Callable[[str], Non
         InputError: The draft is unfinished, or the judge will not do.
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
     """
+    check_finished(folder)
     draft = open_draft(folder)
-    if draft.proposal is None:
-        raise InputError(f"{folder} is an unfinished draft: nobody has written one yet")
     task, view = Task.read(folder), JudgeView.model_validate(draft.subject.view)
     goal = task.stated_goal()
     sentences = [*map(Principle, goal.principles), *(Principle(v, True) for v in goal.vetoes)]

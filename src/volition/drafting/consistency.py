@@ -18,7 +18,7 @@ from volition.goal import Principle
 
 TIED = 0.15  # a probability that is no farther from one half decides nothing
 DECIDED_BY_BOTH = 8  # pairs at least, before two are said to agree or not
-ALIKE = 10 / 12  # of them: by chance alone one time in fifty, one way or the other
+ALIKE = 11 / 12  # of them: by chance alone three times in a thousand, either way
 UNSEEN = 0.75  # of the pairs are ties
 
 
@@ -126,7 +126,7 @@ def _of_itself(answered: Floats, decided: Floats, p_shown: Floats) -> list[str]:
         ]
     by_order = int((p_shown[decided > 0] > 0.5).sum())
     for side, times in (("first", by_order), ("second", told - by_order)):
-        if told >= DECIDED_BY_BOTH and times >= ALIKE * told + 1:
+        if told >= DECIDED_BY_BOTH and times >= ALIKE * told:
             return [
                 "cannot be seen in these pictures, as it seems: of "
                 f"{times} of {told} pairs the one was chosen that was shown {side}"

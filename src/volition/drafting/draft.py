@@ -268,12 +268,20 @@ def approve(folder: Path) -> Goal:
     Raises:
         InputError: The draft is unfinished, or task.toml or constitution.txt are wrong.
     """
-    draft = open_draft(folder)
-    if draft.proposal is None:
-        raise InputError(f"{folder} is an unfinished draft: nobody has written one yet")
-    task = Task.read(folder)
+    check_finished(folder)
+    draft, task = open_draft(folder), Task.read(folder)
     save(folder, replace(draft, approved=_digest(task)))
     return task.stated_goal()
+
+
+def check_finished(folder: Path) -> None:
+    """That a folder is no draft to which nobody has replied yet.
+
+    Raises:
+        InputError: It is.
+    """
+    if is_draft(folder) and open_draft(folder).proposal is None:
+        raise InputError(f"{folder} is an unfinished draft: nobody has written one yet")
 
 
 def is_approved(folder: Path) -> bool:

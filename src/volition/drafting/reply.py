@@ -24,7 +24,7 @@ MOST_CHARACTERS = 200_000  # of a reply: many times what is asked for
 MOST_OBJECTS = 100  # braces at which one is looked for
 MOST_FAULTS = 8  # that are told at once
 # Signs that turn others around, or are not seen at all and can carry words nevertheless.
-UNSEEN = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE0080), 0xFEFF}
+UNSEEN = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE1000), 0xFEFF}
 
 Text = Annotated[str, Field(strict=True)]
 Number = Annotated[int, Field(strict=True)]

@@ -12,11 +12,11 @@ from volition.comparison import encode_png
 from volition.drafting.draft import (
     PAGE,
     Sentence,
+    check_finished,
     is_approved,
     open_draft,
     read_pictures,
 )
-from volition.errors import InputError
 from volition.evidence.report.page import read_source, template
 from volition.judges.prompt import legible
 from volition.storage.files import write_whole
@@ -44,10 +44,10 @@ def write_page(folder: Path) -> Path:
         InputError: The draft is unfinished, or its task cannot be read.
         StoreError, RunError: A picture is missing, or not as it was shown.
     """
+    check_finished(folder)
     draft = open_draft(folder)
-    if draft.proposal is None:
-        raise InputError(f"{folder} is an unfinished draft: nobody has written one yet")
     goal, proposal = Task.read(folder).stated_goal(), draft.proposal
+    assert proposal is not None, "as was checked"
     drafted = {sentence.text: sentence for sentence in (*proposal.principles, *proposal.vetoes)}
     pictures = [encode_png(legible(frame).pixels) for frame in read_pictures(folder, draft)]
     texts = (*goal.principles, *goal.vetoes)
