@@ -263,6 +263,8 @@ def test_anybody_writes_into_a_folder(asked: Path, capsys: pytest.CaptureFixture
     assert sorted(path.name for path in (asked / "pictures").iterdir()) == [
         f"0{number}.png" for number in (1, 2, 3, 4)
     ]
+    assert main(["train", str(asked), "--judge", "simulated:strong"]) == 1
+    assert "is an unfinished draft: nobody has written one yet" in capsys.readouterr().err
     (asked / "answer.json").write_text(json.dumps(GIVEN))
     capsys.readouterr()
     assert main(["draft", "--answer", str(asked), "--judge", "somebody", "--json"]) == 0

@@ -325,8 +325,13 @@ def test_an_unfinished_draft_cannot_be_approved(tmp_path: Path) -> None:
 
 def test_a_wish_says_something_and_its_own_truth_is_kept() -> None:
     task = Task.find("guest", "please")
-    with pytest.raises(InputError, match="says nothing"):
-        subject_of(task, " \n", 2, 0)
+    for wish, told in (
+        (" \n", "says nothing"),
+        ("up" * 2001, "has 4,002 characters, and may have 4,000"),
+        ("up \udcff", "is not UTF-8 text"),
+    ):
+        with pytest.raises(InputError, match=told):
+            subject_of(task, wish, 2, 0)
     subject = subject_of(task, task.goal.text, 2, 0)
     assert subject.task["name"] == "guest"
     assert subject.task["goal"] == {"truth": "guest-please"}

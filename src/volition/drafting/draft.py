@@ -28,11 +28,13 @@ from volition.goal import VETO, Goal
 from volition.storage.documents import read_document, write_document
 from volition.storage.files import is_free, new_folder, write_whole
 from volition.storage.pictures import read_frame
+from volition.tasks.numbers import shown
 from volition.tasks.task import TASK_FILE, Task
 
 DRAFT_FILE, CONSTITUTION = "draft.json", "constitution.txt"
 PICTURES, PAGE_OF_PICTURES, PAGE = "pictures", "pictures.png", "draft.html"
 VERSION = 1  # of draft.json
+LONGEST_WISH = 4000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +148,14 @@ def subject_of(task: Task, wish: str, count: int, seed: int) -> Subject:
         seed: Of which ones.
 
     Raises:
-        InputError: The wish says nothing.
+        InputError: The wish says nothing, too much, or what is no text.
     """
     if not wish.strip():
         raise InputError("--goal says nothing: what is wished for?")
+    if len(wish) > LONGEST_WISH:
+        raise InputError(f"--goal has {len(wish):,} characters, and may have {LONGEST_WISH:,}")
+    if any("\ud800" <= sign <= "\udfff" for sign in wish):
+        raise InputError(f"--goal is not UTF-8 text: {shown(wish)}")
     kept = {"name", "environment", *({"reward", "training"} & task.model_fields_set)}
     document = task.model_dump(mode="json", include=kept, exclude_none=True, exclude_unset=True)
     document["name"] = task.name.removesuffix(f"-{task.chosen}")
