@@ -14,7 +14,6 @@ from tyro.conf import Positional, arg
 from volition.cli.options import (
     JUDGE_OPTIONS,
     NO_JUDGE,
-    Clip,
     Env,
     Json,
     Kwargs,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 DRAFTS = Path("drafts")
 OF_JUDGES = (
-    *("base_url", "max_usd", "price_in", "price_out", "patience", "reasoning_tokens"),
+    *("base_url", "max_usd", "price_in", "price_out", "reasoning_tokens"),
     *("samples", "per_request", "concurrency"),
 )
 WRITER_OPTIONS = {
@@ -42,6 +41,10 @@ WRITER_OPTIONS = {
         "PROVIDER:MODEL", "Who writes, or compares with --check; with --answer the name of who did."
     ),
     **{name: JUDGE_OPTIONS[name] for name in OF_JUDGES},
+    "patience": arg(
+        metavar="SECONDS",
+        help="Wait so long for a judge that does not answer. Then stop: the same command goes on.",
+    ),
 }
 WriterOptions = Annotated[
     JudgeSettings, arg(name="", constructor=described(JudgeSettings, WRITER_OPTIONS))
@@ -81,7 +84,9 @@ def draft(
         arg(help="Have a few pairs judged by each principle of a draft.", help_behavior_hint=""),
     ] = False,
     pictures: Annotated[int, arg(metavar="N", help="How many are shown, at most.")] = 16,
-    clip: Clip = False,
+    clip: Annotated[
+        bool, arg(help="Show clips, also where the task does not say so.", help_behavior_hint="")
+    ] = False,
     seed: Annotated[int, arg(help="Of which pictures.")] = 0,
     json: Json = False,
 ) -> int:
