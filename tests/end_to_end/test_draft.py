@@ -190,7 +190,7 @@ def test_a_folder_of_something_else_is_left_alone(
     assert "is there already: choose another folder" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["file"]
     assert main(["draft", str(folder), "--judge", "openai:x"]) == 1
-    assert "is a draft: --approve it" in capsys.readouterr().err
+    assert "is a draft: --check or --approve it" in capsys.readouterr().err
 
 
 # Stopped -------------------------------------------------------------------------------------
