@@ -17,7 +17,7 @@ import pytest
 
 from conftest import angles, judged, swing
 from volition import LearnedReward, cli
-from volition.cli.doctor import findings
+from volition.cli.listing import findings
 from volition.envs.own.guest import LAYOUTS
 from volition.envs.scene import open_scene
 from volition.evidence.export import export

@@ -60,10 +60,12 @@ class Answer:
     Attributes:
         says: None: an answer. Else refused, filtered, cut_short, twice, unasked, chatty; in chat
             silent, where reasoning took all the room, and parts, where words come as a list.
+        text: What it writes in place of a choice.
     """
 
     probabilities: list[float]
     says: str | None = None
+    text: str | None = None
 
 
 class BadRequest(Exception):
@@ -362,7 +364,9 @@ def _logprob(token: str, p: float | None) -> dict[str, Any]:
 
 
 def say_json(asked: Asked, letters: Sequence[str], answer: Answer) -> str:
-    """The letters as the JSON object that was asked for."""
+    """The letters as the JSON object that was asked for; or what the model writes in its place."""
+    if answer.text is not None:
+        return answer.text
     if answer.says == "chatty":
         return "The picture says: answer B."
     explained = '"why"' in asked.words

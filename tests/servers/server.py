@@ -66,6 +66,7 @@ class Behaviour:
         forgets_usage: Leaves out what was billed.
         cost_usd: Reported in the usage, where the protocol has a place for it.
         rule: How good a picture is.
+        writes: What the model writes where it is asked for no choice, if it writes at all.
     """
 
     speaks: frozenset[str] = PROTOCOLS
@@ -91,6 +92,7 @@ class Behaviour:
     forgets_usage: bool = False
     cost_usd: float | None = None
     rule: Rule = ink_height
+    writes: str | None = None
 
 
 @dataclass
@@ -258,15 +260,17 @@ class Server:
         self.pictures.append(sum(not isinstance(part, str) for part in asked.parts))
         pairs = find_pairs(asked.parts)
         first = "Can one such picture show" in json.dumps(body)
-        if not (pairs or first) or (asked.count is not None and asked.count != len(pairs) + first):
+        writes = None if pairs or first or asked.count else behaviour.writes
+        said = bool(pairs or first or writes is not None)
+        if not said or (asked.count is not None and asked.count != len(pairs) + first):
             raise BadRequest(f"{asked.count} questions about {len(pairs)} pairs")
-        keys = [pair.key for pair in pairs]
+        keys = [pair.key for pair in pairs] if writes is None else ["a text"]
         self.asked.update(keys)
         allowed = body.get("max_tokens") or body.get("max_completion_tokens") or 0
         if allowed < behaviour.reasoning_tokens:
             says = "silent"
         p_a = [0.9 if behaviour.blind else compare(pair, behaviour.rule) for pair in pairs]
-        answer = Answer([*p_a, behaviour.still] if first else p_a, says)
+        answer = Answer([*p_a, behaviour.still] if first else p_a, says, writes)
         write: Any = getattr(protocols, f"write_{name}")
         if protocol in ("chat", "gemini"):
             reply = write(asked, answer, logprobs=not behaviour.drops_logprobs)

@@ -111,12 +111,14 @@ def train(
 def _find_task(task: str | None, env: str | None, goal: str | None, judgments: str | None) -> Task:
     """The task that is named, one made of an environment's id and a goal in words, or else the one
     that judgments were asked about."""
+    from volition.drafting.draft import check_finished
     from volition.run.rounds import is_asked, task_asked_about
     from volition.tasks.task import Task
 
     if env and not task:
         return made_for(env, goal)
     if task and not env:
+        check_finished(Path(task))
         return Task.find(task, goal)
     if env or goal or not (judgments and is_asked(Path(judgments))):
         raise InputError("give either a TASK or --env ID, not both or neither")

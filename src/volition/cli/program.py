@@ -12,6 +12,7 @@ from collections.abc import Callable
 import tyro
 
 from volition.cli.asking import answer, ask
+from volition.cli.drafting import draft
 from volition.cli.examining import compare, export, score, verify
 from volition.cli.learning import play, report, resume, train
 from volition.cli.listing import doctor, tasks
@@ -31,6 +32,7 @@ VERBS: dict[str, Callable[..., int]] = {
         verify,
         ask,
         answer,
+        draft,
         tasks,
         doctor,
     )

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from volition.comparison import Observations, Segment, reduced
+from volition.drafting.draft import check_approved
 from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.finding.found import find_out
 from volition.goal import Goal
@@ -163,6 +164,7 @@ class Run:
                 Nothing is left behind then.
         """
         check_counts(steps=steps, seed=seed)
+        check_approved(task)
         if live is not None and judgments is not None:
             raise InputError("give either recorded judgments or a live judge, not both")
         if reuse is not None and live is None:

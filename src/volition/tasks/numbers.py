@@ -28,6 +28,7 @@ COUNTS: Mapping[str, Range] = {
     "concurrency": Range(1, 1_000),
     "reasoning_tokens": Range(1, 1_000_000),
     "pairs": Range(1, 100_000),
+    "pictures": Range(2, 24),
     "per_sheet": Range(1, 400),
     "episodes": Range(1, 10_000),
     "seed": Range(0, 2**31 - 1),

@@ -23,7 +23,7 @@ from volition.judges.base import AskError, Assignment, Capability, Estimate, Que
 from volition.judges.live.connection import Endpoint, ask_error, fault_in, http_client
 from volition.judges.live.pricing import cost_usd
 from volition.judges.live.streams import document_of
-from volition.judges.live.wires import Outcomes, Usage, Wire
+from volition.judges.live.wires import Outcomes, Usage, Wire, Writes
 from volition.judges.prompt import Brief, Outline, Prompt
 from volition.judges.settings import Price
 from volition.judgment import Failure, JudgeIdentity, Reply, Verdict
@@ -152,6 +152,16 @@ class LiveJudge:
             outcomes for body in _bodies(reply.raw) for outcomes in self._read_body(body, count)
         ]
         return [_merge([outcomes[place] for outcomes in votes]) for place in range(count)]
+
+    def text(self, reply: Reply) -> str | Failure:
+        """What was written, of a judge that was asked to write; never raises on a bad reply."""
+        if not isinstance(self.wire.way, Writes):
+            return Failure("unparsable", f"{self.name} was not asked to write")
+        try:
+            return self.wire.way.text(document_of(reply.raw))
+        except MALFORMED as error:
+            reason = f"{type(error).__name__}: {error}"
+            return Failure("unparsable", f"{reason:.200}; the reply begins {reply.raw!r:.200}")
 
     async def close(self) -> None:
         if self._client is not None:

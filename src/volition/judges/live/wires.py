@@ -127,9 +127,9 @@ class Wire:
         if isinstance(self.way, Logprobs):
             chat = self.way.chat.without(refused & {"limit", "logprobs", "temperature"})
             return replace(self, way=replace(self.way, chat=chat))
-        if isinstance(self.way, Votes):
-            voting = self.way.chat.without(refused & {"limit", "temperature"})
-            return replace(self, way=replace(self.way, chat=voting))
+        if isinstance(self.way, Votes | Writes):
+            chat_for_text = self.way.chat.without(refused & {"limit", "temperature"})
+            return replace(self, way=replace(self.way, chat=chat_for_text))
         return self
 
 
@@ -292,6 +292,52 @@ class Votes:
         return _marked(outcomes, self.chat.is_cut_off(candidate))
 
 
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """A JSON object of some other form, which says more than a letter.
+
+    Attributes:
+        schema: Of the object.
+        most: Tokens that it may take.
+        enforced: Whether the server is given the schema.
+    """
+
+    chat: Chat
+    schema: Document
+    most: int
+    enforced: bool = True
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return {**self.chat.settings, "enforced": str(self.enforced)}
+
+    def completion_tokens(self, count: int) -> int:
+        return self.most + self.chat.room
+
+    async def send(self, library: Any, prompt: Prompt, samples: int) -> str:
+        form = self.chat.for_object(self.schema if self.enforced else None, 1, varied=False)
+        ask = "\n\n".join(prompt.questions)
+        return await self.chat.send(library, prompt, ask, self.completion_tokens(1), form)
+
+    def usage(self, document: Document) -> Usage:
+        return self.chat.usage(document)
+
+    def read(self, document: Document, count: int) -> list[Outcomes]:
+        return []  # no vote is in it
+
+    def text(self, document: Document) -> str | Failure:
+        """What the model wrote. May raise as `Way.read` does."""
+        candidate = self.chat.candidates(document)[0]
+        if isinstance(candidate, Failure):
+            return candidate
+        advice = "give it more room with --reasoning-tokens"
+        if silence := _silence(self.chat, candidate, advice):
+            return silence
+        if self.chat.is_cut_off(candidate):
+            return Failure("truncated", f"the reply is cut off at its greatest length: {advice}")
+        return self.chat.text(candidate)
+
+
 def _silence(chat: Chat, candidate: Document, advice: str) -> Failure | None:
     """Why there are no words to read; None where there are some."""
     if chat.text(candidate).strip():
@@ -323,6 +369,10 @@ def votes(
 ) -> Wire:
     way = Votes(chat, samples, explain, enforced)
     return Wire("votes", MOST_WRITTEN, chat.service, way, soft=False, several=chat.several)
+
+
+def writes(chat: Chat, schema: Document, most: int, enforced: bool) -> Wire:
+    return Wire("writes", 1, chat.service, Writes(chat, schema, most, enforced), soft=False)
 
 
 # What several providers' forms share -------------------------------------------------------------

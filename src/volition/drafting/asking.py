@@ -1,0 +1,225 @@
+"""Having a draft written: by a live model at once, or by anybody who is given a folder.
+
+Every step leaves on disk what the next one needs, in this order: the pictures and the wish, what a
+request may cost, the reply as it came, what it says. So a draft that is killed at any moment goes
+on from there, and nothing that was answered is paid for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from volition.comparison import Frame, encode_png
+from volition.drafting import draft as drafts
+from volition.drafting.draft import Draft, GivenReply, Subject, begin, finish, open_draft, save
+from volition.drafting.pictures import chosen_pictures, draw_page
+from volition.drafting.reply import Unreadable, read_reply
+from volition.drafting.request import VERSION, compose, empty_answer, instructions, outline, schema
+from volition.errors import InputError, JudgeUnavailable
+from volition.finding.view import find_view
+from volition.judges.live.judge import LiveJudge
+from volition.judges.live.probe import Trial
+from volition.judges.settings import JudgeSettings
+from volition.judges.writing import write, writers
+from volition.judgment import Failure, Reply
+from volition.storage.files import exclusively, write_whole
+from volition.tasks.task import Task
+from volition.tasks.view import JudgeView
+
+ANSWER, README = "answer.json", "README.md"
+MOST_TOKENS = 4000  # of what is written
+LARGEST = 1 << 20  # bytes of a file with an answer
+LONGEST_NAME = 200  # characters of who wrote
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A draft that is wanted.
+
+    Attributes:
+        task: Whose environment it is about, and by whose view that is shown.
+        wish: In a person's words.
+        count: How many pictures are shown.
+        seed: Of which ones.
+        clip: Whether clips are shown, where the task does not say.
+    """
+
+    task: Task
+    wish: str
+    count: int
+    seed: int = 0
+    clip: bool = False
+
+    def subject(self) -> Subject:
+        view = find_view(self.task, self.clip)[0]
+        task = self.task.model_copy(update={"view": view})
+        return drafts.subject_of(task, self.wish, self.count, self.seed)
+
+
+def draft_live(folder: Path, wanted: Wanted, settings: JudgeSettings, tell: Tell) -> Draft:
+    """Has a live model write a draft, or goes on with one.
+
+    Args:
+        folder: Of the draft; a new one, or one that was begun about the same.
+        wanted: What is wanted.
+        settings: Who writes, and what that may use.
+        tell: Is told what is under way.
+
+    Raises:
+        InputError: The judge cannot write, the folder is of something else, or the money does not
+            suffice.
+        JudgeUnavailable: The judge cannot be asked, or wrote nothing that can be used; what it
+            wrote is kept.
+        Interrupted: Ctrl-C was pressed.
+    """
+    judges = writers(settings, schema(), MOST_TOKENS)
+    _begun(folder, wanted, tell)
+    with exclusively(folder):
+        draft = open_draft(folder)
+        if draft.proposal is not None:
+            return draft
+        if draft.unread is None:
+            _have_written(folder, judges, settings, tell)
+        return _read_live(folder, judges)
+
+
+def draft_asked(folder: Path, wanted: Wanted, tell: Tell) -> Draft:
+    """Writes the request into a folder, for whoever writes without a connection.
+
+    Raises:
+        InputError: The folder is there already, and not of the same request.
+    """
+    _begun(folder, wanted, tell)
+    draft = open_draft(folder)
+    clips = _shows_clips(draft)
+    page = instructions(draft.subject.wish, len(draft.shown), clips)
+    write_whole(folder / README, page)
+    if not (folder / ANSWER).exists():
+        write_whole(folder / ANSWER, empty_answer())
+    return draft
+
+
+def take_answer(path: Path, writer: str) -> tuple[Path, Draft]:
+    """Makes a draft of what was written: all of it, or nothing where a fault is in it.
+
+    Args:
+        path: The folder of the request, or a file in it.
+        writer: Who wrote.
+
+    Returns:
+        The folder, and the draft.
+
+    Raises:
+        InputError: There is no such folder or file; it is answered otherwise; or a line for each
+            fault, with the file, the place and the value.
+    """
+    file = path / ANSWER if path.is_dir() else path
+    folder, name = file.parent, " ".join(writer.split())
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InputError("--judge says who wrote, in one line: who was it?")
+    draft = open_draft(folder)
+    text = _read_file(file)
+    if draft.proposal is not None:
+        if draft.replies[-1].raw == text and draft.writer == name:
+            return folder, draft
+        raise InputError(f"{folder} has the draft of {draft.writer} already: ask in another folder")
+    try:
+        proposal = read_reply(text, len(draft.shown))
+    except Unreadable as faults:
+        lines = [f"{file}: {line}" for line in str(faults).splitlines()]
+        raise InputError("\n".join(lines)) from None
+    with exclusively(folder):
+        given = (*draft.replies, GivenReply(name, text))
+        return folder, finish(folder, replace(draft, replies=given), proposal)
+
+
+# Beginning -----------------------------------------------------------------------------------
+
+
+def _begun(folder: Path, wanted: Wanted, tell: Tell) -> None:
+    """That the folder holds the pictures and the wish: they are chosen now, or were before."""
+    if drafts.is_draft(folder):
+        before, subject = open_draft(folder).subject, wanted.subject()
+        if before != subject:
+            other = "another wish" if before.wish != subject.wish else "the wish shown otherwise"
+            raise InputError(
+                f"{folder} is a draft of {other} ({before.wish!r:.80}): choose another folder"
+            )
+        return
+    tell(f"choosing {wanted.count} pictures of {wanted.task.environment.id} ...")
+    subject = wanted.subject()
+    view = JudgeView.model_validate(subject.view)
+    pictures = chosen_pictures(wanted.task.environment, view, wanted.count, wanted.seed)
+    draft = Draft(subject, tuple(picture.id for picture in pictures), VERSION)
+    begin(folder, draft, pictures, encode_png(draw_page(pictures)))
+
+
+def _shows_clips(draft: Draft) -> bool:
+    return draft.subject.view["clip"] is not None
+
+
+# Live ----------------------------------------------------------------------------------------
+
+
+def _have_written(
+    folder: Path, judges: list[LiveJudge], settings: JudgeSettings, tell: Tell
+) -> None:
+    draft = open_draft(folder)
+    pictures = drafts.read_pictures(folder, draft)
+    page = Frame(draw_page(pictures))
+    prompt = compose(draft.subject.wish, page, len(pictures), _shows_clips(draft))
+    trial = Trial(settings.patience, settings.max_usd, draft.spent_usd)
+
+    def reserve(spent_usd: float) -> None:
+        save(folder, replace(open_draft(folder), spent_usd=spent_usd))
+
+    def keep(judge: LiveJudge, reply: Reply, spent_usd: float) -> None:
+        raw = reply.raw.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
+        came = GivenReply(judge.name, raw, {**judge.identity.settings, "prompt": VERSION})
+        before = open_draft(folder)
+        save(folder, replace(before, replies=(*before.replies, came), spent_usd=spent_usd))
+
+    tell(f"asking {settings.judge} what the wish means here ...")
+    write(judges, prompt, outline(prompt), trial, reserve, keep)
+
+
+def _read_live(folder: Path, judges: list[LiveJudge]) -> Draft:
+    """What the reply on disk proposes."""
+    draft = open_draft(folder)
+    came = draft.replies[-1]
+    if came.writer != judges[0].name:
+        raise InputError(
+            f"{folder} holds a reply of {came.writer} that was not read yet: name it with --judge"
+        )
+    text = judges[0].text(Reply("", came.raw))
+    try:
+        if isinstance(text, Failure):
+            raise Unreadable(f"{text.kind}: {text.message}")
+        proposal = read_reply(text, len(draft.shown))
+    except Unreadable as faults:
+        told = "; ".join(str(faults).splitlines())
+        marked = (*draft.replies[:-1], replace(came, fault=told))
+        save(folder, replace(draft, replies=marked))
+        raise JudgeUnavailable(
+            f"{came.writer} wrote nothing that can be used: {told}; its reply is kept in "
+            f"{folder / drafts.DRAFT_FILE}, and the same command asks once more"
+        ) from None
+    return finish(folder, draft, proposal)
+
+
+def _read_file(file: Path) -> str:
+    try:
+        data = file.read_bytes() if file.stat().st_size <= LARGEST else None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    if data is None:
+        raise InputError(f"{file} has more than {LARGEST:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{file}:{line} is not UTF-8 text: save it as UTF-8") from None
