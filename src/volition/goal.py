@@ -8,6 +8,8 @@ from pathlib import Path
 
 VETO_SHARE = 3  # one question in so many is about a veto, where there is one
 VETO = "veto:"  # what a line of a constitution file begins with that is one
+MEANT = "What is meant by that:"
+NEVER = "What may not happen, whatever else is reached:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,14 @@ class Goal:
         object.__setattr__(self, "counterexamples", tuple(Path(image) for image in counterexamples))
         object.__setattr__(self, "principles", tuple(principles))
         object.__setattr__(self, "vetoes", tuple(vetoes))
+
+    @property
+    def in_one(self) -> Goal:
+        """The same in one piece: what is judged by it is judged by all that it says at once."""
+        lines = [self.text]
+        for heading, sentences in ((MEANT, self.principles), (NEVER, self.vetoes)):
+            lines += [heading, *(f"- {sentence}" for sentence in sentences)] if sentences else []
+        return Goal("\n".join(lines), self.images, self.counterexamples)
 
     @property
     def put_under(self) -> Principles:

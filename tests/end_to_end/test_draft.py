@@ -72,8 +72,10 @@ def test_a_model_writes_what_a_wish_means(
     assert server.pictures == [1]
     draft = open_draft(folder)
     assert json.dumps(GIVEN["goal"]) in json.dumps(draft.replies[0].raw).replace("\\", "")
-    goal = Task.read(folder).stated_goal()
+    task = Task.read(folder)
+    goal = task.goal_in_parts()
     assert (goal.principles, goal.vetoes) == (("Higher is better.",), ("It never leans left.",))
+    assert task.stated_goal() == goal.in_one, "what is drafted together is judged together"
     assert main(command(server, folder, judge=judge)) == 0
     assert server.requests.total() == 1, "what was written is not asked again"
 
@@ -230,7 +232,7 @@ def test_killed_after_it_was_answered_it_asks_nothing_again(server: Server, tmp_
     assert main(command(server, folder)) == 0
     assert server.requests.total() == before
     assert open_draft(folder) == done
-    assert Task.read(folder).stated_goal().vetoes == ("It never leans left.",)
+    assert Task.read(folder).goal_in_parts().vetoes == ("It never leans left.",)
 
 
 def test_ctrl_c_waits_for_the_reply_that_is_under_way(server: Server, tmp_path: Path) -> None:

@@ -56,6 +56,20 @@ def test_a_task_reads_its_constitution(tmp_path: Path) -> None:
     assert goal.vetoes == ("v", "w")
 
 
+def test_principles_that_are_judged_together_are_part_of_the_goals_words(tmp_path: Path) -> None:
+    (tmp_path / "constitution.txt").write_text("a\nveto: v\nb\n")
+    (tmp_path / "task.toml").write_text(
+        TASK + '[goal]\ntext = "g"\nconstitution = "constitution.txt"\ntogether = true\n'
+    )
+    task = Task.read(tmp_path)
+    goal = task.stated_goal()
+    assert goal.text == (
+        "g\nWhat is meant by that:\n- a\n- b\nWhat may not happen, whatever else is reached:\n- v"
+    )
+    assert goal.put_under == (None,)
+    assert task.goal_in_parts().vetoes == ("v",)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "told"),
     [

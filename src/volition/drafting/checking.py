@@ -47,7 +47,7 @@ def check_draft(folder: Path, settings: JudgeSettings, tell: Callable[[str], Non
     check_finished(folder)
     draft = open_draft(folder)
     task, view = Task.read(folder), JudgeView.model_validate(draft.subject.view)
-    goal = task.stated_goal()
+    goal = task.goal_in_parts()
     sentences = [*map(Principle, goal.principles), *(Principle(v, True) for v in goal.vetoes)]
     tell(f"choosing {PAIRS} pairs of {task.environment.id} ...")
     pairs = covering_pairs(task.environment, view, PAIRS, draft.subject.seed)

@@ -244,7 +244,8 @@ def finish(folder: Path, draft: Draft, proposal: Proposal) -> Draft:
     """Writes what the last reply proposes as a task that nobody has approved."""
     done = replace(draft, proposal=proposal)
     write_whole(folder / CONSTITUTION, written_constitution(done.writer, proposal))
-    known, goal = draft.subject.task, {"text": proposal.goal, "constitution": CONSTITUTION}
+    known = draft.subject.task
+    goal = {"text": proposal.goal, "constitution": CONSTITUTION, "together": True}
     document = {**known, "goal": {**goal, **known.get("goal", {})}}
     write_whole(folder / TASK_FILE, tomli_w.dumps(document))
     save(folder, done)
@@ -277,7 +278,7 @@ def approve(folder: Path) -> Goal:
     check_finished(folder)
     draft, task = open_draft(folder), Task.read(folder)
     save(folder, replace(draft, approved=_digest(task)))
-    return task.stated_goal()
+    return task.goal_in_parts()
 
 
 def check_finished(folder: Path) -> None:
@@ -319,10 +320,10 @@ def check_approved(task: Task) -> None:
 def _digest(task: Task) -> str:
     """Of all that is approved: the goal and the environment; not of comments, nor of how long is
     trained."""
-    goal = task.stated_goal()
+    goal = task.goal_in_parts()
     pictures = [read_frame(path).id for path in (*goal.images, *goal.counterexamples)]
     said = {
-        "goal": [goal.text, goal.principles, goal.vetoes, pictures],
+        "goal": [goal.text, goal.principles, goal.vetoes, task.goal.together, pictures],
         "environment": [task.environment.id, task.environment.kwargs],
     }
     return content_id(json.dumps(said, sort_keys=True).encode())

@@ -46,7 +46,7 @@ def write_page(folder: Path) -> Path:
     """
     check_finished(folder)
     draft = open_draft(folder)
-    goal, proposal = Task.read(folder).stated_goal(), draft.proposal
+    goal, proposal = Task.read(folder).goal_in_parts(), draft.proposal
     assert proposal is not None, "as was checked"
     drafted = {sentence.text: sentence for sentence in (*proposal.principles, *proposal.vetoes)}
     pictures = [encode_png(legible(frame).pixels) for frame in read_pictures(folder, draft)]

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -299,7 +300,10 @@ def _instructions(
     task: Task, pictures: Sequence[tuple[str, str]], pages: Sequence[Page], asks_first: bool
 ) -> str:
     goal = task.stated_goal()
-    parts = ["# Which of the two represents the goal better?", f"The goal:\n\n> {goal.text}"]
+    parts = [
+        "# Which of the two represents the goal better?",
+        f"The goal:\n\n{indent(goal.text, '> ')}",
+    ]
     parts += [f"{caption}:\n\n![{caption}]({path})" for caption, path in pictures]
     for principle, alike in _by_principle(pages):
         listed = [_listed(page) for page in alike]

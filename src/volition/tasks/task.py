@@ -58,6 +58,9 @@ class GoalSection(Section):
     vetoes: tuple[str, ...] = ()
     constitution: str | None = None
     """A file with further principles and vetoes, likewise relative."""
+    together: bool = False
+    """Whether every question is judged by all principles and vetoes at once, which then are part of
+    the goal's words, and not by one of them."""
     truth: str | None = None
     """What is true of it, by its name in `volition.tasks.truth`; for simulated judges and for
     evaluation only."""
@@ -256,6 +259,15 @@ class Task(Section):
         return tasks
 
     def stated_goal(self) -> Goal:
+        """The goal as judges are told it.
+
+        Raises:
+            InputError: As of `goal_in_parts`.
+        """
+        goal = self.goal_in_parts()
+        return goal.in_one if self.goal.together else goal
+
+    def goal_in_parts(self) -> Goal:
         """The goal, with the paths of its pictures resolved and its constitution read.
 
         Raises:
