@@ -239,7 +239,7 @@ def drafted(tmp_path: Path) -> Path:
 
 def test_a_draft_is_a_task_that_nobody_has_approved(drafted: Path) -> None:
     task = Task.read(drafted)
-    goal = task.stated_goal()
+    goal = task.goal_in_parts()
     assert (task.name, task.environment.id) == ("pendulum", "Pendulum-v1")
     assert (goal.text, goal.principles, goal.vetoes) == (
         "The rod stands up.",

@@ -13,7 +13,7 @@ from volition.comparison import Frame
 from volition.drafting.draft import PAGE_OF_PICTURES, PICTURES
 from volition.judges.prompt import Document, Outline, Picture, Prompt
 
-VERSION = "1"
+VERSION = "2"
 PRINCIPLES, VETOES, QUESTIONS = 7, 3, 7  # at most
 LONGEST = 300  # characters of a sentence
 
@@ -37,15 +37,16 @@ Write what a person with this wish would want and would mind here, so that someb
 two such pictures can say by your words which of them is better:
 
 - goal: the wish as one sentence about this environment.
-- principles: one to {PRINCIPLES} sentences, each of which says by itself what makes one picture
-  better than another.
+- principles: one to {PRINCIPLES} sentences, each of which says what makes one picture better than
+  another.
 - vetoes: none to {VETOES} sentences, each of something that may not happen, whatever else is
   reached.
 - questions: none to {QUESTIONS} questions to the person, where the wish leaves open what you would
   have to know.
 
 With every principle and veto, say which picture made you think of it, by its number, and why in a
-few words. Write only of what such pictures can show."""
+few words. Write only of what such pictures can show: whoever judges by your sentences sees two others,
+not these, and reads all of the sentences together."""
 EXAMPLE = (
     '{"goal": "...", "principles": [{"text": "...", "picture": 1, "why": "..."}], '
     '"vetoes": [{"text": "...", "picture": 2, "why": "..."}], "questions": ["..."]}'
