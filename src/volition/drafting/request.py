@@ -45,8 +45,8 @@ two such pictures can say by your words which of them is better:
   have to know.
 
 With every principle and veto, say which picture made you think of it, by its number, and why in a
-few words. Write only of what such pictures can show: whoever judges by your sentences sees two others,
-not these, and reads all of the sentences together."""
+few words. Write only of what such pictures can show: whoever judges by your sentences sees two
+others, not these, and reads all of the sentences together."""
 EXAMPLE = (
     '{"goal": "...", "principles": [{"text": "...", "picture": 1, "why": "..."}], '
     '"vetoes": [{"text": "...", "picture": 2, "why": "..."}], "questions": ["..."]}'
