@@ -28,7 +28,7 @@ from PIL import Image
 
 from volition.comparison import Segment
 from volition.errors import InputError
-from volition.goal import VETO_SHARE, Goal, Principle
+from volition.goal import VETO_SHARE, Change, Goal, Principle
 from volition.judges.sheets import NumberedPair, draw_sheets, pairs_on_a_sheet
 from volition.judging.answers import COLUMNS
 from volition.judging.recordings import JUDGMENTS_FILE, as_side, write_observed
@@ -95,6 +95,8 @@ class QuestionFolder:
         sheets: Their contact sheets.
         contest: The comparison of two policies that asked, if one did.
         view: What was shown of it; None of folders before 0.2.
+        said: The correction that the run would be given by the answers, if there is one.
+        steps: Environment steps that it may take, then.
     """
 
     folder: Path
@@ -104,6 +106,8 @@ class QuestionFolder:
     sheets: tuple[Path, ...]
     contest: Path | None = None
     view: JudgeView | None = None
+    said: Change | None = None
+    steps: int | None = None
 
     @property
     def asks_first(self) -> bool:
@@ -139,6 +143,9 @@ def write_questions(
     batches: Sequence[str] = (),
     contest: Path | None = None,
     given: Given | None = None,
+    under: Sequence[Principle | None] | None = None,
+    said: Change | None = None,
+    steps: int | None = None,
 ) -> QuestionFolder:
     """Writes pairs, numbered from 1, into the new folder `out`: all of it, or nothing.
 
@@ -151,6 +158,8 @@ def write_questions(
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
         contest: The comparison of two policies that asks, if one does.
         given: How the task is named, where a command can name it.
+        under: What each pair is judged under; by default as `put_under` deals it.
+        said, steps: As of `QuestionFolder`.
 
     Raises:
         InputError: The folder is there already, or cannot be written; a sheet cannot hold so many
@@ -168,11 +177,12 @@ def write_questions(
         "run": str(run) if run else None,
         "contest": str(contest) if contest else None,
         "view": task.view.model_dump(mode="json"),
+        **({"said": {"kind": said.kind, "text": said.text, "steps": steps}} if said else {}),
     }
     goal = task.stated_goal()
-    pages = _pages(numbered, put_under(len(pairs), goal), per_sheet)
-    written = tuple(out / page.path for page in pages)
-    questions = QuestionFolder(out, given, run, len(pairs), written, contest, task.view)
+    pages = _pages(numbered, under or put_under(len(pairs), goal), per_sheet)
+    written, view = tuple(out / page.path for page in pages), task.view
+    questions = QuestionFolder(out, given, run, len(pairs), written, contest, view, said, steps)
     with _new_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
         _write_pairs(pages, task.environment.kwargs, contest is not None, folder)
@@ -385,7 +395,11 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         goal = about["goal"] if env else about.get("goal_name") or ""
         given = Given(about["task"], env, goal, about.get("kwargs", {}))
         view = JudgeView.model_validate(about["view"]) if "view" in about else None
-        return QuestionFolder(folder, given, run, len(rows), sheets, contest, view), rows
+        said = about.get("said")
+        change = Change(said["kind"], said["text"]) if said else None
+        steps = said["steps"] if said else None
+        asked = QuestionFolder(folder, given, run, len(rows), sheets, contest, view, change, steps)
+        return asked, rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"

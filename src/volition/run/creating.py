@@ -109,7 +109,9 @@ def task_of(given: Given) -> Task:
 
 def setup_of(task: Task, settings: RunSettings) -> Setup:
     """Who learns where in a run."""
-    return Setup(task.environment, task.training, settings.steps, settings.seed, settings.envs)
+    further = tuple((said.begun, said.ends) for said in settings.corrections)
+    training, steps = task.training, settings.steps
+    return Setup(task.environment, training, steps, settings.seed, settings.envs, further)
 
 
 def assignment_of(task: Task) -> Assignment:
