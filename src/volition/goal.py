@@ -75,7 +75,8 @@ class Goal:
 
         None is the goal as it is. Where there are vetoes, they are a `VETO_SHARE`-th of it.
         """
-        return _with_vetoes([*map(Principle, self.principles)] or [None], self.vetoes)
+        ordinary: list[Principle | None] = [*map(Principle, self.principles)] or [None]
+        return _with_vetoes(ordinary, self.vetoes)
 
     def put_under_after(self, changes: Sequence[Change]) -> Principles:
         """Likewise after these changes, the last of which made this goal.

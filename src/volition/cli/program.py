@@ -13,7 +13,7 @@ import tyro
 
 from volition.cli.asking import answer, ask
 from volition.cli.examining import compare, export, score, verify
-from volition.cli.learning import play, report, resume, train
+from volition.cli.learning import play, report, resume, say, train
 from volition.cli.listing import doctor, tasks
 from volition.cli.parsing import REGISTRY
 from volition.errors import Interrupted, VolitionError
@@ -23,6 +23,7 @@ VERBS: dict[str, Callable[..., int]] = {
     for verb in (
         train,
         resume,
+        say,
         report,
         play,
         score,

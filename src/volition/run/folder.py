@@ -193,6 +193,16 @@ class RunFolder:
         if not file.is_file():
             raise RunError(f"{path} holds no {CONFIG}: it is not a run folder")
         complete(path)
+        return cls.read_config(path)
+
+    @classmethod
+    def read_config(cls, path: Path) -> Self:
+        """The run whose configuration is in a folder, which may be a version of another.
+
+        Raises:
+            RunError: It was changed into something else.
+        """
+        file = path / CONFIG
         try:
             document = unsealed(tomllib.loads(file.read_text(encoding="utf-8")), SECTIONS)
             task = Task.model_validate({**document["task"], "folder": path / "task"})
@@ -296,7 +306,7 @@ class RunFolder:
         Which versions made the run, and what came with it, stay as they were.
         """
         before = tomllib.loads((self.path / CONFIG).read_text(encoding="utf-8"))
-        kept = {name: before[name] for name in ("versions", "files") if name in before}
+        kept: Table = {name: before[name] for name in ("versions", "files") if name in before}
         return tomli_w.dumps(sealed({**self._document(), **kept}))
 
     def _document(self) -> Table:

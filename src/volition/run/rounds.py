@@ -157,7 +157,7 @@ def _changed_pairs(run: RunFolder, count: int) -> tuple[list[Pair], list[Princip
 
 
 def spread_over(under: Principles, count: int) -> list[Principle | None]:
-    """What each of so many pairs is put under, one after the other, each as often as it is there."""
+    """What each of so many pairs is put under, each as often as it is there."""
     grouped = sorted(under, key=under.index)
     return [grouped[place * len(grouped) // count] for place in range(count)]
 

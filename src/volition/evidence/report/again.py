@@ -62,7 +62,7 @@ def again(folder: RunFolder) -> Again:
     """
     settings, given = folder.settings, folder.settings.given or _guessed(folder)
     with folder.open_store() as store:
-        added = _added(store, settings)
+        added = [*_said(settings), *_added(store, settings)]
     if not given.words:
         return Again("", (IN_PYTHON, *added))
     task, chosen = ["volition", "train", *given.words], _chosen(settings)
@@ -87,6 +87,14 @@ def again(folder: RunFolder) -> Again:
         (shlex.join(["volition", "export", str(folder.path)]), shlex.join(learn)),
         AT_ONCE if at_once else MEANWHILE,
     )
+
+
+def _said(settings: RunSettings) -> list[str]:
+    """A note where the run was corrected, which no command that begins one does."""
+    said = [f"“{correction.said}”" for correction in settings.corrections]
+    if not said:
+        return []
+    return [f"What was said of it then is not in it: volition say RUN with {', then '.join(said)}."]
 
 
 def _added(store: Store, settings: RunSettings) -> list[str]:

@@ -9,7 +9,7 @@ from volition.errors import InputError
 from volition.goal import Change, Goal, Kind
 
 LONGEST = 500  # characters of a correction
-UNSEEN = frozenset("Cc Cs Zl Zp".split())  # kinds of characters that nobody sees
+UNSEEN = frozenset(["Cc", "Cs", "Zl", "Zp"])  # kinds of characters that nobody sees
 TURNED = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # text turned round
 
 

@@ -8,7 +8,7 @@ then the change itself. What is asked and learned after it is done by `Run.advan
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from volition.envs.scene import scenes_of
@@ -183,7 +183,7 @@ def say(
 
 
 def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> QuestionFolder:
-    """Writes the questions of a correction for a judge who is not connected; the run stays as it is.
+    """Writes a correction's questions for a judge who is not connected; the run stays as it is.
 
     They are the sample, and pairs of what the policy does now.
 
@@ -343,7 +343,12 @@ def _settings_after(folder: RunFolder, planned: Plan) -> RunSettings:
 
 def _with_own(own: JudgeSettings, chosen: JudgeSettings | None) -> JudgeSettings:
     """The run's own judge, with what else was chosen this time."""
-    return own if chosen is None else replace(chosen, judge=own.judge)
+    if chosen is None:
+        return own
+    names = [setting.name for setting in fields(JudgeSettings) if setting.name != "judge"]
+    given = {name: getattr(chosen, name) for name in names}
+    default = JudgeSettings("")
+    return replace(own, **{n: value for n, value in given.items() if value != getattr(default, n)})
 
 
 def _most_usd(settings: RunSettings) -> float | None:
