@@ -482,6 +482,7 @@ class Run:
             settings.symmetric,
             settings.seed,
             "reward.observations" in settings.found,
+            tuple(said.said for said in settings.corrections if said.kind == "principle"),
         )
 
     @contextmanager
