@@ -168,17 +168,6 @@ def write_questions(
     per_sheet = per_sheet or pairs_on_a_sheet(len(task.view.shown))
     numbered = [NumberedPair(number, *pair) for number, pair in enumerate(pairs, start=1)]
     given = given or Given()
-    about = {
-        "goal": task.goal.text,
-        "task": given.task,
-        "env": given.env,
-        "goal_name": given.goal if given.task else None,
-        "kwargs": given.kwargs,
-        "run": str(run) if run else None,
-        "contest": str(contest) if contest else None,
-        "view": task.view.model_dump(mode="json"),
-        **({"said": {"kind": said.kind, "text": said.text, "steps": steps}} if said else {}),
-    }
     goal = task.stated_goal()
     pages = _pages(numbered, under or put_under(len(pairs), goal), per_sheet)
     written, view = tuple(out / page.path for page in pages), task.view
@@ -191,10 +180,28 @@ def write_questions(
         form = [",".join(COLUMNS), *(f"{number}," for number in numbers)]
         _write(folder / "README.md", _instructions(task, pictures, pages, questions.asks_first))
         _write(folder / FORM_FILE, "\n".join(form) + "\n")
-        _write(folder / ASKED_FILE, json.dumps(about, indent=2) + "\n")
+        _write(folder / ASKED_FILE, json.dumps(_about(questions, task), indent=2) + "\n")
         for judge in batches:
             _write_batch(judge, task, pages, folder)
     return questions
+
+
+def _about(questions: QuestionFolder, task: Task) -> Row:
+    """Who asked, and about what."""
+    given, said = questions.given, questions.said
+    about: Row = {
+        "goal": task.goal.text,
+        "task": given.task,
+        "env": given.env,
+        "goal_name": given.goal if given.task else None,
+        "kwargs": given.kwargs,
+        "run": str(questions.run) if questions.run else None,
+        "contest": str(questions.contest) if questions.contest else None,
+        "view": task.view.model_dump(mode="json"),
+    }
+    if said is not None:
+        about["said"] = {"kind": said.kind, "text": said.text, "steps": questions.steps}
+    return about
 
 
 def put_under(count: int, goal: Goal) -> list[Principle | None]:

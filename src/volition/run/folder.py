@@ -276,7 +276,6 @@ class RunFolder:
         goal_id = self.settings.goal_ids[-1]
         return [name for name, put in store.put().items() if put.goal_id == goal_id]
 
-    @property
     def put_under(self) -> Principles:
         """What one judgment of this version is put under, as of `Goal`."""
         said = [correction.change for correction in self.settings.corrections]

@@ -134,7 +134,7 @@ def _ask_about_run(
     if len(asked) < pairs:
         now = doubtful_pairs(run, pairs - len(asked), seed)
         asked += now
-        under += spread_over(run.put_under, len(now))
+        under += spread_over(run.put_under(), len(now))
     order = sorted(range(len(asked)), key=lambda place: under.index(under[place]))
     return write_questions(
         [asked[place] for place in order],

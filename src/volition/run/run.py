@@ -496,7 +496,7 @@ class Run:
             limits = limits_of(live, Quota.of(live, task.training).most, settings.probe_usd)
         else:
             limits = replace(limits_of(live, said.most_judgments), max_usd=said.most_usd)
-        path, under, seed = self.folder.path, self.folder.put_under, settings.seed
+        path, under, seed = self.folder.path, self.folder.put_under(), settings.seed
         with live_judging(path, partial(self._judge_now, live), under, limits, seed) as judging:
             yield judging
 

@@ -27,6 +27,8 @@ def archive(run: Path, version: int) -> Path:
     """Copies what a run holds of its version into `versions/N`: all of it, or nothing."""
     to = run / VERSIONS / str(version)
     to.parent.mkdir(exist_ok=True)
+    for killed in to.parent.glob(".*.partial"):
+        shutil.rmtree(killed, ignore_errors=True)
     shutil.rmtree(to, ignore_errors=True)  # as it was before it was gone on with
     with new_folder(to) as partial:
         for name in (*LEARNER, *OUTCOME, CONFIGURATION, TASK):

@@ -146,40 +146,64 @@ def say(
                 f"{folder.path} learned from recorded judgments: name who judges with --judge "
                 "PROVIDER:MODEL, or write sheets for somebody who is not connected with --ask DIR"
             )
-        judge_id, probe_usd = settings.known_judge, 0.0
         if live is not None and live.judge:
             tried = make_judge(live, assignment_of(task))
-            judge_id = tried.identity.id
-            probe_usd = tried.capability.cost_usd if tried.capability else 0.0
-        elif chosen.judge.startswith(OBJECT) and (judge is None or judge.identity.id != judge_id):
-            raise JudgeUnavailable(
-                f"the run's judge was given as an object, {chosen.judge.removeprefix(OBJECT)}: "
-                "name another with --judge PROVIDER:MODEL"
-            )
-        with folder.open_store() as store:
-            asked, spent = store.judged_live(), store.spent_usd()
-        limit = live.max_usd if live else None
-        correction = Correction(
-            planned.change.kind,
-            planned.change.text,
-            planned.corrected,
-            planned.begun,
-            planned.ends,
-            chosen,
-            judge_id,
-            probe_usd,
-            asked + planned.most + planned.questions
-            if live is None or live.max_judgments is None
-            else asked + live.max_judgments,
-            _most_usd(settings) if limit is None else spent + max(0.0, limit - probe_usd),
-            planned.questions,
+            spent = tried.capability.cost_usd if tried.capability else 0.0
+            made = _correction(folder, planned, live, tried.identity.id, spent, live)
+        else:
+            _check_object(chosen, judge, settings.known_judge)
+            made = _correction(folder, planned, chosen, settings.known_judge, 0.0, live)
+        _make(folder, task, made, planned.version)
+
+
+def _check_object(chosen: JudgeSettings, judge: Judge | None, known_id: str | None) -> None:
+    """That a judge which was an object of Python's is there."""
+    if chosen.judge.startswith(OBJECT) and (judge is None or judge.identity.id != known_id):
+        raise JudgeUnavailable(
+            f"the run's judge was given as an object, {chosen.judge.removeprefix(OBJECT)}: name "
+            "another with --judge PROVIDER:MODEL"
         )
-        if correction.most_usd is not None and correction.most_usd <= spent:
-            raise InputError(
-                f"${spent:.4f} were spent, which is all that may be: say with --max-usd how much "
-                "the correction may cost"
-            )
-        _make(folder, task, correction, planned.version)
+
+
+def _correction(
+    folder: RunFolder,
+    planned: Plan,
+    judge: JudgeSettings,
+    judge_id: str | None,
+    probe_usd: float,
+    limits: JudgeSettings | None,
+) -> Correction:
+    """What is kept of it, with what may have been used by its end.
+
+    Raises:
+        InputError: Nothing may be spent any more.
+    """
+    with folder.open_store() as store:
+        asked, spent = store.judged_live(), store.spent_usd()
+    most, usd = planned.most + planned.questions, _most_usd(folder.settings)
+    if limits is not None and limits.max_judgments is not None:
+        most = limits.max_judgments
+    if limits is not None and limits.max_usd is not None:
+        usd = spent + max(0.0, limits.max_usd - probe_usd)
+    if usd is not None and usd <= spent:
+        raise InputError(
+            f"${spent:.4f} were spent, which is all that may be: say with --max-usd how much the "
+            "correction may cost"
+        )
+    said, begun, ends = planned.change, planned.begun, planned.ends
+    return Correction(
+        said.kind,
+        said.text,
+        planned.corrected,
+        begun,
+        ends,
+        judge,
+        judge_id,
+        probe_usd,
+        asked + most,
+        usd,
+        planned.questions,
+    )
 
 
 def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> QuestionFolder:
@@ -203,7 +227,7 @@ def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> 
         except RunError:  # nothing that it does now looks different, and was not asked
             now = []
         asked = [*pairs, *now]
-        put = [*under, *spread_over(as_it_would_be.put_under, len(now))]
+        put = [*under, *spread_over(as_it_would_be.put_under(), len(now))]
         order = sorted(range(len(asked)), key=lambda place: put.index(put[place]))
         return write_questions(
             [asked[place] for place in order],
