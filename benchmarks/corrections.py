@@ -1,6 +1,6 @@
 """A correction in words on a finished run, judged by a simulated judge that knows what is meant.
 
-    python benchmarks/corrections.py [--quick] [--seeds N] [--first N] [--as KIND ...]
+    python benchmarks/corrections.py [--quick] [--seeds N] [--first N] [--steps N] [--as KIND ...]
 
 The guest is told to go to the garden, and the judge minds nothing else: what stands in the way is
 broken. Then it is told, as `volition say` does, to break nothing, as a principle or as a veto,
@@ -49,9 +49,10 @@ class Corrected(NamedTuple):
     changed: str
 
 
-def task(vetoes: tuple[str, ...] = (), principles: tuple[str, ...] = ()) -> Task:
+def task(steps: int, vetoes: tuple[str, ...] = (), principles: tuple[str, ...] = ()) -> Task:
     """The guest's, with this goal and what is true of it."""
     guest = Task.find("guest")
+    training = guest.training.model_copy(update={"steps": steps})
     goal = {
         "text": GOAL,
         "truth": TRUTH,
@@ -62,7 +63,12 @@ def task(vetoes: tuple[str, ...] = (), principles: tuple[str, ...] = ()) -> Task
         "counterexamples": (),
     }
     return guest.model_copy(
-        update={"goal": guest.goal.model_copy(update=goal), "is_file": False, "judgments": None}
+        update={
+            "goal": guest.goal.model_copy(update=goal),
+            "training": training,
+            "is_file": False,
+            "judgments": None,
+        }
     )
 
 
@@ -70,9 +76,9 @@ def judge(seed: int, judgments: int) -> JudgeSettings:
     return JudgeSettings(f"simulated:strong:{seed}", judgments, first=judgments // 2)
 
 
-def corrected(kind: Kind, seed: int, folder: Path) -> Corrected:
+def corrected(kind: Kind, seed: int, steps: int, folder: Path) -> Corrected:
     """A run, and its correction."""
-    run = train(task(), judge=judge(seed, JUDGMENTS), seed=seed, out=folder)
+    run = train(task(steps), judge=judge(seed, JUDGMENTS), seed=seed, out=folder)
     before = run.result
     say(run.folder, plan(run.folder, Change(kind, SAID), None))
     after = Run.open(folder).advance()
@@ -82,20 +88,20 @@ def corrected(kind: Kind, seed: int, folder: Path) -> Corrected:
     return Corrected(before, after, standing.asked, standing.judged, standing.told)
 
 
-def new(kind: Kind, seed: int, folder: Path, judgments: int) -> Result:
+def new(kind: Kind, seed: int, steps: int, folder: Path, judgments: int) -> Result:
     """A run that is told all of it from the beginning."""
-    told = task(vetoes=(SAID,)) if kind == "veto" else task(principles=(SAID,))
+    told = task(steps, vetoes=(SAID,)) if kind == "veto" else task(steps, principles=(SAID,))
     return train(told, judge=judge(seed, judgments), seed=seed, out=folder).result
 
 
-def row(kind: Kind, seeds: range) -> bool:
+def row(kind: Kind, seeds: range, steps_at_most: int) -> bool:
     """Measures one kind of correction, and prints its line."""
     done, anew = [], []
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
-            came = corrected(kind, seed, Path(folder) / "run")
+            came = corrected(kind, seed, steps_at_most, Path(folder) / "run")
             done.append(came)
-            anew.append(new(kind, seed, Path(folder) / "new", came.after.judgments))
+            anew.append(new(kind, seed, steps_at_most, Path(folder) / "new", came.after.judgments))
         print(f"{kind}, seed {seed}: {came.changed}", file=sys.stderr, flush=True)
     steps = [came.after.env_steps - came.before.env_steps for came in done]
     harm = [came.after.measures["harm"] for came in done]
@@ -130,6 +136,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--steps", type=int, default=80_000, help="of a new run, at most")
     parser.add_argument("--as", dest="kinds", nargs="+", default=["principle", "veto"])
     arguments = parser.parse_args()
     enable_cache()
@@ -138,7 +145,7 @@ def main() -> None:
         CAREFUL, potential=of_going, principles={SAID: CAREFUL.principles[SAID]}
     )
     seeds = range(arguments.first, arguments.first + (1 if arguments.quick else arguments.seeds))
-    held = [row(kind, seeds) for kind in arguments.kinds]
+    held = [row(kind, seeds, arguments.steps) for kind in arguments.kinds]
     claim("Corrections in words", sum(held), f"of {len(held)} hold", "all", all(held))
 
 

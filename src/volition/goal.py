@@ -85,7 +85,9 @@ class Goal:
         had no principle; a principle that came last is put as often as all others together.
         """
         said = [change.text for change in changes if change.kind == "principle"]
-        first = [Principle(text) for text in self.principles if text not in said]
+        first: list[Principle | None] = [
+            Principle(text) for text in self.principles if text not in said
+        ]
         others: list[Principle | None] = [*(first or [None]), *map(Principle, said)]
         if changes and changes[-1].kind == "principle":
             newest = others.pop()

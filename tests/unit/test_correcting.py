@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -229,18 +230,18 @@ def test_a_change_that_is_interrupted_is_done_later(
         pass
 
     def until(step: int) -> None:
-        def counted(function):  # type: ignore[no-untyped-def]
-            def call(*arguments):  # type: ignore[no-untyped-def]
+        def counting(function: Callable[..., None]) -> Callable[..., None]:
+            def call(*arguments: object) -> None:
                 nonlocal steps
                 steps += 1
                 if steps > step:
                     raise Killed
-                return function(*arguments)
+                function(*arguments)
 
             return call
 
         for name in ("_remove", "_copy", "write_whole"):
-            monkeypatch.setattr(changing, name, counted(getattr(changing, name)))
+            monkeypatch.setattr(changing, name, counting(getattr(changing, name)))
 
     for step in range(40):
         run = run_folder(tmp_path / str(step))

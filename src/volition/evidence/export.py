@@ -18,7 +18,7 @@ from volition.comparison import Comparison, Segment
 from volition.errors import RunError
 from volition.judges.sheets import storyboard
 from volition.judging.recordings import JUDGMENTS_FILE, as_line, observed_in, write_observed
-from volition.judgment import Failure, Judgment, Verdict, derive_preferences
+from volition.judgment import Failure, JudgeIdentity, Judgment, Verdict, derive_preferences
 from volition.run.folder import RunFolder
 from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import write_frame
@@ -60,7 +60,7 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
             _write_pictures(comparisons.values(), folder)
             judgments = run.judgments(store)
             rows = _rows(store, judgments, comparisons)
-            recording = _recording(store, judgments, comparisons)
+            recording = _recording(run.judges(store), judgments, comparisons)
             with (folder / JSONL).open("w", encoding="utf-8") as file:
                 for row in rows:
                     file.write(json.dumps(row) + "\n")
@@ -74,10 +74,11 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
 
 
 def _recording(
-    store: Store, judgments: Sequence[Judgment], comparisons: Mapping[str, Comparison]
+    judges: Mapping[str, JudgeIdentity],
+    judgments: Sequence[Judgment],
+    comparisons: Mapping[str, Comparison],
 ) -> list[str]:
     """The lines of a recording: none where several judged."""
-    judges = store.judges()
     if len(judges) != 1:
         return []
     (judge,) = judges.values()

@@ -19,7 +19,7 @@ from volition.envs.scene import scenes_of
 from volition.errors import InputError, RunError, StoreError
 from volition.goal import KINDS, Change, Kind, Principles
 from volition.judges.settings import JudgeSettings
-from volition.judgment import Judgment, Preference, derive_preferences, that_count
+from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences, that_count
 from volition.questions.seeing import drawing
 from volition.run.correcting.changing import VERSIONS, complete
 from volition.storage.documents import read_document, sealed, unsealed
@@ -268,6 +268,14 @@ class RunFolder:
     def preferences(self, store: Store) -> list[Preference]:
         """What a learner may use, derived anew from these."""
         return derive_preferences(self.judgments(store))
+
+    def judges(self, store: Store) -> dict[str, JudgeIdentity]:
+        """Who judged what this version learns from, by id."""
+        judges = store.judges()
+        if not self.settings.goal_ids:
+            return judges
+        judged = {judgment.judge_id for judgment in self.judgments(store)}
+        return {name: judge for name, judge in judges.items() if name in judged}
 
     def comparison_ids(self, store: Store) -> list[str]:
         """Every comparison that was put under the goal of this version."""

@@ -284,7 +284,7 @@ class Run:
             (policy, kept_steps, history, ended), asked = self._learn(store, listener)
             _, learned = self.fit_reward(store)
             cost = store.cost_usd() + self.folder.settings.probing_usd
-            judges = [*store.judges().values()]
+            judges = [*self.folder.judges(store).values()]
             missing = [*unjudged(store, self.folder.comparison_ids(store)), *asked.warnings]
         save_policy(self.folder.policy, policy)
         evaluation = self._evaluate(history, learned, cost, started, listener)

@@ -84,7 +84,7 @@ def read_evidence(run: Run) -> Evidence:
     model = run.reward_model
     with folder.open_store() as store:
         comparisons, judgments = store.comparisons(), folder.judgments(store)
-        judges, versions = store.judges(), versions_of(folder, store)
+        judges, versions = folder.judges(store), versions_of(folder, store)
     segments = {s.id: s for c in comparisons.values() for s in (c.first, c.second)}
     return Evidence(
         folder,
