@@ -446,3 +446,17 @@ def test_what_was_asked_of_another_version_is_not_taken(
     assert cli.main(["ask", str(run), "--out", str(asked), "--pairs", "4"]) == 0
     assert cli.main(["resume", str(run), "--judgments", str(asked)]) == 1
     assert "was not written by `volition say`" in capsys.readouterr().err
+
+
+def test_sheets_of_an_earlier_version_are_not_taken(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = tmp_path / "asked"
+    assert cli.main(["say", str(run), ALONE, "--yes", "--ask", str(asked)]) == 0
+    answered(asked)
+    folder = RunFolder.open(run)
+    say(folder, plan(folder, Change("principle", LEFT), steps=800))
+    before = contents(run)
+    assert cli.main(["resume", str(run), "--judgments", str(asked)]) == 1
+    assert "was asked of version 1, and" in capsys.readouterr().err
+    assert contents(run) == before

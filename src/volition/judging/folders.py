@@ -28,7 +28,7 @@ from PIL import Image
 
 from volition.comparison import Segment
 from volition.errors import InputError
-from volition.goal import VETO_SHARE, Change, Goal, Principle
+from volition.goal import KINDS, VETO_SHARE, Change, Goal, Principle
 from volition.judges.sheets import NumberedPair, draw_sheets, pairs_on_a_sheet
 from volition.judging.answers import COLUMNS
 from volition.judging.recordings import JUDGMENTS_FILE, as_side, write_observed
@@ -85,6 +85,21 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What is asked about because a person said it of a run.
+
+    Attributes:
+        change: Of the goal, which the answers would make.
+        version: Of the run, by its number, of which it was said.
+        steps: Environment steps that the run may take, then.
+    """
+
+    change: Change
+    version: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionFolder:
     """A folder of questions.
 
@@ -96,7 +111,6 @@ class QuestionFolder:
         contest: The comparison of two policies that asked, if one did.
         view: What was shown of it; None of folders before 0.2.
         said: The correction that the run would be given by the answers, if there is one.
-        steps: Environment steps that it may take, then.
     """
 
     folder: Path
@@ -106,8 +120,7 @@ class QuestionFolder:
     sheets: tuple[Path, ...]
     contest: Path | None = None
     view: JudgeView | None = None
-    said: Change | None = None
-    steps: int | None = None
+    said: Said | None = None
 
     @property
     def asks_first(self) -> bool:
@@ -144,8 +157,7 @@ def write_questions(
     contest: Path | None = None,
     given: Given | None = None,
     under: Sequence[Principle | None] | None = None,
-    said: Change | None = None,
-    steps: int | None = None,
+    said: Said | None = None,
 ) -> QuestionFolder:
     """Writes pairs, numbered from 1, into the new folder `out`: all of it, or nothing.
 
@@ -159,7 +171,7 @@ def write_questions(
         contest: The comparison of two policies that asks, if one does.
         given: How the task is named, where a command can name it.
         under: What each pair is judged under; by default as `put_under` deals it.
-        said, steps: As of `QuestionFolder`.
+        said: As of `QuestionFolder`.
 
     Raises:
         InputError: The folder is there already, or cannot be written; a sheet cannot hold so many
@@ -171,7 +183,7 @@ def write_questions(
     goal = task.stated_goal()
     pages = _pages(numbered, under or put_under(len(pairs), goal), per_sheet)
     written, view = tuple(out / page.path for page in pages), task.view
-    questions = QuestionFolder(out, given, run, len(pairs), written, contest, view, said, steps)
+    questions = QuestionFolder(out, given, run, len(pairs), written, contest, view, said)
     with _new_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
         _write_pairs(pages, task.environment.kwargs, contest is not None, folder)
@@ -200,7 +212,8 @@ def _about(questions: QuestionFolder, task: Task) -> Row:
         "view": task.view.model_dump(mode="json"),
     }
     if said is not None:
-        about["said"] = {"kind": said.kind, "text": said.text, "steps": questions.steps}
+        change = {"kind": said.change.kind, "text": said.change.text}
+        about["said"] = {**change, "version": said.version, "steps": said.steps}
     return about
 
 
@@ -402,15 +415,19 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         goal = about["goal"] if env else about.get("goal_name") or ""
         given = Given(about["task"], env, goal, about.get("kwargs", {}))
         view = JudgeView.model_validate(about["view"]) if "view" in about else None
-        said = about.get("said")
-        change = Change(said["kind"], said["text"]) if said else None
-        steps = said["steps"] if said else None
-        asked = QuestionFolder(folder, given, run, len(rows), sheets, contest, view, change, steps)
+        said = _read_said(about["said"]) if "said" in about else None
+        asked = QuestionFolder(folder, given, run, len(rows), sheets, contest, view, said)
         return asked, rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"
         ) from error
+
+
+def _read_said(said: Row) -> Said:
+    if said["kind"] not in KINDS:
+        raise ValueError(f"a correction is one of {KINDS}, not {said['kind']!r}")
+    return Said(Change(said["kind"], said["text"]), int(said["version"]), int(said["steps"]))
 
 
 def view_asked(judgments: Path) -> JudgeView | None:

@@ -17,13 +17,20 @@ from volition.goal import Change, Goal
 from volition.judges import make_judge
 from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
-from volition.judging.folders import QuestionFolder, check_new, read_questions, write_questions
+from volition.judging.folders import (
+    QuestionFolder,
+    Said,
+    check_new,
+    read_questions,
+    write_questions,
+)
 from volition.judging.recordings import JUDGMENTS_FILE, import_recording, open_recording
 from volition.learners.checkpoint import Checkpoint
 from volition.reward.learning import digest, read_fit
 from volition.run.correcting.asking import JudgedAgain, known_before
 from volition.run.correcting.changing import archive, change
 from volition.run.correcting.choosing import most_again, sample_size
+from volition.run.correcting.proposing import propose
 from volition.run.creating import OBJECT, assignment_of
 from volition.run.folder import CONFIG, Correction, RunFolder, RunSettings
 from volition.run.results import Result
@@ -236,8 +243,7 @@ def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> 
             run=folder.path.absolute(),
             given=folder.settings.given,
             under=[put[place] for place in order],
-            said=planned.change,
-            steps=planned.ends - planned.begun,
+            said=Said(planned.change, planned.corrected, planned.ends - planned.begun),
         )
 
 
@@ -260,11 +266,17 @@ def take_answers(path: Path, questions: Path) -> RunFolder:
         raise InputError(f"{questions} has no answers yet: run `volition answer {questions} FILE`")
     with exclusively(path):
         folder = RunFolder.open(path)
-        made = folder.settings.correction
-        if made is None or made.change != asked.said or made.live is not None:
-            planned = plan(folder, asked.said, asked.steps)
+        made, said = folder.settings.correction, asked.said
+        if made is None or (made.change, made.corrected) != (said.change, said.version):
+            if said.version != folder.settings.version:
+                raise RunError(
+                    f"{questions} was asked of version {said.version}, and {path} is version "
+                    f"{folder.settings.version} by now: ask again, or go back with --undo"
+                )
+            words = propose(folder.task.stated_goal(), said.change.text, said.change.kind)
+            planned = plan(folder, words, said.steps)
             correction = Correction(
-                asked.said.kind, asked.said.text, planned.corrected, planned.begun, planned.ends
+                words.kind, words.text, planned.corrected, planned.begun, planned.ends
             )
             task = _corrected(folder.task, planned.after)
             _make(folder, task, correction, planned.version, questions)
