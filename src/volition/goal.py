@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 VETO_SHARE = 3  # one question in so many is about a veto, where there is one
 VETO = "veto:"  # what a line of a constitution file begins with that is one
@@ -26,6 +27,8 @@ class Principle:
 
 
 Principles = tuple[Principle | None, ...]
+Kind = Literal["principle", "veto", "goal"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -83,8 +86,62 @@ class Goal:
         None is the goal as it is. Where there are vetoes, they are a `VETO_SHARE`-th of it.
         """
         ordinary: list[Principle | None] = [*map(Principle, self.principles)] or [None]
-        vetoes = [Principle(text, veto=True) for text in self.vetoes]
-        return (*ordinary * max(1, (VETO_SHARE - 1) * len(vetoes)), *vetoes * len(ordinary))
+        return _with_vetoes(ordinary, self.vetoes)
+
+    def put_under_after(self, changes: Sequence[Change]) -> Principles:
+        """Likewise after these changes, the last of which made this goal.
+
+        What was there before the first of them is put still, the goal as it was among it where it
+        had no principle; a principle that came last is put as often as all others together.
+        """
+        said = [change.text for change in changes if change.kind == "principle"]
+        first: list[Principle | None] = [
+            Principle(text) for text in self.principles if text not in said
+        ]
+        others: list[Principle | None] = [*(first or [None]), *map(Principle, said)]
+        if changes and changes[-1].kind == "principle":
+            newest = others.pop()
+            others += [newest] * len(others)
+        return _with_vetoes(others, self.vetoes)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a correction makes of a goal.
+
+    Attributes:
+        kind: A further `principle`, a further `veto`, or another sentence as the `goal`.
+        text: Its words.
+    """
+
+    kind: Kind
+    text: str
+
+    @property
+    def under(self) -> Principle | None:
+        """What is put to a judge because of it; None is the goal as it is by then."""
+        return None if self.kind == "goal" else Principle(self.text, self.kind == "veto")
+
+    def of(self, goal: Goal) -> Goal:
+        """The goal with it.
+
+        Raises:
+            ValueError: It has no words, or the goal cannot have it.
+        """
+        principles, vetoes = goal.principles, goal.vetoes
+        if self.kind == "principle":
+            principles = (*principles, self.text)
+        elif self.kind == "veto":
+            vetoes = (*vetoes, self.text)
+        text = self.text if self.kind == "goal" else goal.text
+        return Goal(text, goal.images, goal.counterexamples, principles, vetoes)
+
+
+def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[str]) -> Principles:
+    """These, each as often as another, and vetoes as a `VETO_SHARE`-th."""
+    alone = [Principle(text, veto=True) for text in vetoes]
+    often = max(1, (VETO_SHARE - 1) * len(alone))
+    return (*[*ordinary] * often, *alone * len(ordinary))
 
 
 def read_constitution(text: str) -> list[Principle]:

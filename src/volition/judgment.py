@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,6 +11,7 @@ from volition.comparison import content_id
 
 # Kinds of Failure where no answer came: however often, the question is not given up for them.
 UNREACHED = frozenset({"connection", "rate_limited", "rejected", "server_error", "timeout"})
+TELLS = 0.1  # from 0.5: an answer that is nearer prefers neither side
 
 
 class Order(StrEnum):
@@ -192,6 +193,71 @@ def undo_order(verdict: Verdict, order: Order) -> float:
     """P(first segment of the comparison preferred), whichever way round they were shown."""
     shown_first = verdict.p_shown_first
     return shown_first if order is Order.FORWARD else 1.0 - shown_first
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Under which goal a comparison was put, and the ids of its two segments."""
+
+    goal_id: str
+    first_id: str
+    second_id: str
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.first_id, self.second_id
+
+
+def that_count(
+    judgments: Iterable[Judgment],
+    put: Mapping[str, Put],
+    goal_ids: Sequence[str],
+    vetoes: Collection[str] = (),
+) -> list[Judgment]:
+    """The judgments from which a corrected goal is learned, in their order.
+
+    They are those of the goal and of the goals that it was made from. Where a pair was judged again
+    the later answers take the place of the earlier ones; but an answer under another principle that
+    prefers neither side says nothing of the pair, and leaves the earlier ones where they are. What
+    was judged by a veto alone and what was not are two questions, of which neither replaces the
+    other.
+
+    Args:
+        judgments: All that there are.
+        put: How every comparison was put, by its id.
+        goal_ids: Of the goals, the later ones last; all judgments count where there are none.
+        vetoes: Of the goal.
+    """
+    judgments = list(judgments)
+    if not goal_ids:
+        return judgments
+    ranks = {goal_id: rank for rank, goal_id in enumerate(goal_ids)}
+    rounds: dict[tuple[object, ...], dict[int, list[Judgment]]] = {}
+    for judgment in judgments:
+        asked = put[judgment.comparison_id]
+        if asked.goal_id in ranks and isinstance(judgment.outcome, Verdict):
+            alone = judgment.principle if judgment.principle in vetoes else None
+            by_rank = rounds.setdefault((asked.pair, alone), {})
+            by_rank.setdefault(ranks[asked.goal_id], []).append(judgment)
+    counting = {id(judgment) for by_rank in rounds.values() for judgment in _latest(by_rank)}
+    return [
+        judgment
+        for judgment in judgments
+        if id(judgment) in counting
+        or (isinstance(judgment.outcome, Failure) and put[judgment.comparison_id].goal_id in ranks)
+    ]
+
+
+def _latest(by_rank: Mapping[int, list[Judgment]]) -> list[Judgment]:
+    """The answers to one pair that count, out of those under each goal."""
+    (_, latest), *later = sorted(by_rank.items())
+    for _, answers in later:
+        same = {None, *(judgment.principle for judgment in latest)}
+        (preference,) = derive_preferences(answers)
+        tells = abs(preference.p_first - 0.5) >= TELLS
+        if tells or any(judgment.principle in same for judgment in answers):
+            latest = answers
+    return latest
 
 
 def derive_preferences(judgments: Iterable[Judgment]) -> list[Preference]:

@@ -130,7 +130,10 @@ def answer(
             "the same `volition ask` with --clip and another --out",
             file=sys.stderr,
         )
-    if questions.contest is not None:
+    if questions.said is not None:
+        command = ["volition", "resume", str(questions.run), "--judgments", str(folder)]
+        print(f"the run is corrected by them: {shlex.join(command)}")
+    elif questions.contest is not None:
         from volition.evidence.contest import to_count
 
         print(f"count them: {to_count(questions)}")

@@ -38,7 +38,7 @@ class Display:
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=8, transient=False)
-        self._stage = ""
+        self._stage = self._told = ""
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -58,7 +58,9 @@ class Display:
             self._live.update(_table(progress))
         elif progress.stage != self._stage:
             self._console.print(f"{progress.stage} ...", highlight=False)
-        self._stage = progress.stage
+        if progress.told and progress.told != self._told:
+            self._console.print(Text(progress.told))
+        self._stage, self._told = progress.stage, progress.told or self._told
 
 
 def _table(progress: Progress) -> Table:

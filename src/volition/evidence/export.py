@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from volition.comparison import Comparison, Segment
 from volition.errors import RunError
 from volition.judges.sheets import storyboard
 from volition.judging.recordings import JUDGMENTS_FILE, as_line, observed_in, write_observed
-from volition.judgment import Failure, Judgment, Verdict, derive_preferences
+from volition.judgment import Failure, JudgeIdentity, Judgment, Verdict, derive_preferences
 from volition.run.folder import RunFolder
 from volition.storage.files import is_free, new_folder
 from volition.storage.pictures import write_frame
@@ -58,8 +58,9 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
             shutil.copytree(run.path / FRAMES, folder / FRAMES)
             comparisons = store.comparisons()
             _write_pictures(comparisons.values(), folder)
-            rows = _rows(store, comparisons)
-            recording = _recording(store, comparisons)
+            judgments = run.judgments(store)
+            rows = _rows(store, judgments, comparisons)
+            recording = _recording(run.judges(store), judgments, comparisons)
             with (folder / JSONL).open("w", encoding="utf-8") as file:
                 for row in rows:
                     file.write(json.dumps(row) + "\n")
@@ -72,21 +73,26 @@ def export(run: RunFolder, out: Path) -> tuple[int, list[Path]]:
     return len(rows), [out / name for name in files]
 
 
-def _recording(store: Store, comparisons: Mapping[str, Comparison]) -> list[str]:
+def _recording(
+    judges: Mapping[str, JudgeIdentity],
+    judgments: Sequence[Judgment],
+    comparisons: Mapping[str, Comparison],
+) -> list[str]:
     """The lines of a recording: none where several judged."""
-    judges = store.judges()
     if len(judges) != 1:
         return []
     (judge,) = judges.values()
     return [
         as_line(judge, judgment, comparisons[judgment.comparison_id]) + "\n"
-        for judgment in store.judgments()
+        for judgment in judgments
         if isinstance(judgment.outcome, Verdict)
     ]
 
 
-def _rows(store: Store, comparisons: Mapping[str, Comparison]) -> list[Row]:
-    judgments, goals, judges = store.judgments(), store.goal_texts(), store.judges()
+def _rows(
+    store: Store, judgments: Sequence[Judgment], comparisons: Mapping[str, Comparison]
+) -> list[Row]:
+    goals, judges = store.goal_texts(), store.judges()
     judgments_of: defaultdict[str, list[Judgment]] = defaultdict(list)
     for judgment in judgments:
         judgments_of[judgment.comparison_id].append(judgment)

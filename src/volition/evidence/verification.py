@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from volition.errors import VolitionError
-from volition.judgment import derive_preferences
 from volition.learners.policies import POLICY_FILE
 from volition.reward.learning import digest, read_fit
 from volition.reward.model import FILE, RewardModel
@@ -22,12 +21,12 @@ def verify(folder: RunFolder) -> list[str]:
     try:
         with Store.open(folder.path) as store:
             stored = store.verify()
-            judgments = store.judgments() if not stored else []
+            preferences = folder.preferences(store) if not stored else []
     except VolitionError as error:
         return [str(error), *defects]
     if stored:
         return [*stored, *defects]
-    return [*defects, *_verify_reward_model(folder, digest(derive_preferences(judgments)))]
+    return [*defects, *_verify_reward_model(folder, digest(preferences))]
 
 
 def _verify_files(folder: RunFolder) -> Iterator[str]:

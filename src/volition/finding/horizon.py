@@ -35,16 +35,32 @@ class Stages(NamedTuple):
 
     Attributes:
         first: Environment steps of the first.
-        most: Environment steps in all, at most.
+        most: Environment steps in all, at most, before anything was corrected.
         session: Environment steps of a session; a stage ends with one.
+        further: After these, one stage for each correction: where it begins, and where it ends at
+            the latest. The next one begins where learning had ended.
     """
 
     first: int
     most: int
     session: int
+    further: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def last(self) -> int:
+        """Environment steps in all, at most."""
+        return self.further[-1][1] if self.further else self.most
+
+    @property
+    def anew(self) -> int:
+        """How many sessions there were when the last correction began; 0 where there is none."""
+        return self.sessions(self.further[-1][0]) if self.further else 0
 
     def of(self, session: int) -> Stage:
         """The stage of a session; sessions are counted from 1."""
+        for begun, ends in reversed(self.further):
+            if session > self.sessions(begun):
+                return Stage(0, begun, ends)
         number, begin, end = 0, 0, min(self.first, self.most)
         while self.sessions(end) < session and end < self.most:
             number, begin, end = number + 1, end, min(2 * end, self.most)

@@ -29,7 +29,7 @@ from PIL import Image
 
 from volition.comparison import Segment
 from volition.errors import InputError
-from volition.goal import VETO_SHARE, Goal, Principle
+from volition.goal import KINDS, VETO_SHARE, Change, Goal, Principle
 from volition.judges.sheets import NumberedPair, draw_sheets, pairs_on_a_sheet
 from volition.judging.answers import COLUMNS
 from volition.judging.recordings import JUDGMENTS_FILE, as_side, write_observed
@@ -86,6 +86,21 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What is asked about because a person said it of a run.
+
+    Attributes:
+        change: Of the goal, which the answers would make.
+        version: Of the run, by its number, of which it was said.
+        steps: Environment steps that the run may take, then.
+    """
+
+    change: Change
+    version: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionFolder:
     """A folder of questions.
 
@@ -96,6 +111,7 @@ class QuestionFolder:
         sheets: Their contact sheets.
         contest: The comparison of two policies that asked, if one did.
         view: What was shown of it; None of folders before 0.2.
+        said: The correction that the run would be given by the answers, if there is one.
     """
 
     folder: Path
@@ -105,6 +121,7 @@ class QuestionFolder:
     sheets: tuple[Path, ...]
     contest: Path | None = None
     view: JudgeView | None = None
+    said: Said | None = None
 
     @property
     def asks_first(self) -> bool:
@@ -140,6 +157,8 @@ def write_questions(
     batches: Sequence[str] = (),
     contest: Path | None = None,
     given: Given | None = None,
+    under: Sequence[Principle | None] | None = None,
+    said: Said | None = None,
 ) -> QuestionFolder:
     """Writes pairs, numbered from 1, into the new folder `out`: all of it, or nothing.
 
@@ -152,6 +171,8 @@ def write_questions(
         batches: Models (`PROVIDER:MODEL`) for which batch files are written, too.
         contest: The comparison of two policies that asks, if one does.
         given: How the task is named, where a command can name it.
+        under: What each pair is judged under; by default as `put_under` deals it.
+        said: As of `QuestionFolder`.
 
     Raises:
         InputError: The folder is there already, or cannot be written; a sheet cannot hold so many
@@ -160,20 +181,10 @@ def write_questions(
     per_sheet = per_sheet or pairs_on_a_sheet(len(task.view.shown))
     numbered = [NumberedPair(number, *pair) for number, pair in enumerate(pairs, start=1)]
     given = given or Given()
-    about = {
-        "goal": task.goal.text,
-        "task": given.task,
-        "env": given.env,
-        "goal_name": given.goal if given.task else None,
-        "kwargs": given.kwargs,
-        "run": str(run) if run else None,
-        "contest": str(contest) if contest else None,
-        "view": task.view.model_dump(mode="json"),
-    }
     goal = task.stated_goal()
-    pages = _pages(numbered, put_under(len(pairs), goal), per_sheet)
-    written = tuple(out / page.path for page in pages)
-    questions = QuestionFolder(out, given, run, len(pairs), written, contest, task.view)
+    pages = _pages(numbered, under or put_under(len(pairs), goal), per_sheet)
+    written, view = tuple(out / page.path for page in pages), task.view
+    questions = QuestionFolder(out, given, run, len(pairs), written, contest, view, said)
     with _new_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
         _write_pairs(pages, task.environment.kwargs, contest is not None, folder)
@@ -182,10 +193,29 @@ def write_questions(
         form = [",".join(COLUMNS), *(f"{number}," for number in numbers)]
         _write(folder / "README.md", _instructions(task, pictures, pages, questions.asks_first))
         _write(folder / FORM_FILE, "\n".join(form) + "\n")
-        _write(folder / ASKED_FILE, json.dumps(about, indent=2) + "\n")
+        _write(folder / ASKED_FILE, json.dumps(_about(questions, task), indent=2) + "\n")
         for judge in batches:
             _write_batch(judge, task, pages, folder)
     return questions
+
+
+def _about(questions: QuestionFolder, task: Task) -> Row:
+    """Who asked, and about what."""
+    given, said = questions.given, questions.said
+    about: Row = {
+        "goal": task.goal.text,
+        "task": given.task,
+        "env": given.env,
+        "goal_name": given.goal if given.task else None,
+        "kwargs": given.kwargs,
+        "run": str(questions.run) if questions.run else None,
+        "contest": str(questions.contest) if questions.contest else None,
+        "view": task.view.model_dump(mode="json"),
+    }
+    if said is not None:
+        change = {"kind": said.change.kind, "text": said.change.text}
+        about["said"] = {**change, "version": said.version, "steps": said.steps}
+    return about
 
 
 def put_under(count: int, goal: Goal) -> list[Principle | None]:
@@ -389,11 +419,19 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         goal = about["goal"] if env else about.get("goal_name") or ""
         given = Given(about["task"], env, goal, about.get("kwargs", {}))
         view = JudgeView.model_validate(about["view"]) if "view" in about else None
-        return QuestionFolder(folder, given, run, len(rows), sheets, contest, view), rows
+        said = _read_said(about["said"]) if "said" in about else None
+        asked = QuestionFolder(folder, given, run, len(rows), sheets, contest, view, said)
+        return asked, rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{folder} is not a folder that `volition ask` wrote, or it was changed: {error!r}"
         ) from error
+
+
+def _read_said(said: Row) -> Said:
+    if said["kind"] not in KINDS:
+        raise ValueError(f"a correction is one of {KINDS}, not {said['kind']!r}")
+    return Said(Change(said["kind"], said["text"]), int(said["version"]), int(said["steps"]))
 
 
 def view_asked(judgments: Path) -> JudgeView | None:

@@ -80,6 +80,8 @@ class Recipe:
         seed: Of everything random.
         sparse: Whether it is given only those of the entries that it may see which held-out
             judgments speak for.
+        said: Principles that a person added by correcting what was learned: they count as the goal
+            does, and have no slope of their own, since they are to go against what was there.
     """
 
     section: RewardSection
@@ -87,6 +89,11 @@ class Recipe:
     symmetric: bool = False
     seed: int = 0
     sparse: bool = False
+    said: tuple[str, ...] = ()
+
+    def as_counted(self, judgments: Sequence[Judgment]) -> list[Judgment]:
+        """The judgments, those under what was said as if the goal as it is had been judged."""
+        return [replace(j, principle=None) if j.principle in self.said else j for j in judgments]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +233,15 @@ def learn_reward(
         JudgeUnfit: A judge's answers say nothing.
     """
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
-    preferences = derive_preferences(ordinary)
+    preferences = derive_preferences(recipe.as_counted(ordinary))
     data = PreferenceData.gather(judged.observed, preferences)
     fitted, inputs, told = _fit(data, preferences, recipe, look)
     _check_judges(judged.judges, ordinary, preferences, fitted)
     biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
-    heeds = heeded(data, fitted.unseen, biases)
+    as_asked = PreferenceData.gather(judged.observed, derive_preferences(ordinary))
+    heeds = heeded(as_asked, fitted.unseen, biases)
+    doubtful = [heed for heed in heeds if heed.principle not in recipe.said]
+    unsaid = [j for j in ordinary if j.principle not in recipe.said]
     vetoes = [_fit_veto(judged, veto, recipe, look) for veto in recipe.vetoes]
     warned = [alarm for _, veto in vetoes for alarm in veto.alarms()]
     model = fitted.model.capped_by([model for model, _ in vetoes])
@@ -247,7 +257,7 @@ def learn_reward(
         calibration=fitted.calibration,
         principles=tuple(heeds),
         vetoes=tuple(veto for _, veto in vetoes),
-        alarms=(*alarms(heeds, ordinary), *warned),
+        alarms=(*alarms(doubtful, unsaid), *warned),
         good=float(np.quantile(model(evenly_spread(states)), GOOD)),
         inputs=inputs,
         told=told,
@@ -278,7 +288,7 @@ def doubling(judged: Judged, recipe: Recipe) -> Doubling:
         InputError: The judgments say nothing.
     """
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
-    preferences = derive_preferences(ordinary)
+    preferences = derive_preferences(recipe.as_counted(ordinary))
     order = np.random.default_rng(recipe.seed).permutation(len(preferences))
     halves = [[preferences[place] for place in order[start::2]] for start in (0, 1)]
     data = [PreferenceData.gather(judged.observed, half) for half in halves]

@@ -109,9 +109,15 @@ def task_of(given: Given) -> Task:
 
 def setup_of(task: Task, settings: RunSettings) -> Setup:
     """Who learns where in a run."""
-    moves = task.view.clip is not None
+    further = tuple((said.begun, said.ends) for said in settings.corrections)
     return Setup(
-        task.environment, task.training, settings.steps, settings.seed, settings.envs, moves
+        task.environment,
+        task.training,
+        settings.steps,
+        settings.seed,
+        settings.envs,
+        task.view.clip is not None,
+        further,
     )
 
 

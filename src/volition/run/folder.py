@@ -17,8 +17,11 @@ import tomli_w
 
 from volition.envs.scene import scenes_of
 from volition.errors import InputError, RunError, StoreError
+from volition.goal import KINDS, Change, Kind, Principles
 from volition.judges.settings import JudgeSettings
+from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences, that_count
 from volition.questions.seeing import drawing
+from volition.run.correcting.changing import VERSIONS, complete
 from volition.storage.documents import read_document, sealed, unsealed
 from volition.storage.files import is_free, new_folder
 from volition.storage.store import Store
@@ -31,6 +34,41 @@ UNREADABLE = (KeyError, TypeError, ValueError, InputError, OSError, AttributeErr
 T = TypeVar("T")
 Table = dict[str, Any]  # of TOML
 VERSIONED = ("jax", "equinox", "optax", "gymnasium", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person said of one version of a run, by which the next one was made.
+
+    Attributes:
+        kind: Of the change: `principle`, `veto` or `goal`.
+        said: Its words.
+        corrected: The number of the version of which it was said.
+        begun: Environment steps that had been taken by then.
+        ends: At the latest when so many have been.
+        live: The live judge, where one is asked; else answers come in rounds.
+        judge_id: Of the live judge, where it was tried.
+        probe_usd: US dollars that trying it did cost.
+        most_judgments: As many may have been asked of live judges by its end, from the first on.
+        most_usd: Likewise US dollars; None is no limit.
+        questions: How many of them may be about what the policy does now.
+    """
+
+    kind: Kind
+    said: str
+    corrected: int
+    begun: int
+    ends: int
+    live: JudgeSettings | None = None
+    judge_id: str | None = None
+    probe_usd: float = 0.0
+    most_judgments: int = 0
+    most_usd: float | None = None
+    questions: int = 0
+
+    @property
+    def change(self) -> Change:
+        return Change(self.kind, self.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +88,10 @@ class RunSettings:
         probe_usd: US dollars that trying it did cost.
         given: How the task was named; None of runs before 0.2.
         found: Of what the task left open, how it was found out, by the keys of task.toml.
+        version: 1, and one more with each correction in words.
+        corrections: Those that made this version, the first one first.
+        goal_ids: Of the goals whose judgments count, each made from the one before; all that there
+            are where there are none.
     """
 
     judgments: str
@@ -63,6 +105,35 @@ class RunSettings:
     probe_usd: float = 0.0
     given: Given | None = None
     found: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
+    corrections: tuple[Correction, ...] = ()
+    goal_ids: tuple[str, ...] = ()
+
+    @property
+    def correction(self) -> Correction | None:
+        """By which this version was made; None of the first."""
+        return self.corrections[-1] if self.corrections else None
+
+    @property
+    def most_steps(self) -> int:
+        """Environment steps in all, at most."""
+        return self.corrections[-1].ends if self.corrections else self.steps
+
+    @property
+    def judge(self) -> JudgeSettings | None:
+        """The live judge of this version, where there is one."""
+        return self.corrections[-1].live if self.corrections else self.live
+
+    @property
+    def known_judge(self) -> str | None:
+        """The id of that judge, where it was found able."""
+        said = self.correction
+        return said.judge_id if said and said.judge_id else self.judge_id
+
+    @property
+    def probing_usd(self) -> float:
+        """US dollars that trying live judges did cost."""
+        return self.probe_usd + sum(said.probe_usd for said in self.corrections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +154,7 @@ class RunFolder:
     evaluation = property(lambda self: self.path / "evaluation.json")
     result = property(lambda self: self.path / "result.json")
     report = property(lambda self: self.path / "report.html")
+    versions_before = property(lambda self: self.path / VERSIONS)
 
     @classmethod
     @contextmanager
@@ -120,6 +192,17 @@ class RunFolder:
         file = path / CONFIG
         if not file.is_file():
             raise RunError(f"{path} holds no {CONFIG}: it is not a run folder")
+        complete(path)
+        return cls.read_config(path)
+
+    @classmethod
+    def read_config(cls, path: Path) -> Self:
+        """The run whose configuration is in a folder, which may be a version of another.
+
+        Raises:
+            RunError: It was changed into something else.
+        """
+        file = path / CONFIG
         try:
             document = unsealed(tomllib.loads(file.read_text(encoding="utf-8")), SECTIONS)
             task = Task.model_validate({**document["task"], "folder": path / "task"})
@@ -175,6 +258,37 @@ class RunFolder:
             raise
         return store
 
+    def judgments(self, store: Store) -> list[Judgment]:
+        """Those from which this version learns."""
+        goal_ids, judgments = self.settings.goal_ids, store.judgments()
+        if not goal_ids:
+            return judgments
+        return that_count(judgments, store.put(), goal_ids, self.task.stated_goal().vetoes)
+
+    def preferences(self, store: Store) -> list[Preference]:
+        """What a learner may use, derived anew from these."""
+        return derive_preferences(self.judgments(store))
+
+    def judges(self, store: Store) -> dict[str, JudgeIdentity]:
+        """Who judged what this version learns from, by id."""
+        judges = store.judges()
+        if not self.settings.goal_ids:
+            return judges
+        judged = {judgment.judge_id for judgment in self.judgments(store)}
+        return {name: judge for name, judge in judges.items() if name in judged}
+
+    def comparison_ids(self, store: Store) -> list[str]:
+        """Every comparison that was put under the goal of this version."""
+        if not self.settings.goal_ids:
+            return store.comparison_ids()
+        goal_id = self.settings.goal_ids[-1]
+        return [name for name, put in store.put().items() if put.goal_id == goal_id]
+
+    def put_under(self) -> Principles:
+        """What one judgment of this version is put under, as of `Goal`."""
+        said = [correction.change for correction in self.settings.corrections]
+        return self.task.stated_goal().put_under_after(said)
+
     def read(self, file: Path, kind: type[T]) -> T:
         """One of the run's JSON files, as the value of that kind.
 
@@ -192,6 +306,15 @@ class RunFolder:
         """The versions that the run was made with, as its configuration says."""
         document = tomllib.loads((self.path / CONFIG).read_text(encoding="utf-8"))
         return dict(document["versions"])
+
+    def written(self) -> str:
+        """The text of a configuration that says what this one now says.
+
+        Which versions made the run, and what came with it, stay as they were.
+        """
+        before = tomllib.loads((self.path / CONFIG).read_text(encoding="utf-8"))
+        kept: Table = {name: before[name] for name in ("versions", "files") if name in before}
+        return tomli_w.dumps(sealed({**self._document(), **kept}))
 
     def _document(self) -> Table:
         return {
@@ -217,7 +340,19 @@ def _settings(table: Mapping[str, Any]) -> RunSettings:
     tried = {name: live.pop(name) for name in ("judge_id", "probe_usd") if name in live}
     judge = JudgeSettings(**live) if live else None
     given = Given(**table["given"]) if "given" in table else None
-    return RunSettings(**{**tried, **table, "live": judge, "given": given})
+    lists: Table = {
+        "corrections": tuple(_correction(row) for row in table.get("corrections", ())),
+        "goal_ids": tuple(table.get("goal_ids", ())),
+    }
+    return RunSettings(**{**tried, **table, **lists, "live": judge, "given": given})
+
+
+def _correction(row: Mapping[str, Any]) -> Correction:
+    live = JudgeSettings(**row["live"]) if "live" in row else None
+    correction = Correction(**{**row, "live": live})
+    if correction.kind not in KINDS:
+        raise ValueError(f"a correction is one of {KINDS}, not {correction.kind!r}")
+    return correction
 
 
 def _digest(file: Path) -> str:
@@ -226,11 +361,13 @@ def _digest(file: Path) -> str:
 
 def _without_none(table: Table) -> Table:
     """The table as TOML can say it, which leaves out what is not there."""
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in table.items()
-        if value is not None
-    }
+    return {key: _said(value) for key, value in table.items() if value is not None}
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_said(one) for one in value]
+    return _without_none(value) if isinstance(value, dict) else value
 
 
 def current_versions() -> dict[str, str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from volition.comparison import Comparison
 from volition.errors import (
     EnvironmentUnsupported,
     InputError,
@@ -15,7 +16,7 @@ from volition.errors import (
     JudgeUnavailable,
     RunError,
 )
-from volition.goal import Goal
+from volition.goal import Principles
 from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.limits import Limits
@@ -85,14 +86,14 @@ def limits_of(settings: JudgeSettings, most: int, spent_usd: float = 0.0) -> Lim
 
 @contextmanager
 def live_judging(
-    folder: Path, judge: Callable[[int], Judge], goal: Goal, limits: Limits, seed: int
+    folder: Path, judge: Callable[[int], Judge], under: Principles, limits: Limits, seed: int
 ) -> Iterator[LiveJudging]:
     """A live judge, ready to be asked within the block.
 
     Args:
         folder: Of the store.
         judge: Makes it, given how many questions it was asked before.
-        goal: Under which it judges.
+        under: What one question is put under, as of `Goal`.
         limits: What it may use.
         seed: Of the presentation orders and the principles.
 
@@ -106,7 +107,7 @@ def live_judging(
         with Judging(folder, limits, seed) as judging:
             with Store.open(folder) as store:
                 asked_before = store.judged_live()
-            yield LiveJudging(judge(asked_before), goal, judging)
+            yield LiveJudging(judge(asked_before), under, judging)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped while judging; {KEPT}") from None
     except (EnvironmentUnsupported, RunError) as error:
@@ -116,18 +117,37 @@ def live_judging(
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """Comparisons, and what each of them is put under: one of these."""
+
+    comparisons: Sequence[Comparison]
+    under: Principles
+
+
+@dataclass(frozen=True, slots=True)
 class LiveJudging:
-    """A run's live judge, and what puts questions to it: the store has no other writer."""
+    """A run's live judge, and what puts questions to it: the store has no other writer.
+
+    Attributes:
+        put_under: What one question is put under, as of `Goal`.
+    """
 
     judge: Judge
-    goal: Goal
+    put_under: Principles
     judging: Judging
 
-    def all_pending(self, store: Store, listener: Listener, meanwhile: Callable[[], None]) -> None:
-        """Waits for a verdict on every comparison of the store that has none yet.
+    def all_pending(
+        self,
+        store: Store,
+        ids: Sequence[str],
+        listener: Listener,
+        meanwhile: Callable[[], None],
+    ) -> None:
+        """Waits for a verdict on every one of these comparisons of the store that has none yet.
 
         Args:
             store: The run's store, for reading.
+            ids: Of the comparisons.
             listener: Is told how far this is.
             meanwhile: Is done while the first answers are on their way.
 
@@ -136,25 +156,63 @@ class LiveJudging:
             InputError: It gave no verdict at all.
         """
         comparisons = store.comparisons()
-        answered = {preference.comparison_id for preference in store.preferences()}
-        pending = [c for comparison_id, c in comparisons.items() if comparison_id not in answered]
-        if not pending:
-            return
+        asked = Asking([comparisons[name] for name in ids], self.put_under)
+        self.answers(store, [asked], listener, meanwhile)
+        if not store.preferences():
+            raise InputError(
+                f"{self.judge.identity.name} gave no verdict on any of {len(ids)} "
+                f"comparisons{_why(store)}"
+            )
+
+    def answers(
+        self,
+        store: Store,
+        asked: Sequence[Asking],
+        listener: Listener,
+        meanwhile: Callable[[], None],
+        told: str = "",
+    ) -> None:
+        """Waits for a verdict on every one of these that has none yet.
+
+        Args:
+            store: The run's store, for reading.
+            asked: What is put to the judge.
+            listener: Is told how far this is.
+            meanwhile: Is done while the first answers are on their way.
+            told: What the listener is told beside.
+
+        Raises:
+            JudgeUnavailable: The judge cannot be asked.
+        """
+        verdicts = {preference.comparison_id for preference in store.preferences()}
+        total = sum(len(some.comparisons) for some in asked)
+        pending = [
+            Asking([c for c in some.comparisons if c.id not in verdicts], some.under)
+            for some in asked
+        ]
+        before = total - sum(len(some.comparisons) for some in pending)
+        earlier = self.judging.standing().verdicts
 
         def report() -> None:
             standing = self.judging.standing()
             listener(
                 Progress(
                     "judgments",
-                    judgments=len(answered) + standing.verdicts,
-                    comparisons=len(comparisons),
+                    judgments=before + standing.verdicts - earlier,
+                    comparisons=total,
                     cost_usd=standing.spent_usd,
                     waiting_for=standing.waiting_for,
+                    told=told,
                 )
             )
 
+        if before == total:
+            if told:
+                report()
+            return
         with noted() as pressed:
-            self.judging.ask(self.judge, pending, self.goal.put_under)
+            for some in pending:
+                self.judging.ask(self.judge, some.comparisons, some.under)
             report()
             meanwhile()
             while not self.judging.wait(TICK_S):
@@ -162,16 +220,16 @@ class LiveJudging:
                     raise KeyboardInterrupt
                 report()
         report()
-        if not store.preferences():
-            raise InputError(
-                f"{self.judge.identity.name} gave no verdict on any of {len(comparisons)} "
-                f"comparisons{_why(store)}"
-            )
+
+    def why(self, store: Store) -> str:
+        """Why comparisons have no verdict, as the end of a sentence."""
+        return _why(store)
 
 
-def unjudged(store: Store) -> list[str]:
-    """A warning where comparisons have no verdict, and why; else none."""
-    missing = len(store.comparison_ids()) - len(store.preferences())
+def unjudged(store: Store, ids: Sequence[str]) -> list[str]:
+    """A warning where some of these comparisons have no verdict, and why; else none."""
+    verdicts = {preference.comparison_id for preference in store.preferences()}
+    missing = sum(name not in verdicts for name in ids)
     return [f"{missing} comparisons have no verdict{_why(store)}"] if missing else []
 
 

@@ -54,6 +54,7 @@ class Plan:
         per_request: Comparisons in one request.
         concurrency: Requests under way at once.
         querying: How comparisons are chosen.
+        asked: How many were asked before under this goal; None is all that were.
     """
 
     environment: EnvironmentSection
@@ -64,6 +65,7 @@ class Plan:
     per_request: int
     concurrency: int
     querying: Querying
+    asked: int | None = None
 
 
 class Asked(NamedTuple):
@@ -97,10 +99,10 @@ class Inquiry:
         refit: Callable[[], tuple[RewardModel, RewardFit]],
         weigh: Callable[[], Doubling],
     ) -> None:
-        self._judging, self._judge, self._put_under = live.judging, live.judge, live.goal.put_under
+        self._judging, self._judge, self._put_under = live.judging, live.judge, live.put_under
         self._plan, self._refit, self._weigh = plan, refit, weigh
         self._shown = set(shown_before)
-        self._asked = len(shown_before)
+        self._asked = plan.asked if plan.asked is not None else len(shown_before)
         self._rng = np.random.default_rng([plan.seed, self._asked])
         self._thread = ThreadPoolExecutor(1, "inquiry")
         self._work: Future[tuple[RewardModel, RewardFit] | None] | None = None

@@ -27,6 +27,7 @@ class Progress:
         learned_return: Mean over the episodes of the session just ended.
         true_return: Likewise by the environment's own reward; for evaluation only.
         episodes, total_episodes: Of the evaluation, that have ended, and in all.
+        told: What a person should know of this stage; empty where there is nothing.
         waiting_for: Which judge does not answer, why, and how long it is waited for yet; empty
             where all answer.
     """
@@ -44,6 +45,7 @@ class Progress:
     episodes: int = 0
     total_episodes: int = 0
     waiting_for: str = ""
+    told: str = ""
 
 
 Listener = Callable[[Progress], None]
@@ -64,6 +66,8 @@ class Session:
         untrained_reward: Likewise the mean of a policy that has learned nothing.
         judgments: How many were used by its end, where a live judge was asked meanwhile.
         metrics: The learner's own, the last of the session.
+        uncorrected_reward: Likewise the mean of the policy that the run had before it was corrected
+            last, by the reward model with which learning went on then.
     """
 
     env_steps: int
@@ -75,6 +79,7 @@ class Session:
     untrained_reward: float | None = None
     judgments: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    uncorrected_reward: float | None = None
 
     @property
     def scalars(self) -> dict[str, float]:
@@ -118,6 +123,7 @@ class Result:
         warnings: What a person should know before believing it.
         ended: Why learning ended when it did; empty of runs before 0.2.
         asked: How many questions a live judge was asked, and why no more.
+        version: 1, and one more with each correction in words.
     """
 
     run: str
@@ -142,3 +148,4 @@ class Result:
     warnings: tuple[str, ...] = ()
     ended: str = ""
     asked: str = ""
+    version: int = 1

@@ -16,6 +16,7 @@ from volition.comparison import Segment, content_id
 from volition.envs.scene import find_scene, scenes_of
 from volition.errors import InputError, JudgeUnavailable, RunError
 from volition.finding.view import find_view
+from volition.goal import Principle, Principles
 from volition.judging.answers import FIRST, read_answers
 from volition.judging.folders import (
     ASKED_FILE,
@@ -33,6 +34,7 @@ from volition.judging.recordings import JUDGMENTS_FILE, open_recording
 from volition.judgment import Failure, Verdict
 from volition.questions.covering import covering_pairs
 from volition.questions.filming import DRAWN_PER_SEGMENT, Filming
+from volition.run.correcting.asking import JudgedAgain
 from volition.run.folder import CONFIG, RunFolder
 from volition.storage.files import exclusively, new_file, write_whole
 from volition.tasks.given import Given
@@ -115,16 +117,50 @@ def ask(
             raise InputError(
                 f"{task_or_run} is a run, which goes on with what it learned from: leave --clip out"
             )
-        run = RunFolder.open(Path(task_or_run))
-        asked = doubtful_pairs(run, pairs, seed)
-        path, given = run.path.absolute(), run.settings.given
-        return write_questions(asked, run.task, out, per_sheet, path, batches, given=given)
+        return _ask_about_run(Path(task_or_run), out, pairs, per_sheet, seed, batches)
     found = task_or_run if isinstance(task_or_run, Task) else Task.find(task_or_run, goal)
     open_task = found.with_kwargs(kwargs or {})
     given = _given(open_task)
     task = open_task.model_copy(update={"view": find_view(open_task, clip)[0]})
     asked = covering_pairs(task.environment, task.view, pairs, seed)
     return write_questions(asked, task, out, per_sheet, batches=batches, given=given)
+
+
+def _ask_about_run(
+    path: Path, out: Path, pairs: int, per_sheet: int | None, seed: int, batches: Sequence[str]
+) -> QuestionFolder:
+    """Of a run that was corrected first what may have changed by that, and was not judged again."""
+    run = RunFolder.open(path)
+    asked, under = _changed_pairs(run, pairs) if run.settings.correction else ([], [])
+    if len(asked) < pairs:
+        now = doubtful_pairs(run, pairs - len(asked), seed)
+        asked += now
+        under += spread_over(run.put_under(), len(now))
+    order = sorted(range(len(asked)), key=lambda place: under.index(under[place]))
+    return write_questions(
+        [asked[place] for place in order],
+        run.task,
+        out,
+        per_sheet,
+        run.path.absolute(),
+        batches,
+        given=run.settings.given,
+        under=[under[place] for place in order] if run.settings.correction else None,
+    )
+
+
+def _changed_pairs(run: RunFolder, count: int) -> tuple[list[Pair], list[Principle | None]]:
+    """Judged pairs that a correction may have changed, and what each is judged under."""
+    with run.open_store() as store:
+        again = JudgedAgain(run, store)
+        places = [place for place in again.further() if not again.is_answered(place)][:count]
+        return [again.sides(place) for place in places], [again.under(place) for place in places]
+
+
+def spread_over(under: Principles, count: int) -> list[Principle | None]:
+    """What each of so many pairs is put under, each as often as it is there."""
+    grouped = sorted(under, key=under.index)
+    return [grouped[place * len(grouped) // count] for place in range(count)]
 
 
 def _given(task: Task) -> Given:
@@ -200,7 +236,7 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
     outcomes, name = came.outcomes, judge or came.judge
     if name is None:
         raise InputError("who judged? Say it with --judge NAME")
-    run = _open_run(questions)
+    run = _open_run(questions) if questions.said is None else None
     failures = {pair: outcome for pair, outcome in outcomes.items() if isinstance(outcome, Failure)}
     judged = [
         {**row, **_said(outcome), "judge": name}

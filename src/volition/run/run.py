@@ -50,6 +50,8 @@ from volition.reward.learning import (
 )
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
+from volition.run.correcting.asking import JudgedAgain, judge_again
+from volition.run.correcting.changing import begin_again
 from volition.run.creating import (
     OBJECT,
     assignment_of,
@@ -283,9 +285,9 @@ class Run:
         with self._resumable(), self.folder.open_store() as store:
             (policy, kept_steps, history, ended), asked = self._learn(store, listener)
             _, learned = self.fit_reward(store)
-            cost = store.cost_usd() + self.folder.settings.probe_usd
-            judges = [*store.judges().values()]
-            missing = [*unjudged(store), *asked.warnings]
+            cost = store.cost_usd() + self.folder.settings.probing_usd
+            judges = [*self.folder.judges(store).values()]
+            missing = [*unjudged(store, self.folder.comparison_ids(store)), *asked.warnings]
         save_policy(self.folder.policy, policy)
         evaluation = self._evaluate(history, learned, cost, started, listener)
         result = Result(
@@ -312,10 +314,11 @@ class Run:
                 *missing,
                 *learned.warnings,
                 *evaluation.warnings,
-                *doubts(evaluation, history, learned.good),
+                *doubts(evaluation, self._since_corrected(history), learned.good),
             ),
             ended=ended,
             asked=asked.told,
+            version=self.folder.settings.version,
         )
         write_document(self.folder.result, result)
         return result
@@ -329,9 +332,9 @@ class Run:
         folder = self.folder
         if (folder.reward_model / FILE).is_file():
             known = read_fit(folder.reward_model)
-            if known.preferences == digest(store.preferences()):
+            if known.preferences == digest(folder.preferences(store)):
                 return self.reward_model, known
-        judged = Judged(store.judgments(), store.observed(), store.judges())
+        judged = self._judged(store)
         model, learned = learn_reward(judged, self._recipe(), partial(self._look, store))
         model.save(folder.reward_model, as_document(learned))
         return model, learned
@@ -340,24 +343,30 @@ class Run:
 
     def _learn(self, store: Store, listener: Listener) -> tuple[Learned, Asked]:
         """Judges, fits and learns; with a live judge all three go on side by side."""
-        if self.folder.settings.live is None:
+        folder = self.folder
+        if folder.settings.judge is None:
             return self._learn_policy(store, listener, None)
         with self._live_judging() as live:
-            live.all_pending(store, listener, lambda: self._warm_up(store))
+            warm_up = partial(self._warm_up, store)
+            asked = folder.comparison_ids(store)
+            if folder.settings.correction is not None:
+                judge_again(live, folder, store, listener, warm_up)
+                asked = JudgedAgain(folder, store).asked_about_now()
+            live.all_pending(store, asked, listener, warm_up)
             return self._learn_policy(store, listener, live)
 
     def _learn_policy(
         self, store: Store, listener: Listener, live: LiveJudging | None
     ) -> tuple[Learned, Asked]:
         folder, setup = self.folder, self._setup()
-        listener(Progress("reward model", total_steps=folder.settings.steps))
+        listener(Progress("reward model", total_steps=folder.settings.most_steps))
         with ThreadPoolExecutor(1) as beside:
             practised = beside.submit(self._practise)
             model, fitted = self.fit_reward(store)
             practised.result()
         progress = Progress(
             "policy",
-            total_steps=folder.settings.steps,
+            total_steps=folder.settings.most_steps,
             judgments=fitted.judgments,
             heldout_accuracy=fitted.heldout_accuracy,
         )
@@ -423,7 +432,7 @@ class Run:
     def _weigh(self) -> Doubling:
         """Likewise."""
         with self.folder.open_store() as store:
-            judged = Judged(store.judgments(), store.observed(), store.judges())
+            judged = self._judged(store)
         return doubling(judged, self._recipe())
 
     def _warm_up(self, store: Store) -> None:
@@ -439,6 +448,14 @@ class Run:
         practise(self._setup(), recipe.section, len(recipe.vetoes))
 
     # What they are given ---------------------------------------------------------------------
+
+    def _judged(self, store: Store) -> Judged:
+        return Judged(self.folder.judgments(store), store.observed(), store.judges())
+
+    def _since_corrected(self, history: list[Session]) -> list[Session]:
+        """What was measured of this version."""
+        said = self.folder.settings.correction
+        return history if said is None else [s for s in history if s.env_steps > said.begun]
 
     def _setup(self) -> Setup:
         return setup_of(self.folder.task, self.folder.settings)
@@ -467,23 +484,27 @@ class Run:
             settings.symmetric,
             settings.seed,
             "reward.observations" in settings.found,
+            tuple(said.said for said in settings.corrections if said.kind == "principle"),
         )
 
     @contextmanager
     def _live_judging(self) -> Iterator[LiveJudging]:
         task, settings = self.folder.task, self.folder.settings
-        live = settings.live
+        live, said = settings.judge, settings.correction
         assert live is not None
         if self._patience is not None:
             live = replace(live, patience=self._patience)
-        limits = limits_of(live, Quota.of(live, task.training).most, settings.probe_usd)
-        path, goal, seed = self.folder.path, task.stated_goal(), settings.seed
-        with live_judging(path, partial(self._judge_now, live), goal, limits, seed) as judging:
+        if said is None:
+            limits = limits_of(live, Quota.of(live, task.training).most, settings.probe_usd)
+        else:
+            limits = replace(limits_of(live, said.most_judgments), max_usd=said.most_usd)
+        path, under, seed = self.folder.path, self.folder.put_under(), settings.seed
+        with live_judging(path, partial(self._judge_now, live), under, limits, seed) as judging:
             yield judging
 
     def _judge_now(self, live: JudgeSettings, asked_before: int) -> Judge:
         """The judge that the run began with."""
-        known_id = self.folder.settings.judge_id
+        known_id = self.folder.settings.known_judge
         if not live.judge.startswith(OBJECT):
             assignment = assignment_of(self.folder.task)
             return make_judge(
@@ -499,17 +520,24 @@ class Run:
 
     def _plan(self, store: Store) -> Plan:
         task, settings = self.folder.task, self.folder.settings
-        live = settings.live
+        live, said, asked = settings.judge, settings.correction, None
         assert live is not None
+        quota = Quota.of(live, task.training)
+        if said is not None:
+            asked = len(self.folder.comparison_ids(store))
+            again = asked - len(JudgedAgain(self.folder, store).asked_about_now())
+            left = max(0, said.most_judgments - store.judged_live())
+            quota = Quota(max(again, min(again + said.questions, asked + left)), again)
         return Plan(
             task.environment,
             task.view,
             store.add_goal(task.stated_goal()),
-            Quota.of(live, task.training),
+            quota,
             settings.seed,
             live.per_request,
             live.concurrency,
             live.querying,
+            asked,
         )
 
     @contextmanager
@@ -532,10 +560,10 @@ class Run:
         """
         folder = self.folder
         unfinished = not folder.result.is_file()
-        if not (folder.reward_model / FILE).is_file() or (folder.settings.live and unfinished):
+        if not (folder.reward_model / FILE).is_file() or (folder.settings.judge and unfinished):
             return
         with folder.open_store() as store:
-            current = digest(store.preferences())
+            current = digest(folder.preferences(store))
         if read_fit(folder.reward_model).preferences == current:
             return
         for file in (
@@ -546,7 +574,14 @@ class Run:
             folder.checkpoint,
         ):
             file.unlink(missing_ok=True)
-        for outdated in (folder.policy, folder.kept, folder.tensorboard, folder.reward_model):
+        said = folder.settings.correction
+        if said is not None:  # the learner goes on from where it was before the correction
+            begin_again(folder.path, said.corrected)
+        for outdated in (
+            folder.policy,
+            *((folder.kept, folder.tensorboard) if said is None else ()),
+            folder.reward_model,
+        ):
             shutil.rmtree(outdated, ignore_errors=True)
 
 

@@ -83,6 +83,7 @@ class Setup:
         seed: Of everything random.
         envs: Environments side by side.
         moves: Whether clips are judged, since the goal is how something moves.
+        further: As of `Stages`, where a run is corrected.
     """
 
     environment: EnvironmentSection
@@ -91,6 +92,7 @@ class Setup:
     seed: int
     envs: int = 4
     moves: bool = False
+    further: tuple[tuple[int, int], ...] = ()
 
     def learner(self, rollout: Rollout) -> Learner[Any]:
         """The learner for the spaces of these environments.
@@ -133,7 +135,7 @@ class Setup:
         """The parts that learning has."""
         session = self.session_steps(rollout) * self.envs
         first = max(learner.first_steps, LEAST_SESSIONS * session)
-        return Stages(min(first, self.steps), self.steps, session)
+        return Stages(min(first, self.steps), self.steps, session, self.further)
 
     def filming(self, view: JudgeView) -> Filming:
         """Films the environments; every stage says how much of it."""
@@ -289,20 +291,32 @@ class _Sessions:
         if checkpoint.exists:
             self._position = checkpoint.load(self._position)
         self._kept = checkpoint.load_kept(self.done)
+        self._untrained, self._uncorrected = self._measured_first()
         self._best = self._best_before()
-        if self.history:
-            self._untrained = self.history[0].untrained_reward
-        else:
-            untrained = self._learner.policy(self._position.state)
-            self._untrained = trials(untrained, model).mean
         fields = self._position.visited.states.shape[-1]
         self._filming = filming
         self._filmed = filming.kept if filming and not fields else None
         self._steps = setup.session_steps(rollout)
 
+    def _measured_first(self) -> tuple[float | None, float | None]:
+        """What the reward model says of a policy that has learned nothing and, where the run was
+        corrected, of the one that it had before: measured as learning begins, or begins anew."""
+        if self._since:
+            return self._since[0].untrained_reward, self._since[0].uncorrected_reward
+        state, _ = self._learner.start(self._setup.seed, self.stage.end)
+        untrained = self._trials(self._learner.policy(state), self._model).mean
+        if not self.done or self._kept is None:
+            return untrained, None
+        return untrained, self._trials(self._kept.policy, self._model).mean
+
     @property
     def done(self) -> int:
         return len(self.history)
+
+    @property
+    def _since(self) -> list[Session]:
+        """The sessions since the last correction; all of them where there was none."""
+        return self.history[self._stages.anew :]
 
     @property
     def stage(self) -> Stage:
@@ -310,11 +324,11 @@ class _Sessions:
         return self._stages.of(max(1, self.done))
 
     def finished(self) -> bool:
-        if self.done >= self._stages.sessions(self._setup.steps):
+        if self.done >= self._stages.sessions(self._stages.last):
             return True
         waits = self._companion is not None and not self._companion.exhausted
-        total = self._stages.sessions(self.stage.end)
-        return not waits and settled(self.history, total, self._setup.moves)
+        total = self._stages.sessions(self.stage.end) - self._stages.anew
+        return not waits and settled(self._since, total, self._setup.moves)
 
     def run_one(self, progress: Progress, listener: Listener) -> Session:
         """The next session; returns what it measured."""
@@ -349,6 +363,7 @@ class _Sessions:
             self._untrained,
             companion.report(progress).judgments if companion else None,
             speed.metrics,
+            self._uncorrected,
         )
         self.history.append(session)
         return session
@@ -365,16 +380,17 @@ class _Sessions:
 
     def _is_due(self, stage: Stage) -> bool:
         """Whether the policy is tried at the end of the session under way."""
-        total = self._stages.sessions(stage.end)
-        due = self.done % -(-total // TRIED) == 0 and self.done >= total // UNTRIED
-        return due or self.done + 1 == total
+        done, total = len(self._since), self._stages.sessions(stage.end) - self._stages.anew
+        due = done % -(-total // TRIED) == 0 and done >= total // UNTRIED
+        return due or done + 1 == total
 
     def _best_before(self) -> float | None:
         """The best trial up to the checkpoint, by the reward model of now."""
         if self._companion is not None:
             return self._trials(self._kept.policy, self._model).mean if self._kept else None
-        tried = [s.trial_reward for s in self.history if s.trial_reward is not None]
-        return max(tried, default=None)
+        tried = [s.trial_reward for s in self._since if s.trial_reward is not None]
+        before = [] if self._uncorrected is None else [self._uncorrected]
+        return max([*tried, *before], default=None)
 
     def _try(self, number: int) -> Trial:
         """Tries the policy of now, and keeps it if none was better by the reward model of now."""
@@ -397,7 +413,7 @@ class _Sessions:
     def learned(self) -> Learned:
         """The policy that is kept, and all that was measured."""
         kept = self._kept or Kept(self._learner.policy(self._position.state), self.done)
-        taken, most = self.history[-1].env_steps, self._setup.steps
+        taken, most = self.history[-1].env_steps, self._stages.last
         ended = f"the learned reward no longer rose after {taken:,} of at most {most:,} steps"
         if self.done >= self._stages.sessions(most):
             ended = f"all {taken:,} steps that learning may take were taken"

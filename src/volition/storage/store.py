@@ -36,6 +36,7 @@ from volition.judgment import (
     Judgment,
     Order,
     Preference,
+    Put,
     Reply,
     Request,
     Tries,
@@ -343,6 +344,13 @@ class Store:
         for row, segment_id, frame_id in rows:
             shown.setdefault(row, {}).setdefault(segment_id, []).append(frame_id)
         return [frozenset(tuple(ids) for ids in sides.values()) for sides in shown.values()]
+
+    def put(self) -> dict[str, Put]:
+        """How every comparison was put, by its id, in the order in which they were stored."""
+        rows = self._database.read(
+            "SELECT id, goal_id, first_id, second_id FROM comparisons ORDER BY rowid"
+        )
+        return {comparison_id: Put(*row) for comparison_id, *row in rows}
 
     def comparison_ids(self) -> list[str]:
         """Every comparison's id, in the order in which they were stored."""

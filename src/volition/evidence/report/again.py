@@ -63,19 +63,22 @@ def again(folder: RunFolder) -> Again:
     settings, given = folder.settings, folder.settings.given or _guessed(folder)
     with folder.open_store() as store:
         added = _added(store, settings)
+    said = _said(settings)
     if not given.words:
-        return Again("", (IN_PYTHON, *added))
+        return Again("", (IN_PYTHON, *said, *added))
     task, chosen = ["volition", "train", *given.words], _chosen(settings)
     if settings.live is None:
         words = [*task, "--judgments", settings.judgments, *chosen]
-        return Again(shlex.join(words), (*added,) if added else (SAME,))
-    live, notes = settings.live, [*_notes(settings.live), *added]
+        return Again(shlex.join(words), (*said, *added) or (SAME,))
+    live, notes = settings.live, [*_notes(settings.live), *said, *added]
     reused = ["--reuse", given.reuse] if given.reuse else []
     clips = ["--clip"] if folder.task.view.clip and CLIP in settings.found else []
     words = [*task, "--judge", live.judge, *_options(live), *reused, *clips, *chosen]
     command = "" if live.judge.startswith(OBJECT) else shlex.join(words)
     with folder.open_store() as store:
         count = len(store.comparison_ids())
+    if said:
+        return Again(command, tuple(notes))
     if added:
         why = "No recording can be made of what was answered: several judges answered."
         return Again(command, (*notes, why))
@@ -87,6 +90,14 @@ def again(folder: RunFolder) -> Again:
         (shlex.join(["volition", "export", str(folder.path)]), shlex.join(learn)),
         AT_ONCE if at_once else MEANWHILE,
     )
+
+
+def _said(settings: RunSettings) -> list[str]:
+    """A note where the run was corrected, which no command that begins one does."""
+    said = [f"“{correction.said}”" for correction in settings.corrections]
+    if not said:
+        return []
+    return [f"What was said of it then is not in it: volition say RUN with {', then '.join(said)}."]
 
 
 def _added(store: Store, settings: RunSettings) -> list[str]:

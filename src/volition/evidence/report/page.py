@@ -78,6 +78,7 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         facts=_facts(evidence),
         discoveries=discoveries(evidence),
         versions=evidence.folder.versions(),
+        corrected=evidence.versions,
         again=again(evidence.folder),
         style=Markup(read_source("report.css")),
         **{name: Markup(source) for name, source in scripts.items()},

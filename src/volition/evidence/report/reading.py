@@ -15,6 +15,7 @@ from volition.finding.naming import entry_names
 from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
 from volition.reward.learning import RewardFit
 from volition.reward.model import RewardModel, opinions
+from volition.run.correcting.versions import Version, versions_of
 from volition.run.folder import RunFolder
 from volition.run.results import Result, Session
 from volition.run.run import Run
@@ -50,6 +51,8 @@ class Evidence:
     names: tuple[str, ...]
     vetoed: dict[str, dict[str, Floats]] = field(default_factory=dict)
     """The same by the model of each veto, by its words."""
+    versions: list[Version] = field(default_factory=list)
+    """Of the run, where it was corrected."""
 
     @property
     def simulated(self) -> bool:
@@ -80,7 +83,8 @@ def read_evidence(run: Run) -> Evidence:
     folder, result, evaluation = run.folder, run.result, run.evaluation
     model = run.reward_model
     with folder.open_store() as store:
-        comparisons, judgments, judges = store.comparisons(), store.judgments(), store.judges()
+        comparisons, judgments = store.comparisons(), folder.judgments(store)
+        judges, versions = folder.judges(store), versions_of(folder, store)
     segments = {s.id: s for c in comparisons.values() for s in (c.first, c.second)}
     return Evidence(
         folder,
@@ -99,6 +103,7 @@ def read_evidence(run: Run) -> Evidence:
             veto: _segment_values(head, segments)
             for veto, head in zip(folder.task.stated_goal().vetoes, model.vetoes, strict=True)
         },
+        versions,
     )
 
 

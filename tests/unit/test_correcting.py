@@ -1,0 +1,274 @@
+"""What a correction is made of: the change, what is judged again, and which judgments count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import comparison
+from volition.errors import InputError
+from volition.finding.horizon import Stage, Stages
+from volition.goal import Change, Goal, Principle
+from volition.judgment import Judgment, Order, Put, Reply, Verdict, derive_preferences, that_count
+from volition.run.correcting import changing
+from volition.run.correcting.choosing import (
+    Known,
+    again,
+    described,
+    has_changed,
+    most_again,
+    sample_size,
+    spread,
+)
+from volition.run.correcting.proposing import LONGEST, propose
+
+GOAL = Goal("The rod points up.", principles=["Quick."], vetoes=["Nothing breaks."])
+
+
+# The change ----------------------------------------------------------------------------------
+
+
+def test_a_change_is_a_principle_a_veto_or_another_sentence() -> None:
+    assert Change("principle", "Calm.").of(GOAL).principles == ("Quick.", "Calm.")
+    assert Change("veto", "Nobody wakes.").of(GOAL).vetoes == ("Nothing breaks.", "Nobody wakes.")
+    assert Change("goal", "Down.").of(GOAL).text == "Down."
+    assert Change("goal", "Down.").of(GOAL).principles == GOAL.principles
+
+
+def test_what_was_there_before_a_correction_is_put_still() -> None:
+    plain, said = Goal("Up."), Change("principle", "Calm.")
+    assert said.of(plain).put_under_after([said]) == (None, Principle("Calm."))
+    both = [said, Change("principle", "Quick.")]
+    after = both[1].of(said.of(plain)).put_under_after(both)
+    assert after == (None, Principle("Calm."), *[Principle("Quick.")] * 2)
+    veto = Change("veto", "Nothing breaks.")
+    under = veto.of(plain).put_under_after([veto])
+    assert under == (None, None, Principle("Nothing breaks.", veto=True))
+    assert GOAL.put_under_after([]) == GOAL.put_under
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("", "needs words"),
+        (" \t ", "needs words"),
+        ("x" * (LONGEST + 1), "at most 500 characters, and this one has 501"),
+        ("not\x1b[31m so", "control characters"),
+        ("not\nso", "control characters"),
+        ("not \u202eos", "control characters"),
+        ("  quick ", "says that already, as a principle of it"),
+        ("NOTHING  BREAKS", "says that already, as a veto of it"),
+        ("The rod points up", "says that already, as its sentence"),
+    ],
+)
+def test_words_that_will_not_do_are_refused_in_one_line(words: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as caught:
+        propose(GOAL, words)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["<script>alert(1)</script>", "Не так близко.", "あまり近づかないで", "نه این‌قدر نزدیک"],
+)
+def test_any_script_is_words(words: str) -> None:
+    assert propose(GOAL, f" {words} ") == Change("principle", words)
+
+
+# Which judgments count -----------------------------------------------------------------------
+
+
+def judgment(one: float, goal: str, p_first: float, principle: str | None = None) -> Judgment:
+    about = comparison(one, one + 1, goal)
+    reply = Reply(f"{one} {goal} {p_first} {principle}", "")
+    return Judgment(about.id, "judge", Order.FORWARD, Verdict(p_first), reply, principle)
+
+
+def counted(
+    judgments: list[Judgment], goals: list[str], vetoes: tuple[str, ...] = ()
+) -> list[Judgment]:
+    put = {}
+    for one in (1.0, 2.0, 3.0):
+        for goal in ("old", "new", "undone"):
+            about = comparison(one, one + 1, goal)
+            put[about.id] = Put(goal, about.first.id, about.second.id)
+    return that_count(judgments, put, goals, vetoes)
+
+
+def test_a_judgment_that_was_asked_again_is_replaced_and_the_others_count_as_before() -> None:
+    kept, replaced, now = judgment(1, "old", 1.0), judgment(2, "old", 1.0), judgment(2, "new", 0.0)
+    assert counted([kept, replaced, now], ["old", "new"]) == [kept, now]
+    (first, second) = derive_preferences(counted([kept, replaced, now], ["old", "new"]))
+    assert (first.p_first, first.weight) == (1.0, 1.0)
+    assert (second.p_first, second.weight) == (0.0, 1.0)
+
+
+def test_going_back_counts_what_counted_before() -> None:
+    before = [judgment(1, "old", 1.0), judgment(2, "old", 1.0)]
+    later = [judgment(2, "undone", 0.0), judgment(3, "undone", 0.0)]
+    assert counted([*before, *later], ["old"]) == before
+    assert counted([*before, *later], ["old", "new"]) == before
+    assert counted([*before, *later], []) == [*before, *later], "a run that was never corrected"
+
+
+def test_a_tie_under_another_principle_says_nothing_and_under_the_goal_it_does() -> None:
+    before, tie = judgment(1, "old", 1.0), judgment(1, "new", 0.5, "Calm.")
+    assert counted([before, tie], ["old", "new"]) == [before]
+    plain = judgment(1, "new", 0.5)
+    assert counted([before, plain], ["old", "new"]) == [plain]
+    under = judgment(2, "old", 1.0, "Calm."), judgment(2, "new", 0.5, "Calm.")
+    assert counted([*under], ["old", "new"]) == [under[1]]
+
+
+def test_a_veto_replaces_nothing_but_itself() -> None:
+    ordinary, alone = judgment(1, "old", 1.0), judgment(1, "new", 0.0, "Never.")
+    assert counted([ordinary, alone], ["old", "new"], ("Never.",)) == [ordinary, alone]
+
+
+# What is judged again ------------------------------------------------------------------------
+
+
+@given(st.integers(1, 5_000))
+def test_never_more_than_a_third_is_judged_again(judged: int) -> None:
+    assert 1 <= sample_size(judged) <= most_again(judged) <= max(1, judged / 3)
+    assert sample_size(judged) >= min(10, most_again(judged))
+
+
+def known(count: int, seed: int = 0) -> tuple[list[Known], np.ndarray]:
+    """Pairs of points of which the higher is preferred, as they are looked at."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-1, 1, (count, 2, 1, 2)).astype(np.float32)
+    pairs = [
+        Known((f"{n} a", f"{n} b"), float(p[0, 0, 1] > p[1, 0, 1])) for n, p in enumerate(points)
+    ]
+    return pairs, points
+
+
+@pytest.mark.parametrize("count", [30, 60, 300])
+def test_what_changed_is_found_near_what_changed_in_the_sample(count: int) -> None:
+    """Where the preferred one lies to the right it should not have been."""
+    pairs, points = known(count)
+    table = described(pairs, [(p[0], p[1]) for p in points])
+    better = np.where(
+        [pair.p_first > 0.5 for pair in pairs], points[:, 0, 0, 0], points[:, 1, 0, 0]
+    )
+    changed = better > 0.4
+    sample = spread(table, sample_size(count))
+    assert len(set(sample)) == len(sample)
+    further = again(table, sample, changed[sample].tolist(), most_again(count))
+    assert not set(further) & set(sample)
+    assert len(sample) + len(further) <= most_again(count)
+    if len(further) >= 10:
+        assert changed[further].mean() > 1.5 * changed.mean()
+
+
+def test_where_nothing_changed_nothing_more_is_asked() -> None:
+    pairs, points = known(60)
+    table = described(pairs, [(p[0], p[1]) for p in points])
+    assert again(table, spread(table, 10), [False] * 10, 20) == []
+
+
+def test_pairs_that_look_alike_are_spread_over_as_well() -> None:
+    same = [(np.zeros((1, 2), np.float32),) * 2] * 12
+    table = described([Known((str(n), "b"), 1.0) for n in range(12)], same)
+    assert len(spread(table, 4)) == 4
+    assert len(again(table, [0, 1], [True, False], 4)) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "principle", "goal"),
+    [
+        (1.0, 0.0, True, True),
+        (1.0, 0.8, False, False),
+        (1.0, 0.5, False, True),
+        (0.5, 1.0, True, True),
+        (0.45, 0.52, False, False),
+    ],
+)
+def test_an_answer_is_another_one(before: float, now: float, principle: bool, goal: bool) -> None:
+    assert has_changed(before, now, "principle") is has_changed(before, now, "veto") is principle
+    assert has_changed(before, now, "goal") is goal
+
+
+# Learning on ---------------------------------------------------------------------------------
+
+
+def test_a_correction_is_a_stage_of_its_own_from_where_learning_ended() -> None:
+    stages = Stages(8_000, 20_000, 800, ((9_600, 14_400), (12_000, 16_000)))
+    assert stages.of(12) == Stage(1, 8_000, 16_000)
+    assert stages.of(13) == Stage(0, 9_600, 14_400)
+    assert stages.of(15) == Stage(0, 9_600, 14_400)
+    assert stages.of(16) == Stage(0, 12_000, 16_000)
+    assert (stages.anew, stages.last) == (15, 16_000)
+    assert Stages(8_000, 20_000, 800).anew == 0
+
+
+# On disk -------------------------------------------------------------------------------------
+
+
+def run_folder(path: Path) -> Path:
+    path.mkdir()
+    for name in ("config.toml", "checkpoint.safetensors", "result.json", "policy.mp4"):
+        (path / name).write_text(f"{name} of 1")
+    (path / "policy").mkdir()
+    (path / "policy" / "policy.safetensors").write_text("policy of 1")
+    return path
+
+
+def test_a_change_that_is_interrupted_is_done_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is killed; what was is whole in `versions/`."""
+    steps = 0
+
+    class Killed(BaseException):
+        pass
+
+    def until(step: int) -> None:
+        def counting(function: Callable[..., None]) -> Callable[..., None]:
+            def call(*arguments: object) -> None:
+                nonlocal steps
+                steps += 1
+                if steps > step:
+                    raise Killed
+                function(*arguments)
+
+            return call
+
+        for name in ("_remove", "_copy", "write_whole"):
+            monkeypatch.setattr(changing, name, counting(getattr(changing, name)))
+
+    for step in range(40):
+        run = run_folder(tmp_path / str(step))
+        steps = 0
+        ended = True
+        with monkeypatch.context():
+            until(step)
+            try:
+                changing.archive(run, 1)
+                changing.change(run, "config.toml of 2")
+            except Killed:
+                ended = False
+            monkeypatch.undo()
+        changing.complete(run)
+        now = (run / "config.toml").read_text()
+        if now == "config.toml of 1":  # killed before it was decided
+            assert (run / "policy" / "policy.safetensors").read_text() == "policy of 1"
+            assert (run / "result.json").is_file()
+        else:
+            assert not (run / "result.json").exists()
+            assert (run / "versions" / "1" / "result.json").read_text() == "result.json of 1"
+            changing.archive(run, 2)
+            changing.change(run, "config.toml of 1", 1)
+            assert (run / "policy" / "policy.safetensors").read_text() == "policy of 1"
+        assert (run / "checkpoint.safetensors").read_text() == "checkpoint.safetensors of 1"
+        assert not (run / "versions" / "change.json").exists()
+        if ended:
+            break
+    assert ended
+    assert step > 10
