@@ -236,7 +236,7 @@ def test_killed_after_it_was_answered_it_asks_nothing_again(server: Server, tmp_
 
 
 def test_ctrl_c_waits_for_the_reply_that_is_under_way(server: Server, tmp_path: Path) -> None:
-    server.behaviour.latency_s = 1.0
+    server.behaviour.latency_s = 3.0
     process = started(command(server, tmp_path / "d"))
     until(lambda: server.requests.total() == 1)
     process.send_signal(signal.SIGINT)

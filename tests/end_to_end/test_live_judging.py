@@ -310,7 +310,7 @@ def test_a_limit_in_dollars_needs_a_price(server: Server, tmp_path: Path) -> Non
 def test_a_budget_that_ends_early_is_said_and_trained_on(server: Server, tmp_path: Path) -> None:
     probed(server)
     small = replace(live(server, 50), max_usd=0.001)
-    run = train("pendulum", judge=small, out=tmp_path / "run", steps=STEPS)
+    run = train("pendulum", judge=small, out=tmp_path / "run", steps=2 * STEPS)
     result = run.result
     assert 0 < result.judgments < 50
     assert result.cost_usd <= 0.001

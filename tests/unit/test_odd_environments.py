@@ -145,9 +145,9 @@ def _odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def learn(name: str, out: Path) -> Run:
+def learn(name: str, out: Path, steps: int = STEPS) -> Run:
     task = task_for(f"test/{name}-v0", Goal("The dot is on the right."))
-    return train(task, judge=Rightmost(), out=out, steps=STEPS)
+    return train(task, judge=Rightmost(), out=out, steps=steps)
 
 
 def test_every_one_is_tried() -> None:
@@ -192,7 +192,7 @@ def test_what_cannot_is_told_before_anything_is_asked(name: str, tmp_path: Path)
 @pytest.mark.parametrize("name", LATER)
 def test_what_fails_later_keeps_what_was_judged(name: str, tmp_path: Path) -> None:
     for go_on in (
-        lambda: learn(name, tmp_path / "run"),
+        lambda: learn(name, tmp_path / "run", 2 * STEPS),
         lambda: Run.open(tmp_path / "run", Rightmost()).advance(),
     ):
         with pytest.raises(VolitionError) as error:
