@@ -72,14 +72,6 @@ class Goal:
         object.__setattr__(self, "vetoes", tuple(vetoes))
 
     @property
-    def in_one(self) -> Goal:
-        """The same in one piece: what is judged by it is judged by all that it says at once."""
-        lines = [self.text]
-        for heading, sentences in ((MEANT, self.principles), (NEVER, self.vetoes)):
-            lines += [heading, *(f"- {sentence}" for sentence in sentences)] if sentences else []
-        return Goal("\n".join(lines), self.images, self.counterexamples)
-
-    @property
     def put_under(self) -> Principles:
         """What one judgment is put under: one of these, each as likely as the others.
 
@@ -142,6 +134,15 @@ def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[str]) ->
     alone = [Principle(text, veto=True) for text in vetoes]
     often = max(1, (VETO_SHARE - 1) * len(alone))
     return (*[*ordinary] * often, *alone * len(ordinary))
+
+
+def in_one(text: str, principles: Sequence[Principle]) -> str:
+    """A goal's words with these behind them, to be judged all at once."""
+    lines = [text.strip()]
+    for heading, veto in ((MEANT, False), (NEVER, True)):
+        sentences = [f"- {each.text}" for each in principles if each.veto is veto]
+        lines += [heading, *sentences] if sentences else []
+    return "\n".join(lines)
 
 
 def read_constitution(text: str) -> list[Principle]:

@@ -75,7 +75,9 @@ def test_a_model_writes_what_a_wish_means(
     task = Task.read(folder)
     goal = task.goal_in_parts()
     assert (goal.principles, goal.vetoes) == (("Higher is better.",), ("It never leans left.",))
-    assert task.stated_goal() == goal.in_one, "what is drafted together is judged together"
+    stated = task.stated_goal()
+    assert stated.text.startswith(f"{goal.text}\nWhat is meant by that:\n- Higher is better.\n")
+    assert not stated.principles, "what is drafted together is judged together"
     assert main(command(server, folder, judge=judge)) == 0
     assert server.requests.total() == 1, "what was written is not asked again"
 

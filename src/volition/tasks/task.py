@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from volition.errors import InputError, StoreError
-from volition.goal import Goal, Principle, read_constitution
+from volition.goal import Goal, Principle, in_one, read_constitution
 from volition.storage.pictures import read_frame
 from volition.tasks.numbers import COUNTS
 from volition.tasks.toml import Place, by_goal, check_kwargs, explain, line_of, read_toml
@@ -59,8 +59,8 @@ class GoalSection(Section):
     constitution: str | None = None
     """A file with further principles and vetoes, likewise relative."""
     together: bool = False
-    """Whether every question is judged by all principles and vetoes at once, which then are part of
-    the goal's words, and not by one of them."""
+    """Whether what stands in the constitution is judged all at once, as part of the goal's words,
+    and not each sentence by itself."""
     truth: str | None = None
     """What is true of it, by its name in `volition.tasks.truth`; for simulated judges and for
     evaluation only."""
@@ -264,8 +264,9 @@ class Task(Section):
         Raises:
             InputError: As of `goal_in_parts`.
         """
-        goal = self.goal_in_parts()
-        return goal.in_one if self.goal.together else goal
+        if not self.goal.together:
+            return self.goal_in_parts()
+        return self._goal(in_one(self.goal.text, self._constitution()), [])
 
     def goal_in_parts(self) -> Goal:
         """The goal, with the paths of its pictures resolved and its constitution read.
@@ -274,10 +275,12 @@ class Task(Section):
             InputError: The constitution cannot be read, or says nothing; or a principle is empty,
                 or a veto, too.
         """
-        further = self._constitution()
+        return self._goal(self.goal.text, self._constitution())
+
+    def _goal(self, text: str, further: Sequence[Principle]) -> Goal:
         try:
             return Goal(
-                self.goal.text,
+                text,
                 [self.folder / image for image in self.goal.images],
                 [self.folder / image for image in self.goal.counterexamples],
                 _each_once(self.goal.principles, [p.text for p in further if not p.veto]),

@@ -360,7 +360,7 @@ def _corrected(task: Task, goal: Goal) -> Task:
     """The task with the words of another goal; its pictures stay, and what is true of it."""
     was = task.stated_goal()
     added = {
-        "text": goal.text,
+        "text": task.goal.text if goal.text == was.text else goal.text,
         "principles": (*task.goal.principles, *goal.principles[len(was.principles) :]),
         "vetoes": (*task.goal.vetoes, *goal.vetoes[len(was.vetoes) :]),
     }
