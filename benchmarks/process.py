@@ -54,13 +54,13 @@ def main() -> None:
     help_ = min(timed([sys.executable, "-m", "volition.cli", "--help"])[0] for _ in range(5))
     import_ = min(timed([sys.executable, "-c", "import volition"])[0] for _ in range(5))
     held = [
-        claim("volition train pendulum, cold cache", round(cold, 1), "s", "<= 30", cold <= 30),
+        claim("volition train pendulum, cold cache", round(cold, 1), "s", "<= 9", cold <= 9),
         claim(
             "volition train pendulum, warm cache",
             round(seconds, 1),
             "s",
-            "<= 8",
-            seconds <= 8,
+            "<= 6",
+            seconds <= 6,
             all=[round(s, 1) for s, _ in warm],
         ),
         claim(

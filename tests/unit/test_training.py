@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ def test_a_session_holds_whole_episodes_where_they_are_short(
     episode_limit: int | None, steps: int
 ) -> None:
     assert session_steps(episode_limit) == steps
+
+
+def test_no_session_is_longer_than_learning_may_be() -> None:
+    setup = sessions.Setup(EnvironmentSection(id="Acrobot-v1"), TrainingSection(), 400, 0)
+    with closing(setup.rollout()) as rollout:
+        assert setup.session_steps(rollout) == 100, "of each of four environments"
 
 
 def test_every_session_of_every_run_starts_elsewhere() -> None:
