@@ -59,7 +59,7 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         interval=evidence.fit.heldout.interval,
         heldout=evidence.fit.heldout,
         fit=evidence.fit,
-        goal=_goal(evidence.folder.task.stated_goal()),
+        goal=_goal(evidence.folder.task.goal_in_parts()),
         film=base64.b64encode(film).decode(),
         episodes=episodes,
         sheets=[Picture.of(path) for path in sorted(evidence.folder.sheets.glob("*"))],

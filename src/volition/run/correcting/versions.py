@@ -96,7 +96,7 @@ def _version(
         undone=not (now or in_line),
         kind=said.kind if said else "",
         said=said.said if said else "",
-        goal=of.task.stated_goal(),
+        goal=of.task.goal_in_parts(),
         judgments=sum(isinstance(judgment.outcome, Verdict) for judgment in judgments),
         again=JudgedAgain(as_it_was, store).standing().told if said else "",
         cost_usd=_since(result, earlier, "cost_usd"),
