@@ -201,7 +201,9 @@ def test_a_folder_of_something_else_is_left_alone(
 
 
 def started(arguments: list[str]) -> subprocess.Popen[str]:
-    code = "import sys; from volition.cli import main; sys.exit(main(sys.argv[1:]))"
+    # Whoever runs the tests in the background may have them ignore Ctrl-C, and all they start.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heed}; import sys; from volition.cli import main; sys.exit(main(sys.argv[1:]))"
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=pipe, text=True)
 
@@ -238,7 +240,7 @@ def test_killed_after_it_was_answered_it_asks_nothing_again(server: Server, tmp_
 
 
 def test_ctrl_c_waits_for_the_reply_that_is_under_way(server: Server, tmp_path: Path) -> None:
-    server.behaviour.latency_s = 3.0
+    server.behaviour.latency_s = 1.0
     process = started(command(server, tmp_path / "d"))
     until(lambda: server.requests.total() == 1)
     process.send_signal(signal.SIGINT)
