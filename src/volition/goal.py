@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ class Principle:
 
 
 Principles = tuple[Principle | None, ...]
+UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # kinds of signs that nobody sees, or that end a line
+HIDDEN = frozenset(  # others: they turn text round, or carry words that nobody sees
+    map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE1000), 0xFEFF))
+)
 Kind = Literal["principle", "veto", "goal"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -134,6 +139,11 @@ def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[str]) ->
     alone = [Principle(text, veto=True) for text in vetoes]
     often = max(1, (VETO_SHARE - 1) * len(alone))
     return (*[*ordinary] * often, *alone * len(ordinary))
+
+
+def hidden_sign(text: str) -> str:
+    """The first sign because of which a text is not one line that reads as it looks; else empty."""
+    return next((s for s in text if unicodedata.category(s) in UNSEEN or s in HIDDEN), "")
 
 
 def in_one(text: str, principles: Sequence[Principle]) -> str:

@@ -61,6 +61,8 @@ def test_what_was_there_before_a_correction_is_put_still() -> None:
         ("not\x1b[31m so", "control characters"),
         ("not\nso", "control characters"),
         ("not \u202eos", "control characters"),
+        ("not so\U000e0041", "control characters"),
+        ("\ufeffnot so", "control characters"),
         ("  quick ", "says that already, as a principle of it"),
         ("NOTHING  BREAKS", "says that already, as a veto of it"),
         ("The rod points up", "says that already, as its sentence"),

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from volition.drafting.draft import Proposal, Sentence
 from volition.drafting.request import LONGEST, PRINCIPLES, QUESTIONS, VETOES
-from volition.goal import VETO, Principle, read_constitution
+from volition.goal import VETO, Principle, hidden_sign, read_constitution
 from volition.judges.prompt import Document
 from volition.tasks.numbers import shown
 
@@ -24,7 +24,6 @@ MOST_CHARACTERS = 200_000  # of a reply: many times what is asked for
 MOST_OBJECTS = 100  # braces at which one is looked for
 MOST_FAULTS = 8  # that are told at once
 # Signs that turn others around, or are not seen at all and can carry words nevertheless.
-UNSEEN = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE1000), 0xFEFF}
 
 Text = Annotated[str, Field(strict=True)]
 Number = Annotated[int, Field(strict=True)]
@@ -194,10 +193,9 @@ def _unfit(text: str) -> str:
         return f"it says nothing: {shown(text)}"
     if len(text) > LONGEST:
         return f"it has {len(text):,} characters, and may have {LONGEST}: {shown(text)}"
-    for sign in text.strip():
-        if unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or ord(sign) in UNSEEN:
-            name = "a line break" if sign in "\n\r\u2028\u2029" else f"the sign U+{ord(sign):04X}"
-            return f"it holds {name}, and must be one line of text: {shown(text)}"
+    if sign := hidden_sign(text.strip()):
+        name = "a line break" if sign in "\n\r\u2028\u2029" else f"the sign U+{ord(sign):04X}"
+        return f"it holds {name}, and must be one line of text: {shown(text)}"
     return ""
 
 

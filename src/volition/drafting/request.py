@@ -11,7 +11,7 @@ import json
 
 from volition.comparison import Frame
 from volition.drafting.draft import PAGE_OF_PICTURES, PICTURES
-from volition.judges.prompt import Document, Outline, Picture, Prompt
+from volition.judges.prompt import Document, Outline, Picture, Prompt, object_schema
 
 VERSION = "2"
 PRINCIPLES, VETOES, QUESTIONS = 7, 3, 7  # at most
@@ -114,19 +114,12 @@ def empty_answer() -> str:
 def schema() -> Document:
     """The JSON schema of a reply, in what every provider takes of the language of schemas."""
     text = {"type": "string"}
-    sentence = _object({"text": text, "picture": {"type": "integer"}, "why": text})
+    sentence = object_schema({"text": text, "picture": {"type": "integer"}, "why": text})
     several = {"type": "array", "items": sentence}
     questions = {"type": "array", "items": text}
-    return _object({"goal": text, "principles": several, "vetoes": several, "questions": questions})
-
-
-def _object(properties: Document) -> Document:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return object_schema(
+        {"goal": text, "principles": several, "vetoes": several, "questions": questions}
+    )
 
 
 def _note(count: int, clips: bool) -> str:

@@ -337,11 +337,12 @@ def schema(count: int, explain: bool) -> Document:
     """The JSON schema of an answer to `count` questions: every number, and nothing else."""
     letter: Document = {"type": "string", "enum": list(LETTERS)}
     if explain:
-        letter = _object({"why": {"type": "string"}, "choice": letter})
-    return _object({str(number): letter for number in range(1, count + 1)})
+        letter = object_schema({"why": {"type": "string"}, "choice": letter})
+    return object_schema({str(number): letter for number in range(1, count + 1)})
 
 
-def _object(properties: Document) -> Document:
+def object_schema(properties: Document) -> Document:
+    """The JSON schema of an object with all of these properties, and no other."""
     return {
         "type": "object",
         "properties": properties,

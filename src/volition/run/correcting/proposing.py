@@ -3,14 +3,10 @@ what the words become."""
 
 from __future__ import annotations
 
-import unicodedata
-
 from volition.errors import InputError
-from volition.goal import Change, Goal, Kind
+from volition.goal import Change, Goal, Kind, hidden_sign
 
 LONGEST = 500  # characters of a correction
-UNSEEN = frozenset(["Cc", "Cs", "Zl", "Zp"])  # kinds of characters that nobody sees
-TURNED = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))  # text turned round
 
 
 def propose(goal: Goal, words: str, kind: Kind = "principle") -> Change:
@@ -32,7 +28,7 @@ def propose(goal: Goal, words: str, kind: Kind = "principle") -> Change:
             f"a correction has at most {LONGEST} characters, and this one has {len(text):,}: say "
             "one thing at a time"
         )
-    if any(unicodedata.category(sign) in UNSEEN or sign in TURNED for sign in text):
+    if hidden_sign(text):
         raise InputError(
             "a correction is one line of text, and this one holds control characters: leave them "
             "out"
