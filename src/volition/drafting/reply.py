@@ -23,7 +23,6 @@ from volition.tasks.numbers import shown
 MOST_CHARACTERS = 200_000  # of a reply: many times what is asked for
 MOST_OBJECTS = 100  # braces at which one is looked for
 MOST_FAULTS = 8  # that are told at once
-# Signs that turn others around, or are not seen at all and can carry words nevertheless.
 
 Text = Annotated[str, Field(strict=True)]
 Number = Annotated[int, Field(strict=True)]
