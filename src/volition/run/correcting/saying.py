@@ -357,10 +357,13 @@ def _finished(folder: RunFolder) -> Result:
 
 
 def _corrected(task: Task, goal: Goal) -> Task:
-    """The task with the words of another goal; its pictures stay, and what is true of it."""
+    """The task with what another goal says; what is true of it stays."""
     was = task.stated_goal()
+    other = goal.text != was.text
     added = {
-        "text": task.goal.text if goal.text == was.text else goal.text,
+        "text": goal.text if other else task.goal.text,
+        "images": () if other else task.goal.images,
+        "counterexamples": () if other else task.goal.counterexamples,
         "principles": (*task.goal.principles, *goal.principles[len(was.principles) :]),
         "vetoes": (*task.goal.vetoes, *goal.vetoes[len(was.vetoes) :]),
     }
