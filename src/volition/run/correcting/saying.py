@@ -30,11 +30,12 @@ from volition.reward.learning import digest, read_fit
 from volition.run.correcting.asking import JudgedAgain, known_before
 from volition.run.correcting.changing import archive, change
 from volition.run.correcting.choosing import most_again, sample_size
+from volition.run.correcting.contrasting import contrasting_pairs
 from volition.run.correcting.proposing import propose
 from volition.run.creating import OBJECT, assignment_of
 from volition.run.folder import CONFIG, Correction, RunFolder, RunSettings
 from volition.run.results import Result
-from volition.run.rounds import doubtful_pairs, spread_over
+from volition.run.rounds import spread_over
 from volition.storage.files import exclusively, write_whole
 from volition.storage.store import Store
 from volition.tasks.task import Task
@@ -216,7 +217,7 @@ def _correction(
 def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> QuestionFolder:
     """Writes a correction's questions for a judge who is not connected; the run stays as it is.
 
-    They are the sample, and pairs of what the policy does now.
+    They are the sample, and pairs of what the policy does now and of what else there is.
 
     Raises:
         InputError: The folder is there already, or cannot be written.
@@ -229,10 +230,7 @@ def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> 
         again = JudgedAgain(as_it_would_be, store)
         pairs = [again.sides(place) for place in again.sample]
         under = [again.under(place) for place in again.sample]
-        try:
-            now = doubtful_pairs(folder, planned.questions, seed) if planned.questions else []
-        except RunError:  # nothing that it does now looks different, and was not asked
-            now = []
+        now = contrasting_pairs(folder, planned.questions, seed) if planned.questions else []
         asked = [*pairs, *now]
         put = [*under, *spread_over(as_it_would_be.put_under(), len(now))]
         order = sorted(range(len(asked)), key=lambda place: put.index(put[place]))
