@@ -439,13 +439,21 @@ def test_without_a_connection_it_goes_in_rounds(
     assert version_of(out) == {n: before[n] for n in version_of(out)}
 
 
-def test_what_was_asked_of_another_version_is_not_taken(
+def test_answers_to_what_another_run_asked_are_taken_under_the_same_goal_alone(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = tmp_path / "asked"
+    asked, other = tmp_path / "asked", tmp_path / "other"
+    shutil.copytree(run, other)
     assert cli.main(["ask", str(run), "--out", str(asked), "--pairs", "4"]) == 0
-    assert cli.main(["resume", str(run), "--judgments", str(asked)]) == 1
-    assert "was not written by `volition say`" in capsys.readouterr().err
+    assert cli.main(["resume", str(other), "--judgments", str(asked)]) == 1
+    assert "has no answers yet" in capsys.readouterr().err
+    answered(asked)
+    assert cli.main(["resume", str(other), "--judgments", str(asked)]) == 0
+    assert answers(other) == answers(run)
+    about = asked / "asked.json"
+    about.write_text(about.read_text().replace("The rod points up.", "The rod hangs."))
+    assert cli.main(["resume", str(other), "--judgments", str(asked)]) == 1
+    assert "was asked under another goal" in capsys.readouterr().err
 
 
 def test_sheets_of_an_earlier_version_are_not_taken(

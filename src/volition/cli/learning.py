@@ -161,7 +161,11 @@ def resume(
     ] = None,
     judgments: Annotated[
         Path | None,
-        option("FOLDER", "Take the answers to what `volition say RUN WORDS --ask FOLDER` wrote."),
+        option(
+            "FOLDER",
+            "Take the answers to what `volition say RUN WORDS --ask FOLDER` wrote, or to what "
+            "another run of the same goal asked.",
+        ),
     ] = None,
     json: Json = False,
 ) -> int:

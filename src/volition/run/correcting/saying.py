@@ -246,25 +246,24 @@ def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> 
 
 
 def take_answers(path: Path, questions: Path) -> RunFolder:
-    """Makes a run the next version of itself, of which the answers are there already.
+    """Gives a run the answers to questions, which make it the next version of itself if they were
+    asked of a correction; others were asked of another run with the same goal.
 
     Doing it again with the same folder changes nothing.
 
     Raises:
-        InputError: The folder is not one of `volition say`, or has no answers yet.
+        InputError: They were asked under another goal, or there are no answers yet.
         RunError: The run is unfinished, in use, or another version by now.
     """
     asked, _ = read_questions(questions)
-    if asked.said is None:
-        raise InputError(
-            f"{questions} was not written by `volition say`: the run has its answers from "
-            "`volition answer`; leave --judgments out"
-        )
     if not (questions / JUDGMENTS_FILE).is_file():
         raise InputError(f"{questions} has no answers yet: run `volition answer {questions} FILE`")
     with exclusively(path):
         folder = RunFolder.open(path)
         made, said = folder.settings.correction, asked.said
+        if said is None:
+            _take_further(questions, asked.goal, folder)
+            return folder
         if made is None or (made.change, made.corrected) != (said.change, said.version):
             if said.version != folder.settings.version:
                 raise RunError(
@@ -282,6 +281,16 @@ def take_answers(path: Path, questions: Path) -> RunFolder:
         with folder.open_store() as store:
             _import(questions, folder, folder.task, store)
     return folder
+
+
+def _take_further(questions: Path, goal: str, folder: RunFolder) -> None:
+    own = folder.task.goal.text
+    if goal != own:
+        raise InputError(
+            f"{questions} was asked under another goal, {goal!r}; the run's is {own!r}"
+        )
+    with folder.open_store() as store:
+        _import(questions, folder, folder.task, store)
 
 
 def undo(path: Path) -> RunFolder:
