@@ -8,9 +8,9 @@ other seeds are given the same answers, and what was said is measured before and
 
 Without it the guest is told to go to the garden, and the judge minds nothing else: what stands in
 the way is broken. Then it is told, as `volition say` does, to break nothing, as a principle or as a
-veto, which the judge answers by that alone. Counted are the judgments that were asked again, the steps
-that the correction took, and what is harmed before and after; beside them stands a new run that was
-told all of it from the beginning, with as many judgments in all. That judge is simulated
+veto, which the judge answers by that alone. Counted are the judgments that were asked again, the
+steps that the correction took, and what is harmed before and after; beside them stands a new run
+that was told all of it from the beginning, with as many judgments in all. That judge is simulated
 (`simulated:strong`).
 """
 
