@@ -229,7 +229,8 @@ def replayed(name: str, seeds: range) -> bool:
         }
         came.append(row)
         print(name, row, file=sys.stderr, flush=True)
-    heeded = [(row["after"] > row["before"]) == real.more for row in came]
+    sign = 1 if real.more else -1
+    heeded = [sign * row["after"] > sign * row["before"] for row in came]
     return claim(
         f"What was said of {name} (answers of a multimodal LLM)",
         sum(heeded),

@@ -175,6 +175,14 @@ def test_another_sentence_that_changes_nothing_is_asked_about_no_further(
         assert answers(run) == PAIRS + 14, "and four about what the policy does now"
 
 
+def test_a_correction_after_which_no_policy_does_better_says_so(run: Path) -> None:
+    folder = RunFolder.open(run)
+    say(folder, planned := plan(folder, Change("principle", LEFT), steps=800))
+    corrected = Run.open(run)
+    assert "has changed nothing" in corrected._unheeded(planned.begun)[0]
+    assert corrected._unheeded(planned.begun + 400) == []
+
+
 def test_a_veto_caps_and_replaces_nothing(run: Path) -> None:
     assert cli.main(["say", str(run), ALONE, "--as", "veto", "--yes"]) == 0
     (veto,) = Run.open(run).reward_fit.vetoes
