@@ -134,7 +134,7 @@ def answer(
         command = ["volition", "resume", str(questions.run), "--judgments", str(folder)]
         print(f"the run is corrected by them: {shlex.join(command)}")
     elif questions.contest is not None:
-        from volition.evidence.contest import to_count
+        from volition.evidence.comparing.contest import to_count
 
         print(f"count them: {to_count(questions)}")
     elif questions.run is None:

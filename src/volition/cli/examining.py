@@ -91,7 +91,7 @@ def compare(
     json: Json = False,
 ) -> int:
     """Let a judge compare two policies, blind, by clips of their episodes from the same seeds."""
-    from volition.evidence.contest import Contest
+    from volition.evidence.comparing.contest import Contest
     from volition.judges.settings import JudgeSettings
 
     check_counts(seed=seed, pairs=pairs)

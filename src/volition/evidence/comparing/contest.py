@@ -24,9 +24,9 @@ import numpy as np
 
 from volition.comparison import Comparison, content_id
 from volition.errors import InputError, RunError
-from volition.evidence.contest_acting import FRAMES, FilmedPair, act_pairs
-from volition.evidence.contest_page import ShownPair, ShownReply, render_comparison
-from volition.evidence.contest_result import ContestResult, Tally, summary
+from volition.evidence.comparing.acting import FRAMES, FilmedPair, act_pairs
+from volition.evidence.comparing.page import ShownPair, ShownReply, render_comparison
+from volition.evidence.comparing.result import ContestResult, Tally, summary
 from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.folders import QuestionFolder, write_questions
