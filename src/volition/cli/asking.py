@@ -11,24 +11,18 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from volition.cli.options import (
+    Batches,
     Clip,
     Env,
     GoalOrText,
     Kwargs,
+    PerSheet,
     made_for,
     option,
     read_kwargs,
 )
 from volition.errors import InputError
 from volition.tasks.numbers import check_counts, check_dollars
-
-PerSheet = Annotated[
-    int | None, option("INT", "Comparisons on one sheet; by default 60, of clips fewer.")
-]
-Batches = Annotated[
-    tuple[str, ...],
-    option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
-]
 
 
 def ask(

@@ -18,6 +18,7 @@ from volition.errors import InputError
 from volition.tasks.numbers import check_counts
 
 if TYPE_CHECKING:
+    from volition.evidence.comparing.contest import Contest
     from volition.evidence.scoring import Decided
 
 
@@ -64,7 +65,11 @@ def compare(
     *,
     goal: Annotated[
         str | None,
-        option("NAME|TEXT", "Another of the task's goals, or in words; by default that of RUN_A."),
+        option(
+            "NAME|TEXT",
+            "Another of the task's goals, one of its principles alone, or in words; by default "
+            "that of RUN_A, all of it where that was corrected.",
+        ),
     ] = None,
     judge: Annotated[
         str | None, option("PROVIDER:MODEL", "Who compares; none that RUN_A or RUN_B learned from.")
@@ -86,7 +91,11 @@ def compare(
     ] = None,
     seed: Annotated[int, arg(help="Of the sides, and of the random policy.")] = 0,
     out: Annotated[
-        Path | None, option("FOLDER", "What is kept; by default beside the run, named for both.")
+        Path | None,
+        option(
+            "FOLDER",
+            "What is kept; by default beside the run, named for both, of two versions in the run.",
+        ),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -113,9 +122,21 @@ def compare(
     result = contest.conclude()
     print(result.summary)
     print(f"page: {contest.page}")
+    _show_on_its_page(contest)
     if json:
         print_json(result)
     return 0
+
+
+def _show_on_its_page(contest: Contest) -> None:
+    """Writes the page of a run anew, of which two versions were compared."""
+    from volition.evidence.report import write_report
+    from volition.run.run import Run
+
+    if contest.is_of_versions and contest.a.home is not None:
+        run = Run.open(contest.a.home)
+        if run.folder.result.is_file():
+            print(f"report: {write_report(run)}")
 
 
 def export(
