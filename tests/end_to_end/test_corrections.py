@@ -31,11 +31,12 @@ from volition.goal import Change
 from volition.judgment import Verdict
 from volition.run.correcting import changing
 from volition.run.correcting.saying import plan, say, undo
-from volition.run.correcting.versions import versions_of
+from volition.run.correcting.versions import Version, versions_of
 from volition.run.folder import RunFolder
 from volition.run.run import Run
 from volition.storage.compilation import enable_cache
 from volition.storage.files import exclusively
+from volition.storage.store import Store
 from volition.tasks.truth import TRUTHS, Truth
 
 LEFT, ALONE = "It never leans to the right.", "Nothing leans to the right."
@@ -118,8 +119,10 @@ def test_a_principle_makes_the_next_version_and_goes_back(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, steps = version_of(run), Run.open(run).result.env_steps
-    assert cli.main(["say", str(run), LEFT, "--yes", "--json"]) == 0
+    assert cli.main(["say", str(run), LEFT, "--yes", "--compare", "3", "--json"]) == 0
     out, err = capsys.readouterr()
+    assert "then at most 3 pairs of episodes of version 2 and version 1, blind" in out
+    assert "version 2 against version 1: " in out
     assert f"version 1: The rod points up.\nversion 2: The rod points up.\n  - {LEFT}\n" in out
     assert "10 of 60 judged pairs are judged again first, at most 20 in all" in out
     assert "answers of the sample are others now" in err
@@ -143,6 +146,9 @@ def test_a_principle_makes_the_next_version_and_goes_back(
     page = folder.report.read_text(encoding="utf-8")
     assert "What was said of it" in page
     assert 'href="versions/1/policy.mp4"' in page
+    assert page.count('<article class="version') == 2
+    assert page.count("in its median episode") == 2, "each version is on film in the page itself"
+    check_compared(run, new, page)
     paid = answers(run)
     after = version_of(run)
 
@@ -158,6 +164,24 @@ def test_a_principle_makes_the_next_version_and_goes_back(
     listed = capsys.readouterr().out
     assert "version 1 (now)" in listed
     assert "version 2 (taken back)" in listed
+    assert f"    against version 1: {new.compared.told}" in listed, "it is kept with the version"
+
+
+def check_compared(run: Path, version: Version, page: str) -> None:
+    """That a version was compared with the one before, and that its page says so."""
+    compared = version.compared
+    assert compared is not None
+    assert (compared.pairs, compared.unjudged) == (3, 0)
+    assert compared.wins + compared.losses + compared.ties == 3
+    assert (compared.simulated, compared.same_judge) == (True, True)
+    assert compared.goal == f"The rod points up.\nWhat is meant by that:\n- {LEFT}"
+    assert f'<a href="{compared.page}">Every pair</a>' in page
+    assert "Blind, against version 1" in page
+    assert "Worth more now than in version 1" in page
+    with Store.open((run / compared.page).parent) as store:
+        judgments = store.judgments()
+    assert {judgment.principle for judgment in judgments} <= {None}, "the whole goal is put"
+    assert len(judgments) <= 3
 
 
 def test_another_sentence_that_changes_nothing_is_asked_about_no_further(
@@ -176,7 +200,8 @@ def test_another_sentence_that_changes_nothing_is_asked_about_no_further(
 
 
 def test_a_veto_caps_and_replaces_nothing(run: Path) -> None:
-    assert cli.main(["say", str(run), ALONE, "--as", "veto", "--yes"]) == 0
+    says = ["say", str(run), ALONE, "--as", "veto", "--yes", "--compare", "0"]
+    assert cli.main(says) == 0
     (veto,) = Run.open(run).reward_fit.vetoes
     assert (veto.principle, veto.caps) == (ALONE, True)
     assert rewards(run)[0] > rewards(run)[1]
@@ -268,7 +293,7 @@ def test_a_run_that_is_unfinished_or_in_use_is_not_corrected(
 
 def test_what_looks_like_a_page_is_text(run: Path) -> None:
     said = "<script>alert('lean')</script> & [b]no[/b]"
-    assert cli.main(["say", str(run), said, "--yes", "--steps", "800"]) == 0
+    assert cli.main(["say", str(run), said, "--yes", "--steps", "800", "--compare", "0"]) == 0
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "<script>alert(" not in page
     assert "&lt;script&gt;alert(" in page
@@ -282,6 +307,7 @@ sys.path[:0] = [{tests!r}, {here!r}]
 from pathlib import Path
 from test_corrections import LEFT, TRUTHS, truth
 from volition import cli
+from volition.evidence.comparing.contest import Contest
 from volition.run.correcting import changing
 from volition.run import sessions
 from volition.storage.store import Store
@@ -313,6 +339,7 @@ sys.exit(cli.main({words}))
         ('killed(Store, "add_judgments")', 1),  # while the sample is judged
         ('killed(Store, "add_judgments")', 3),  # and what may have changed with it
         ('killed(sessions, "run_session")', 0),  # while the policy learns
+        ('killed(Contest, "conclude")', 0),  # before the comparison that was judged is counted
     ],
 )
 def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
@@ -321,6 +348,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
     before = version_of(run)
     here = Path(__file__).parent
     words = ["say", str(run), LEFT, "--yes", "--judge", "simulated:exact?per_request=5"]
+    words += ["--compare", "2"]
     script = SAYING.format(
         tests=str(here.parent), here=str(here), left=left, kill=kill, words=words
     )
@@ -328,8 +356,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
     ended = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
     known = answers(run)
-    again = ["say", str(run), LEFT, "--yes", "--judge", "simulated:exact?per_request=5"]
-    assert cli.main(again) == 0
+    assert cli.main(words) == 0
     assert version_of(run / "versions" / "1") == before
     assert verify(RunFolder.open(run)) == []
     folder = RunFolder.open(run)
@@ -339,6 +366,10 @@ def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
     assert max(asked.values()) == 1, "nothing that was answered is asked again"
     assert sum(asked.values()) >= known
     assert new.now
+    assert new.compared is not None
+    with Store.open((run / new.compared.page).parent) as store:
+        compared = Counter(judgment.comparison_id for judgment in store.judgments())
+    assert max(compared.values(), default=1) == 1
     assert cli.main(["say", str(run), "--undo"]) == 0
     assert version_of(run) == before
 

@@ -16,7 +16,7 @@ the judge that one of the two was trained on: that one would be asked whether it
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -103,6 +103,7 @@ class Contest:
             on with if it is about the same.
         pairs: How many episodes of each; by default as many as are kept, else `PAIRS`.
         seed: Of the sides on which they are shown, and of what is random in the random policy.
+        acted: Is told how many pairs have been acted and filmed.
 
     Raises:
         InputError: The two cannot be compared, or the folder is about others.
@@ -118,6 +119,7 @@ class Contest:
         out: Path | None = None,
         pairs: int | None = None,
         seed: int = 0,
+        acted: Callable[[int], None] = lambda _: None,
     ) -> None:
         enable_cache()
         self.a, self.b = find_sides(a, b)
@@ -134,7 +136,7 @@ class Contest:
         does = tuple(side.policy for side in sides)
         about = About(first, second, given, count, seed, policies=does)
         if known is None:
-            known = _act(self.folder, about, (self.a, self.b), self.task)
+            known = _act(self.folder, about, (self.a, self.b), self.task, acted)
         self._check(known, about)
         self.rows = known.rows
 
@@ -359,7 +361,13 @@ def _where_now(folder: Path, known: About) -> tuple[str, str]:
     return a, b
 
 
-def _act(folder: Path, about: About, sides: tuple[Side, Side], task: Task) -> About:
+def _act(
+    folder: Path,
+    about: About,
+    sides: tuple[Side, Side],
+    task: Task,
+    acted: Callable[[int], None],
+) -> About:
     """Acts all episodes, and writes what is judged and the films: all of it, or nothing."""
     if not is_free(folder):
         raise InputError(f"{folder} is there already: choose another folder with --out")
@@ -368,10 +376,12 @@ def _act(folder: Path, about: About, sides: tuple[Side, Side], task: Task) -> Ab
         with new_folder(folder) as partial, Store.create(partial) as store:
             (partial / FILMS).mkdir()
             goal_id = store.add_goal(task.stated_goal())
-            rows = []
+            rows: list[ActedPair] = []
+            acted(0)
             for pair in act_pairs(policies, task.environment, task.view, about.pairs, about.seed):
                 rows.append(_stored(store, goal_id, pair))
                 (partial / FILMS / f"{pair.seed}.mp4").write_bytes(pair.film)
+                acted(len(rows))
             known = replace(about, rows=tuple(rows))
             write_document(partial / ABOUT, known)
         return known

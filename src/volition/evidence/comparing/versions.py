@@ -9,8 +9,8 @@ from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.evidence.comparing.contest import ABOUT, Contest
 from volition.evidence.comparing.result import ContestResult
 from volition.judges.base import Judge
-from volition.run.correcting.comparing import RESULT, left_usd
-from volition.run.correcting.versions import comparison_of, folders_of
+from volition.run.correcting.comparing import left_usd
+from volition.run.correcting.versions import comparison_of, folders_of, is_to_be_compared
 from volition.run.live import Asking, limits_of, live_judging
 from volition.run.results import Listener, Progress
 from volition.run.run import Run
@@ -46,12 +46,11 @@ def compare_with_before(run: Run, listener: Listener = lambda _: None) -> Versio
         RunError: The run is unfinished, or in use.
     """
     folder, said = run.folder, run.folder.settings.correction
-    if said is None or said.live is None or not said.compare:
+    if not is_to_be_compared(folder) or said is None:
         return None
     folders, number = folders_of(folder), folder.settings.version
     place = comparison_of(folders, number, folder.path)
-    if place is None or (place / RESULT).is_file():
-        return None
+    assert place is not None
     run.result  # noqa: B018 (raises where the run is unfinished)
     versions = f"version {number} is not compared with version {said.corrected}"
     by_hand = f"volition compare {folder.path} {folders[said.corrected].path}"
@@ -82,9 +81,13 @@ def _judged(
     """Acts, unless that has been done; asks for what is missing; and counts."""
     settings, live = run.folder.settings, run.live
     assert live is not None
-    listener(Progress(STAGE, comparisons=most, told="the versions act, from the same seeds"))
-    acted = (place / ABOUT).is_file()
-    contest = Contest(str(run.folder.path), str(before), pairs=None if acted else most)
+
+    def acted(count: int) -> None:
+        told = f"both versions act in {most} pairs of episodes, from the same seeds"
+        listener(Progress(STAGE, episodes=count, total_episodes=most, told=told))
+
+    pairs = None if (place / ABOUT).is_file() else most
+    contest = Contest(str(run.folder.path), str(before), pairs=pairs, acted=acted)
     limits = replace(limits_of(live, most), max_usd=usd)
 
     def judge(asked_before: int) -> Judge:

@@ -32,6 +32,7 @@ from volition.run.correcting.changing import archive, change
 from volition.run.correcting.choosing import most_again, sample_size
 from volition.run.correcting.comparing import LEAST, PAIRS, SHARE, spent_usd
 from volition.run.correcting.proposing import propose
+from volition.run.correcting.versions import is_to_be_compared
 from volition.run.creating import OBJECT, assignment_of
 from volition.run.folder import CONFIG, Correction, RunFolder, RunSettings
 from volition.run.results import Result
@@ -76,14 +77,15 @@ class Plan:
 
 
 def is_under_way(folder: RunFolder, words: Change | None) -> bool:
-    """Whether the run was corrected by this very change, and has not learned from it yet.
+    """Whether the run was corrected by this very change, and has not learned from it yet, or was
+    not compared with the version before as it was to be.
 
     Without a change: whether it was corrected at all, and has not.
     """
     said = folder.settings.correction
-    if said is None or folder.result.is_file():
+    if said is None or not (words is None or said.change == words):
         return False
-    return words is None or said.change == words
+    return not folder.result.is_file() or is_to_be_compared(folder)
 
 
 def plan(

@@ -10,7 +10,7 @@ from volition.goal import Goal
 from volition.judgment import Verdict
 from volition.run.correcting.asking import JudgedAgain
 from volition.run.correcting.changing import TASK
-from volition.run.correcting.comparing import Compared, place, read_compared
+from volition.run.correcting.comparing import RESULT, Compared, place, read_compared
 from volition.run.folder import CONFIG, RunFolder
 from volition.run.results import Result
 from volition.storage.store import Store
@@ -94,6 +94,16 @@ def comparison_of(folders: Mapping[int, RunFolder], number: int, run: Path) -> P
         return None
     numbers = number, said.corrected
     return place(run, numbers, (folders[number].path, folders[said.corrected].path))
+
+
+def is_to_be_compared(run: RunFolder) -> bool:
+    """Whether the newest version is to be compared with the one before by a live judge, and nobody
+    has counted yet what that came to."""
+    said = run.settings.correction
+    if said is None or said.live is None or not said.compare:
+        return False
+    comparison = comparison_of(folders_of(run), run.settings.version, run.path)
+    return comparison is not None and not (comparison / RESULT).is_file()
 
 
 def _version(
