@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -25,9 +26,10 @@ from servers import Server, serving
 from volition import cli
 from volition.comparison import Observations
 from volition.errors import RunError
+from volition.evidence.comparing.contest import Contest
 from volition.evidence.export import export
 from volition.evidence.verification import verify
-from volition.goal import Change
+from volition.goal import Change, Principle
 from volition.judgment import Verdict
 from volition.run.correcting import changing
 from volition.run.correcting.saying import plan, say, undo
@@ -149,6 +151,7 @@ def test_a_principle_makes_the_next_version_and_goes_back(
     assert page.count('<article class="version') == 2
     assert page.count("in its median episode") == 2, "each version is on film in the page itself"
     check_compared(run, new, page)
+    second_judge_counts_alone(run, capsys)
     paid = answers(run)
     after = version_of(run)
 
@@ -164,7 +167,7 @@ def test_a_principle_makes_the_next_version_and_goes_back(
     listed = capsys.readouterr().out
     assert "version 1 (now)" in listed
     assert "version 2 (taken back)" in listed
-    assert f"    against version 1: {new.compared.told}" in listed, "it is kept with the version"
+    assert "    against version 1: " in listed, "what came of comparing is kept with the version"
 
 
 def check_compared(run: Path, version: Version, page: str) -> None:
@@ -182,6 +185,17 @@ def check_compared(run: Path, version: Version, page: str) -> None:
         judgments = store.judgments()
     assert {judgment.principle for judgment in judgments} <= {None}, "the whole goal is put"
     assert len(judgments) <= 3
+
+
+def second_judge_counts_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever trained neither is believed, and what it says shows on the run's page."""
+    both = [str(run), str(run / "versions" / "1")]
+    assert cli.main(["compare", *both, "--judge", "simulated:strong"]) == 0
+    assert "judged by simulated:strong, which is simulated\n" in capsys.readouterr().out
+    assert "Judged by simulated:strong, under all" in (run / "report.html").read_text("utf-8")
+    alone = Contest(*both, LEFT, out=run.parent / "alone", pairs=1)
+    assert alone.matter.under == (Principle(LEFT),)
+    assert alone.matter.said == LEFT
 
 
 def test_another_sentence_that_changes_nothing_is_asked_about_no_further(
@@ -264,6 +278,10 @@ def test_what_is_exported_is_what_counts(run: Path, tmp_path: Path) -> None:
         ([LEFT, "--undo"], "or else give --undo or --list"),
         ([LEFT, "--yes", "--judge", "nobody:knows"], "there is no judge"),
         ([LEFT, "--yes", "--steps", "0"], "--steps must be at least 1"),
+        ([LEFT, "--yes", "--compare", "-1"], "--compare must be at least 0, not -1"),
+        ([LEFT, "--yes", "--per-sheet", "4"], "--per-sheet is of the sheets that --ask"),
+        ([LEFT, "--yes", "--batch", "openai:x"], "--batch is of the sheets that --ask"),
+        ([LEFT, "--yes", "--compare", "4", "--ask", "x"], "needs a judge that is connected"),
         (["--undo"], "at its first version"),
     ],
 )
@@ -399,12 +417,18 @@ def test_a_live_judge_is_asked_within_its_limits(
     assert "no verdict on any pair of the sample" in capsys.readouterr().err
     assert not server.asked
     assert cli.main(["say", str(out), "--undo"]) == 0
-    says = ["say", str(out), "Calmly.", "--yes", "--max-usd", "0.05", "--max-judgments", "15"]
-    assert cli.main(says) == 0
-    assert 10 <= sum(server.asked.values()) <= 15
+    says = ["say", str(out), "Calmly.", "--yes", "--max-usd", "0.05", "--max-judgments", "17"]
+    assert cli.main([*says, "--compare", "2"]) == 0
+    assert 12 <= sum(server.asked.values()) <= 17
     assert max(server.asked.values()) == 1
     result = Run.open(out).result
-    assert before < result.cost_usd < before + 0.05
+    folder = RunFolder.open(out)
+    with folder.open_store() as store:
+        compared = versions_of(folder, store)[-1].compared
+    assert compared is not None
+    assert compared.pairs == 2
+    assert compared.cost_usd > 0, "the comparison is of what the correction may spend"
+    assert before < result.cost_usd < result.cost_usd + compared.cost_usd < before + 0.05
     assert result.judge == "openai:test"
     assert RunFolder.open(out).task.stated_goal().principles == ("Calmly.",)
 
@@ -456,6 +480,7 @@ def test_without_a_connection_it_goes_in_rounds(
     assert verify(RunFolder.open(out)) == []
     assert cli.main(resumes) == 0
     assert Run.open(out).result == made, "doing it again changes nothing"
+    compare_without_a_connection(out, tmp_path, capsys)
 
     assert cli.main(["ask", str(out), "--out", str(further), "--pairs", "16"]) == 0
     answered(further)
@@ -468,6 +493,23 @@ def test_without_a_connection_it_goes_in_rounds(
     assert Run.open(out).result.env_steps == 2400, "from where it was before the correction"
     assert cli.main(["say", str(out), "--undo"]) == 0
     assert version_of(out) == {n: before[n] for n in version_of(out)}
+
+
+def compare_without_a_connection(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both, sheets = [str(out), str(out / "versions" / "1")], tmp_path / "compared"
+    assert "Nobody has compared the two" in (out / "report.html").read_text("utf-8")
+    assert cli.main(["compare", *both, "--pairs", "2", "--ask", str(sheets)]) == 0
+    (sheets / "mine.csv").write_text("pair,choice\n1,A\n2,tie\n")
+    said = ["answer", str(sheets), str(sheets / "mine.csv"), "--judge", "another person"]
+    assert cli.main(said) == 0
+    counts = capsys.readouterr().out.splitlines()[-1].removeprefix("count them: volition ")
+    assert cli.main(shlex.split(counts)) == 0
+    assert f"report: {out / 'report.html'}" in capsys.readouterr().out
+    page = (out / "report.html").read_text("utf-8")
+    assert "1 of 1 decided pairs" in page or "0 of 1 decided pairs" in page
+    assert "Judged by recorded:another person, under all that the goal says" in page
 
 
 def test_what_was_asked_of_another_version_is_not_taken(
@@ -483,7 +525,9 @@ def test_sheets_of_an_earlier_version_are_not_taken(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = tmp_path / "asked"
-    assert cli.main(["say", str(run), ALONE, "--yes", "--ask", str(asked)]) == 0
+    batch = ["--per-sheet", "4", "--batch", "openai:gpt-6-luna"]
+    assert cli.main(["say", str(run), ALONE, "--yes", "--ask", str(asked), *batch]) == 0
+    assert len(lines(asked / "batch" / "openai-gpt-6-luna.jsonl")) >= 3, "a request a sheet"
     answered(asked)
     folder = RunFolder.open(run)
     say(folder, plan(folder, Change("principle", LEFT), steps=800))

@@ -121,7 +121,7 @@ def plan(
         raise InputError(f"{folder.path} holds no judged pair that a correction could change")
     sample = sample_size(judged)
     goal = folder.task.stated_goal()
-    compared = _pairs_compared(compare, most, sample)
+    compared = pairs_compared(compare, most, sample)
     further = most_again(judged) if most is None else max(0, most - sample - compared)
     return Plan(
         said,
@@ -139,8 +139,14 @@ def plan(
     )
 
 
-def _pairs_compared(chosen: int | None, most: int | None, sample: int) -> int:
-    """How many pairs are compared of those that a person chose, within `most` questions in all."""
+def pairs_compared(chosen: int | None, most: int | None, sample: int) -> int:
+    """How many pairs of episodes a correction compares.
+
+    Args:
+        chosen: How many a person wants; by default `PAIRS`, and one question in `SHARE` at most.
+        most: Questions in all, at most.
+        sample: Of them that are asked before any other.
+    """
     if most is None:
         return PAIRS if chosen is None else chosen
     if chosen is not None:

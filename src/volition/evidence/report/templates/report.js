@@ -12,16 +12,20 @@
   }
 
   // One button in place of the browser's own controls, which would cover the film.
-  const film = document.getElementById("film");
-  const pause = document.getElementById("pause");
-  if (film) {
-    const name = () => (pause.textContent = film.paused ? "Play" : "Pause");
-    film.controls = false;
-    pause.hidden = false;
-    for (const event of ["play", "pause"]) film.addEventListener(event, name);
-    pause.addEventListener("click", () => (film.paused ? film.play() : film.pause()));
+  const controlled = (button, films) => {
+    if (!button || !films.length) return;
+    const name = () => (button.textContent = films[0].paused ? "Play" : "Pause");
+    button.hidden = false;
+    for (const film of films) film.controls = false;
+    for (const event of ["play", "pause"]) films[0].addEventListener(event, name);
+    button.addEventListener("click", () => {
+      const paused = films[0].paused;
+      for (const film of films) paused ? film.play() : film.pause();
+    });
     name();
-  }
+  };
+  controlled(document.getElementById("pause"), [...document.querySelectorAll("#film")]);
+  controlled(document.getElementById("pause-versions"), [...document.querySelectorAll(".strip video")]);
 
   // Of many versions the newest is shown first.
   const strip = document.querySelector(".strip");
