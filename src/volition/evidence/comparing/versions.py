@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from volition.errors import InputError, Interrupted, JudgeUnavailable
-from volition.evidence.comparing.contest import ABOUT, Contest
+from volition.evidence.comparing.contest import ABOUT, About, Contest
 from volition.evidence.comparing.result import ContestResult
 from volition.judges.base import Judge
 from volition.run.correcting.comparing import left_usd
@@ -14,6 +14,7 @@ from volition.run.correcting.versions import comparison_of, folders_of, is_to_be
 from volition.run.live import Asking, limits_of, live_judging
 from volition.run.results import Listener, Progress
 from volition.run.run import Run
+from volition.storage.documents import read_document
 from volition.storage.files import exclusively
 from volition.storage.store import Store
 
@@ -86,8 +87,9 @@ def _judged(
         told = f"both versions act in {most} pairs of episodes, from the same seeds"
         listener(Progress(STAGE, episodes=count, total_episodes=most, told=told))
 
-    pairs = None if (place / ABOUT).is_file() else most
-    contest = Contest(str(run.folder.path), str(before), pairs=pairs, acted=acted)
+    known = read_document(place / ABOUT, About) if (place / ABOUT).is_file() else None
+    pairs, seed = (known.pairs, known.seed) if known else (most, 0)
+    contest = Contest(str(run.folder.path), str(before), pairs=pairs, seed=seed, acted=acted)
     limits = replace(limits_of(live, most), max_usd=usd)
 
     def judge(asked_before: int) -> Judge:

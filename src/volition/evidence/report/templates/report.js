@@ -14,12 +14,15 @@
   // One button in place of the browser's own controls, which would cover the film.
   const controlled = (button, films) => {
     if (!button || !films.length) return;
-    const name = () => (button.textContent = films[0].paused ? "Play" : "Pause");
+    const rests = () => films.every((film) => film.paused); // one that is out of sight does
+    const name = () => (button.textContent = rests() ? "Play" : "Pause");
     button.hidden = false;
-    for (const film of films) film.controls = false;
-    for (const event of ["play", "pause"]) films[0].addEventListener(event, name);
+    for (const film of films) {
+      film.controls = false;
+      for (const event of ["play", "pause"]) film.addEventListener(event, name);
+    }
     button.addEventListener("click", () => {
-      const paused = films[0].paused;
+      const paused = rests();
       for (const film of films) paused ? film.play() : film.pause();
     });
     name();
