@@ -189,11 +189,11 @@ def check_compared(run: Path, version: Version, page: str) -> None:
 
 def second_judge_counts_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever trained neither is believed, and what it says shows on the run's page."""
-    both = [str(run), str(run / "versions" / "1")]
-    assert cli.main(["compare", *both, "--judge", "simulated:strong"]) == 0
+    a, b = str(run), str(run / "versions" / "1")
+    assert cli.main(["compare", a, b, "--judge", "simulated:strong"]) == 0
     assert "judged by simulated:strong, which is simulated\n" in capsys.readouterr().out
     assert "Judged by simulated:strong, under all" in (run / "report.html").read_text("utf-8")
-    alone = Contest(*both, LEFT, out=run.parent / "alone", pairs=1)
+    alone = Contest(a, b, LEFT, out=run.parent / "alone", pairs=1)
     assert alone.matter.under == (Principle(LEFT),)
     assert alone.matter.said == LEFT
 

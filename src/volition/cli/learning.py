@@ -61,6 +61,16 @@ Symmetries = Annotated[
 ]
 
 
+Compare = Annotated[
+    int | None,
+    option(
+        "N",
+        "Let the judge compare it with the version before on so many pairs of episodes, blind; by "
+        "default 40, of --max-judgments a quarter at most; 0 for none.",
+    ),
+]
+
+
 def train(
     task: Annotated[
         Positional[str | None], option("TASK", "A bundled task, or a task folder.")
@@ -193,14 +203,7 @@ def say(
     steps: Annotated[
         int | None, option("N", "Environment steps at most; by default half of the run's own.")
     ] = None,
-    compare: Annotated[
-        int | None,
-        option(
-            "N",
-            "Let the judge compare it with the version before on so many pairs of episodes, blind; "
-            "by default 40, of --max-judgments a quarter at most; 0 for none.",
-        ),
-    ] = None,
+    compare: Compare = None,
     ask: Annotated[
         Path | None, option("FOLDER", "Write sheets for a judge who is not connected, and stop.")
     ] = None,

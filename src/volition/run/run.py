@@ -515,6 +515,12 @@ class Run:
             return live
         return replace(live, patience=self._patience)
 
+    @property
+    def is_without_its_judge(self) -> bool:
+        """Whether that was an object of Python's which nobody gave this time."""
+        live = self.live
+        return live is not None and live.judge.startswith(OBJECT) and self._judge is None
+
     def judge_of(self, assignment: Assignment) -> Judge:
         """The judge that the version began with, for what it is to judge.
 

@@ -60,11 +60,14 @@ def compare_with_before(run: Run, listener: Listener = lambda _: None) -> Versio
     usd = left_usd(folder.path, said.most_usd, place)
     usd = None if usd is None else max(0.0, usd - spent)
     most = min(said.compare, said.most_judgments - judged)
-    if most < 1 or usd == 0.0:
-        what = "dollars" if usd == 0.0 else "judgments"
-        return VersionsCompared(
-            None, f"{versions}: the correction has no {what} left; later with `{by_hand} --judge`"
-        )
+    why = ""
+    if run.is_without_its_judge:
+        why = "its judge was given as an object, and is not here"
+    elif most < 1 or usd == 0.0:
+        why = f"the correction has no {'dollars' if usd == 0.0 else 'judgments'} left"
+    if why:
+        later = f"`{by_hand} --judge PROVIDER:MODEL` does it, or `--ask FOLDER`"
+        return VersionsCompared(None, f"{versions}, since {why}: {later}")
     try:
         with exclusively(folder.path):
             return _judged(run, folders[said.corrected].path, place, most, usd, listener)
