@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +88,7 @@ def shown_versions(evidence: Evidence) -> list[ShownVersion]:
     if not evidence.versions:
         return []
     folders = folders_of(evidence.folder)
-    films = _films(evidence.versions, folders)
+    films = small_films(evidence.versions, folders)
     segments = _some(list(evidence.segments.values()))
     models = {version.number: _model(folders[version.number]) for version in evidence.versions}
     shown = []
@@ -100,7 +101,7 @@ def shown_versions(evidence: Evidence) -> list[ShownVersion]:
     return shown
 
 
-def _films(versions: Sequence[Version], folders: Mapping[int, RunFolder]) -> dict[int, str]:
+def small_films(versions: Sequence[Version], folders: Mapping[int, RunFolder]) -> dict[int, str]:
     """Small films, those of the newest first, as long as there is room."""
     films, room = {}, FILMS
     for version in reversed(versions):
@@ -140,12 +141,11 @@ def _changed(
     after: RewardModel,
     segments: Sequence[Segment],
 ) -> ChangedReward:
-    was, now = (_unit(_rewards(model, segments)) for model in (before, after))
-    rise = now - was
-    likeness = float(np.corrcoef(was, now)[0, 1]) if was.any() and now.any() else 0.0
+    was, now = (_rewards(model, segments) for model in (before, after))
+    rose, fell, likeness = changed_reward(segments, was, now)
     circle = CIRCLES.get(evidence.folder.task.environment.id)
     if circle is None:
-        less, more = (_dots(was, now, which) for which in (rise < 0, rise >= 0))
+        less, more = _dots(_unit(was), _unit(now))
     else:
         radians = np.linspace(np.pi, -np.pi, ANGLES)  # counter-clockwise: what leans left first
         rows = circle.observe(radians, np.zeros(ANGLES))
@@ -153,13 +153,32 @@ def _changed(
         less, more = _lines(both)
     return ChangedReward(
         number,
-        _extremes(segments, rise),
-        _extremes(segments, -rise, -1),
+        rose,
+        fell,
         likeness,
         circle is not None,
         less,
         more,
     )
+
+
+def changed_reward(
+    segments: Sequence[Segment], was: Rows, now: Rows
+) -> tuple[tuple[Moved, ...], tuple[Moved, ...], float]:
+    """Which of these are worth more than they were and which less, the most changed first.
+
+    Args:
+        segments: The same for both.
+        was, now: The reward of each, (segments,).
+
+    Returns:
+        Some of both, and the correlation of the two rewards; 0 where one is the same everywhere.
+    """
+    before, after = _unit(was), _unit(now)
+    rise = after - before
+    varied = before.any() and after.any()
+    likeness = float(np.corrcoef(before, after)[0, 1]) if varied else 0.0
+    return _extremes(segments, rise), _extremes(segments, -rise, -1), likeness
 
 
 def _rewards(model: RewardModel, segments: Sequence[Segment]) -> Rows:
@@ -197,12 +216,15 @@ def _lines(both: Sequence[Rows]) -> tuple[str, str]:
     return one, other
 
 
-def _dots(was: Rows, now: Rows, which: npt.NDArray[np.bool_]) -> str:
-    """A dot for each of these states, as one SVG path: what it was worth, and is worth now."""
+def _dots(was: Rows, now: Rows) -> tuple[str, str]:
+    """A dot for each state, to the right what it was worth and upwards what it is worth now: those
+    that are worth less as one SVG path, and the others."""
     low, high = min(was.min(), now.min()), max(was.max(), now.max())
     x = MARGIN + (was - low) / max(high - low, 1e-9) * (WIDTH - 2 * MARGIN)
-    pairs = zip(x[which], _up(now, low, high)[which], strict=True)
-    return "".join(f"M{a:.0f} {b:.0f}h0" for a, b in pairs)
+    places = [f"M{a:.0f} {b:.0f}h0" for a, b in zip(x, _up(now, low, high), strict=True)]
+    rose = now >= was
+    less, more = ("".join(compress(places, which)) for which in (~rose, rose))
+    return less, more
 
 
 def _up(values: Rows, low: float, high: float) -> Rows:
