@@ -204,7 +204,9 @@ def test_another_sentence_that_changes_nothing_is_asked_about_no_further(
     """What is true of the goal is the same, so every answer is."""
     says = ["say", str(run), "The rod stands upright.", "--as", "goal", "--max-judgments", "14"]
     assert cli.main([*says, "--yes"]) == 0
-    assert "0 of 10 answers of the sample are others now, 0%" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "0 of 10 answers of the sample are others now, 0%" in err
+    assert "version 2 and version 1 are not compared then: too few judgments are left" in out
     folder = RunFolder.open(run)
     assert folder.task.stated_goal().text == "The rod stands upright."
     with folder.open_store() as store:

@@ -239,7 +239,8 @@ def say(
     if not (is_under_way(folder, said) and last is not None and last.live is not None):
         said = propose(folder.task.stated_goal(), words, become)
         planned = plan(folder, said, steps, live.max_judgments, compare)
-        if not _is_wanted(planned, ask is None, yes):
+        then = "" if ask is not None else _then_compared(planned, compare)
+        if not _is_wanted(planned, then, yes):
             print("nothing was changed")
             return 0
         if ask is not None:
@@ -293,7 +294,18 @@ def _of_versions(
     return 0
 
 
-def _is_wanted(planned: Plan, connected: bool, yes: bool) -> bool:
+def _then_compared(planned: Plan, chosen: int | None) -> str:
+    """What a person is told of comparing the version that a correction would make."""
+    both = f"version {planned.version} and version {planned.corrected}"
+    if planned.compare:
+        return f"then at most {planned.compare} pairs of episodes of {both}, blind"
+    if chosen == 0:
+        return ""
+    few = "too few judgments are left for that; give more, or say how many with --compare N"
+    return f"{both} are not compared then: {few}"
+
+
+def _is_wanted(planned: Plan, then: str, yes: bool) -> bool:
     """Shows what a correction would do; whether a person wants it."""
     print(f"version {planned.corrected}: {planned.before.text}")
     print("\n".join(_listed(planned.before)), end="\n" if _listed(planned.before) else "")
@@ -304,13 +316,8 @@ def _is_wanted(planned: Plan, connected: bool, yes: bool) -> bool:
         f"{planned.most} in all; then at most {planned.questions} questions about what the policy "
         f"does now, and at most {planned.ends - planned.begun:,} steps"
     )
-    if connected and planned.compare:
-        print(
-            f"then at most {planned.compare} pairs of episodes of version {planned.version} and "
-            f"version {planned.corrected}, blind"
-        )
-    elif connected:
-        print(f"version {planned.version} is not compared with version {planned.corrected} then")
+    if then:
+        print(then)
     if yes:
         return True
     if not sys.stdin.isatty():

@@ -71,6 +71,10 @@ def compare_with_before(run: Run, listener: Listener = lambda _: None) -> Versio
     try:
         with exclusively(folder.path):
             return _judged(run, folders[said.corrected].path, place, most, usd, listener)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped before the versions were compared: go on with `volition resume {folder.path}`"
+        ) from None
     except Interrupted as error:
         raise Interrupted(f"{error}: go on with `volition resume {folder.path}`") from None
     except JudgeUnavailable as error:
