@@ -368,7 +368,8 @@ def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
     before = version_of(run)
     here = Path(__file__).parent
     words = ["say", str(run), LEFT, "--yes", "--judge", "simulated:exact?per_request=5"]
-    words += ["--compare", "2"]
+    pairs = "2" if "Contest" in kill else "0"
+    words += ["--compare", pairs]
     script = SAYING.format(
         tests=str(here.parent), here=str(here), left=left, kill=kill, words=words
     )
@@ -386,10 +387,11 @@ def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
     assert max(asked.values()) == 1, "nothing that was answered is asked again"
     assert sum(asked.values()) >= known
     assert new.now
-    assert new.compared is not None
-    with Store.open((run / new.compared.page).parent) as store:
-        compared = Counter(judgment.comparison_id for judgment in store.judgments())
-    assert max(compared.values(), default=1) == 1
+    if pairs != "0":
+        assert new.compared is not None
+        with Store.open((run / new.compared.page).parent) as store:
+            compared = Counter(judgment.comparison_id for judgment in store.judgments())
+        assert max(compared.values(), default=1) == 1
     assert cli.main(["say", str(run), "--undo"]) == 0
     assert version_of(run) == before
 
