@@ -77,6 +77,11 @@ class Goal:
         object.__setattr__(self, "vetoes", tuple(vetoes))
 
     @property
+    def pictures(self) -> tuple[Path, ...]:
+        """All that show what is meant, and what is not."""
+        return (*self.images, *self.counterexamples)
+
+    @property
     def put_under(self) -> Principles:
         """What one judgment is put under: one of these, each as likely as the others.
 
@@ -120,7 +125,7 @@ class Change:
         return None if self.kind == "goal" else Principle(self.text, self.kind == "veto")
 
     def of(self, goal: Goal) -> Goal:
-        """The goal with it.
+        """The goal with it. Pictures of what was meant before go when the sentence does.
 
         Raises:
             ValueError: It has no words, or the goal cannot have it.
@@ -130,8 +135,9 @@ class Change:
             principles = (*principles, self.text)
         elif self.kind == "veto":
             vetoes = (*vetoes, self.text)
-        text = self.text if self.kind == "goal" else goal.text
-        return Goal(text, goal.images, goal.counterexamples, principles, vetoes)
+        if self.kind == "goal":
+            return Goal(self.text, principles=principles, vetoes=vetoes)
+        return Goal(goal.text, goal.images, goal.counterexamples, principles, vetoes)
 
 
 def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[str]) -> Principles:

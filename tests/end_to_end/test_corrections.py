@@ -215,6 +215,14 @@ def test_another_sentence_that_changes_nothing_is_asked_about_no_further(
         assert answers(run) == PAIRS + 14, "and four about what the policy does now"
 
 
+def test_a_correction_after_which_no_policy_does_better_says_so(run: Path) -> None:
+    folder = RunFolder.open(run)
+    say(folder, planned := plan(folder, Change("principle", LEFT), steps=800))
+    corrected = Run.open(run)
+    assert "has changed nothing" in corrected._unheeded(planned.begun)[0]
+    assert corrected._unheeded(planned.begun + 400) == []
+
+
 def test_a_veto_caps_and_replaces_nothing(run: Path) -> None:
     says = ["say", str(run), ALONE, "--as", "veto", "--yes", "--compare", "0"]
     assert cli.main(says) == 0
@@ -516,13 +524,21 @@ def compare_without_a_connection(
     assert "Judged by recorded:another person, under all that the goal says" in page
 
 
-def test_what_was_asked_of_another_version_is_not_taken(
+def test_answers_to_what_another_run_asked_are_taken_under_the_same_goal_alone(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = tmp_path / "asked"
+    asked, other = tmp_path / "asked", tmp_path / "other"
+    shutil.copytree(run, other)
     assert cli.main(["ask", str(run), "--out", str(asked), "--pairs", "4"]) == 0
-    assert cli.main(["resume", str(run), "--judgments", str(asked)]) == 1
-    assert "was not written by `volition say`" in capsys.readouterr().err
+    assert cli.main(["resume", str(other), "--judgments", str(asked)]) == 1
+    assert "has no answers yet" in capsys.readouterr().err
+    answered(asked)
+    assert cli.main(["resume", str(other), "--judgments", str(asked)]) == 0
+    assert answers(other) == answers(run)
+    about = asked / "asked.json"
+    about.write_text(about.read_text().replace("The rod points up.", "The rod hangs."))
+    assert cli.main(["resume", str(other), "--judgments", str(asked)]) == 1
+    assert "was asked under another goal" in capsys.readouterr().err
 
 
 def test_sheets_of_an_earlier_version_are_not_taken(

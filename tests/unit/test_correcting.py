@@ -46,6 +46,12 @@ def test_a_change_is_a_principle_a_veto_or_another_sentence() -> None:
     assert Change("goal", "Down.").of(GOAL).principles == GOAL.principles
 
 
+def test_pictures_go_with_the_sentence_that_they_showed() -> None:
+    shown = Goal("Up.", ["up.png"], ["down.png"])
+    assert not Change("goal", "To the left.").of(shown).pictures
+    assert Change("principle", "Calm.").of(shown).pictures == shown.pictures
+
+
 def test_what_was_there_before_a_correction_is_put_still() -> None:
     plain, said = Goal("Up."), Change("principle", "Calm.")
     assert said.of(plain).put_under_after([said]) == (None, Principle("Calm."))

@@ -175,7 +175,11 @@ def resume(
     ] = None,
     judgments: Annotated[
         Path | None,
-        option("FOLDER", "Take the answers to what `volition say RUN WORDS --ask FOLDER` wrote."),
+        option(
+            "FOLDER",
+            "Take the answers to what `volition say RUN WORDS --ask FOLDER` wrote, or to what "
+            "another run of the same goal asked.",
+        ),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -311,6 +315,8 @@ def _is_wanted(planned: Plan, then: str, yes: bool) -> bool:
     print("\n".join(_listed(planned.before)), end="\n" if _listed(planned.before) else "")
     print(f"version {planned.version}: {planned.after.text}")
     print("\n".join(_listed(planned.after)), end="\n" if _listed(planned.after) else "")
+    if planned.before.pictures and not planned.after.pictures:
+        print("without its goal pictures, since they show what was meant before")
     print(
         f"{planned.sample} of {planned.judged} judged pairs are judged again first, at most "
         f"{planned.most} in all; then at most {planned.questions} questions about what the policy "

@@ -321,7 +321,7 @@ def _digest(task: Task) -> str:
     """Of all that is approved: the goal and the environment; not of comments, nor of how long is
     trained."""
     goal = task.goal_in_parts()
-    pictures = [read_frame(path).id for path in (*goal.images, *goal.counterexamples)]
+    pictures = [read_frame(path).id for path in goal.pictures]
     said = {
         "goal": [goal.text, goal.principles, goal.vetoes, task.goal.together, pictures],
         "environment": [task.environment.id, task.environment.kwargs],

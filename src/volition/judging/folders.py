@@ -112,6 +112,7 @@ class QuestionFolder:
         contest: The comparison of two policies that asked, if one did.
         view: What was shown of it; None of folders before 0.2.
         said: The correction that the run would be given by the answers, if there is one.
+        goal: The sentence under which it asks, without a constitution.
     """
 
     folder: Path
@@ -122,6 +123,7 @@ class QuestionFolder:
     contest: Path | None = None
     view: JudgeView | None = None
     said: Said | None = None
+    goal: str = ""
 
     @property
     def asks_first(self) -> bool:
@@ -416,11 +418,16 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         sheets = tuple(folder / name for name in dict.fromkeys(row["sheet"] for row in rows))
         contest = Path(about["contest"]) if about.get("contest") else None
         env = about.get("env", "")
-        goal = about["goal"] if env else about.get("goal_name") or ""
-        given = Given(about["task"], env, goal, about.get("kwargs", {}))
+        text = about["goal"]
+        given = Given(
+            about["task"],
+            env,
+            text if env else about.get("goal_name") or "",
+            about.get("kwargs", {}),
+        )
         view = JudgeView.model_validate(about["view"]) if "view" in about else None
         said = _read_said(about["said"]) if "said" in about else None
-        asked = QuestionFolder(folder, given, run, len(rows), sheets, contest, view, said)
+        asked = QuestionFolder(folder, given, run, len(rows), sheets, contest, view, said, text)
         return asked, rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

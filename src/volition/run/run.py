@@ -316,6 +316,7 @@ class Run:
                 *learned.warnings,
                 *evaluation.warnings,
                 *doubts(evaluation, self._since_corrected(history), learned.good),
+                *self._unheeded(kept_steps),
             ),
             ended=ended,
             asked=asked.told,
@@ -457,6 +458,17 @@ class Run:
         """What was measured of this version."""
         said = self.folder.settings.correction
         return history if said is None else [s for s in history if s.env_steps > said.begun]
+
+    def _unheeded(self, kept_steps: int) -> list[str]:
+        """Whether a correction has left the policy as it was."""
+        said = self.folder.settings.correction
+        if said is None or kept_steps > said.begun:
+            return []
+        return [
+            "what was said has changed nothing that the policy does: none since does better by the "
+            "reward of now than the one from before, which is kept; more answers (`volition ask "
+            f"{self.folder.path}`) or more --steps may help"
+        ]
 
     def _setup(self) -> Setup:
         return setup_of(self.folder.task, self.folder.settings)

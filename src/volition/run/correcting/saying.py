@@ -31,12 +31,13 @@ from volition.run.correcting.asking import JudgedAgain, known_before
 from volition.run.correcting.changing import archive, change
 from volition.run.correcting.choosing import most_again, sample_size
 from volition.run.correcting.comparing import LEAST, PAIRS, SHARE, spent_usd
+from volition.run.correcting.contrasting import contrasting_pairs
 from volition.run.correcting.proposing import propose
 from volition.run.correcting.versions import is_to_be_compared
 from volition.run.creating import OBJECT, assignment_of
 from volition.run.folder import CONFIG, Correction, RunFolder, RunSettings
 from volition.run.results import Result
-from volition.run.rounds import doubtful_pairs, spread_over
+from volition.run.rounds import spread_over
 from volition.storage.files import exclusively, write_whole
 from volition.storage.store import Store
 from volition.tasks.task import Task
@@ -256,8 +257,8 @@ def write_sheets(
 ) -> QuestionFolder:
     """Writes a correction's questions for a judge who is not connected; the run stays as it is.
 
-    They are the sample, and pairs of what the policy does now; `per_sheet` and `batches` are as of
-    `write_questions`.
+    They are the sample, and pairs of what the policy does now and of what else there is.
+    `per_sheet` and `batches` are as of `write_questions`.
 
     Raises:
         InputError: The folder is there already, or cannot be written.
@@ -270,10 +271,7 @@ def write_sheets(
         again = JudgedAgain(as_it_would_be, store)
         pairs = [again.sides(place) for place in again.sample]
         under = [again.under(place) for place in again.sample]
-        try:
-            now = doubtful_pairs(folder, planned.questions, seed) if planned.questions else []
-        except RunError:  # nothing that it does now looks different, and was not asked
-            now = []
+        now = contrasting_pairs(folder, planned.questions, seed) if planned.questions else []
         asked = [*pairs, *now]
         put = [*under, *spread_over(as_it_would_be.put_under(), len(now))]
         order = sorted(range(len(asked)), key=lambda place: put.index(put[place]))
@@ -291,25 +289,24 @@ def write_sheets(
 
 
 def take_answers(path: Path, questions: Path) -> RunFolder:
-    """Makes a run the next version of itself, of which the answers are there already.
+    """Gives a run the answers to questions, which make it the next version of itself if they were
+    asked of a correction; others were asked of another run with the same goal.
 
     Doing it again with the same folder changes nothing.
 
     Raises:
-        InputError: The folder is not one of `volition say`, or has no answers yet.
+        InputError: They were asked under another goal, or there are no answers yet.
         RunError: The run is unfinished, in use, or another version by now.
     """
     asked, _ = read_questions(questions)
-    if asked.said is None:
-        raise InputError(
-            f"{questions} was not written by `volition say`: the run has its answers from "
-            "`volition answer`; leave --judgments out"
-        )
     if not (questions / JUDGMENTS_FILE).is_file():
         raise InputError(f"{questions} has no answers yet: run `volition answer {questions} FILE`")
     with exclusively(path):
         folder = RunFolder.open(path)
         made, said = folder.settings.correction, asked.said
+        if said is None:
+            _take_further(questions, asked.goal, folder)
+            return folder
         if made is None or (made.change, made.corrected) != (said.change, said.version):
             if said.version != folder.settings.version:
                 raise RunError(
@@ -327,6 +324,16 @@ def take_answers(path: Path, questions: Path) -> RunFolder:
         with folder.open_store() as store:
             _import(questions, folder, folder.task, store)
     return folder
+
+
+def _take_further(questions: Path, goal: str, folder: RunFolder) -> None:
+    own = folder.task.goal.text
+    if goal != own:
+        raise InputError(
+            f"{questions} was asked under another goal, {goal!r}; the run's is {own!r}"
+        )
+    with folder.open_store() as store:
+        _import(questions, folder, folder.task, store)
 
 
 def undo(path: Path) -> RunFolder:
@@ -400,10 +407,13 @@ def _finished(folder: RunFolder) -> Result:
 
 
 def _corrected(task: Task, goal: Goal) -> Task:
-    """The task with the words of another goal; its pictures stay, and what is true of it."""
+    """The task with what another goal says; what is true of it stays."""
     was = task.stated_goal()
+    other = goal.text != was.text
     added = {
-        "text": task.goal.text if goal.text == was.text else goal.text,
+        "text": goal.text if other else task.goal.text,
+        "images": () if other else task.goal.images,
+        "counterexamples": () if other else task.goal.counterexamples,
         "principles": (*task.goal.principles, *goal.principles[len(was.principles) :]),
         "vetoes": (*task.goal.vetoes, *goal.vetoes[len(was.vetoes) :]),
     }
