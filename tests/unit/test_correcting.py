@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +27,11 @@ from volition.run.correcting.choosing import (
     sample_size,
     spread,
 )
+from volition.run.correcting.comparing import PAIRS, Compared, place, read_compared, versions_in
 from volition.run.correcting.proposing import LONGEST, propose
+from volition.run.correcting.saying import pairs_compared
+from volition.storage.files import write_whole
+from volition.tasks.truth import Truth
 
 GOAL = Goal("The rod points up.", principles=["Quick."], vetoes=["Nothing breaks."])
 
@@ -280,3 +286,83 @@ def test_a_change_that_is_interrupted_is_done_later(
             break
     assert ended
     assert step > 10
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_version_is_linked_and_what_is_written_later_is_not_in_it(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the curves, which are written on in place; without links all of it is copied."""
+    run = run_folder(tmp_path / "run")
+    (run / "tensorboard").mkdir()
+    (run / "tensorboard" / "events").write_text("curves of 1")
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    kept = changing.archive(run, 1)
+    names = ("checkpoint.safetensors", "policy/policy.safetensors", "tensorboard/events")
+    assert [(kept / name).samefile(run / name) for name in names] == [links, links, False]
+    for name in names[:2]:
+        write_whole(run / name, "of 2")
+    with (run / names[2]).open("a") as curves:
+        curves.write(" and 2")
+    assert (kept / names[0]).read_text() == "checkpoint.safetensors of 1"
+    assert (kept / names[1]).read_text() == "policy of 1"
+    assert (kept / names[2]).read_text() == "curves of 1"
+
+
+# Comparing versions --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chosen", "most", "pairs"),
+    [
+        (None, None, PAIRS),
+        (7, None, 7),
+        (0, 100, 0),
+        (None, 100, 25),
+        (None, 1_000, PAIRS),
+        (None, 39, 0),  # of fewer than ten pairs nobody learns anything
+        (8, 15, 5),  # ten are the sample
+        (8, 5, 0),
+    ],
+)
+def test_a_comparison_takes_its_part_of_what_a_correction_may_ask(
+    chosen: int | None, most: int | None, pairs: int
+) -> None:
+    assert pairs_compared(chosen, most, sample=10) == pairs
+
+
+def test_a_comparison_is_named_for_what_the_versions_do(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run")
+    kept = changing.archive(run, 1)
+    named = place(run, (2, 1), (run, kept))
+    assert named.parent == run / "versions"
+    assert versions_in(named) == (2, 1)
+    assert place(run, (2, 1), (run, kept)) == named
+    assert read_compared(run, named) is None
+    write_whole(run / "policy" / "policy.safetensors", "policy of 2")
+    assert place(run, (2, 1), (run, kept)) != named, "it learned anew, and is compared anew"
+    assert place(run, (3, 1), (run, kept)) != named
+
+
+def test_what_came_of_a_comparison_is_one_line() -> None:
+    came = Compared(
+        "simulated:strong", True, True, "Up.", 40, 4, 27, 6, 3, 27 / 33, (0.66, 0.91), 0.0
+    )
+    assert came.told == (
+        "27 of 33 decided pairs are preferred (95% interval 66% to 91%), 3 ties, 4 of 40 pairs not "
+        "answered; judged by simulated:strong, which is simulated, on which both were trained"
+    )
+    tied = Compared("a person", False, False, "Up.", 2, 0, 0, 0, 2, None, (0.0, 1.0), 0.0)
+    assert tied.told == "none of 2 pairs is decided, 2 ties; judged by a person"
+
+
+def test_a_simulated_judge_weighs_all_that_a_goal_says_alike() -> None:
+    truth = Truth(lambda o: float(o[0, 0]), (0,), principles={"Calm.": lambda o: float(o[0, 1])})
+    observed = np.array([[1.0, 0.0]])
+    assert truth.whole(())(observed) == truth.whole(["Unheard of."])(observed) == 1.0
+    assert truth.whole(["Calm.", "Unheard of."])(observed) == 0.5

@@ -11,24 +11,18 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from volition.cli.options import (
+    Batches,
     Clip,
     Env,
     GoalOrText,
     Kwargs,
+    PerSheet,
     made_for,
     option,
     read_kwargs,
 )
 from volition.errors import InputError
 from volition.tasks.numbers import check_counts, check_dollars
-
-PerSheet = Annotated[
-    int | None, option("INT", "Comparisons on one sheet; by default 60, of clips fewer.")
-]
-Batches = Annotated[
-    tuple[str, ...],
-    option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
-]
 
 
 def ask(
@@ -134,7 +128,7 @@ def answer(
         command = ["volition", "resume", str(questions.run), "--judgments", str(folder)]
         print(f"the run is corrected by them: {shlex.join(command)}")
     elif questions.contest is not None:
-        from volition.evidence.contest import to_count
+        from volition.evidence.comparing.contest import to_count
 
         print(f"count them: {to_count(questions)}")
     elif questions.run is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from tyro.conf import Positional, arg
 
 from volition.cli.options import (
     NO_JUDGE,
+    Batches,
     Clip,
     Env,
     Folder,
@@ -20,13 +22,14 @@ from volition.cli.options import (
     Json,
     JudgeOptions,
     Kwargs,
+    PerSheet,
     chosen_judge,
     made_for,
     option,
     print_json,
     read_kwargs,
 )
-from volition.errors import InputError
+from volition.errors import InputError, JudgeUnavailable
 from volition.goal import Change, Kind
 from volition.tasks.numbers import check_counts
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from volition.judges.settings import JudgeSettings
     from volition.run.correcting.saying import Plan
     from volition.run.folder import RunFolder
+    from volition.run.results import Listener, Result
     from volition.run.run import Run
     from volition.tasks.task import Task
 
@@ -53,6 +57,16 @@ Symmetries = Annotated[
     arg(
         help="Let the reward model use the symmetries that the task declares.",
         help_behavior_hint="",
+    ),
+]
+
+
+Compare = Annotated[
+    int | None,
+    option(
+        "N",
+        "Let the judge compare it with the version before on so many pairs of episodes, blind; by "
+        "default 40, of --max-judgments a quarter at most; 0 for none.",
     ),
 ]
 
@@ -193,9 +207,12 @@ def say(
     steps: Annotated[
         int | None, option("N", "Environment steps at most; by default half of the run's own.")
     ] = None,
+    compare: Compare = None,
     ask: Annotated[
         Path | None, option("FOLDER", "Write sheets for a judge who is not connected, and stop.")
     ] = None,
+    per_sheet: PerSheet = None,
+    batch: Batches = (),
     undo: Annotated[
         bool, arg(help="Go back to the version before.", help_behavior_hint="")
     ] = False,
@@ -206,7 +223,8 @@ def say(
     """Correct a finished run in words: what should be otherwise becomes a part of its goal.
 
     Of the judgments there are, those that this may change are judged again, a sample of them first;
-    the others stay. The run goes on from where it is, as its next version; the one before is kept.
+    the others stay. The run goes on from where it is, as its next version; the one before is kept,
+    and the judge compares the two, blind.
     """
     from volition.cli.display import told_if_slow
     from volition.run.correcting.proposing import propose
@@ -215,7 +233,8 @@ def say(
     from volition.run.folder import RunFolder
     from volition.run.run import Run
 
-    check_counts(steps=steps)
+    check_counts(steps=steps, per_sheet=per_sheet)
+    _check_said(compare, ask, per_sheet, batch)
     folder = RunFolder.open(run)
     if words is None or undo or list:
         return _of_versions(folder, words, undo, list, json)
@@ -223,16 +242,33 @@ def say(
     said = Change(become, words.strip())
     if not (is_under_way(folder, said) and last is not None and last.live is not None):
         said = propose(folder.task.stated_goal(), words, become)
-        planned = plan(folder, said, steps, live.max_judgments)
-        if not _is_wanted(planned, yes):
+        planned = plan(folder, said, steps, live.max_judgments, compare)
+        then = "" if ask is not None else _then_compared(planned, compare)
+        if not _is_wanted(planned, then, yes):
             print("nothing was changed")
             return 0
         if ask is not None:
-            return _write_sheets(folder, planned, ask)
+            return _write_sheets(folder, planned, ask, per_sheet, batch)
         _with_film(folder)
         with told_if_slow(f"changing the goal of {run}, and trying its judge ..."):
             begin(folder, planned, live)
     return _advance(Run.open(run), json)
+
+
+def _check_said(
+    compare: int | None, ask: Path | None, per_sheet: int | None, batch: Sequence[str]
+) -> None:
+    """That options of sheets come with sheets, and a number of pairs is one."""
+    if compare is not None and compare < 0:
+        raise InputError(f"--compare must be at least 0, not {compare}: 0 compares nothing")
+    if ask is None and (per_sheet or batch):
+        name = "--per-sheet" if per_sheet else "--batch"
+        raise InputError(f"{name} is of the sheets that --ask FOLDER writes: give --ask, too")
+    if ask is not None and compare:
+        raise InputError(
+            "--compare needs a judge that is connected: without one, compare the versions later "
+            "with volition compare RUN RUN/versions/N --ask FOLDER"
+        )
 
 
 def _of_versions(
@@ -262,7 +298,18 @@ def _of_versions(
     return 0
 
 
-def _is_wanted(planned: Plan, yes: bool) -> bool:
+def _then_compared(planned: Plan, chosen: int | None) -> str:
+    """What a person is told of comparing the version that a correction would make."""
+    both = f"version {planned.version} and version {planned.corrected}"
+    if planned.compare:
+        return f"then at most {planned.compare} pairs of episodes of {both}, blind"
+    if chosen == 0:
+        return ""
+    few = "too few judgments are left for that; give more, or say how many with --compare N"
+    return f"{both} are not compared then: {few}"
+
+
+def _is_wanted(planned: Plan, then: str, yes: bool) -> bool:
     """Shows what a correction would do; whether a person wants it."""
     print(f"version {planned.corrected}: {planned.before.text}")
     print("\n".join(_listed(planned.before)), end="\n" if _listed(planned.before) else "")
@@ -275,6 +322,8 @@ def _is_wanted(planned: Plan, yes: bool) -> bool:
         f"{planned.most} in all; then at most {planned.questions} questions about what the policy "
         f"does now, and at most {planned.ends - planned.begun:,} steps"
     )
+    if then:
+        print(then)
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -287,10 +336,12 @@ def _listed(goal: Goal) -> list[str]:
     return [*principles, *(f"  - veto: {text}" for text in goal.vetoes)]
 
 
-def _write_sheets(folder: RunFolder, planned: Plan, out: Path) -> int:
+def _write_sheets(
+    folder: RunFolder, planned: Plan, out: Path, per_sheet: int | None, batch: Sequence[str]
+) -> int:
     from volition.run.correcting.saying import write_sheets
 
-    questions = write_sheets(folder, planned, out)
+    questions = write_sheets(folder, planned, out, per_sheet, batch)
     sheets = "1 sheet" if len(questions.sheets) == 1 else f"{len(questions.sheets)} sheets"
     print(f"{questions.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
     then = ["volition", "answer", str(out), str(out / "answers.csv"), "--judge", "NAME"]
@@ -349,22 +400,12 @@ def play(
 
 def _advance(run: Run, as_json: bool) -> int:
     from volition.cli.display import Display
-    from volition.evidence.report import write_report
-    from volition.run.results import Progress
 
     print(f"run folder: {run.folder.path}", file=sys.stderr)
     with Display() as display:
         result = run.advance(display)
-        display(
-            Progress(
-                "report",
-                judgments=result.judgments,
-                env_steps=result.env_steps,
-                total_steps=result.env_steps,
-                heldout_accuracy=result.heldout_accuracy,
-            )
-        )
-        page = write_report(run)
+        compared, failed = _compare_versions(run, display)
+        page = _show_report(run, result, display)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(
@@ -374,7 +415,41 @@ def _advance(run: Run, as_json: bool) -> int:
     )
     for name, mean in result.measures.items():
         print(f"{name}: {mean:.4g} on average (evaluation only)")
+    if compared:
+        print(compared)
     print(f"report: {page}")
+    if failed is not None:
+        raise failed
     if as_json:
         print_json(replace(result, wall_s=time.perf_counter() - STARTED))
     return 0
+
+
+def _compare_versions(run: Run, listener: Listener) -> tuple[str, JudgeUnavailable | None]:
+    """What came of comparing a corrected run with the version before, as a line; or why it stopped,
+    which is no reason not to show what was learned."""
+    if not run.folder.settings.corrections:
+        return "", None
+    from volition.evidence.comparing.versions import compare_with_before
+
+    try:
+        compared = compare_with_before(run, listener)
+    except JudgeUnavailable as error:
+        return "", error
+    return compared.told if compared else "", None
+
+
+def _show_report(run: Run, result: Result, listener: Listener) -> Path:
+    from volition.evidence.report import write_report
+    from volition.run.results import Progress
+
+    listener(
+        Progress(
+            "report",
+            judgments=result.judgments,
+            env_steps=result.env_steps,
+            total_steps=result.env_steps,
+            heldout_accuracy=result.heldout_accuracy,
+        )
+    )
+    return write_report(run)

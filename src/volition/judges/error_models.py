@@ -14,7 +14,7 @@ import numpy.typing as npt
 from volition.comparison import Segment
 from volition.judges.base import Question
 from volition.judgment import Order
-from volition.tasks.truth import truth_of
+from volition.tasks.truth import Potential, truth_of
 
 FIRST, SECOND, TIE, REFUSED = "first", "second", "tie", "refused"
 Answer = str | float  # one of the four, or the probability of what is shown first
@@ -34,11 +34,19 @@ class Asking:
         question: What is asked.
         run: Noise that does not belong to the pair is drawn anew in every run.
         before: How many questions the judge was asked before this one.
+        together: Principles that the goal's words hold, so that each of them counts as the goal
+            does where the question is put under none.
     """
 
     question: Question
     run: int = 0
     before: int = 0
+    together: tuple[str, ...] = ()
+
+    def potential(self, task: str) -> Potential:
+        """How well a segment represents what is asked about, by what is true of this task."""
+        truth, principle = truth_of(task), self.question.principle
+        return truth.under(principle) if principle else truth.whole(self.together)
 
 
 class ErrorModel(Protocol):
@@ -84,7 +92,7 @@ class Truthful:
         draw = self.chance(question, question.order, asking.run)
         if draw < self.refused:
             return REFUSED
-        potential = truth_of(self.task).under(question.principle)
+        potential = asking.potential(self.task)
         first, second = (potential(segment.observations) for segment in question.shown)
         if first == second:
             return TIE
@@ -163,7 +171,7 @@ class Fallible:
         if self.chance(question, order, "failure", asking.run) < self.failures:
             return REFUSED
         eye = self.later_eye if asking.before >= self.drifts_after else self.eye
-        potential = truth_of(self.task).under(question.principle)
+        potential = asking.potential(self.task)
         first, second = (
             potential(segment.observations) + self._misseen(segment, eye)
             for segment in question.shown
@@ -230,7 +238,7 @@ class Teacher:
 
     def answer(self, asking: Asking) -> Answer:
         question = asking.question
-        first, second = (self._return(segment, question.principle) for segment in question.shown)
+        first, second = (self._return(segment, asking) for segment in question.shown)
         if max(first, second) < self.skip:
             return REFUSED
         if first == second or abs(first - second) < self.equal:
@@ -246,8 +254,8 @@ class Teacher:
             prefers_first = not prefers_first
         return FIRST if prefers_first else SECOND
 
-    def _return(self, segment: Segment, principle: str | None) -> float:
-        potential, observed = truth_of(self.task).under(principle), segment.observations
+    def _return(self, segment: Segment, asking: Asking) -> float:
+        potential, observed = asking.potential(self.task), segment.observations
         if self.gamma == 1:
             return potential(observed)
         weights = self.gamma ** np.arange(len(observed) - 1, -1, -1.0)

@@ -30,8 +30,10 @@ from volition.reward.learning import digest, read_fit
 from volition.run.correcting.asking import JudgedAgain, known_before
 from volition.run.correcting.changing import archive, change
 from volition.run.correcting.choosing import most_again, sample_size
+from volition.run.correcting.comparing import LEAST, PAIRS, SHARE, spent_usd
 from volition.run.correcting.contrasting import contrasting_pairs
 from volition.run.correcting.proposing import propose
+from volition.run.correcting.versions import is_to_be_compared
 from volition.run.creating import OBJECT, assignment_of
 from volition.run.folder import CONFIG, Correction, RunFolder, RunSettings
 from volition.run.results import Result
@@ -58,6 +60,7 @@ class Plan:
         questions: How many questions may be about what the policy does now.
         begun: Environment steps that were taken.
         ends: When learning would end at the latest.
+        compare: On how many pairs of episodes it would be compared with the version before.
     """
 
     change: Change
@@ -71,20 +74,28 @@ class Plan:
     questions: int
     begun: int
     ends: int
+    compare: int = 0
 
 
 def is_under_way(folder: RunFolder, words: Change | None) -> bool:
-    """Whether the run was corrected by this very change, and has not learned from it yet.
+    """Whether the run was corrected by this very change, and has not learned from it yet, or was
+    not compared with the version before as it was to be.
 
     Without a change: whether it was corrected at all, and has not.
     """
     said = folder.settings.correction
-    if said is None or folder.result.is_file():
+    if said is None or not (words is None or said.change == words):
         return False
-    return words is None or said.change == words
+    return not folder.result.is_file() or is_to_be_compared(folder)
 
 
-def plan(folder: RunFolder, said: Change, steps: int | None, most: int | None = None) -> Plan:
+def plan(
+    folder: RunFolder,
+    said: Change,
+    steps: int | None,
+    most: int | None = None,
+    compare: int | None = None,
+) -> Plan:
     """What a correction of a finished run would do.
 
     Args:
@@ -92,6 +103,8 @@ def plan(folder: RunFolder, said: Change, steps: int | None, most: int | None = 
         said: The change.
         steps: Environment steps at most; by default half of those that the run took when new.
         most: Questions in all, at most.
+        compare: On how many pairs of episodes the version is compared with the one before, as far
+            as there are so many questions; by default `PAIRS`, and a part of `most`.
 
     Raises:
         RunError: The run is unfinished, or was given answers that it has not learned from.
@@ -109,7 +122,8 @@ def plan(folder: RunFolder, said: Change, steps: int | None, most: int | None = 
         raise InputError(f"{folder.path} holds no judged pair that a correction could change")
     sample = sample_size(judged)
     goal = folder.task.stated_goal()
-    further = most_again(judged) if most is None else max(0, most - sample)
+    compared = pairs_compared(compare, most, sample)
+    further = most_again(judged) if most is None else max(0, most - sample - compared)
     return Plan(
         said,
         goal,
@@ -122,7 +136,24 @@ def plan(folder: RunFolder, said: Change, steps: int | None, most: int | None = 
         further,
         result.env_steps,
         result.env_steps + (steps or _half(folder, result)),
+        compared,
     )
+
+
+def pairs_compared(chosen: int | None, most: int | None, sample: int) -> int:
+    """How many pairs of episodes a correction compares.
+
+    Args:
+        chosen: How many a person wants; by default `PAIRS`, and one question in `SHARE` at most.
+        most: Questions in all, at most.
+        sample: Of them that are asked before any other.
+    """
+    if most is None:
+        return PAIRS if chosen is None else chosen
+    if chosen is not None:
+        return max(0, min(chosen, most - sample))
+    part = min(PAIRS, most // SHARE)
+    return part if part >= LEAST else 0
 
 
 def say(
@@ -187,8 +218,9 @@ def _correction(
         InputError: Nothing may be spent any more.
     """
     with folder.open_store() as store:
-        asked, spent = store.judged_live(), store.spent_usd()
-    most, usd = planned.most + planned.questions, _most_usd(folder.settings)
+        asked, spent = store.judged_live(), store.spent_usd() + spent_usd(folder.path)
+    most = planned.most + planned.questions + planned.compare
+    usd = _most_usd(folder.settings)
     if limits is not None and limits.max_judgments is not None:
         most = limits.max_judgments
     if limits is not None and limits.max_usd is not None:
@@ -211,13 +243,22 @@ def _correction(
         asked + most,
         usd,
         planned.questions,
+        planned.compare,
     )
 
 
-def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> QuestionFolder:
+def write_sheets(
+    folder: RunFolder,
+    planned: Plan,
+    out: Path,
+    per_sheet: int | None = None,
+    batches: Sequence[str] = (),
+    seed: int = 0,
+) -> QuestionFolder:
     """Writes a correction's questions for a judge who is not connected; the run stays as it is.
 
     They are the sample, and pairs of what the policy does now and of what else there is.
+    `per_sheet` and `batches` are as of `write_questions`.
 
     Raises:
         InputError: The folder is there already, or cannot be written.
@@ -238,7 +279,9 @@ def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> 
             [asked[place] for place in order],
             task,
             out,
-            run=folder.path.absolute(),
+            per_sheet,
+            folder.path.absolute(),
+            batches,
             given=folder.settings.given,
             under=[put[place] for place in order],
             said=Said(planned.change, planned.corrected, planned.ends - planned.begun),

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from volition.errors import InputError
 from volition.tasks.truth import classic_control, guest, lamp, lander, mujoco, regatta
-from volition.tasks.truth.base import Measure, Truth, of_state
+from volition.tasks.truth.base import Measure, Potential, Truth, of_state
 
-__all__ = ["TRUTHS", "Measure", "Truth", "of_state", "truth_of"]
+__all__ = ["TRUTHS", "Measure", "Potential", "Truth", "of_state", "truth_of"]
 
 TRUTHS = {
     **classic_control.TRUTHS,

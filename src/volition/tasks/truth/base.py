@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from volition.comparison import Array, Observations
 
 Measure = Callable[[Observations], float]
+Potential = Callable[[Observations], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,27 @@ class Truth:
             simulated judge's eye errs alike over about half of that.
     """
 
-    potential: Callable[[Observations], float]
+    potential: Potential
     seen: tuple[int, ...]
     measures: Mapping[str, Measure] = field(default_factory=dict)
     scale: tuple[float, ...] = ()
-    principles: Mapping[str, Callable[[Observations], float]] = field(default_factory=dict)
+    principles: Mapping[str, Potential] = field(default_factory=dict)
     moves: bool = False
 
-    def under(self, principle: str | None) -> Callable[[Observations], float]:
+    def under(self, principle: str | None) -> Potential:
         """How well a segment keeps to a principle, or represents the goal where there is none."""
         return self.principles.get(principle or "", self.potential)
+
+    def whole(self, principles: Sequence[str]) -> Potential:
+        """How well a segment represents the goal and keeps to these, all weighed alike.
+
+        A principle of which nothing is known says nothing.
+        """
+        known = [self.principles[text] for text in principles if text in self.principles]
+        if not known:
+            return self.potential
+        parts = [self.potential, *known]
+        return lambda observed: sum(part(observed) for part in parts) / len(parts)
 
 
 @dataclass(frozen=True, slots=True)
