@@ -84,8 +84,8 @@ class Truthful:
         draw = self.chance(question, question.order, asking.run)
         if draw < self.refused:
             return REFUSED
-        potential = truth_of(self.task).under(question.principle)
-        first, second = (potential(segment.observations) for segment in question.shown)
+        truth = truth_of(self.task)
+        first, second = (truth.of(segment, question.principle) for segment in question.shown)
         if first == second:
             return TIE
         return FIRST if (first > second) is not (draw < self.wrong) else SECOND
@@ -163,9 +163,9 @@ class Fallible:
         if self.chance(question, order, "failure", asking.run) < self.failures:
             return REFUSED
         eye = self.later_eye if asking.before >= self.drifts_after else self.eye
-        potential = truth_of(self.task).under(question.principle)
+        truth = truth_of(self.task)
         first, second = (
-            potential(segment.observations) + self._misseen(segment, eye)
+            truth.of(segment, question.principle) + self._misseen(segment, eye)
             for segment in question.shown
         )
         of_pair = _logistic(self.chance(question))
@@ -247,9 +247,10 @@ class Teacher:
         return FIRST if prefers_first else SECOND
 
     def _return(self, segment: Segment, principle: str | None) -> float:
-        potential, observed = truth_of(self.task).under(principle), segment.observations
+        truth, observed = truth_of(self.task), segment.observations
         if self.gamma == 1:
-            return potential(observed)
+            return truth.of(segment, principle)
+        potential = truth.under(principle)
         weights = self.gamma ** np.arange(len(observed) - 1, -1, -1.0)
         potentials = [potential(observed[step : step + 1]) for step in range(len(observed))]
         return float(np.average(potentials, weights=weights))

@@ -7,9 +7,33 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from volition.comparison import Array, Observations
+from volition.comparison import Array, Observations, Segment
 
 Measure = Callable[[Observations], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A sentence that somebody may judge by, and what is true of a segment under it.
+
+    Attributes:
+        text: The sentence.
+        value: How well a segment keeps to it, from 0 to 1.
+        ideas: How many things it says.
+        veto: Whether it says what may not be, and not what is better.
+    """
+
+    text: str
+    value: Callable[[Segment], float]
+    ideas: int = 1
+    veto: bool = False
+
+    @classmethod
+    def of_each(
+        cls, text: str, of: Callable[[Segment], Array], ideas: int = 1, veto: bool = False
+    ) -> Rule:
+        """One whose value is the mean over a segment's states."""
+        return cls(text, lambda segment: float(np.mean(of(segment))), ideas, veto)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +46,7 @@ class Truth:
         measures: Numbers of one episode, from what was observed after each of its steps (steps,
             obs_dim), each with its unit in its name where it has one.
         principles: The potential under a principle, by its words; under any other it is the goal's.
+        rules: Likewise under sentences that may be said of the task's environment.
         moves: Whether it is about how something moves, so that it takes clips to judge it.
         scale: Of each entry in `seen`, how far it ranges from its middle; left out, 1 for all. A
             simulated judge's eye errs alike over about half of that.
@@ -33,6 +58,13 @@ class Truth:
     scale: tuple[float, ...] = ()
     principles: Mapping[str, Callable[[Observations], float]] = field(default_factory=dict)
     moves: bool = False
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+
+    def of(self, segment: Segment, principle: str | None) -> float:
+        """The potential of a segment under a principle, or of the goal where there is none."""
+        if principle in self.rules and principle not in self.principles:
+            return self.rules[principle].value(segment)
+        return self.under(principle)(segment.observations)
 
     def under(self, principle: str | None) -> Callable[[Observations], float]:
         """How well a segment keeps to a principle, or represents the goal where there is none."""
