@@ -45,6 +45,13 @@ def ask(
     per_sheet: PerSheet = None,
     clip: Clip = False,
     seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
+    verdicts: Annotated[
+        bool,
+        arg(
+            help="Of a run: write what was judged, for a person to look through and overrule.",
+            help_behavior_hint="",
+        ),
+    ] = False,
     batch: Batches = (),
     submit: Annotated[
         bool,
@@ -66,6 +73,10 @@ def ask(
     _check_batch(batch, submit, max_usd)
     if bool(subject) == bool(env):
         raise InputError("give either a TASK, a RUN or --env ID, not both or neither")
+    if verdicts:
+        if env or goal or kwargs or per_sheet or clip or batch:
+            raise InputError("--verdicts takes a RUN, --out, --pairs and --seed, and nothing else")
+        return _write_verdicts(Path(str(subject)), out, pairs, seed)
     questions = ask_about(
         made_for(env, goal) if env else str(subject),
         out,
@@ -86,6 +97,19 @@ def ask(
     then = [] if submit else [str(out / "answers.csv"), "--judge", "NAME"]
     when = "later" if submit else "then"
     print(f"{when}: {shlex.join(['volition', 'answer', str(out), *then])}")
+    return 0
+
+
+def _write_verdicts(run: Path, out: Path, pairs: int, seed: int) -> int:
+    from volition.evidence.report.verdicts import write_page
+    from volition.run.correcting.looking import FORM, write_verdicts
+
+    verdicts = write_verdicts(run, out, pairs, seed)
+    page = write_page(out)
+    print(f"{len(verdicts.said)} verdicts: look through {page}")
+    print(f"and write into {out / FORM} what you would have otherwise")
+    then = ["volition", "say", str(run), "--overruled", str(out), "--by", "YOURNAME"]
+    print(f"then: {shlex.join(then)}")
     return 0
 
 

@@ -52,6 +52,7 @@ class Correction:
         most_judgments: As many may have been asked of live judges by its end, from the first on.
         most_usd: Likewise US dollars; None is no limit.
         questions: How many of them may be about what the policy does now.
+        proposal: Of what the person said or overruled, by its id, if there was one.
     """
 
     kind: Kind
@@ -65,6 +66,7 @@ class Correction:
     most_judgments: int = 0
     most_usd: float | None = None
     questions: int = 0
+    proposal: str = ""
 
     @property
     def change(self) -> Change:
@@ -155,6 +157,7 @@ class RunFolder:
     result = property(lambda self: self.path / "result.json")
     report = property(lambda self: self.path / "report.html")
     versions_before = property(lambda self: self.path / VERSIONS)
+    proposals = property(lambda self: self.path / "proposals")
 
     @classmethod
     @contextmanager

@@ -62,8 +62,9 @@ class Truth:
 
     def of(self, segment: Segment, principle: str | None) -> float:
         """The potential of a segment under a principle, or of the goal where there is none."""
-        if principle in self.rules and principle not in self.principles:
-            return self.rules[principle].value(segment)
+        rule = self.rules.get(principle or "")
+        if rule is not None and principle not in self.principles:
+            return rule.value(segment)
         return self.under(principle)(segment.observations)
 
     def under(self, principle: str | None) -> Callable[[Observations], float]:

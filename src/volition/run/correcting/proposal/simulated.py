@@ -1,8 +1,10 @@
 """A simulated writer, for counting alone: it knows sentences, and what is true under each.
 
 It chooses as somebody would who wants the shortest sentence that explains what was overruled: the
-most probable one, where every sentence of as many ideas is as probable as another beforehand, and a
-sentence explains a pair the better the more plainly it prefers what the person preferred, and the less it says against what they let stand (Bayes; the minimum description length of Rissanen, 1978). It never meets the sentence that was planted.
+most probable one, where every sentence of as many ideas is as probable as another beforehand. A
+sentence explains a pair the better the more plainly it prefers what the person preferred, and the
+less it says against what they let stand (Bayes; the minimum description length of Rissanen, 1978).
+It never meets the sentence that was planted.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def _spared(*kinds: int) -> Of:
 
     def of(segment: Segment) -> Array:
         found, _, harmed = _things(segment)
-        return 1.0 - (np.isin(found, kinds) & harmed).any(1)
+        return 1.0 - np.asarray((np.isin(found, kinds) & harmed).any(1))
 
     return of
 

@@ -45,7 +45,7 @@ def _no(of: Of) -> Of:
 def _there(*buoys: int) -> Of:
     """1 where none of these buoys is taken."""
     places = [BUOYS[buoy] for buoy in buoys]
-    return lambda seen: 1.0 * (seen[:, places] > 0.5).all(1)
+    return lambda seen: 1.0 * np.asarray((seen[:, places] > 0.5).all(1))
 
 
 def _heading(entry: int, sign: float) -> Of:

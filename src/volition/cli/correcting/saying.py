@@ -1,0 +1,183 @@
+"""The verb that corrects a run: say."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from volition.cli.correcting.proposing import Remark, proposed
+from volition.cli.learning import advance, with_film
+from volition.cli.options import NO_JUDGE, Folder, Json, JudgeOptions, option, print_json
+from volition.errors import InputError
+from volition.goal import Kind
+from volition.judges.settings import JudgeSettings
+from volition.tasks.numbers import check_counts
+
+if TYPE_CHECKING:
+    from volition.goal import Goal
+    from volition.run.correcting.saying import Plan
+    from volition.run.folder import RunFolder
+
+
+def say(
+    run: Folder,
+    words: Annotated[
+        Positional[str | None], option("WORDS", "What should be otherwise, in one sentence.")
+    ] = None,
+    *,
+    become: Annotated[
+        Kind | None,
+        arg(
+            name="as",
+            metavar="{principle,veto,goal}",
+            help="What the words become, as they stand: another sentence as the goal, if goal. "
+            "Left out, a live judge proposes that and the sentence; else it is a principle.",
+            help_behavior_hint="",
+        ),
+    ] = None,
+    overruled: Annotated[
+        Path | None,
+        option(
+            "FOLDER|FILE",
+            "In place of WORDS: what you overruled in what `volition ask RUN --verdicts` wrote. "
+            "The shortest sentence that explains it is proposed.",
+        ),
+    ] = None,
+    by: Annotated[str, option("NAME", "Who overrules; with --answer who wrote it.")] = "",
+    propose: Annotated[
+        Path | None,
+        option("FOLDER", "Write what a proposal takes there, for whoever is not connected."),
+    ] = None,
+    answer: Annotated[
+        Path | None, option("FOLDER|FILE", "Take what was written there as the proposal.")
+    ] = None,
+    live: JudgeOptions = NO_JUDGE,
+    steps: Annotated[
+        int | None, option("N", "Environment steps at most; by default half of the run's own.")
+    ] = None,
+    ask: Annotated[
+        Path | None, option("FOLDER", "Write sheets for a judge who is not connected, and stop.")
+    ] = None,
+    undo: Annotated[
+        bool, arg(help="Go back to the version before.", help_behavior_hint="")
+    ] = False,
+    list: Annotated[bool, arg(help="List the versions.", help_behavior_hint="")] = False,
+    yes: Annotated[bool, arg(help="Do it without asking.", help_behavior_hint="")] = False,
+    json: Json = False,
+) -> int:
+    """Correct a finished run in words: what should be otherwise becomes a part of its goal.
+
+    Of the judgments there are, those that this may change are judged again, a sample of them first;
+    the others stay. The run goes on from where it is, as its next version; the one before is kept.
+    """
+    from volition.run.folder import RunFolder
+
+    check_counts(steps=steps)
+    folder = RunFolder.open(run)
+    said = Remark(words, become, overruled, by, propose, answer)
+    if said.ways == [] or undo or list:
+        return _of_versions(folder, said.ways, undo, list, json)
+    said.check()
+    return _say(folder, said, Taken(live, steps, ask, yes), json)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a correction may take, and how far it goes, as options have it."""
+
+    live: JudgeSettings
+    steps: int | None
+    ask: Path | None
+    yes: bool
+
+
+def _say(folder: RunFolder, remark: Remark, taken: Taken, as_json: bool) -> int:
+    from volition.cli.display import told_if_slow
+    from volition.run.correcting.saying import is_under_way, plan
+    from volition.run.correcting.saying import say as begin
+    from volition.run.run import Run
+
+    said, proposal = proposed(folder, remark, taken.live, taken.ask is not None)
+    if said is None:
+        return 0
+    last = folder.settings.correction
+    known = proposal.name if proposal else ""
+    if not (is_under_way(folder, said, known) and last is not None and last.live is not None):
+        planned = plan(folder, said, taken.steps, taken.live.max_judgments, proposal)
+        if not _is_wanted(planned, taken.yes):
+            print("nothing was changed")
+            return 0
+        if taken.ask is not None:
+            return _write_sheets(folder, planned, taken.ask)
+        with_film(folder)
+        with told_if_slow(f"changing the goal of {folder.path}, and trying its judge ..."):
+            begin(folder, planned, taken.live)
+    return advance(Run.open(folder.path), as_json)
+
+
+def _of_versions(
+    folder: RunFolder, ways: Sequence[str], undo: bool, listed: bool, as_json: bool
+) -> int:
+    """What `say` does without a correction: goes back to the version before, or lists them."""
+    from volition.run.correcting.saying import undo as go_back
+    from volition.run.correcting.versions import Versions, told, versions_of
+
+    if ways or undo == listed:
+        raise InputError(
+            'say what should be otherwise, as in volition say RUN "not so close", or else give '
+            "--undo or --list"
+        )
+    if undo:
+        folder = go_back(folder.path)
+    with folder.open_store() as store:
+        versions = versions_of(folder, store)
+    if undo:
+        print(f"{folder.path} is version {folder.settings.version} again")
+    elif not versions:
+        print(f"{folder.path} has one version: nothing was said of it")
+    else:
+        print("\n".join(told(versions)))
+    if as_json:
+        print_json(Versions(folder.settings.version, tuple(versions)))
+    return 0
+
+
+def _is_wanted(planned: Plan, yes: bool) -> bool:
+    """Shows what a correction would do; whether a person wants it."""
+    print(f"version {planned.corrected}: {planned.before.text}")
+    print("\n".join(_listed(planned.before)), end="\n" if _listed(planned.before) else "")
+    print(f"version {planned.version}: {planned.after.text}")
+    print("\n".join(_listed(planned.after)), end="\n" if _listed(planned.after) else "")
+    print(
+        f"{planned.sample} of {planned.judged} judged pairs are judged again first, at most "
+        f"{planned.most} in all; then at most {planned.questions} questions about what the policy "
+        f"does now, and at most {planned.ends - planned.begun:,} steps"
+    )
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise InputError("nobody is asked here whether that is meant: give --yes")
+    return input("is that what you mean? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _listed(goal: Goal) -> list[str]:
+    principles = [f"  - {text}" for text in goal.principles]
+    return [*principles, *(f"  - veto: {text}" for text in goal.vetoes)]
+
+
+def _write_sheets(folder: RunFolder, planned: Plan, out: Path) -> int:
+    from volition.run.correcting.saying import write_sheets
+
+    questions = write_sheets(folder, planned, out)
+    sheets = "1 sheet" if len(questions.sheets) == 1 else f"{len(questions.sheets)} sheets"
+    print(f"{questions.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
+    then = ["volition", "answer", str(out), str(out / "answers.csv"), "--judge", "NAME"]
+    print(f"then: {shlex.join(then)}")
+    print(f"and: {shlex.join(['volition', 'resume', str(folder.path), '--judgments', str(out)])}")
+    return 0
