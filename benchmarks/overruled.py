@@ -29,11 +29,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from volition.run.correcting.looking import COLUMNS, FORM, read_overruled, write_verdicts
-from volition.run.correcting.proposal.kept import Proposal, begin_overruled
-from volition.run.correcting.proposal.writing import explain, write_by_simulation
-from volition.tasks.truth.rules import RULES
-
 from claims import claim, run_benchmark
 from understanding import HELD_OUT, deeds
 from volition.comparison import Segment
@@ -41,6 +36,9 @@ from volition.envs.scene import scenes_of
 from volition.judges.settings import JudgeSettings
 from volition.judging.recordings import open_recording
 from volition.judgment import Order, Verdict
+from volition.run.correcting.looking import COLUMNS, FORM, read_overruled, write_verdicts
+from volition.run.correcting.proposal.kept import Proposal, begin_overruled
+from volition.run.correcting.proposal.writing import explain, write_by_simulation
 from volition.run.correcting.saying import plan, say
 from volition.run.folder import RunFolder
 from volition.run.results import Result
@@ -50,7 +48,8 @@ from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 from volition.tasks.truth import TRUTHS, truth_of
 from volition.tasks.truth.base import of_state
-from volition.tasks.truth.guest import GUEST, _all_the_way
+from volition.tasks.truth.guest import _all_the_way
+from volition.tasks.truth.rules import RULES
 
 PERSON = "simulated:person"
 PLAINLY = 0.2  # of a rule's whole range: by less nobody overrules
@@ -327,7 +326,8 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=150, help="answers of the guest's judge")
     options = parser.parse_args()
     enable_cache()
-    TRUTHS[TRUTH] = replace(GUEST, potential=of_state(_all_the_way), principles={})
+    guest = truth_of("guest-thoughtful")
+    TRUTHS[TRUTH] = replace(guest, potential=of_state(_all_the_way), principles={})
     held = []
     if options.only != "guest":
         held.append(claim_recovered(options.seed, options.judge))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from volition.run.folder import RunFolder
 
 SIMULATED = "simulated:"
+EXPLAINED = 2 / 3  # of the overruled pairs, below which a person is warned
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,10 @@ def _written(folder: RunFolder, path: Path, judge: JudgeSettings | None) -> Prop
     if not of_words:
         known = judge is not None and ":" in judge.judge and not judge.judge.startswith("object:")
         if judge is not None and known:
-            print(explain(folder, path, judge, _tell).told)
+            explained = explain(folder, path, judge, _tell)
+            print(explained.told)
+            if explained.same < EXPLAINED * explained.of:
+                _tell("warning: that explains too little: say no, and have it said otherwise")
         elif proposal.explained is not None:
             print(proposal.explained.told)
         else:

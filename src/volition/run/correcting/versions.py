@@ -10,6 +10,7 @@ from volition.goal import Goal
 from volition.judgment import Verdict
 from volition.run.correcting.asking import JudgedAgain
 from volition.run.correcting.changing import TASK
+from volition.run.correcting.proposal.kept import told_of
 from volition.run.folder import CONFIG, RunFolder
 from volition.run.results import Result
 from volition.storage.store import Store
@@ -24,6 +25,7 @@ class Version:
         now: Whether the run is this one now.
         undone: Whether it was taken back.
         kind, said: Of the correction that made it; empty of the first.
+        proposed: Who wrote that, and of what, where it was proposed.
         goal: By then, in words.
         judgments: From which it learns, once it has.
         again: What was judged again for it; empty of the first.
@@ -48,6 +50,7 @@ class Version:
     measures: Mapping[str, float] = field(default_factory=dict)
     film: str = ""
     report: str = ""
+    proposed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def _version(
         measures=result.measures if result else {},
         film=_beside(of.film, beside),
         report=_beside(of.report, beside),
+        proposed=told_of(run.proposals / said.proposal) if said and said.proposal else "",
     )
 
 
@@ -136,6 +140,8 @@ def told(versions: Sequence[Version]) -> list[str]:
         state = " (now)" if version.now else " (taken back)" if version.undone else ""
         said = f'{version.kind}: "{version.said}"' if version.said else f'"{version.goal.text}"'
         lines.append(f"version {version.number}{state}, {said}")
+        if version.proposed:
+            lines.append(f"    {version.proposed}")
         lines.append(f"    {version.judgments} judgments" + _measured(version))
         if version.again:
             lines.append(f"    {version.again}")

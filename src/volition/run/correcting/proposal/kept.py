@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -47,6 +48,7 @@ MOST_SHOWN = 24  # pairs that were overruled, and likewise of those that were no
 LONGEST_WORDS = 4000  # characters of what a person says
 
 Tell = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,18 @@ def open_proposal(folder: Path) -> Proposal:
     return read_document(folder / PROPOSAL, Proposal)
 
 
+def told_of(folder: Path) -> str:
+    """Who wrote a proposal, and of what, for a person; empty where its folder is gone."""
+    if not is_proposal(folder):
+        return ""
+    proposal = open_proposal(folder)
+    by = f"written by {proposal.writer}" + (" (for counting alone)" if proposal.simulated else "")
+    if proposal.subject.words:
+        return f"{by}, of “{proposal.subject.words}”"
+    text = (folder / JUDGMENTS_FILE).read_text(encoding="utf-8")
+    return f"{by}, of {len(text.splitlines())} verdicts that {proposal.subject.by} overruled"
+
+
 def save(folder: Path, proposal: Proposal) -> None:
     """Writes proposal.json, whole or not at all."""
     write_document(folder / PROPOSAL, proposal)
@@ -253,7 +267,7 @@ def begin_overruled(run: RunFolder, looked: Sequence[Looked], source: Path, by: 
     folder = folder_of(run, _id(subject))
     if is_proposal(folder):
         return folder
-    shown = [*_some(overruled), *_some(stood)]
+    shown = [*some(overruled), *some(stood)]
     of_overruled = [(one.said, one.instead, one.why) for one in shown if one.instead]
     lines = lines_of(of_overruled, len(shown) - len(of_overruled))
     with _new(folder) as partial:
@@ -353,8 +367,8 @@ def _copy_pictures(row: Row, source: Path, folder: Path) -> None:
         shutil.copyfile(file, folder / name)
 
 
-def _some(looked: Sequence[Looked]) -> list[Looked]:
-    """As many as are shown, evenly spread."""
+def some(looked: Sequence[T]) -> list[T]:
+    """As many as a writer is shown, evenly spread."""
     if len(looked) <= MOST_SHOWN:
         return [*looked]
     return [looked[n * len(looked) // MOST_SHOWN] for n in range(MOST_SHOWN)]
@@ -363,16 +377,22 @@ def _some(looked: Sequence[Looked]) -> list[Looked]:
 def _sheets(
     run: RunFolder, folder: Path, looked: Sequence[Looked], shown: Sequence[Looked]
 ) -> list[Frame]:
-    """The pages of what is shown, what the person prefers framed; all that was looked at is
-    read."""
+    """The pages of what is shown, what the person prefers framed, and apart from these what they
+    let stand. All that was looked at is read."""
     judged = [each for file in (JUDGMENTS_FILE, STOOD) for each in _read(run, folder / file)]
     sides = {
         one.row["pair"]: _as_shown_first(each) for one, each in zip(looked, judged, strict=True)
     }
     numbered = [NumberedPair(n, *sides[one.row["pair"]]) for n, one in enumerate(shown, start=1)]
     choices = {number: one.instead or one.said for number, one in enumerate(shown, start=1)}
-    per_sheet = pairs_on_a_sheet(len(run.task.view.shown))
-    return [Frame(sheet) for sheet in draw_sheets(numbered, per_sheet, choices)]
+    per_sheet = min(MOST_SHOWN, pairs_on_a_sheet(len(run.task.view.shown)))
+    overruled = sum(bool(one.instead) for one in shown)
+    return [
+        Frame(sheet)
+        for pairs in (numbered[:overruled], numbered[overruled:])
+        if pairs
+        for sheet in draw_sheets(pairs, per_sheet, choices)
+    ]
 
 
 def _read(run: RunFolder, path: Path) -> list[Judged]:

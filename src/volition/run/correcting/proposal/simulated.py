@@ -20,6 +20,7 @@ from volition.tasks.truth import Rule, truth_of
 
 WRITER = "simulated writer"
 PLAIN = 10.0  # logits that one side of a pair is the better by, at most
+HARDLY = 0.3  # of a sentence's whole range: by less hardly anybody overrules
 AN_IDEA = math.log(4)  # how much less probable one more idea is
 EXPLAINED = 2 / 3  # of the pairs at least, or nothing is proposed
 
@@ -49,7 +50,7 @@ def write_simulated(
         )
     alike = Counter(rule.ideas for rule in rules)
     differences = [_differences(rule, overruled) for rule in rules]
-    against = [[min(by, 0.0) for by in _differences(rule, stood)] for rule in rules]
+    against = [[min(by, 0.0) + HARDLY for by in _differences(rule, stood)] for rule in rules]
 
     def probable(place: int) -> float:
         rule = rules[place]

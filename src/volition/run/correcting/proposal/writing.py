@@ -37,6 +37,7 @@ from volition.run.correcting.proposal.kept import (
     read_preferred,
     save,
     shown_with,
+    some,
 )
 from volition.run.correcting.proposal.request import VERSION, empty_answer, read_proposal
 from volition.run.correcting.proposal.simulated import WRITER, write_simulated
@@ -173,6 +174,8 @@ def asked_by(path: Path) -> str:
 def take_answer(run: RunFolder, path: Path, writer: str) -> tuple[Path, Proposal]:
     """Makes a proposal of what was written: all of it, or nothing where a fault is in it.
 
+    It takes the place of what was written before; every reply is kept.
+
     Args:
         run: Of whose goal.
         path: The folder of the request, or a file in it.
@@ -182,8 +185,8 @@ def take_answer(run: RunFolder, path: Path, writer: str) -> tuple[Path, Proposal
         The folder of the proposal, and the proposal.
 
     Raises:
-        InputError: There is no such folder or file, it is of another run or version, or answered
-            otherwise; or a line for each fault, with the file, the place and the value.
+        InputError: There is no such folder or file, or it is of another run; or a line for each
+            fault, with the file, the place and the value.
     """
     file = path / ANSWER if path.is_dir() else path
     name = name_of(writer, "--by")
@@ -198,20 +201,17 @@ def take_answer(run: RunFolder, path: Path, writer: str) -> tuple[Path, Proposal
     text = written_in(file)
     with exclusively(folder):
         proposal = open_proposal(folder)
-        if proposal.change is not None:
-            if proposal.replies[-1].raw == text and proposal.writer == name:
-                return folder, proposal
-            raise InputError(
-                f"{folder} has the proposal of {proposal.writer} already: "
-                f'"{proposal.change.text}"; say it otherwise to ask anew'
-            )
+        if proposal.change and proposal.replies[-1].raw == text and proposal.writer == name:
+            return folder, proposal
         try:
             change, why = read_proposal(text, shown_with(run.task, proposal))
         except Unreadable as faults:
             lines = [f"{file}: {line}" for line in str(faults).splitlines()]
             raise InputError("\n".join(lines)) from None
         replies = (*proposal.replies, GivenReply(name, text))
-        done = replace(proposal, replies=replies, change=change, why=why)
+        done = replace(
+            proposal, replies=replies, change=change, why=why, simulated=False, explained=None
+        )
         return folder, _finished(folder, done)
 
 
@@ -230,8 +230,8 @@ def write_by_simulation(run: RunFolder, folder: Path) -> Proposal:
             return proposal
         goal = run.task.goal_in_parts()
         change = write_simulated(
-            read_preferred(run, folder, JUDGMENTS_FILE),
-            read_preferred(run, folder, STOOD),
+            some(read_preferred(run, folder, JUDGMENTS_FILE)),
+            some(read_preferred(run, folder, STOOD)),
             run.task.goal.truth or "",
             (*goal.principles, *goal.vetoes),
         )

@@ -6,6 +6,7 @@ Which kind of thing is harmed is not observed; the states that the pictures show
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -29,7 +30,7 @@ KINDS = tuple(SPOILT)
 WIDTH, HEIGHT = 8.0, 6.4  # metres
 WALLS = (0.7, 0.7, 5.7)  # lowest x, lowest and highest y at which a guest can stand in the room
 WELL_AWAY = 1.0  # metres between the guest and a thing
-SLOW = 0.5  # of the greatest speed
+REMEMBERED = 512  # segments, each of which is looked at by every rule
 
 Of = Callable[[Segment], Array]  # of every state: (T,)
 
@@ -44,6 +45,7 @@ def _place(segment: Segment) -> tuple[Array, Array]:
     return rows[:, 0] * UNIT + WIDTH / 2, rows[:, 1] * UNIT + HEIGHT / 2
 
 
+@lru_cache(REMEMBERED)
 def _things(segment: Segment) -> tuple[Array, Array, Array]:
     """Of the four things: their kinds, gaps in metres, and whether each is harmed: (T, 4) each."""
     rows, (x, y) = _rows(segment), _place(segment)
