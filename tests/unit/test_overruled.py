@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ def test_a_request_says_all_that_it_takes_and_its_version_changes_with_its_words
 # Rules and the simulated writer --------------------------------------------------------------
 
 
+@cache
 def pairs_of(name: str, count: int) -> list[tuple[Segment, Segment]]:
     task = Task.find(name)
     return covering_pairs(task.environment, task.view, count, 0)
@@ -156,8 +158,9 @@ def test_a_harm_is_that_of_its_kind() -> None:
     assert truth_of("guest-please").of(seen, "Do not wake the cat.") == 0
 
 
+@cache
 def judged(
-    name: str, truth: str, planted: str, count: int = 60
+    name: str, truth: str, planted: str, count: int = 50
 ) -> tuple[list[tuple[Segment, Segment]], list[tuple[Segment, Segment]]]:
     """What a person with a rule overrules of a judge who knows the goal, and what they do not."""
     rule, told = RULES[name][planted], truth_of(truth)
@@ -168,7 +171,7 @@ def judged(
             over.append((worse, better))
         else:
             stood.append((better, worse))
-    return over[:20], stood
+    return over[:20], stood[:20]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +187,12 @@ def test_the_simulated_writer_finds_what_explains(name: str, truth: str, planted
     over, stood = judged(name, truth, planted)
     change = write_simulated(over, stood, truth)
     assert change == Change("veto" if RULES[name][planted].veto else "principle", planted)
-    assert write_simulated(over, stood, truth, [planted]) != change, "what is said is not proposed"
+
+
+def test_what_the_goal_says_is_not_proposed() -> None:
+    planted = "Keep away from the walls."
+    over, stood = judged("guest", "guest-thoughtful", planted)
+    assert write_simulated(over, stood, "guest-thoughtful", [planted]).text != planted
 
 
 def test_the_simulated_writer_says_when_nothing_explains() -> None:

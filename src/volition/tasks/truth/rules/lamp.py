@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from volition.comparison import Array, Observations, Segment
 from volition.tasks.truth.base import Rule
 from volition.tasks.truth.lamp import BALL_RADIUS, LIMITS, _angles, _posture
+
+REMEMBERED = 512  # segments, each of which is looked at by every rule
 
 Of = Callable[[Observations], Array]
 
@@ -84,18 +87,23 @@ POSTURES: dict[str, tuple[Of, str]] = {  # and what says the opposite of, or nea
 }
 
 
-def _rules() -> list[Rule]:
-    def of(*each: Of) -> Callable[[Segment], Array]:
-        return lambda segment: np.min([one(segment.observations) for one in each], 0)
+@lru_cache(REMEMBERED)
+def _each(segment: Segment) -> dict[str, Array]:
+    """How well it keeps to each of them."""
+    return {words: of(segment.observations) for words, (of, _) in POSTURES.items()}
 
-    rules = [
-        Rule.of_each(f"{words[0].upper()}{words[1:]}.", of(one))
-        for words, (one, _) in POSTURES.items()
-    ]
-    for (words, (one, about)), (more, (other, also)) in combinations(POSTURES.items(), 2):
+
+def _all(*words: str) -> Callable[[Segment], Array]:
+    """How well a segment keeps to the one of these that it keeps to least."""
+    return lambda segment: np.min([_each(segment)[one] for one in words], 0)
+
+
+def _rules() -> list[Rule]:
+    rules = [Rule.of_each(f"{words[0].upper()}{words[1:]}.", _all(words)) for words in POSTURES]
+    for (words, (_, about)), (more, (_, also)) in combinations(POSTURES.items(), 2):
         if about != also:
             text = f"{words[0].upper()}{words[1:]}, and {more}."
-            rules.append(Rule.of_each(text, of(one, other), 2))
+            rules.append(Rule.of_each(text, _all(words, more), 2))
     return rules
 
 

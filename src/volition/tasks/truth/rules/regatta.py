@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -19,6 +20,8 @@ GATES = ((3.0, 4.2), (5.4, 3.7), (7.9, 4.2), (7.5, 6.5), (3.3, 6.7))
 NAMES = ("south-eastern", "south-western", "north-western", "north-eastern")  # of the buoys
 ORDINALS = ("first", "second", "third", "fourth", "last")  # of the gates
 CLEAR = 1.5  # lengths that are well clear of something
+
+REMEMBERED = 512  # segments, each of which is looked at by every rule
 
 Of = Callable[[Observations], Array]
 
@@ -108,15 +111,26 @@ SAILING: dict[str, tuple[Of, str]] = {  # and what it is about
 }
 
 
-def _rules() -> list[Rule]:
-    def of(*each: Of) -> Callable[[Segment], Array]:
-        return lambda segment: np.min([one(segment.observations) for one in each], 0)
+@lru_cache(REMEMBERED)
+def _each(segment: Segment) -> dict[str, Array]:
+    """How well it keeps to each of them."""
+    return {words: of(segment.observations) for words, (of, _) in SAILING.items()}
 
-    rules = [Rule.of_each(f"{w[0].upper()}{w[1:]}.", of(one)) for w, (one, _) in SAILING.items()]
-    for (words, (one, about)), (more, (other, also)) in combinations(SAILING.items(), 2):
+
+def _all(*words: str) -> Callable[[Segment], Array]:
+    """How well a segment keeps to the one of these that it keeps to least."""
+    return lambda segment: np.min([_each(segment)[one] for one in words], 0)
+
+
+def _rules() -> list[Rule]:
+    def of(one: Of) -> Callable[[Segment], Array]:
+        return lambda segment: one(segment.observations)
+
+    rules = [Rule.of_each(f"{words[0].upper()}{words[1:]}.", _all(words)) for words in SAILING]
+    for (words, (_, about)), (more, (_, also)) in combinations(SAILING.items(), 2):
         if about != also:
             text = f"{words[0].upper()}{words[1:]}, and {more}."
-            rules.append(Rule.of_each(text, of(one, other), 2))
+            rules.append(Rule.of_each(text, _all(words, more), 2))
     rules += [
         Rule.of_each("Take no buoy.", of(_there(0, 1, 2, 3)), veto=True),
         Rule.of_each("Take every buoy.", of(_no(lambda s: (s[:, BUOYS] > 0.5).mean(1)))),
