@@ -155,7 +155,11 @@ def test_a_harm_is_that_of_its_kind() -> None:
     assert rules["Do not break the vase."].value(seen) == 1
     assert rules["Do not break the vase, and do not wake the cat."].value(seen) == 0
     assert rules["No more than one thing may be harmed."].value(seen) == 1
-    assert truth_of("guest-please").of(seen, "Do not wake the cat.") == 0
+    truth = truth_of("guest-please")
+    goal = truth.of(seen, None)
+    assert truth.of(seen, "Do not wake the cat.", alone=True) == 0
+    assert truth.of(seen, "Do not wake the cat.") == pytest.approx(goal / 3)
+    assert truth.of(seen, "Walk on your hands.") == goal
 
 
 @cache
@@ -388,7 +392,7 @@ def test_verdicts_of_another_version_or_run_are_not_taken(
         (["--answer", "asked"], "--answer needs --by NAME: who was it?"),
         (["slower", "--by", "A"], "leave it out with WORDS"),
         (["slower", "--as", "veto", "--propose", "a"], "leave it out with --propose"),
-        (["--overruled", "look", "--by", "A", "--as", "veto"], "leave it out with --overruled"),
+        (["--overruled", "look", "--by", "A", "--as", "goal"], "--as goal is of WORDS"),
         (["--overruled", "look", "--by", "A\nB\x1b"], "--by says who wrote, in one line"),
         (["--answer", "nowhere", "--by", "A"], "holds no request.json"),
         (["--undo", "--overruled", "look", "--by", "A"], "say what should be otherwise"),

@@ -85,7 +85,9 @@ class Truthful:
         if draw < self.refused:
             return REFUSED
         truth = truth_of(self.task)
-        first, second = (truth.of(segment, question.principle) for segment in question.shown)
+        first, second = (
+            truth.of(segment, question.principle, question.veto) for segment in question.shown
+        )
         if first == second:
             return TIE
         return FIRST if (first > second) is not (draw < self.wrong) else SECOND
@@ -165,7 +167,7 @@ class Fallible:
         eye = self.later_eye if asking.before >= self.drifts_after else self.eye
         truth = truth_of(self.task)
         first, second = (
-            truth.of(segment, question.principle) + self._misseen(segment, eye)
+            truth.of(segment, question.principle, question.veto) + self._misseen(segment, eye)
             for segment in question.shown
         )
         of_pair = _logistic(self.chance(question))
@@ -230,7 +232,7 @@ class Teacher:
 
     def answer(self, asking: Asking) -> Answer:
         question = asking.question
-        first, second = (self._return(segment, question.principle) for segment in question.shown)
+        first, second = (self._return(segment, question) for segment in question.shown)
         if max(first, second) < self.skip:
             return REFUSED
         if first == second or abs(first - second) < self.equal:
@@ -246,11 +248,11 @@ class Teacher:
             prefers_first = not prefers_first
         return FIRST if prefers_first else SECOND
 
-    def _return(self, segment: Segment, principle: str | None) -> float:
+    def _return(self, segment: Segment, question: Question) -> float:
         truth, observed = truth_of(self.task), segment.observations
         if self.gamma == 1:
-            return truth.of(segment, principle)
-        potential = truth.under(principle)
+            return truth.of(segment, question.principle, question.veto)
+        potential = truth.under(question.principle)
         weights = self.gamma ** np.arange(len(observed) - 1, -1, -1.0)
         potentials = [potential(observed[step : step + 1]) for step in range(len(observed))]
         return float(np.average(potentials, weights=weights))

@@ -42,9 +42,10 @@ class Remark:
         """That it is said in one way, with what belongs to that."""
         if len(self.ways) > 1:
             raise InputError(f"give one of {', '.join(self.ways)}")
-        if self.become is not None and (self.words is None or self.propose is not None):
-            with_it = "--propose" if self.propose is not None else self.ways[0]
-            raise InputError(f"--as is about words as they stand: leave it out with {with_it}")
+        if self.become is not None and self.propose is not None:
+            raise InputError("--as says what becomes of it now: leave it out with --propose")
+        if self.become == "goal" and self.words is None:
+            raise InputError("--as goal is of WORDS: what is proposed is a principle or a veto")
         if self.propose is not None and self.answer is not None:
             raise InputError("give one of --propose, --answer")
         if (self.words is None) != bool(self.by.strip()):
@@ -88,7 +89,9 @@ def proposed(
     if remark.propose is not None:
         return _ask(folder, path, remark.propose)
     proposal = _written(folder, path, judge)
-    return proposal.change, path
+    assert proposal.change is not None
+    kind = remark.become or proposal.change.kind
+    return propose(folder.task.stated_goal(), proposal.change.text, kind), path
 
 
 def _under_way(folder: RunFolder, remark: Remark) -> tuple[Change, Path] | None:

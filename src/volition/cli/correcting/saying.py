@@ -37,7 +37,8 @@ def say(
             name="as",
             metavar="{principle,veto,goal}",
             help="What the words become, as they stand: another sentence as the goal, if goal. "
-            "Left out, a live judge proposes that and the sentence; else it is a principle.",
+            "Left out, a live judge proposes that and the sentence; else it is a principle. With "
+            "--overruled or --answer another kind than is proposed.",
             help_behavior_hint="",
         ),
     ] = None,

@@ -10,6 +10,7 @@ import numpy as np
 from volition.comparison import Array, Observations, Segment
 
 Measure = Callable[[Observations], float]
+GOAL_SHARE = 1 / 3  # of what is judged under a rule that does not stand alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,19 @@ class Truth:
     moves: bool = False
     rules: Mapping[str, Rule] = field(default_factory=dict)
 
-    def of(self, segment: Segment, principle: str | None) -> float:
-        """The potential of a segment under a principle, or of the goal where there is none."""
+    def of(self, segment: Segment, principle: str | None, alone: bool = False) -> float:
+        """The potential of a segment under a principle, or of the goal where there is none.
+
+        Of the `rules`, one that does not stand alone is put together with the goal, which decides
+        where it says nothing.
+        """
         rule = self.rules.get(principle or "")
-        if rule is not None and principle not in self.principles:
+        if rule is None or principle in self.principles:
+            return self.under(principle)(segment.observations)
+        if alone:
             return rule.value(segment)
-        return self.under(principle)(segment.observations)
+        goal = self.potential(segment.observations)
+        return (1 - GOAL_SHARE) * rule.value(segment) + GOAL_SHARE * goal
 
     def under(self, principle: str | None) -> Callable[[Observations], float]:
         """How well a segment keeps to a principle, or represents the goal where there is none."""
