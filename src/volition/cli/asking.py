@@ -29,6 +29,13 @@ Batches = Annotated[
     tuple[str, ...],
     option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
 ]
+OfVerdicts = Annotated[
+    bool,
+    arg(
+        help="Of a run: write what was judged, for a person to look through and overrule.",
+        help_behavior_hint="",
+    ),
+]
 
 
 def ask(
@@ -45,13 +52,7 @@ def ask(
     per_sheet: PerSheet = None,
     clip: Clip = False,
     seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
-    verdicts: Annotated[
-        bool,
-        arg(
-            help="Of a run: write what was judged, for a person to look through and overrule.",
-            help_behavior_hint="",
-        ),
-    ] = False,
+    verdicts: OfVerdicts = False,
     batch: Batches = (),
     submit: Annotated[
         bool,
@@ -74,9 +75,8 @@ def ask(
     if bool(subject) == bool(env):
         raise InputError("give either a TASK, a RUN or --env ID, not both or neither")
     if verdicts:
-        if env or goal or kwargs or per_sheet or clip or batch:
-            raise InputError("--verdicts takes a RUN, --out, --pairs and --seed, and nothing else")
-        return _write_verdicts(Path(str(subject)), out, pairs, seed)
+        beside = env or goal or kwargs or per_sheet or clip or batch
+        return _write_verdicts(Path(str(subject)), out, pairs, seed, bool(beside))
     questions = ask_about(
         made_for(env, goal) if env else str(subject),
         out,
@@ -100,10 +100,12 @@ def ask(
     return 0
 
 
-def _write_verdicts(run: Path, out: Path, pairs: int, seed: int) -> int:
+def _write_verdicts(run: Path, out: Path, pairs: int, seed: int, beside: bool) -> int:
     from volition.evidence.report.verdicts import write_page
     from volition.run.correcting.looking import FORM, write_verdicts
 
+    if beside:
+        raise InputError("--verdicts takes a RUN, --out, --pairs and --seed, and nothing else")
     verdicts = write_verdicts(run, out, pairs, seed)
     page = write_page(out)
     print(f"{len(verdicts.said)} verdicts: look through {page}")

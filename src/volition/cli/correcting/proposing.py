@@ -94,7 +94,7 @@ def proposed(
     return propose(folder.task.stated_goal(), proposal.change.text, kind), path
 
 
-def _under_way(folder: RunFolder, remark: Remark) -> tuple[Change, Path] | None:
+def _under_way(folder: RunFolder, remark: Remark) -> tuple[Change, Path | None] | None:
     """What the run is being corrected by, if that is what is said."""
     from volition.run.correcting.looking import read_overruled
     from volition.run.correcting.proposal.kept import digest_of, open_proposal
@@ -102,8 +102,11 @@ def _under_way(folder: RunFolder, remark: Remark) -> tuple[Change, Path] | None:
     from volition.run.correcting.saying import is_under_way
 
     last = folder.settings.correction
-    if last is None or not last.proposal or not is_under_way(folder, None):
+    if last is None or last.live is None or not is_under_way(folder, None):
         return None
+    if not last.proposal:
+        as_said = Change(remark.become or "principle", (remark.words or "").strip())
+        return (last.change, None) if last.change == as_said else None
     path = folder.proposals / last.proposal
     subject = open_proposal(path).subject
     if remark.answer is not None:

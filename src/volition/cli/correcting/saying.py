@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from volition.run.folder import RunFolder
 
 
+Overruled = Annotated[
+    Path | None,
+    option(
+        "FOLDER|FILE",
+        "In place of WORDS: what you overruled in what `volition ask RUN --verdicts` wrote. "
+        "The shortest sentence that explains it is proposed.",
+    ),
+]
+
+
 def say(
     run: Folder,
     words: Annotated[
@@ -42,14 +52,7 @@ def say(
             help_behavior_hint="",
         ),
     ] = None,
-    overruled: Annotated[
-        Path | None,
-        option(
-            "FOLDER|FILE",
-            "In place of WORDS: what you overruled in what `volition ask RUN --verdicts` wrote. "
-            "The shortest sentence that explains it is proposed.",
-        ),
-    ] = None,
+    overruled: Overruled = None,
     by: Annotated[str, option("NAME", "Who overrules; with --answer who wrote it.")] = "",
     propose: Annotated[
         Path | None,
