@@ -141,7 +141,8 @@ def overrule(
     form, rng = folder / FORM, np.random.default_rng(0)
     with form.open(newline="") as file:
         rows = [{**row, "instead": "", "why": ""} for row in csv.DictReader(file)]
-    meant, stood = [], []
+    meant: list[dict[str, str]] = []
+    stood: list[dict[str, str]] = []
     for row in rows:
         a, b = (potential(side) for side in shown[int(row["pair"])])
         better, by = ("A" if a > b else "B"), abs(a - b)

@@ -23,6 +23,7 @@ from volition.envs.scene import find_scene
 from volition.errors import InputError
 from volition.evidence.report.verdicts import write_page
 from volition.goal import Change, Goal
+from volition.judges.settings import JudgeSettings
 from volition.questions.covering import covering_pairs
 from volition.questions.seeing import see
 from volition.run.correcting.asking import JudgedAgain, overruled
@@ -34,10 +35,11 @@ from volition.run.correcting.looking import (
     write_verdicts,
 )
 from volition.run.correcting.proposal import request
-from volition.run.correcting.proposal.kept import open_proposal
+from volition.run.correcting.proposal.kept import open_proposal, save, told_of
 from volition.run.correcting.proposal.request import Shown, empty_answer, lines_of, read_proposal
 from volition.run.correcting.proposal.simulated import write_simulated
-from volition.run.correcting.saying import undo
+from volition.run.correcting.saying import plan, undo
+from volition.run.correcting.saying import say as begin
 from volition.run.folder import RunFolder
 from volition.run.run import Run
 from volition.tasks.task import Task
@@ -444,6 +446,34 @@ def test_a_live_model_proposes_what_words_become_and_is_asked_once(
     assert said(copy, "Not so fast!", "--as", "principle", *live(server)) == 1
     assert server.requests.total() == 1, "with --as nobody is asked"
     assert "  - Not so fast!\n" in capsys.readouterr().out
+
+
+def test_a_reply_that_was_not_read_yet_is_read_and_not_paid_for_again(
+    server: Server, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(copy, "Not so fast!", *live(server)) == 1
+    (proposal,) = (copy / "proposals").iterdir()
+    save(proposal, replace(open_proposal(proposal), change=None, why=""))  # killed right then
+    capsys.readouterr()
+    assert said(copy, "Not so fast!", *live(server)) == 1
+    assert "proposes, as a veto: It never spins." in capsys.readouterr().out
+    assert server.requests.total() == 1
+
+
+def test_what_a_proposal_cost_is_of_the_correction(server: Server, copy: Path) -> None:
+    assert said(copy, "Not so fast!", *live(server)) == 1
+    (path,) = (copy / "proposals").iterdir()
+    proposal = replace(open_proposal(path), spent_usd=0.25)
+    save(path, proposal)
+    assert proposal.change is not None
+    planned = plan(RunFolder.open(copy), proposal.change, 400, 12, path)
+    begin(RunFolder.open(copy), planned, JudgeSettings("simulated:exact", max_usd=1.0))
+    folder = RunFolder.open(copy)
+    made = folder.settings.correction
+    assert made is not None
+    assert (made.proposal, made.probe_usd, made.most_usd) == (path.name, 0.25, 0.75)
+    assert folder.task.stated_goal().vetoes == ("It never spins.",)
+    assert told_of(path) == "written by openai:test, of “Not so fast!”"
 
 
 def test_what_may_not_be_paid_for_is_not_asked(
