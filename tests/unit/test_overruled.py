@@ -274,7 +274,7 @@ def test_the_page_of_verdicts_escapes_what_it_is_given(look: Path) -> None:
     page = write_page(look).read_text()
     assert "<script>" not in page
     assert page.count("&lt;script&gt;") == 2
-    assert page.count('<figure class="side chosen">') == 24
+    assert page.count('<figure class="verdict chosen">') == 24
     assert page.count('src="data:image/png;base64,') == 48
     assert "What it does now, as the reward model prefers it" in page
 
