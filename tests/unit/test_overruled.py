@@ -20,7 +20,7 @@ from volition.comparison import Segment
 from volition.drafting.strict import Unreadable
 from volition.envs.own import guest, regatta, regatta_course
 from volition.envs.scene import find_scene
-from volition.errors import InputError
+from volition.errors import InputError, RunError
 from volition.evidence.report.verdicts import write_page
 from volition.goal import Change, Goal
 from volition.judges.settings import JudgeSettings
@@ -42,6 +42,7 @@ from volition.run.correcting.saying import plan, undo
 from volition.run.correcting.saying import say as begin
 from volition.run.folder import RunFolder
 from volition.run.run import Run
+from volition.storage.documents import write_document
 from volition.tasks.task import Task
 from volition.tasks.truth import regatta as regatta_truth
 from volition.tasks.truth import truth_of
@@ -267,8 +268,6 @@ def test_verdicts_cover_what_was_judged_and_what_the_policy_does_now(look: Path)
 
 
 def test_the_page_of_verdicts_escapes_what_it_is_given(look: Path) -> None:
-    from volition.storage.documents import write_document
-
     verdicts = replace(open_verdicts(look), goal="<script>alert(1)</script>")
     write_document(look / "verdicts.json", verdicts)
     page = write_page(look).read_text()
@@ -384,6 +383,22 @@ def test_verdicts_of_another_version_or_run_are_not_taken(
     assert not (tmp_path / "a").exists()
     with pytest.raises(InputError, match=r"holds no verdicts\.json"):
         read_overruled(tmp_path)
+    (look / "pairs.jsonl").write_text('{"pair": 1}\n')
+    with pytest.raises(RunError, match=r"pairs\.jsonl is not as it was written"):
+        read_overruled(look)
+    (look / "pairs.jsonl").unlink()
+    with pytest.raises(RunError, match=r"pairs\.jsonl cannot be read"):
+        read_overruled(look)
+
+
+def test_verdicts_of_another_goal_are_not_taken(
+    copy: Path, look: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(look, others(look, 2))
+    write_document(look / "verdicts.json", replace(open_verdicts(look), goal="Down."))
+    assert said(copy, "--overruled", str(look), "--by", "Anna") == 1
+    assert "shows verdicts of another goal, 'Down.'" in capsys.readouterr().err
+    assert not (copy / "proposals").exists()
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,11 @@ def _begun(folder: RunFolder, remark: Remark) -> Path:
             f"{folder.settings.version} by now: write its verdicts with `volition ask "
             f"{folder.path} --verdicts --out FOLDER`"
         )
+    if verdicts.goal != folder.task.stated_goal().text:
+        raise InputError(
+            f"{remark.overruled} shows verdicts of another goal, {verdicts.goal!r:.80}: they are "
+            f"of {verdicts.run}"
+        )
     source = remark.overruled if remark.overruled.is_dir() else remark.overruled.parent
     return begin_overruled(folder, looked, source, remark.by)
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -321,9 +320,10 @@ def read_overruled(path: Path) -> tuple[Verdicts, list[Looked]]:
     """
     file = path / FORM if path.is_dir() else path
     verdicts = open_verdicts(file.parent)
-    lines = (file.parent / PAIRS_FILE).read_text(encoding="utf-8").splitlines()
-    rows: dict[int, Row] = {row["pair"]: row for row in map(json.loads, filter(None, lines))}
     said = {int(number): each.choice for number, each in verdicts.said.items()}
+    rows = _rows_of(file.parent / PAIRS_FILE)
+    if rows.keys() != said.keys():
+        raise RunError(f"{file.parent / PAIRS_FILE} is not as it was written: restore it")
     overruled, defects = _read_form(file, said)
     if defects:
         more = [f"and {len(defects) - MOST_DEFECTS} more"] if len(defects) > MOST_DEFECTS else []
