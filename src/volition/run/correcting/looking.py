@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -337,6 +338,15 @@ def read_overruled(path: Path) -> tuple[Verdicts, list[Looked]]:
     return verdicts, [
         Looked(rows[number], said[number], *overruled.get(number, ("", ""))) for number in looked
     ]
+
+
+def _rows_of(file: Path) -> dict[int, Row]:
+    """What the pairs show, by their numbers."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        return {row["pair"]: row for row in map(json.loads, filter(None, lines))}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{file} cannot be read: {error}; restore it from a copy") from None
 
 
 def _read_form(file: Path, said: Mapping[int, str]) -> tuple[dict[int, tuple[str, str]], list[str]]:

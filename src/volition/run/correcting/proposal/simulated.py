@@ -21,6 +21,7 @@ from volition.tasks.truth import Rule, truth_of
 WRITER = "simulated writer"
 PLAIN = 10.0  # logits that one side of a pair is the better by, at most
 HARDLY = 0.3  # of a sentence's whole range: by less hardly anybody overrules
+SLIPS = 0.1  # of what a person says they say by chance
 AN_IDEA = math.log(4)  # how much less probable one more idea is
 EXPLAINED = 2 / 3  # of the pairs at least, or nothing is proposed
 
@@ -73,5 +74,5 @@ def _differences(rule: Rule, pairs: Preferred) -> list[float]:
 
 
 def _surprise(logit: float) -> float:
-    """Minus the logarithm of how probable the person's choice is."""
-    return math.log1p(math.exp(-logit))
+    """Minus the logarithm of how probable the person's choice is, who may slip."""
+    return -math.log((1 - SLIPS) / (1 + math.exp(-logit)) + SLIPS / 2)
