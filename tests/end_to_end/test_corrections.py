@@ -425,12 +425,13 @@ def test_a_live_judge_is_asked_within_its_limits(
     assert answers(out) == 30
     before = Run.open(out).result.cost_usd
     server.asked.clear()
-    assert cli.main(["say", str(out), "Calmly.", "--yes", "--max-usd", "0.00000001"]) == 1
+    stands = ["say", str(out), "Calmly.", "--as", "principle", "--yes"]
+    assert cli.main([*stands, "--max-usd", "0.00000001"]) == 1
     assert "no verdict on any pair of the sample" in capsys.readouterr().err
     assert not server.asked
     assert cli.main(["say", str(out), "--undo"]) == 0
-    says = ["say", str(out), "Calmly.", "--yes", "--max-usd", "0.05", "--max-judgments", "17"]
-    assert cli.main([*says, "--compare", "2"]) == 0
+    limits = ["--max-usd", "0.05", "--max-judgments", "17", "--compare", "2"]
+    assert cli.main([*stands, *limits]) == 0
     assert 12 <= sum(server.asked.values()) <= 17
     assert max(server.asked.values()) == 1
     result = Run.open(out).result

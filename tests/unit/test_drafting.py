@@ -33,7 +33,8 @@ from volition.drafting.draft import (
     written_constitution,
 )
 from volition.drafting.pictures import draw_page
-from volition.drafting.reply import MOST_CHARACTERS, Unreadable, read_reply
+from volition.drafting.reply import read_reply
+from volition.drafting.strict import MOST_CHARACTERS, Unreadable
 from volition.errors import InputError, RunError
 from volition.evidence.draft_page import write_page
 from volition.goal import Principle, read_constitution

@@ -24,6 +24,14 @@ from volition.cli.options import (
 from volition.errors import InputError
 from volition.tasks.numbers import check_counts, check_dollars
 
+OfVerdicts = Annotated[
+    bool,
+    arg(
+        help="Of a run: write what was judged, for a person to look through and overrule.",
+        help_behavior_hint="",
+    ),
+]
+
 
 def ask(
     subject: Annotated[
@@ -39,6 +47,7 @@ def ask(
     per_sheet: PerSheet = None,
     clip: Clip = False,
     seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
+    verdicts: OfVerdicts = False,
     batch: Batches = (),
     submit: Annotated[
         bool,
@@ -60,6 +69,9 @@ def ask(
     _check_batch(batch, submit, max_usd)
     if bool(subject) == bool(env):
         raise InputError("give either a TASK, a RUN or --env ID, not both or neither")
+    if verdicts:
+        beside = env or goal or kwargs or per_sheet or clip or batch
+        return _write_verdicts(Path(str(subject)), out, pairs, seed, bool(beside))
     questions = ask_about(
         made_for(env, goal) if env else str(subject),
         out,
@@ -80,6 +92,21 @@ def ask(
     then = [] if submit else [str(out / "answers.csv"), "--judge", "NAME"]
     when = "later" if submit else "then"
     print(f"{when}: {shlex.join(['volition', 'answer', str(out), *then])}")
+    return 0
+
+
+def _write_verdicts(run: Path, out: Path, pairs: int, seed: int, beside: bool) -> int:
+    from volition.evidence.report.verdicts import write_page
+    from volition.run.correcting.looking import FORM, write_verdicts
+
+    if beside:
+        raise InputError("--verdicts takes a RUN, --out, --pairs and --seed, and nothing else")
+    verdicts = write_verdicts(run, out, pairs, seed)
+    page = write_page(out)
+    print(f"{len(verdicts.said)} verdicts: look through {page}")
+    print(f"and write into {out / FORM} what you would have otherwise")
+    then = ["volition", "say", str(run), "--overruled", str(out), "--by", "YOURNAME"]
+    print(f"then: {shlex.join(then)}")
     return 0
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +12,6 @@ from tyro.conf import Positional, arg
 
 from volition.cli.options import (
     NO_JUDGE,
-    Batches,
     Clip,
     Env,
     Folder,
@@ -22,7 +19,6 @@ from volition.cli.options import (
     Json,
     JudgeOptions,
     Kwargs,
-    PerSheet,
     chosen_judge,
     made_for,
     option,
@@ -30,13 +26,10 @@ from volition.cli.options import (
     read_kwargs,
 )
 from volition.errors import InputError, JudgeUnavailable
-from volition.goal import Change, Kind
 from volition.tasks.numbers import check_counts
 
 if TYPE_CHECKING:
-    from volition.goal import Goal
     from volition.judges.settings import JudgeSettings
-    from volition.run.correcting.saying import Plan
     from volition.run.folder import RunFolder
     from volition.run.results import Listener, Result
     from volition.run.run import Run
@@ -57,16 +50,6 @@ Symmetries = Annotated[
     arg(
         help="Let the reward model use the symmetries that the task declares.",
         help_behavior_hint="",
-    ),
-]
-
-
-Compare = Annotated[
-    int | None,
-    option(
-        "N",
-        "Let the judge compare it with the version before on so many pairs of episodes, blind; by "
-        "default 40, of --max-judgments a quarter at most; 0 for none.",
     ),
 ]
 
@@ -124,7 +107,7 @@ def train(
             symmetric=symmetries,
             clip=clip,
         )
-    return _advance(run, json)
+    return advance(run, json)
 
 
 def _find_task(task: str | None, env: str | None, goal: str | None, judgments: str | None) -> Task:
@@ -191,171 +174,15 @@ def resume(
     if judgments is not None:
         _with_film_of_finished(RunFolder.open(run))
         take_answers(run, judgments)
-    return _advance(Run.open(run, patience=patience), json)
-
-
-def say(
-    run: Folder,
-    words: Annotated[
-        Positional[str | None], option("WORDS", "What should be otherwise, in one sentence.")
-    ] = None,
-    *,
-    become: Annotated[
-        Kind, arg(name="as", help="What the words become: another sentence as the goal, if goal.")
-    ] = "principle",
-    live: JudgeOptions = NO_JUDGE,
-    steps: Annotated[
-        int | None, option("N", "Environment steps at most; by default half of the run's own.")
-    ] = None,
-    compare: Compare = None,
-    ask: Annotated[
-        Path | None, option("FOLDER", "Write sheets for a judge who is not connected, and stop.")
-    ] = None,
-    per_sheet: PerSheet = None,
-    batch: Batches = (),
-    undo: Annotated[
-        bool, arg(help="Go back to the version before.", help_behavior_hint="")
-    ] = False,
-    list: Annotated[bool, arg(help="List the versions.", help_behavior_hint="")] = False,
-    yes: Annotated[bool, arg(help="Do it without asking.", help_behavior_hint="")] = False,
-    json: Json = False,
-) -> int:
-    """Correct a finished run in words: what should be otherwise becomes a part of its goal.
-
-    Of the judgments there are, those that this may change are judged again, a sample of them first;
-    the others stay. The run goes on from where it is, as its next version; the one before is kept,
-    and the judge compares the two, blind.
-    """
-    from volition.cli.display import told_if_slow
-    from volition.run.correcting.proposing import propose
-    from volition.run.correcting.saying import is_under_way, plan
-    from volition.run.correcting.saying import say as begin
-    from volition.run.folder import RunFolder
-    from volition.run.run import Run
-
-    check_counts(steps=steps, per_sheet=per_sheet)
-    _check_said(compare, ask, per_sheet, batch)
-    folder = RunFolder.open(run)
-    if words is None or undo or list:
-        return _of_versions(folder, words, undo, list, json)
-    last = folder.settings.correction
-    said = Change(become, words.strip())
-    if not (is_under_way(folder, said) and last is not None and last.live is not None):
-        said = propose(folder.task.stated_goal(), words, become)
-        planned = plan(folder, said, steps, live.max_judgments, compare)
-        then = "" if ask is not None else _then_compared(planned, compare)
-        if not _is_wanted(planned, then, yes):
-            print("nothing was changed")
-            return 0
-        if ask is not None:
-            return _write_sheets(folder, planned, ask, per_sheet, batch)
-        _with_film(folder)
-        with told_if_slow(f"changing the goal of {run}, and trying its judge ..."):
-            begin(folder, planned, live)
-    return _advance(Run.open(run), json)
-
-
-def _check_said(
-    compare: int | None, ask: Path | None, per_sheet: int | None, batch: Sequence[str]
-) -> None:
-    """That options of sheets come with sheets, and a number of pairs is one."""
-    if compare is not None and compare < 0:
-        raise InputError(f"--compare must be at least 0, not {compare}: 0 compares nothing")
-    if ask is None and (per_sheet or batch):
-        name = "--per-sheet" if per_sheet else "--batch"
-        raise InputError(f"{name} is of the sheets that --ask FOLDER writes: give --ask, too")
-    if ask is not None and compare:
-        raise InputError(
-            "--compare needs a judge that is connected: without one, compare the versions later "
-            "with volition compare RUN RUN/versions/N --ask FOLDER"
-        )
-
-
-def _of_versions(
-    folder: RunFolder, words: str | None, undo: bool, listed: bool, as_json: bool
-) -> int:
-    """What `say` does without a correction: goes back to the version before, or lists them."""
-    from volition.run.correcting.saying import undo as go_back
-    from volition.run.correcting.versions import Versions, told, versions_of
-
-    if words is not None or undo == listed:
-        raise InputError(
-            'say what should be otherwise, as in volition say RUN "not so close", or else give '
-            "--undo or --list"
-        )
-    if undo:
-        folder = go_back(folder.path)
-    with folder.open_store() as store:
-        versions = versions_of(folder, store)
-    if undo:
-        print(f"{folder.path} is version {folder.settings.version} again")
-    elif not versions:
-        print(f"{folder.path} has one version: nothing was said of it")
-    else:
-        print("\n".join(told(versions)))
-    if as_json:
-        print_json(Versions(folder.settings.version, tuple(versions)))
-    return 0
-
-
-def _then_compared(planned: Plan, chosen: int | None) -> str:
-    """What a person is told of comparing the version that a correction would make."""
-    both = f"version {planned.version} and version {planned.corrected}"
-    if planned.compare:
-        return f"then at most {planned.compare} pairs of episodes of {both}, blind"
-    if chosen == 0:
-        return ""
-    few = "too few judgments are left for that; give more, or say how many with --compare N"
-    return f"{both} are not compared then: {few}"
-
-
-def _is_wanted(planned: Plan, then: str, yes: bool) -> bool:
-    """Shows what a correction would do; whether a person wants it."""
-    print(f"version {planned.corrected}: {planned.before.text}")
-    print("\n".join(_listed(planned.before)), end="\n" if _listed(planned.before) else "")
-    print(f"version {planned.version}: {planned.after.text}")
-    print("\n".join(_listed(planned.after)), end="\n" if _listed(planned.after) else "")
-    if planned.before.pictures and not planned.after.pictures:
-        print("without its goal pictures, since they show what was meant before")
-    print(
-        f"{planned.sample} of {planned.judged} judged pairs are judged again first, at most "
-        f"{planned.most} in all; then at most {planned.questions} questions about what the policy "
-        f"does now, and at most {planned.ends - planned.begun:,} steps"
-    )
-    if then:
-        print(then)
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise InputError("nobody is asked here whether that is meant: give --yes")
-    return input("is that what you mean? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def _listed(goal: Goal) -> list[str]:
-    principles = [f"  - {text}" for text in goal.principles]
-    return [*principles, *(f"  - veto: {text}" for text in goal.vetoes)]
-
-
-def _write_sheets(
-    folder: RunFolder, planned: Plan, out: Path, per_sheet: int | None, batch: Sequence[str]
-) -> int:
-    from volition.run.correcting.saying import write_sheets
-
-    questions = write_sheets(folder, planned, out, per_sheet, batch)
-    sheets = "1 sheet" if len(questions.sheets) == 1 else f"{len(questions.sheets)} sheets"
-    print(f"{questions.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
-    then = ["volition", "answer", str(out), str(out / "answers.csv"), "--judge", "NAME"]
-    print(f"then: {shlex.join(then)}")
-    print(f"and: {shlex.join(['volition', 'resume', str(folder.path), '--judgments', str(out)])}")
-    return 0
+    return advance(Run.open(run, patience=patience), json)
 
 
 def _with_film_of_finished(folder: RunFolder) -> None:
     if folder.result.is_file():
-        _with_film(folder)
+        with_film(folder)
 
 
-def _with_film(folder: RunFolder) -> None:
+def with_film(folder: RunFolder) -> None:
     """Films what is left, where nobody has: every version keeps its film."""
     from volition.evidence.report import write_report
     from volition.run.run import Run
@@ -398,7 +225,8 @@ def play(
     return 0
 
 
-def _advance(run: Run, as_json: bool) -> int:
+def advance(run: Run, as_json: bool) -> int:
+    """Goes on with a run, writes its report, and says what came of it."""
     from volition.cli.display import Display
 
     print(f"run folder: {run.folder.path}", file=sys.stderr)

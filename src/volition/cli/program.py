@@ -12,9 +12,10 @@ from collections.abc import Callable
 import tyro
 
 from volition.cli.asking import answer, ask
+from volition.cli.correcting.saying import say
 from volition.cli.drafting import draft
 from volition.cli.examining import compare, export, score, verify
-from volition.cli.learning import play, report, resume, say, train
+from volition.cli.learning import play, report, resume, train
 from volition.cli.listing import doctor, tasks
 from volition.cli.parsing import REGISTRY
 from volition.errors import Interrupted, VolitionError

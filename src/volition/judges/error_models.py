@@ -14,7 +14,7 @@ import numpy.typing as npt
 from volition.comparison import Segment
 from volition.judges.base import Question
 from volition.judgment import Order
-from volition.tasks.truth import Potential, truth_of
+from volition.tasks.truth import truth_of
 
 FIRST, SECOND, TIE, REFUSED = "first", "second", "tie", "refused"
 Answer = str | float  # one of the four, or the probability of what is shown first
@@ -43,10 +43,10 @@ class Asking:
     before: int = 0
     together: tuple[str, ...] = ()
 
-    def potential(self, task: str) -> Potential:
+    def worth(self, segment: Segment, task: str) -> float:
         """How well a segment represents what is asked about, by what is true of this task."""
-        truth, principle = truth_of(task), self.question.principle
-        return truth.under(principle) if principle else truth.whole(self.together)
+        question, truth = self.question, truth_of(task)
+        return truth.of(segment, question.principle, question.veto, self.together)
 
 
 class ErrorModel(Protocol):
@@ -92,8 +92,7 @@ class Truthful:
         draw = self.chance(question, question.order, asking.run)
         if draw < self.refused:
             return REFUSED
-        potential = asking.potential(self.task)
-        first, second = (potential(segment.observations) for segment in question.shown)
+        first, second = (asking.worth(segment, self.task) for segment in question.shown)
         if first == second:
             return TIE
         return FIRST if (first > second) is not (draw < self.wrong) else SECOND
@@ -171,9 +170,8 @@ class Fallible:
         if self.chance(question, order, "failure", asking.run) < self.failures:
             return REFUSED
         eye = self.later_eye if asking.before >= self.drifts_after else self.eye
-        potential = asking.potential(self.task)
         first, second = (
-            potential(segment.observations) + self._misseen(segment, eye)
+            asking.worth(segment, self.task) + self._misseen(segment, eye)
             for segment in question.shown
         )
         of_pair = _logistic(self.chance(question))
@@ -255,9 +253,11 @@ class Teacher:
         return FIRST if prefers_first else SECOND
 
     def _return(self, segment: Segment, asking: Asking) -> float:
-        potential, observed = asking.potential(self.task), segment.observations
+        observed = segment.observations
         if self.gamma == 1:
-            return potential(observed)
+            return asking.worth(segment, self.task)
+        truth, principle = truth_of(self.task), asking.question.principle
+        potential = truth.under(principle) if principle else truth.whole(asking.together)
         weights = self.gamma ** np.arange(len(observed) - 1, -1, -1.0)
         potentials = [potential(observed[step : step + 1]) for step in range(len(observed))]
         return float(np.average(potentials, weights=weights))

@@ -93,11 +93,13 @@ class Said:
         change: Of the goal, which the answers would make.
         version: Of the run, by its number, of which it was said.
         steps: Environment steps that the run may take, then.
+        proposal: By which it came to the change, if there was one.
     """
 
     change: Change
     version: int
     steps: int
+    proposal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +186,12 @@ def write_questions(
     numbered = [NumberedPair(number, *pair) for number, pair in enumerate(pairs, start=1)]
     given = given or Given()
     goal = task.stated_goal()
-    pages = _pages(numbered, under or put_under(len(pairs), goal), per_sheet)
+    pages = as_pages(numbered, under or put_under(len(pairs), goal), per_sheet)
     written, view = tuple(out / page.path for page in pages), task.view
     questions = QuestionFolder(out, given, run, len(pairs), written, contest, view, said)
-    with _new_folder(out) as folder:
+    with new_question_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
-        _write_pairs(pages, task.environment.kwargs, contest is not None, folder)
+        write_pairs(pages, task.environment.kwargs, contest is not None, folder)
         pictures = _write_goal(goal, folder)
         numbers = [*([0] if questions.asks_first else []), *(pair.number for pair in numbered)]
         form = [",".join(COLUMNS), *(f"{number}," for number in numbers)]
@@ -217,6 +219,7 @@ def _about(questions: QuestionFolder, task: Task) -> Row:
     if said is not None:
         change = {"kind": said.change.kind, "text": said.change.text}
         about["said"] = {**change, "version": said.version, "steps": said.steps}
+        about["said"] |= {"proposal": said.proposal} if said.proposal else {}
     return about
 
 
@@ -236,7 +239,7 @@ def _spread(under: Sequence[Principle | None], count: int) -> list[Principle | N
     return [under[place * len(under) // count] for place in range(count)]
 
 
-def _pages(
+def as_pages(
     pairs: Sequence[NumberedPair], under: Sequence[Principle | None], per_sheet: int
 ) -> list[Page]:
     """The sheets: a new one begins where one is full, or where the principle is another."""
@@ -265,7 +268,7 @@ def check_new(out: Path) -> None:
 
 
 @contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
+def new_question_folder(out: Path) -> Iterator[Path]:
     """A folder that takes its place as `out` when the block that fills it ends well."""
     check_new(out)
     try:
@@ -286,7 +289,8 @@ def _write_sheets(pages: Sequence[Page], per_sheet: int, folder: Path) -> None:
             Image.fromarray(sheet).save(folder / page.path)
 
 
-def _write_pairs(pages: Sequence[Page], kwargs: Kwargs, of_contest: bool, folder: Path) -> None:
+def write_pairs(pages: Sequence[Page], kwargs: Kwargs, of_contest: bool, folder: Path) -> None:
+    """Writes pairs.jsonl, and the pictures that it names."""
     (folder / FRAMES).mkdir()
     side_of = _shown if of_contest else _side
     rows = []
@@ -438,7 +442,9 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
 def _read_said(said: Row) -> Said:
     if said["kind"] not in KINDS:
         raise ValueError(f"a correction is one of {KINDS}, not {said['kind']!r}")
-    return Said(Change(said["kind"], said["text"]), int(said["version"]), int(said["steps"]))
+    change = Change(said["kind"], said["text"])
+    proposal = str(said.get("proposal", ""))
+    return Said(change, int(said["version"]), int(said["steps"]), proposal)
 
 
 def view_asked(judgments: Path) -> JudgeView | None:

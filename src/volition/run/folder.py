@@ -54,6 +54,7 @@ class Correction:
         most_usd: Likewise US dollars, those of earlier comparisons among them; None is no limit.
         questions: How many of them may be about what the policy does now.
         compare: How many pairs of episodes may compare this version with the one before.
+        proposal: Of what the person said or overruled, by its id, if there was one.
     """
 
     kind: Kind
@@ -68,6 +69,7 @@ class Correction:
     most_usd: float | None = None
     questions: int = 0
     compare: int = 0
+    proposal: str = ""
 
     @property
     def change(self) -> Change:
@@ -163,6 +165,7 @@ class RunFolder:
     result = property(lambda self: self.path / "result.json")
     report = property(lambda self: self.path / "report.html")
     versions_before = property(lambda self: self.path / VERSIONS)
+    proposals = property(lambda self: self.path / "proposals")
 
     @classmethod
     @contextmanager

@@ -27,11 +27,12 @@ from volition.judging.folders import (
 from volition.judging.recordings import JUDGMENTS_FILE, import_recording, open_recording
 from volition.learners.checkpoint import Checkpoint
 from volition.reward.learning import digest, read_fit
-from volition.run.correcting.asking import JudgedAgain, known_before
+from volition.run.correcting.asking import JudgedAgain, known_before, overruled
 from volition.run.correcting.changing import archive, change
 from volition.run.correcting.choosing import most_again, sample_size
 from volition.run.correcting.comparing import LEAST, PAIRS, SHARE, spent_usd
 from volition.run.correcting.contrasting import contrasting_pairs
+from volition.run.correcting.proposal.kept import open_proposal
 from volition.run.correcting.proposing import propose
 from volition.run.correcting.versions import is_to_be_compared
 from volition.run.creating import OBJECT, assignment_of
@@ -61,6 +62,7 @@ class Plan:
         begun: Environment steps that were taken.
         ends: When learning would end at the latest.
         compare: On how many pairs of episodes it would be compared with the version before.
+        proposal: The folder of the proposal by which it came to the change, if there was one.
     """
 
     change: Change
@@ -75,18 +77,30 @@ class Plan:
     begun: int
     ends: int
     compare: int = 0
+    proposal: Path | None = None
 
 
-def is_under_way(folder: RunFolder, words: Change | None) -> bool:
+def is_under_way(folder: RunFolder, words: Change | None, proposal: str = "") -> bool:
     """Whether the run was corrected by this very change, and has not learned from it yet, or was
     not compared with the version before as it was to be.
 
-    Without a change: whether it was corrected at all, and has not.
+    Without a change: whether it was corrected at all, and has not; or by that proposal, where one
+    is named by its id.
     """
     said = folder.settings.correction
-    if said is None or not (words is None or said.change == words):
+    if said is None or (folder.result.is_file() and not is_to_be_compared(folder)):
         return False
-    return not folder.result.is_file() or is_to_be_compared(folder)
+    if proposal:
+        return said.proposal == proposal
+    return words is None or said.change == words
+
+
+def said_of(folder: RunFolder) -> str:
+    """The words from which the last correction was proposed; empty where there were none."""
+    said = folder.settings.correction
+    if said is None or not said.proposal:
+        return ""
+    return open_proposal(folder.proposals / said.proposal).subject.words
 
 
 def plan(
@@ -95,6 +109,7 @@ def plan(
     steps: int | None,
     most: int | None = None,
     compare: int | None = None,
+    proposal: Path | None = None,
 ) -> Plan:
     """What a correction of a finished run would do.
 
@@ -105,6 +120,7 @@ def plan(
         most: Questions in all, at most.
         compare: On how many pairs of episodes the version is compared with the one before, as far
             as there are so many questions; by default `PAIRS`, and a part of `most`.
+        proposal: The folder of the proposal by which it came to the change, if there was one.
 
     Raises:
         RunError: The run is unfinished, or was given answers that it has not learned from.
@@ -117,7 +133,9 @@ def plan(
                 f"{folder.path} was given answers that it has not learned from: "
                 f"go on with `volition resume {folder.path}` first"
             )
-        judged = len(known_before(folder, store, folder.settings.goal_ids))
+        told = overruled(store) | _overruled_in(folder, proposal)
+        known = known_before(folder, store, folder.settings.goal_ids)
+        judged = sum(one.pair not in told for one in known)
     if not judged:
         raise InputError(f"{folder.path} holds no judged pair that a correction could change")
     sample = sample_size(judged)
@@ -137,6 +155,7 @@ def plan(
         result.env_steps,
         result.env_steps + (steps or _half(folder, result)),
         compared,
+        proposal,
     )
 
 
@@ -154,6 +173,15 @@ def pairs_compared(chosen: int | None, most: int | None, sample: int) -> int:
         return max(0, min(chosen, most - sample))
     part = min(PAIRS, most // SHARE)
     return part if part >= LEAST else 0
+
+
+def _overruled_in(folder: RunFolder, proposal: Path | None) -> set[tuple[str, str]]:
+    """The pairs that a proposal explains, since a person overruled them."""
+    if proposal is None or not (proposal / JUDGMENTS_FILE).is_file():
+        return set()
+    scenes = scenes_of(folder.task.environment)
+    recording = open_recording(proposal, "", "", scenes, folder.task.view)
+    return {(c.first.id, c.second.id) for c, _ in recording.judged()}
 
 
 def say(
@@ -179,7 +207,7 @@ def say(
         folder = _as_planned(folder, planned)
         task, settings = _corrected(folder.task, planned.after), folder.settings
         own = settings.judge
-        chosen = live if live and live.judge else own and _with_own(own, live)
+        chosen = live if live and live.judge else own and with_own(own, live)
         if chosen is None:
             raise InputError(
                 f"{folder.path} learned from recorded judgments: name who judges with --judge "
@@ -192,7 +220,12 @@ def say(
         else:
             _check_object(chosen, judge, settings.known_judge)
             made = _correction(folder, planned, chosen, settings.known_judge, 0.0, live)
-        _make(folder, task, made, planned.version)
+        _make(folder, task, made, planned.version, _answers(planned.proposal))
+
+
+def _answers(proposal: Path | None) -> list[Path]:
+    """Where answers are that came with a proposal: what a person overruled."""
+    return [proposal] if proposal and (proposal / JUDGMENTS_FILE).is_file() else []
 
 
 def _check_object(chosen: JudgeSettings, judge: Judge | None, known_id: str | None) -> None:
@@ -217,6 +250,8 @@ def _correction(
     Raises:
         InputError: Nothing may be spent any more.
     """
+    if planned.proposal is not None:
+        probe_usd += open_proposal(planned.proposal).cost_usd
     with folder.open_store() as store:
         asked, spent = store.judged_live(), store.spent_usd() + spent_usd(folder.path)
     most = planned.most + planned.questions + planned.compare
@@ -225,6 +260,8 @@ def _correction(
         most = limits.max_judgments
     if limits is not None and limits.max_usd is not None:
         usd = spent + max(0.0, limits.max_usd - probe_usd)
+    elif usd is not None and planned.proposal is not None:
+        usd -= probe_usd
     if usd is not None and usd <= spent:
         raise InputError(
             f"${spent:.4f} were spent, which is all that may be: say with --max-usd how much the "
@@ -244,6 +281,7 @@ def _correction(
         usd,
         planned.questions,
         planned.compare,
+        planned.proposal.name if planned.proposal else "",
     )
 
 
@@ -284,7 +322,12 @@ def write_sheets(
             batches,
             given=folder.settings.given,
             under=[put[place] for place in order],
-            said=Said(planned.change, planned.corrected, planned.ends - planned.begun),
+            said=Said(
+                planned.change,
+                planned.corrected,
+                planned.ends - planned.begun,
+                planned.proposal.name if planned.proposal else "",
+            ),
         )
 
 
@@ -314,12 +357,19 @@ def take_answers(path: Path, questions: Path) -> RunFolder:
                     f"{folder.settings.version} by now: ask again, or go back with --undo"
                 )
             words = propose(folder.task.stated_goal(), said.change.text, said.change.kind)
-            planned = plan(folder, words, said.steps)
+            proposal = folder.proposals / Path(said.proposal).name if said.proposal else None
+            planned = plan(folder, words, said.steps, proposal=proposal)
             correction = Correction(
-                words.kind, words.text, planned.corrected, planned.begun, planned.ends
+                words.kind,
+                words.text,
+                planned.corrected,
+                planned.begun,
+                planned.ends,
+                probe_usd=open_proposal(proposal).cost_usd if proposal else 0.0,
+                proposal=proposal.name if proposal else "",
             )
             task = _corrected(folder.task, planned.after)
-            _make(folder, task, correction, planned.version, questions)
+            _make(folder, task, correction, planned.version, [questions, *_answers(proposal)])
             return RunFolder.open(path)
         with folder.open_store() as store:
             _import(questions, folder, folder.task, store)
@@ -362,7 +412,7 @@ def _make(
     task: Task,
     correction: Correction,
     version: int,
-    answers: Path | None = None,
+    answers: Sequence[Path] = (),
 ) -> None:
     """Does it, in the order that the top of this file says."""
     with folder.open_store() as store:
@@ -372,8 +422,8 @@ def _make(
         write_whole(folder.path / CONFIG, folder.written())
         archive(folder.path, settings.version)
         goal_id = store.add_goal(task.stated_goal())
-        if answers is not None:
-            _import(answers, folder, task, store)
+        for path in answers:
+            _import(path, folder, task, store)
         after = replace(
             settings,
             version=version,
@@ -430,7 +480,7 @@ def _settings_after(folder: RunFolder, planned: Plan) -> RunSettings:
     return replace(folder.settings, corrections=corrections, goal_ids=(*goal_ids, "to come"))
 
 
-def _with_own(own: JudgeSettings, chosen: JudgeSettings | None) -> JudgeSettings:
+def with_own(own: JudgeSettings, chosen: JudgeSettings | None) -> JudgeSettings:
     """The run's own judge, with what else was chosen this time."""
     if chosen is None:
         return own
@@ -438,6 +488,15 @@ def _with_own(own: JudgeSettings, chosen: JudgeSettings | None) -> JudgeSettings
     given = {name: getattr(chosen, name) for name in names}
     default = JudgeSettings("")
     return replace(own, **{n: value for n, value in given.items() if value != getattr(default, n)})
+
+
+def left_usd(folder: RunFolder) -> float | None:
+    """What may be spent on a correction where nothing is said of it; None is no limit."""
+    most = _most_usd(folder.settings)
+    if most is None:
+        return None
+    with folder.open_store() as store:
+        return max(0.0, most - store.spent_usd())
 
 
 def _most_usd(settings: RunSettings) -> float | None:

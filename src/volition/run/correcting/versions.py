@@ -11,6 +11,7 @@ from volition.judgment import Verdict
 from volition.run.correcting.asking import JudgedAgain
 from volition.run.correcting.changing import TASK
 from volition.run.correcting.comparing import RESULT, Compared, place, read_compared
+from volition.run.correcting.proposal.kept import told_of
 from volition.run.folder import CONFIG, RunFolder
 from volition.run.results import Result
 from volition.storage.store import Store
@@ -25,6 +26,7 @@ class Version:
         now: Whether the run is this one now.
         undone: Whether it was taken back.
         kind, said: Of the correction that made it; empty of the first.
+        proposed: Who wrote that, and of what, where it was proposed.
         goal: By then, in words.
         judgments: From which it learns, once it has.
         again: What was judged again for it; empty of the first.
@@ -59,6 +61,7 @@ class Version:
     kept: int = 0
     new: int = 0
     compared: Compared | None = None
+    proposed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ def _version(
         kept=standing.judged - standing.asked if standing else 0,
         new=len(answered.intersection(again.asked_about_now())) if again else 0,
         compared=read_compared(run.path, comparison) if comparison else None,
+        proposed=told_of(run.proposals / said.proposal) if said and said.proposal else "",
     )
 
 
@@ -171,6 +175,8 @@ def told(versions: Sequence[Version]) -> list[str]:
         state = " (now)" if version.now else " (taken back)" if version.undone else ""
         said = f'{version.kind}: "{version.said}"' if version.said else f'"{version.goal.text}"'
         lines.append(f"version {version.number}{state}, {said}")
+        if version.proposed:
+            lines.append(f"    {version.proposed}")
         lines.append(f"    {version.judgments} judgments" + _measured(version))
         if version.again:
             lines.append(f"    {version.again}")
