@@ -133,6 +133,9 @@ def answer(
     if questions.said is not None:
         command = ["volition", "resume", str(questions.run), "--judgments", str(folder)]
         print(f"the run is corrected by them: {shlex.join(command)}")
+    elif questions.draft is not None:
+        command = ["volition", "draft", str(questions.draft), "--check", "--answer", str(folder)]
+        print(f"what they say of its sentences: {shlex.join(command)}")
     elif questions.contest is not None:
         from volition.evidence.contest import to_count
 
