@@ -2,10 +2,11 @@
 
     python benchmarks/killed.py [--quick] [--kills N] [--seed N]
 
-Each command is first run undisturbed, which says how long it takes. Then it is run again from the
-same beginning, killed at a moment of that, started again, killed at another moment, and started
-once more until it ends; the moments are spread over all of it. The judge is a server on loopback
-that looks at the pictures and counts (the tests' own, in `tests/servers`); it is no multimodal LLM.
+Each command is first run undisturbed, twice: the first time its programs are compiled and the judge
+is tried, the second says how long it takes. Then it is run again from the same beginning, killed at
+a moment of that, started again, killed at another moment, and started once more until it ends; the
+moments are spread over all of it. The judge is a server on loopback that looks at the pictures and
+counts (the tests' own, in `tests/servers`); it is no multimodal LLM.
 
 After every kill and at every end what it answered is compared with what is on disk. A request that
 was under way at a kill may be asked again; they are counted apart.
@@ -47,8 +48,8 @@ from servers import Server, serving
 from servers.counted import settle
 from servers.eyes import Pair
 
-STAGES = {"draft": 3, "check": 3, "train": 7, "say": 9}  # and how many of the kills each has
-KILLS, QUICK = 22, 4
+STAGES = {"draft": 3, "check": 3, "train": 6, "say": 8}  # and how many of the kills each has
+KILLS, QUICK = 20, 4
 CONCURRENCY = 4
 LATENCY_S = 0.1
 JUDGMENTS, STEPS = 40, 1600
@@ -329,13 +330,14 @@ def staged(place: Place, stage: str, kills: int, chance: random.Random) -> Seen:
     """All kills of a stage."""
     seen = Seen()
     place.begin(stage)
+    to_the_end(place, stage, seen)  # programs are compiled, and the judge is tried
+    settle(place.server)
+    place.begin(stage)
     now, counted = held(place, seen), Counter(place.server.under)
     seen.seconds = to_the_end(place, stage, seen)
     compare(place, seen, now, counted, killed=False)
     undisturbed = outcome(place, stage)
     shutil.copytree(place.now, place.work / f"after-{stage}")
-    place.begin(stage)
-    seen.seconds = to_the_end(place, stage, seen)  # compiled and remembered, as in the trials
     moments = [seen.seconds * (n + chance.random()) / kills for n in range(kills)]
     chance.shuffle(moments)
     trials = 0

@@ -68,11 +68,10 @@ def draft(
         Path | None, option("FOLDER", "The draft; by default one under drafts/.")
     ] = None,
     ask: Annotated[
-        Path | None,
-        option("FOLDER", "Write the request there, or with --check sheets: for others to answer."),
+        Path | None, option("FOLDER", "Write the request there, for others; with --check, sheets.")
     ] = None,
     answer: Annotated[
-        Path | None, option("FOLDER|FILE", "Take in what was written there, all of it or nothing.")
+        Path | None, option("FOLDER|FILE", "Take in what came there, all of it or nothing.")
     ] = None,
     approve: Annotated[
         bool, arg(help="Approve a draft as it stands now.", help_behavior_hint="")

@@ -24,7 +24,7 @@ import tomli_w
 from volition.comparison import Frame, content_id, encode_png
 from volition.drafting.consistency import Check
 from volition.errors import InputError, RunError
-from volition.goal import VETO, Goal
+from volition.goal import VETO, Goal, hidden_sign
 from volition.storage.documents import read_document, write_document
 from volition.storage.files import is_free, new_folder, write_whole
 from volition.storage.pictures import read_frame
@@ -273,12 +273,23 @@ def approve(folder: Path) -> Goal:
     """Notes that a person approves the goal as it stands in the folder; returns it.
 
     Raises:
-        InputError: The draft is unfinished, or task.toml or constitution.txt are wrong.
+        InputError: The draft is unfinished, or task.toml or constitution.txt are wrong, or hold
+            what nobody sees.
     """
     check_finished(folder)
     draft, task = open_draft(folder), Task.read(folder)
+    goal = task.goal_in_parts()
+    for file, text in (
+        (TASK_FILE, goal.text),
+        *((CONSTITUTION, sentence) for sentence in (*goal.principles, *goal.vetoes)),
+    ):
+        if sign := hidden_sign(" ".join(text.splitlines())):
+            raise InputError(
+                f"{folder / file} holds the sign U+{ord(sign):04X}, which nobody sees, so that it "
+                f"is not what a person reads: take it out of {shown(text)}"
+            )
     save(folder, replace(draft, approved=_digest(task)))
-    return task.goal_in_parts()
+    return goal
 
 
 def check_finished(folder: Path) -> None:

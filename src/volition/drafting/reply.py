@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from volition.drafting.draft import Proposal, Sentence
 from volition.drafting.request import LONGEST, PRINCIPLES, QUESTIONS, VETOES
-from volition.goal import VETO, Principle, hidden_sign, read_constitution
+from volition.goal import VETO, Principle, alike, hidden_sign, read_constitution
 from volition.judges.prompt import Document
 from volition.tasks.numbers import shown
 
@@ -174,12 +174,14 @@ def _check(reply: _Reply, pictures: int) -> None:
         for number, sentence in enumerate(sentences, start=1):
             place, text = f"{kind} {number}", sentence.text.strip()
             check(f"{place}, text", _unfit(text) or _no_line(text, veto))
-            check(f"{place}, text", f"it is said twice: {shown(text)}" if text in seen else "")
+            check(
+                f"{place}, text", f"it is said twice: {shown(text)}" if alike(text) in seen else ""
+            )
             check(f"{place}, why", _unfit(sentence.why) if sentence.why.strip() else "")
             if not 1 <= sentence.picture <= pictures:
                 told = f"there are pictures 1 to {pictures}, and no {shown(sentence.picture)}"
                 check(f"{place}, picture", told)
-            seen.add(text)
+            seen.add(alike(text))
     for number, question in enumerate(reply.questions, start=1):
         check(f"questions {number}", _unfit(question))
     if faults:

@@ -74,12 +74,13 @@ class Plan:
 
 
 def is_under_way(folder: RunFolder, words: Change | None) -> bool:
-    """Whether the run was corrected by this very change, and has not learned from it yet.
+    """Whether the run was corrected by this very change, and has not learned from it yet, or has no
+    page of that yet.
 
     Without a change: whether it was corrected at all, and has not.
     """
     said = folder.settings.correction
-    if said is None or folder.result.is_file():
+    if said is None or (folder.result.is_file() and folder.report.is_file()):
         return False
     return words is None or said.change == words
 
