@@ -4,8 +4,9 @@
 
 Each command is first run undisturbed, twice: the first time its programs are compiled and the judge
 is tried, the second says how long it takes. Then it is run again from the same beginning, killed at
-a moment of that, started again, killed at another moment, and started once more until it ends; the
-moments are spread over all of it. The judge is a server on loopback that looks at the pictures and
+a moment of that, started again, killed again, up to three times, and started once more until it
+ends. Half of the moments are spread over its whole duration, the others over what it asks: a kill
+then meets requests that are under way. The judge is a server on loopback that looks at the pictures and
 counts (the tests' own, in `tests/servers`); it is no multimodal LLM.
 
 After every kill and at every end what it answered is compared with what is on disk. A request that
@@ -48,8 +49,8 @@ from servers import Server, serving
 from servers.counted import settle
 from servers.eyes import Pair
 
-STAGES = {"draft": 3, "check": 3, "train": 6, "say": 8}  # and how many of the kills each has
-KILLS, QUICK = 20, 4
+STAGES = {"draft": 3, "check": 3, "train": 6, "say": 9}  # and how many of the kills each has
+KILLS, QUICK = 21, 4
 CONCURRENCY = 4
 LATENCY_S = 0.1
 JUDGMENTS, STEPS = 40, 1600
@@ -66,7 +67,22 @@ WRITTEN = {
 }
 STALE = "learns from them"  # of a reward model in the middle of a run: answers came after its fit
 
+A_TRIAL = 3  # kills, one after the other
+
 Key = tuple[str, str]  # under which principle, and which pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a command is killed.
+
+    Attributes:
+        seconds: After it began, or after the request.
+        requests: That it has made by then; 0 where only time counts.
+    """
+
+    seconds: float
+    requests: int = 0
 
 
 @dataclass(slots=True)
@@ -86,6 +102,8 @@ class Seen:
         unlike: Outcomes that differ from the undisturbed ones, of the same answers.
         alike: Outcomes that are the same, byte by byte.
         seconds: That it takes undisturbed.
+        requests: That it makes then.
+        moments: Of the kills, in seconds, or as requests.
     """
 
     kills: int = 0
@@ -100,6 +118,8 @@ class Seen:
     unlike: list[str] = field(default_factory=list)
     alike: int = 0
     seconds: float = 0.0
+    requests: int = 0
+    moments: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -188,11 +208,14 @@ def to_the_end(place: Place, stage: str, seen: Seen) -> float:
     return time.perf_counter() - began
 
 
-def killed_at(place: Place, stage: str, seconds: float) -> bool:
+def killed_at(place: Place, stage: str, moment: Moment) -> bool:
     """Kills the command then; whether it was still there."""
+    asked = place.server.requests.total() + moment.requests
     with started(place, stage) as process:
+        while place.server.requests.total() < asked and process.poll() is None:
+            time.sleep(0.005)
         try:
-            process.wait(timeout=seconds)
+            process.wait(timeout=moment.seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return process.wait() == -signal.SIGKILL
@@ -304,26 +327,27 @@ def compare(
     return now
 
 
-def tried(
-    place: Place, stage: str, seen: Seen, moments: tuple[float, ...], undisturbed: tuple[Any, Any]
-) -> None:
+def tried(place: Place, stage: str, seen: Seen, kills: list[Moment], undisturbed: Any) -> None:
     """One trial: a kill at each moment, where it has not ended by then, and to the end."""
     place.begin(stage)
     first = version_of(place.run) if stage == "say" else {}
     now = held(place, seen)
-    for moment in (*moments, None):
+    for moment in (*kills, None):
         counted = Counter(place.server.under)
         killed = moment is not None and killed_at(place, stage, moment)
         if moment is None:
             to_the_end(place, stage, seen)
-        seen.kills += killed
+        elif killed:
+            seen.kills += 1
+            at = f"request {moment.requests}" if moment.requests else f"{moment.seconds:.1f} s"
+            seen.moments.append(at)
         seen.other += changed(place, first) if first else []
         now = compare(place, seen, now, counted, killed)
     came, made = outcome(place, stage)
     if came == undisturbed[0] and made == undisturbed[1]:
         seen.alike += 1
     elif came == undisturbed[0]:
-        seen.unlike.append(f"killed at {', '.join(f'{m:.1f}' for m in moments)} s")
+        seen.unlike.append(f"killed at {', '.join(seen.moments[-len(kills) :])}")
 
 
 def staged(place: Place, stage: str, kills: int, chance: random.Random) -> Seen:
@@ -333,20 +357,34 @@ def staged(place: Place, stage: str, kills: int, chance: random.Random) -> Seen:
     to_the_end(place, stage, seen)  # programs are compiled, and the judge is tried
     settle(place.server)
     place.begin(stage)
-    now, counted = held(place, seen), Counter(place.server.under)
+    now, counted, asked = (
+        held(place, seen),
+        Counter(place.server.under),
+        place.server.requests.total(),
+    )
     seen.seconds = to_the_end(place, stage, seen)
     compare(place, seen, now, counted, killed=False)
+    seen.requests = place.server.requests.total() - asked
     undisturbed = outcome(place, stage)
     shutil.copytree(place.now, place.work / f"after-{stage}")
-    moments = [seen.seconds * (n + chance.random()) / kills for n in range(kills)]
-    chance.shuffle(moments)
     trials = 0
-    while seen.kills < kills and trials < 2 * kills:  # some have ended before the second moment
-        moment, later = moments[trials % kills], chance.random() * seen.seconds
-        one = (moment, later) if seen.kills + 1 < kills else (moment,)
-        tried(place, stage, seen, one, undisturbed)
+    while seen.kills < kills and trials < 2 * kills:  # some have ended before a later moment
+        trial = drawn(seen, trials, kills, chance)[: kills - seen.kills]
+        tried(place, stage, seen, trial, undisturbed)
         trials += 1
     return seen
+
+
+def drawn(seen: Seen, trial: int, kills: int, chance: random.Random) -> list[Moment]:
+    """The moments of a trial: the first kill anywhere, the others in what is left after it."""
+    trials, found = max(1, round(kills / A_TRIAL)), []
+    for place in range(A_TRIAL):
+        share = (trial % trials + chance.random()) / trials if place == 0 else chance.random() / 2
+        if (trial + place) % 2 and seen.requests:
+            found.append(Moment(chance.random() * LATENCY_S, 1 + int(share * (seen.requests - 1))))
+        else:
+            found.append(Moment(share * seen.seconds))
+    return found
 
 
 def told(stage: str, seen: Seen) -> bool:
