@@ -5,9 +5,9 @@
 Each command is first run undisturbed, twice: the first time its programs are compiled and the judge
 is tried, the second says how long it takes. Then it is run again from the same beginning, killed at
 a moment of that, started again, killed again, up to three times, and started once more until it
-ends. Half of the moments are spread over its whole duration, the others over what it asks: a kill
-then meets requests that are under way. The judge is a server on loopback that looks at the pictures and
-counts (the tests' own, in `tests/servers`); it is no multimodal LLM.
+ends. Half of the moments are spread over its whole duration, the others over what it asks: such a
+kill meets requests that are under way. The judge is a server on loopback that looks at the pictures
+and counts (the tests' own, in `tests/servers`); it is no multimodal LLM.
 
 After every kill and at every end what it answered is compared with what is on disk. A request that
 was under way at a kill may be asked again; they are counted apart.
