@@ -289,8 +289,8 @@ def outcome(place: Place, stage: str) -> tuple[Any, Any]:
     """What a stage was answered, and what came of that."""
     if stage == "draft":
         draft = open_draft(place.draft)
-        files = [(place.draft / name).read_bytes() for name in (CONSTITUTION, TASK_FILE)]
-        return None, (draft.proposal, is_approved(place.draft), files)
+        texts = [(place.draft / name).read_bytes() for name in (CONSTITUTION, TASK_FILE)]
+        return None, (draft.proposal, is_approved(place.draft), texts)
     folder = place.draft / CHECK if stage == "check" else place.run
     with Store.open(folder) as store:
         came = answers(store)
@@ -407,7 +407,7 @@ def main() -> None:
     given = parser.parse_args()
     kills = given.kills or (QUICK if given.quick else KILLS)
     chance = random.Random(given.seed)
-    held_claims, total = [], 0
+    held_claims, total, lost = [], 0, 0
     with (
         tempfile.TemporaryDirectory() as work,
         serving(strict=False, latency_s=LATENCY_S, writes=json.dumps(WRITTEN)) as server,
@@ -416,7 +416,7 @@ def main() -> None:
         for stage, share in STAGES.items():
             seen = staged(place, stage, max(1, round(kills * share / sum(STAGES.values()))), chance)
             held_claims.append(told(stage, seen))
-            total += seen.kills
+            total, lost = total + seen.kills, lost + seen.lost
     claim(
         "Killed at any moment, nothing that was answered is asked again",
         sum(held_claims),
@@ -424,6 +424,7 @@ def main() -> None:
         "all, over at least 20 kills" if not given.quick else "all",
         all(held_claims) and (given.quick or given.kills is not None or total >= 20),
         kills=total,
+        under_way_at_them=lost,
     )
 
 

@@ -121,8 +121,8 @@ def test_any_words_are_kept_as_they_are(words: str, kind: Kind, tmp_path: Path) 
 def said_of(path: Path, change: Change) -> RunFolder:
     """A run's configuration with a correction, written."""
     after = change.of(GOAL)
-    section = {"text": after.text, "principles": after.principles, "vetoes": after.vetoes}
-    task = Task.find("pendulum").model_copy(update={"goal": GoalSection(**section)})
+    goal = GoalSection(text=after.text, principles=after.principles, vetoes=after.vetoes)
+    task = Task.find("pendulum").model_copy(update={"goal": goal})
     said = Correction(change.kind, change.text, 1, 1600, 2400, JudgeSettings("openai:test"))
     settings = RunSettings("", False, 1600, 0, version=2, corrections=(said,))
     folder = RunFolder(path, task, settings)
