@@ -424,9 +424,14 @@ def test_a_wish_says_something_and_its_own_truth_is_kept() -> None:
         (" \n", "says nothing"),
         ("up" * 2001, "has 4,002 characters, and may have 4,000"),
         ("up \udcff", "is not UTF-8 text"),
+        ("up\u202egnorw", r"holds the sign U\+202E"),
+        ("up\x1b[2J", r"holds the sign U\+001B"),
+        ("u\u200bp", r"holds the sign U\+200B"),
+        ("up\0", r"holds the sign U\+0000"),
     ):
         with pytest.raises(InputError, match=told):
             subject_of(task, wish, 2, 0)
+    assert subject_of(task, "Up,\n\tand on.", 2, 0).wish == "Up,\n\tand on."
     subject = subject_of(task, task.goal.text, 2, 0)
     assert subject.task["name"] == "guest"
     assert subject.task["goal"] == {"truth": "guest-please"}

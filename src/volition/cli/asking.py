@@ -115,11 +115,10 @@ def answer(
     ] = None,
 ) -> int:
     """Take in the answers to what `ask` wrote: all of them, or none if one is wrong."""
+    from volition.judging.answers import read_name
     from volition.run.rounds import answer as take_in
 
-    if judge is not None and not judge.strip():
-        raise InputError("--judge needs a name: who judged?")
-    answered = take_in(folder, file, judge and judge.strip())
+    answered = take_in(folder, file, None if judge is None else read_name(judge))
     questions, failures = answered.questions, answered.failures
     print(f"{questions.pairs - len(failures)} answers of {answered.judge} in {folder}")
     for pair, failure in failures.items():

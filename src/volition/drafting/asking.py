@@ -23,6 +23,7 @@ from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import Trial
 from volition.judges.settings import JudgeSettings
 from volition.judges.writing import write, writers
+from volition.judging.answers import read_name
 from volition.judgment import Failure, Reply
 from volition.storage.files import exclusively, write_whole
 from volition.tasks.task import Task
@@ -31,7 +32,6 @@ from volition.tasks.view import JudgeView
 ANSWER, README = "answer.json", "README.md"
 MOST_TOKENS = 4000  # of what is written
 LARGEST = 1 << 20  # bytes of a file with an answer
-LONGEST_NAME = 200  # characters of who wrote
 
 Tell = Callable[[str], None]
 
@@ -118,9 +118,7 @@ def take_answer(path: Path, writer: str) -> tuple[Path, Draft]:
             fault, with the file, the place and the value.
     """
     file = path / ANSWER if path.is_dir() else path
-    folder, name = file.parent, " ".join(writer.split())
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InputError("--judge says who wrote, in one line: who was it?")
+    folder, name = file.parent, read_name(writer)
     draft = open_draft(folder)
     text = _read_file(file)
     if draft.proposal is not None:

@@ -156,6 +156,11 @@ def subject_of(task: Task, wish: str, count: int, seed: int) -> Subject:
         raise InputError(f"--goal has {len(wish):,} characters, and may have {LONGEST_WISH:,}")
     if any("\ud800" <= sign <= "\udfff" for sign in wish):
         raise InputError(f"--goal is not UTF-8 text: {shown(wish)}")
+    if sign := hidden_sign(" ".join(wish.replace("\t", " ").splitlines())):
+        raise InputError(
+            f"--goal holds the sign U+{ord(sign):04X}, which nobody sees: leave it out of "
+            f"{shown(wish)}"
+        )
     kept = {"name", "environment", *({"reward", "training"} & task.model_fields_set)}
     document = task.model_dump(mode="json", include=kept, exclude_none=True, exclude_unset=True)
     document["name"] = task.name.removesuffix(f"-{task.chosen}")
