@@ -99,7 +99,7 @@ class Seen:
         defects: What `volition verify` says, and files that cannot be read.
         other: Files of the version before that are not as they were.
         failed: Commands that did not end well, by their last line.
-        unlike: Outcomes that differ from the undisturbed ones, of the same answers.
+        unlike: Outcomes that differ from the undisturbed ones, of the same answers in one order.
         alike: Outcomes that are the same, byte by byte.
         seconds: That it takes undisturbed.
         requests: That it makes then.
@@ -128,6 +128,7 @@ class Place:
 
     work: Path
     server: Server
+    concurrency: int
 
     @property
     def now(self) -> Path:
@@ -154,7 +155,7 @@ class Place:
     def words(self, stage: str) -> list[str]:
         """The command, as a person would give it again."""
         asks = ["--judge", "openai:test", "--base-url", self.server.openai, "--max-usd", "1"]
-        asks += ["--price-in", "1", "--price-out", "4", "--concurrency", str(CONCURRENCY)]
+        asks += ["--price-in", "1", "--price-out", "4", "--concurrency", str(self.concurrency)]
         if stage == "draft":
             wish = ["draft", "pendulum", "--goal", WISH, "--pictures", "4", "--yes"]
             return [*wish, "--out", str(self.draft), *asks]
@@ -293,10 +294,10 @@ def outcome(place: Place, stage: str) -> tuple[Any, Any]:
         return None, (draft.proposal, is_approved(place.draft), texts)
     folder = place.draft / CHECK if stage == "check" else place.run
     with Store.open(folder) as store:
-        came = answers(store)
+        came = list(answers(store).items())  # in their order, on which what is learned depends
     if stage == "check":
         check = open_draft(place.draft).check
-        return came, check and replace(check, cost_usd=0.0)
+        return sorted(came), check and replace(check, cost_usd=0.0)
     files = {
         name: data
         for name, data in version_of(place.run).items()
@@ -387,14 +388,14 @@ def drawn(seen: Seen, trial: int, kills: int, chance: random.Random) -> list[Mom
     return found
 
 
-def told(stage: str, seen: Seen) -> bool:
+def told(stage: str, seen: Seen, concurrency: int) -> bool:
     kept = not (seen.again or seen.gone or seen.unanswered or seen.defects or seen.other)
     return claim(
         f"{stage}, killed at any moment: asked again, lost, damaged or other than before",
         seen.again + seen.gone + seen.unanswered + len(seen.defects) + len(seen.other),
         f"of {seen.kills} kills",
-        f"0; under way at one kill <= {CONCURRENCY}",
-        kept and not seen.failed and not seen.unlike and seen.most_lost <= CONCURRENCY,
+        f"0; under way at one kill <= {concurrency}",
+        kept and not seen.failed and not seen.unlike and seen.most_lost <= concurrency,
         **{name: getattr(seen, name) for name in Seen.__slots__},
     )
 
@@ -404,6 +405,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} kills")
     parser.add_argument("--kills", type=int, default=None, help=f"in all; by default {KILLS}")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        default=CONCURRENCY,
+        help="requests under way at once; with 1 answers come in the same order each time",
+    )
     given = parser.parse_args()
     kills = given.kills or (QUICK if given.quick else KILLS)
     chance = random.Random(given.seed)
@@ -412,10 +419,10 @@ def main() -> None:
         tempfile.TemporaryDirectory() as work,
         serving(strict=False, latency_s=LATENCY_S, writes=json.dumps(WRITTEN)) as server,
     ):
-        place = Place(Path(work), server)
+        place = Place(Path(work), server, given.concurrency)
         for stage, share in STAGES.items():
             seen = staged(place, stage, max(1, round(kills * share / sum(STAGES.values()))), chance)
-            held_claims.append(told(stage, seen))
+            held_claims.append(told(stage, seen, given.concurrency))
             total, lost = total + seen.kills, lost + seen.lost
     claim(
         "Killed at any moment, nothing that was answered is asked again",
