@@ -202,25 +202,30 @@ def to_the_end(place: Place, stage: str, seen: Seen) -> float:
     """Seconds that the command took; that it ended well is noted."""
     began = time.perf_counter()
     with started(place, stage) as process:
-        code = process.wait(timeout=600)
-    if code:
-        told = (place.work / "told").read_text().splitlines() or ["no word"]
-        seen.failed.append(f"{stage}: exit code {code}: {told[-1]}")
+        note(place, stage, process.wait(timeout=600), seen)
     return time.perf_counter() - began
 
 
-def killed_at(place: Place, stage: str, moment: Moment) -> bool:
-    """Kills the command then; whether it was still there."""
+def note(place: Place, stage: str, code: int, seen: Seen) -> None:
+    """What a command said that did not end well."""
+    if code not in (0, -signal.SIGKILL):
+        told = (place.work / "told").read_text().splitlines() or ["no word"]
+        seen.failed.append(f"{stage}: exit code {code}: {told[-1]}")
+
+
+def killed_at(place: Place, stage: str, moment: Moment, seen: Seen) -> bool:
+    """Kills the command then; whether it was still there. That it ended well else is noted."""
     asked = place.server.requests.total() + moment.requests
     with started(place, stage) as process:
         while place.server.requests.total() < asked and process.poll() is None:
             time.sleep(0.005)
         try:
-            process.wait(timeout=moment.seconds)
+            code = process.wait(timeout=moment.seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            return process.wait() == -signal.SIGKILL
-    return False
+            code = process.wait()
+    note(place, stage, code, seen)
+    return code == -signal.SIGKILL
 
 
 # What is on disk -----------------------------------------------------------------------------
@@ -335,7 +340,7 @@ def tried(place: Place, stage: str, seen: Seen, kills: list[Moment], undisturbed
     now = held(place, seen)
     for moment in (*kills, None):
         counted = Counter(place.server.under)
-        killed = moment is not None and killed_at(place, stage, moment)
+        killed = moment is not None and killed_at(place, stage, moment, seen)
         if moment is None:
             to_the_end(place, stage, seen)
         elif killed:
@@ -344,6 +349,8 @@ def tried(place: Place, stage: str, seen: Seen, kills: list[Moment], undisturbed
             seen.moments.append(at)
         seen.other += changed(place, first) if first else []
         now = compare(place, seen, now, counted, killed)
+        if not killed:
+            break
     came, made = outcome(place, stage)
     if came == undisturbed[0] and made == undisturbed[1]:
         seen.alike += 1
