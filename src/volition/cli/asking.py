@@ -136,11 +136,10 @@ def answer(
     ] = None,
 ) -> int:
     """Take in the answers to what `ask` wrote: all of them, or none if one is wrong."""
+    from volition.judging.answers import read_name
     from volition.run.rounds import answer as take_in
 
-    if judge is not None and not judge.strip():
-        raise InputError("--judge needs a name: who judged?")
-    answered = take_in(folder, file, judge and judge.strip())
+    answered = take_in(folder, file, None if judge is None else read_name(judge))
     questions, failures = answered.questions, answered.failures
     print(f"{questions.pairs - len(failures)} answers of {answered.judge} in {folder}")
     for pair, failure in failures.items():
@@ -154,6 +153,9 @@ def answer(
     if questions.said is not None:
         command = ["volition", "resume", str(questions.run), "--judgments", str(folder)]
         print(f"the run is corrected by them: {shlex.join(command)}")
+    elif questions.draft is not None:
+        command = ["volition", "draft", str(questions.draft), "--check", "--answer", str(folder)]
+        print(f"what they say of its sentences: {shlex.join(command)}")
     elif questions.contest is not None:
         from volition.evidence.comparing.contest import to_count
 

@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:  # the disk is full, a folder may not be written, a name is too long
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename!s:.200}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     return int(code)

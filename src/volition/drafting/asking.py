@@ -17,13 +17,14 @@ from volition.drafting.draft import Draft, GivenReply, Subject, begin, finish, o
 from volition.drafting.pictures import chosen_pictures, draw_page
 from volition.drafting.reply import read_reply
 from volition.drafting.request import VERSION, compose, empty_answer, instructions, outline, schema
-from volition.drafting.strict import Unreadable, name_of, written_in
+from volition.drafting.strict import Unreadable, written_in
 from volition.errors import InputError, JudgeUnavailable
 from volition.finding.view import find_view
 from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import Trial
 from volition.judges.settings import JudgeSettings
 from volition.judges.writing import write, writers
+from volition.judging.answers import read_name
 from volition.judgment import Failure, Reply
 from volition.storage.files import exclusively, write_whole
 from volition.tasks.task import Task
@@ -117,7 +118,7 @@ def take_answer(path: Path, writer: str) -> tuple[Path, Draft]:
             fault, with the file, the place and the value.
     """
     file = path / ANSWER if path.is_dir() else path
-    folder, name = file.parent, name_of(writer, "--judge")
+    folder, name = file.parent, read_name(writer)
     draft = open_draft(folder)
     text = written_in(file)
     if draft.proposal is not None:

@@ -21,6 +21,7 @@ from volition.drafting.strict import (
     told,
     unfit,
 )
+from volition.goal import alike
 from volition.tasks.numbers import shown
 
 WHAT = "draft"  # is read here
@@ -80,12 +81,14 @@ def _check(reply: _Reply, pictures: int) -> None:
         for number, sentence in enumerate(sentences, start=1):
             place, text = f"{kind} {number}", sentence.text.strip()
             check(f"{place}, text", unfit(text) or no_line(text, veto))
-            check(f"{place}, text", f"it is said twice: {shown(text)}" if text in seen else "")
+            check(
+                f"{place}, text", f"it is said twice: {shown(text)}" if alike(text) in seen else ""
+            )
             check(f"{place}, why", unfit(sentence.why) if sentence.why.strip() else "")
             if not 1 <= sentence.picture <= pictures:
                 why = f"there are pictures 1 to {pictures}, and no {shown(sentence.picture)}"
                 check(f"{place}, picture", why)
-            seen.add(text)
+            seen.add(alike(text))
     for number, question in enumerate(reply.questions, start=1):
         check(f"questions {number}", unfit(question))
     if faults:

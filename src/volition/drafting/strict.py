@@ -23,7 +23,6 @@ MOST_CHARACTERS = 200_000  # of a reply: many times what is asked for
 MOST_OBJECTS = 100  # braces at which one is looked for
 MOST_FAULTS = 8  # that are told at once
 LARGEST = 1 << 20  # bytes of a file with an answer
-LONGEST_NAME = 200  # characters of who wrote
 
 Text = Annotated[str, Field(strict=True)]
 
@@ -55,18 +54,6 @@ def written_in(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(f"{file}:{line} is not UTF-8 text: save it as UTF-8") from None
-
-
-def name_of(writer: str, option: str) -> str:
-    """Who wrote, in one line.
-
-    Raises:
-        InputError: It is none.
-    """
-    name = " ".join(writer.split())
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InputError(f"{option} says who wrote, in one line: who was it?")
-    return name
 
 
 def object_in(text: str, key: str, what: str) -> Document:

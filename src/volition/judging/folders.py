@@ -115,6 +115,7 @@ class QuestionFolder:
         view: What was shown of it; None of folders before 0.2.
         said: The correction that the run would be given by the answers, if there is one.
         goal: The sentence under which it asks, without a constitution.
+        draft: The draft whose sentences are checked, if one asked.
     """
 
     folder: Path
@@ -126,11 +127,12 @@ class QuestionFolder:
     view: JudgeView | None = None
     said: Said | None = None
     goal: str = ""
+    draft: Path | None = None
 
     @property
     def asks_first(self) -> bool:
         """Whether there is a question 0: where it shows states of a task, and nobody chose so."""
-        of_task = self.run is None and self.contest is None
+        of_task = self.run is None and self.contest is None and self.draft is None
         return of_task and self.view is not None and self.view.clip is None
 
 
@@ -163,6 +165,7 @@ def write_questions(
     given: Given | None = None,
     under: Sequence[Principle | None] | None = None,
     said: Said | None = None,
+    draft: Path | None = None,
 ) -> QuestionFolder:
     """Writes pairs, numbered from 1, into the new folder `out`: all of it, or nothing.
 
@@ -176,7 +179,7 @@ def write_questions(
         contest: The comparison of two policies that asks, if one does.
         given: How the task is named, where a command can name it.
         under: What each pair is judged under; by default as `put_under` deals it.
-        said: As of `QuestionFolder`.
+        said, draft: As of `QuestionFolder`.
 
     Raises:
         InputError: The folder is there already, or cannot be written; a sheet cannot hold so many
@@ -188,7 +191,9 @@ def write_questions(
     goal = task.stated_goal()
     pages = as_pages(numbered, under or put_under(len(pairs), goal), per_sheet)
     written, view = tuple(out / page.path for page in pages), task.view
-    questions = QuestionFolder(out, given, run, len(pairs), written, contest, view, said)
+    questions = QuestionFolder(
+        out, given, run, len(pairs), written, contest, view, said, draft=draft
+    )
     with new_question_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
         write_pairs(pages, task.environment.kwargs, contest is not None, folder)
@@ -205,7 +210,7 @@ def write_questions(
 
 def _about(questions: QuestionFolder, task: Task) -> Row:
     """Who asked, and about what."""
-    given, said = questions.given, questions.said
+    given, said, draft = questions.given, questions.said, questions.draft
     about: Row = {
         "goal": task.goal.text,
         "task": given.task,
@@ -216,6 +221,8 @@ def _about(questions: QuestionFolder, task: Task) -> Row:
         "contest": str(questions.contest) if questions.contest else None,
         "view": task.view.model_dump(mode="json"),
     }
+    if draft is not None:
+        about["draft"] = str(draft)
     if said is not None:
         change = {"kind": said.change.kind, "text": said.change.text}
         about["said"] = {**change, "version": said.version, "steps": said.steps}
@@ -431,7 +438,10 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         )
         view = JudgeView.model_validate(about["view"]) if "view" in about else None
         said = _read_said(about["said"]) if "said" in about else None
-        asked = QuestionFolder(folder, given, run, len(rows), sheets, contest, view, said, text)
+        draft = Path(about["draft"]) if "draft" in about else None
+        asked = QuestionFolder(
+            folder, given, run, len(rows), sheets, contest, view, said, text, draft
+        )
         return asked, rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -55,9 +55,9 @@ class Remark:
                 else f"{self.ways[0]} needs --by NAME: who was it?"
             )
         if self.by:
-            from volition.drafting.strict import name_of
+            from volition.judging.answers import read_name
 
-            name_of(self.by, "--by")
+            read_name(self.by, "--by")
 
 
 def proposed(

@@ -81,18 +81,22 @@ class Plan:
 
 
 def is_under_way(folder: RunFolder, words: Change | None, proposal: str = "") -> bool:
-    """Whether the run was corrected by this very change, and has not learned from it yet, or was
-    not compared with the version before as it was to be.
+    """Whether the run was corrected by this very change, and has not learned from it yet, was not
+    compared with the version before as it was to be, or has no page of that.
 
     Without a change: whether it was corrected at all, and has not; or by that proposal, where one
     is named by its id.
     """
     said = folder.settings.correction
-    if said is None or (folder.result.is_file() and not is_to_be_compared(folder)):
+    if said is None or _is_done(folder):
         return False
     if proposal:
         return said.proposal == proposal
     return words is None or said.change == words
+
+
+def _is_done(folder: RunFolder) -> bool:
+    return folder.result.is_file() and folder.report.is_file() and not is_to_be_compared(folder)
 
 
 def said_of(folder: RunFolder) -> str:

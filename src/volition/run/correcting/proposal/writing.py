@@ -11,7 +11,7 @@ import numpy as np
 from volition.comparison import Comparison
 from volition.drafting.draft import GivenReply
 from volition.drafting.request import outline
-from volition.drafting.strict import Unreadable, name_of, written_in
+from volition.drafting.strict import Unreadable, written_in
 from volition.errors import InputError, JudgeUnavailable
 from volition.goal import Goal, Principle
 from volition.judges import make_judge
@@ -20,6 +20,7 @@ from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import Trial
 from volition.judges.settings import JudgeSettings
 from volition.judges.writing import write, writers
+from volition.judging.answers import read_name
 from volition.judging.limits import Limits, check_price
 from volition.judging.recordings import JUDGMENTS_FILE
 from volition.judging.thread import Judging
@@ -189,7 +190,7 @@ def take_answer(run: RunFolder, path: Path, writer: str) -> tuple[Path, Proposal
             fault, with the file, the place and the value.
     """
     file = path / ANSWER if path.is_dir() else path
-    name = name_of(writer, "--by")
+    name = read_name(writer, "--by")
     if not (file.parent / REQUEST).is_file():
         raise InputError(
             f"{file.parent} holds no {REQUEST}: it is not a folder that `volition say RUN "
