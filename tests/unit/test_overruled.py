@@ -410,7 +410,7 @@ def test_verdicts_of_another_goal_are_not_taken(
         (["slower", "--by", "A"], "leave it out with WORDS"),
         (["slower", "--as", "veto", "--propose", "a"], "leave it out with --propose"),
         (["--overruled", "look", "--by", "A", "--as", "goal"], "--as goal is of WORDS"),
-        (["--overruled", "look", "--by", "A\nB\x1b"], "--by says who wrote, in one line"),
+        (["--overruled", "look", "--by", "A\nB\x1b"], "--by needs a name of one line"),
         (["--answer", "nowhere", "--by", "A"], "holds no request.json"),
         (["--undo", "--overruled", "look", "--by", "A"], "say what should be otherwise"),
     ],
