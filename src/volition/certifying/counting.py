@@ -122,9 +122,13 @@ def stepped(begins: Doubles, heights: Doubles, at: Doubles) -> Doubles:
     return heights[np.clip(np.searchsorted(begins, at, side="right") - 1, 0, len(heights) - 1)]
 
 
-def calibrated(said: Doubles, came: Doubles, rng: np.random.Generator) -> Doubles:
-    """Each probability as an isotonic fit to the other half of the answers corrects it."""
-    half = rng.permutation(len(said)) % 2
+def calibrated(said: Doubles, came: Doubles, half: npt.NDArray[np.integer]) -> Doubles:
+    """Each probability as an isotonic fit to the other half of the answers corrects it.
+
+    Args:
+        said, came: As of `isotonic`.
+        half: 0 or 1 of each: (answers,).
+    """
     corrected = said.copy()
     for fold in (0, 1):
         inside = half == fold

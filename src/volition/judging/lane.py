@@ -484,7 +484,9 @@ class Lane:
                 self._count(given_up=1)
             else:
                 order = waiting.order
-                anew = _Waiting(waiting.comparison, waiting.principles, attempt, halvings, order=order)
+                anew = _Waiting(
+                    waiting.comparison, waiting.principles, attempt, halvings, order=order
+                )
                 self._queue.append(anew)
 
     # Stopping --------------------------------------------------------------------------------
