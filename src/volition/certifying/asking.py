@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from volition.certifying import design as designs
+from volition.certifying import grading
 from volition.certifying.answers import Answer
 from volition.certifying.card import FILE, Certificate
-from volition.certifying.composing import Asked, Costs, compose, second_of
+from volition.certifying.composing import Asked, Costs, compose
 from volition.certifying.gold import GoldSet, gold_set
 from volition.comparison import Comparison
 from volition.errors import Interrupted, JudgeUnavailable
 from volition.judges import make_judge
-from volition.judges.base import Assignment, Judge
+from volition.judges.base import Assignment, Judge, Question
 from volition.judges.settings import JudgeSettings
 from volition.judging.limits import Limits, check_price
 from volition.judging.thread import Judging
@@ -75,8 +76,12 @@ def certify(folder: Path, wanted: Wanted, tell: Tell) -> Certificate:
     with exclusively(folder):
         gold = _put_all(folder, wanted, judge, chosen, tell)
         second = _put_second(folder, wanted, chosen, tell)
-        certificate = _conclude(folder, wanted, judge, chosen, gold, second)
-    return certificate
+        return _conclude(folder, wanted, judge, chosen, gold, second)
+
+
+def named(settings: JudgeSettings) -> str:
+    """How a person names a judge: it is found again by that, without trying it."""
+    return f"{settings.judge} {settings.base_url or ''}".strip()
 
 
 def _assignment(task: Task) -> Assignment:
@@ -163,8 +168,6 @@ class _Putting:
 
 
 def _announced(judge: Judge, blocks: Sequence[_Block]) -> str:
-    from volition.judges.base import Question
-
     questions = sum(len(block.comparisons) for block in blocks)
     one = Question(blocks[0].comparisons[0], Order.FORWARD)
     cost = judge.estimate([one] * min(judge.per_request, questions)).cost_usd
@@ -254,6 +257,7 @@ def _conclude(
         environment=wanted.task.environment.id,
         goal=wanted.task.stated_goal().text,
         judge=judge.identity,
+        named=named(wanted.judge),
         answers=main,
         every=every,
         gold=gold,
@@ -267,7 +271,9 @@ def _conclude(
     certificate = compose(given, wanted.seed)
     if second is not None:
         theirs = answers_of((j for j in judgments if j.judge_id == second.identity.id), comparisons)
-        certificate = replace(certificate, second=second_of(main, theirs, second.identity, labels))
+        other = second.identity
+        beside = grading.beside(main, theirs, other.name, other.simulated, labels)
+        certificate = replace(certificate, second=beside)
     write_document(folder / FILE, certificate)
     return certificate
 

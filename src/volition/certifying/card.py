@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from volition.certifying.counting import Estimate, Share
+from volition.certifying.guarantee import Corrected, Guarantee
 from volition.storage.documents import read_document
 
 Verdict = Literal["GREEN", "AMBER", "RED"]
@@ -137,6 +137,7 @@ class Certificate:
     Attributes:
         environment, goal: What was judged; empty where the answers do not say.
         judge, judge_id: Who.
+        named: As what it is asked; empty of answers that were given.
         simulated: Whether that is an error model in place of a judge.
         verdict: GREEN: go on. AMBER: with what is said in `reasons`. RED: do not.
         reasons: One sentence each.
@@ -150,13 +151,17 @@ class Certificate:
         probes: Whose answers are known.
         capability: What trying it showed.
         checked: Beside what is true, or labels.
-        stage: Of training at which it was made; empty before.
+        sheets: What more pairs in a request do.
+        second: Another judge.
+        corrected: How often it is right by labels, where there are some.
+        guarantees: What is promised of accepted answers by labels, one for each alpha and stage.
     """
 
     environment: str
     goal: str
     judge: str
     judge_id: str
+    named: str
     simulated: bool
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -176,6 +181,8 @@ class Certificate:
     checked: Checked | None = None
     sheets: tuple[SheetSize, ...] = ()
     second: Second | None = None
+    corrected: Corrected | None = None
+    guarantees: tuple[Guarantee, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -199,9 +206,12 @@ class Certificate:
 
 
 def read_certificate(folder: Path) -> Certificate:
-    """Raises: RunError: There is none, or it was changed."""
+    """The certificate in a folder.
+
+    Raises:
+        RunError: There is none, or it was changed.
+    """
     return read_document(folder / FILE, Certificate)
 
 
 NONE = Share.of(0, 0)
-UNKNOWN = Estimate(math.nan, math.nan, math.nan)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from volition.certifying.answers import Answer, both_ways
-from volition.certifying.card import Certificate, Second, SheetSize, Taken
+from volition.certifying.card import Certificate, SheetSize, Taken
 from volition.certifying.counting import Share, entropy
 from volition.certifying.gold import GoldSet, count_probes
-from volition.certifying.grading import beside, check, count, needs, repeats, verdict
+from volition.certifying.grading import check, count, needs, repeats, verdict
 from volition.certifying.ranking import rank
 from volition.errors import InputError
 from volition.judges.base import Capability
@@ -45,6 +45,7 @@ class Asked:
 
     Attributes:
         answers: To the pairs.
+        named: How a person names the judge to have it asked.
         every: Those to gold probes among them; empty where none was put.
         labels: For each pair the probability that its first is better, of those that are known.
         gaps: How far apart the two of a pair are.
@@ -56,8 +57,9 @@ class Asked:
     goal: str
     judge: JudgeIdentity
     answers: Sequence[Answer]
+    named: str = ""
     every: Sequence[Answer] = ()
-    gold: GoldSet = GoldSet((), {})
+    gold: GoldSet = field(default_factory=lambda: GoldSet((), {}))
     costs: Costs = Costs()
     capability: Capability | None = None
     labels: Mapping[str, float] = field(default_factory=dict)
@@ -90,6 +92,7 @@ def compose(asked: Asked, seed: int = 0) -> Certificate:
         goal=asked.goal,
         judge=asked.judge.name,
         judge_id=asked.judge.id,
+        named=asked.named,
         simulated=asked.judge.simulated,
         verdict=graded,
         reasons=reasons,
@@ -117,16 +120,6 @@ def compose(asked: Asked, seed: int = 0) -> Certificate:
         else None,
         sheets=_sheets(asked, ranking.bias_free.value),
     )
-
-
-def second_of(
-    answers: Sequence[Answer],
-    others: Sequence[Answer],
-    judge: JudgeIdentity,
-    labels: Mapping[str, float],
-) -> Second:
-    """Another judge beside this one."""
-    return beside(answers, others, judge.name, judge.simulated, labels)
 
 
 def _said_of(capability: Capability | None) -> tuple[str, ...]:

@@ -21,10 +21,11 @@ from volition.certifying.counting import (
 from volition.certifying.ranking import Ranking
 from volition.judgment import Order
 
-# Judgments of a judge without noise that the pendulum takes; of others as many more as their answers
-# say less: 80% right takes 100, 70% takes 200 (docs/judges.md).
+# Judgments of a judge without noise that the pendulum takes; of others as many more as their
+# answers say less: 80% right takes 100, 70% takes 200 (docs/judges.md).
 ENOUGH_BITS = 25
 MOST = 500  # judgments that a run asks by itself
+SAYS_LITTLE = 0.1  # bits: what chance explains, and fits no ranking either
 MANY = 150  # from which on it is worth looking for another judge
 CHANCE = 0.01  # answers that as likely come of no content at all show none
 FEW = 40  # pairs in both orders, below which little is known
@@ -35,8 +36,8 @@ FAILED = 0.2  # of the questions without an answer
 PROBES_FAIL = 0.25  # of the gold probes of a kind, at least `PROBES` of them
 PROBES = 4
 PERCEPTS = ("the goal's picture beside others", "a blank picture")  # that tell whether it looks
-# That are shown and decide nothing: what is the same shows the bias once more, and a goal may be about
-# left and right.
+# That are shown and decide nothing: what is the same shows the bias once more, and a goal may be
+# about left and right.
 TOLD = ("the same picture twice", "a pair mirrored")
 GAPS = 5
 RIGHT = 0.75
@@ -218,14 +219,15 @@ def verdict(
     amber = [*_leaning(counted), *_doubtful(counted, ranking, failures), *_fails(probes)]
     if repeated is not None and repeated.trials >= PROBES and repeated.share < RIGHT:
         amber.append(
-            f"asked the same again, it changes its answer in "
-            f"{repeated.trials - repeated.successes} of {repeated.trials}: ask for votes (--samples)"
+            "asked the same again, it changes its answer in "
+            f"{repeated.trials - repeated.successes} of {repeated.trials}: let it vote (--samples)"
         )
     if amber:
         return "AMBER", tuple(amber)
+    fits = ", and its answers fit together" if counted.cycles.trials else ""
     return "GREEN", (
         f"it chose the same of {counted.consistent.successes} of {counted.pairs} pairs in both "
-        f"orders, and its answers fit together",
+        f"orders{fits}",
     )
 
 
@@ -234,7 +236,9 @@ def _says_nothing(counted: Counted, ranking: Ranking, failures: Share) -> list[s
     ties = counted.pairs - counted.chose_first.trials // 2
     if counted.pairs and 2 * ties > counted.pairs:
         reasons.append(f"it called {ties} of {counted.pairs} pairs a tie")
-    elif counted.pairs >= LEAST and counted.by_content > CHANCE:
+    elif (
+        counted.pairs >= LEAST and counted.by_content > CHANCE and ranking.bits.value < SAYS_LITTLE
+    ):
         side = "first" if counted.chose_first.share >= 0.5 else "second"
         at_side = max(
             counted.chose_first.successes,

@@ -24,16 +24,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from volition.certifying.answers import Answer, by_pair
 from volition.certifying.counting import Doubles, Estimate, entropy
 
-DRAWS, BURNED, THINNED = 1500, 300, 3
+DRAWS, BURNED, THINNED = 1000, 250, 3
 MOST_STATES = 160  # that are ranked at once; what is beyond is taken pair by pair
 DRAWN_PAIRS = 400  # of states, over which one draw is right or wrong
 STEP = 0.25  # of the logarithm of a scale, from one draw to the next
 CLOSE = 1e-12
+# Of the standard normal distribution: where it is looked at, and how much each place counts.
+NODES = np.linspace(-4, 4, 33)
+WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
 _Density = Callable[[float], float]
 
 
@@ -72,32 +76,54 @@ class Ranking:
         bits: What an answer says of which one is better, where the order is known: with a bias to
             one side less, and less evenly.
         bias: To what is shown first, in standard deviations of its noise.
-        confidence: For each pair, how likely its first is better, over all answers.
     """
 
     accuracy: Estimate
     bias_free: Estimate
     bits: Estimate
     bias: Estimate
-    confidence: Mapping[str, float]
 
 
 @dataclass(slots=True)
 class _Data:
-    """Answers as arrays: of each its pair, its sign and what was said; of each pair its states.
+    """Answers as arrays.
 
-    Attributes:
-        alone: Pairs of which neither state is in any other: their difference is one number.
+    Those about pairs of which a state is in another pair, too: of each its pair, its sign and what
+    was said; of each pair its states. And those about pairs that have nothing to do with others.
     """
 
-    pairs: list[str]
-    pair: np.ndarray
+    pair: npt.NDArray[np.intp]
     sign: Doubles
     p_first: Doubles
-    one: np.ndarray
-    other: np.ndarray
-    alone: np.ndarray
+    one: npt.NDArray[np.intp]
+    other: npt.NDArray[np.intp]
     states: int
+    alone: _Alone
+
+
+@dataclass(slots=True)
+class _Alone:
+    """Answers to pairs of which neither state is in any other.
+
+    Of such a pair only s_i - s_j + f_ij is seen, which is normal: it is integrated out.
+    """
+
+    pair: npt.NDArray[np.intp]
+    sign: Doubles
+    p_first: Doubles
+    pairs: int
+
+    def log_likelihood(
+        self, chosen: npt.NDArray[np.bool_], spread: float, scale: float, bias: float
+    ) -> float:
+        """Of these choices of the pairs' first."""
+        if not self.pairs:
+            return 0.0
+        seen = math.sqrt(2 * spread**2 + scale**2) * NODES
+        mean = seen[:, None] + bias * self.sign
+        of_answer = np.log(ndtr(np.where(chosen, mean, -mean)) + CLOSE)  # (nodes, answers)
+        of_pair = np.stack([np.bincount(self.pair, row, self.pairs) for row in of_answer])
+        return float(np.log(WEIGHTS @ np.exp(of_pair) + CLOSE).sum())
 
 
 def rank(answers: Sequence[Answer], seed: int = 0, prior: Prior = PRIOR) -> Ranking:
@@ -108,55 +134,45 @@ def rank(answers: Sequence[Answer], seed: int = 0, prior: Prior = PRIOR) -> Rank
         seed: Of the draws.
         prior: What is known before.
     """
-    data = _arrays(answers)
-    sampler = _Sampler(data, np.random.default_rng(seed), prior)
-    accuracy, bias_free, bits, bias = [], [], [], []
-    better = np.zeros(len(data.pairs))
+    sampler = _Sampler(_arrays(answers), np.random.default_rng(seed), prior)
+    draws: list[tuple[float, ...]] = []
     for number in range(DRAWS):
         sampler.draw()
         if number >= BURNED and number % THINNED == 0:
-            right, free, said = sampler.would_be_right()
-            accuracy.append(right)
-            bias_free.append(free)
-            bits.append(said)
-            bias.append(sampler.bias)
-            better += sampler.difference + sampler.of_pair > 0
-    confidence = dict(zip(data.pairs, (better / len(bias)).tolist(), strict=True))
-    estimates = [Estimate.of_draws(draws) for draws in (accuracy, bias_free, bits, bias)]
-    return Ranking(*estimates, confidence)
+            draws.append((*sampler.would_be_right(), sampler.bias))
+    return Ranking(*(Estimate.of_draws(column) for column in zip(*draws, strict=True)))
 
 
 def _arrays(answers: Sequence[Answer]) -> _Data:
     grouped = by_pair(answers)
-    pairs = list(grouped)
-    sides = [
-        (some[0].first or f"{pair} first", some[0].second or f"{pair} second")
+    sides = {
+        pair: (some[0].first or f"{pair} first", some[0].second or f"{pair} second")
         for pair, some in grouped.items()
-    ]
-    often = Counter(name for two in sides for name in two)
+    }
+    often = Counter(name for two in sides.values() for name in two)
     known = {name for name, times in often.items() if times > 1}
-    several = [any(name in known for name in two) for two in sides]
-    if len({name for two, linked in zip(sides, several, strict=True) if linked for name in two}) > (
-        MOST_STATES
-    ):
+    linked = [pair for pair, two in sides.items() if any(name in known for name in two)]
+    if len({name for pair in linked for name in sides[pair]}) > MOST_STATES:
         known = {name for name, _ in often.most_common(MOST_STATES)}
-        several = [all(name in known for name in two) for two in sides]
+        linked = [pair for pair, two in sides.items() if all(name in known for name in two)]
+    numbers = {pair: place for place, pair in enumerate(linked)}
+    by_itself = [pair for pair in sides if pair not in numbers]
     places: dict[str, int] = {}
-    for two, linked in zip(sides, several, strict=True):
-        if linked:
-            for name in two:
-                places.setdefault(name, len(places))
-    alone = ~np.array(several)
-    number = {pair: place for place, pair in enumerate(pairs)}
-    return _Data(
-        pairs,
-        np.array([number[a.pair] for a in answers]),
+    ends = [[places.setdefault(name, len(places)) for name in sides[pair]] for pair in linked]
+    one, other = np.array(ends, np.intp).reshape(-1, 2).T
+    ours = _columns([a for a in answers if a.pair in numbers], numbers)
+    alone = {pair: place for place, pair in enumerate(by_itself)}
+    theirs = _columns([a for a in answers if a.pair in alone], alone)
+    return _Data(*ours, one, other, len(places), _Alone(*theirs, len(by_itself)))
+
+
+def _columns(
+    answers: Sequence[Answer], numbers: Mapping[str, int]
+) -> tuple[npt.NDArray[np.intp], Doubles, Doubles]:
+    return (
+        np.array([numbers[a.pair] for a in answers], np.intp),
         np.array([a.sign for a in answers], np.float64),
         np.array([a.p_first for a in answers], np.float64),
-        np.array([places.get(a, 0) for a, _ in sides]),
-        np.array([places.get(b, 0) for _, b in sides]),
-        alone,
-        len(places),
     )
 
 
@@ -165,28 +181,28 @@ class _Sampler:
 
     def __init__(self, data: _Data, rng: np.random.Generator, prior: Prior) -> None:
         self.data, self.rng, self.prior = data, rng, prior
-        self.difference = np.zeros(len(data.pairs))  # s_i - s_j
-        self.of_pair = np.zeros(len(data.pairs))  # f_ij
         self.bias, self.spread, self.scale = 0.0, math.exp(prior.spread), 1.5
-        self._asked = np.bincount(data.pair, minlength=len(data.pairs)).astype(np.float64)
-        self._linked = ~data.alone
-        self._scores = np.zeros(data.states)
-        joined = self._asked * self._linked
-        self._laplacian = np.zeros((data.states, data.states))
+        pairs, states = len(data.one), data.states
+        self._difference = np.zeros(pairs)  # s_i - s_j
+        self._of_pair = np.zeros(pairs)  # f_ij
+        self._scores = np.zeros(states)
+        self._asked = np.bincount(data.pair, minlength=pairs).astype(np.float64)
+        self._chosen_alone = np.zeros(len(data.alone.pair), np.bool_)
+        self._laplacian = np.zeros((states, states))
+        ends = data.one, data.other
         for a, b, by in ((0, 0, 1), (1, 1, 1), (0, 1, -1), (1, 0, -1)):
-            ends = data.one, data.other
-            np.add.at(self._laplacian, (ends[a], ends[b]), by * joined)
+            np.add.at(self._laplacian, (ends[a], ends[b]), by * self._asked)
 
     def draw(self) -> None:
         data, rng = self.data, self.rng
-        mean = (self.difference + self.of_pair)[data.pair] + self.bias * data.sign
+        self._chosen_alone = rng.random(len(data.alone.pair)) < data.alone.p_first
+        mean = (self._difference + self._of_pair)[data.pair] + self.bias * data.sign
         chosen = rng.random(len(mean)) < data.p_first
         latent = _truncated(mean, chosen, rng)
-        self._draw_of_pair(latent - self.difference[data.pair] - self.bias * data.sign)
-        self._draw_scores(latent - self.of_pair[data.pair] - self.bias * data.sign)
-        left = latent - (self.difference + self.of_pair)[data.pair]
-        variance = 1 / (len(left) + 1 / self.prior.bias_sd**2)
-        self.bias = float(variance * (left * data.sign).sum() + math.sqrt(variance) * rng.normal())
+        self._draw_of_pair(latent - self._difference[data.pair] - self.bias * data.sign)
+        if data.states:
+            self._draw_scores(latent - self._of_pair[data.pair] - self.bias * data.sign)
+        self._draw_bias(latent - (self._difference + self._of_pair)[data.pair])
         for _ in range(2):
             self.spread = self._metropolis(self.spread, self._of_spread)
             self.scale = self._metropolis(self.scale, self._of_scale)
@@ -195,23 +211,45 @@ class _Sampler:
         sums = np.bincount(self.data.pair, left, len(self._asked))
         variance = 1 / (self._asked + 1 / self.scale**2)
         noise = self.rng.normal(size=len(sums))
-        self.of_pair = variance * sums + np.sqrt(variance) * noise
+        self._of_pair = variance * sums + np.sqrt(variance) * noise
 
     def _draw_scores(self, left: Doubles) -> None:
-        data, rng = self.data, self.rng
+        data = self.data
         sums = np.bincount(data.pair, left, len(self._asked))
-        variance = 1 / (self._asked + 1 / (2 * self.spread**2))
-        self.difference = variance * sums + np.sqrt(variance) * rng.normal(size=len(sums))
-        if data.states:
-            linked = np.where(self._linked, sums, 0.0)
-            pull = np.bincount(data.one, linked, data.states)
-            pull -= np.bincount(data.other, linked, data.states)
-            precision = self._laplacian + np.eye(data.states) / self.spread**2
-            root = np.linalg.cholesky(precision)
-            noise = rng.normal(size=data.states)
-            self._scores = np.linalg.solve(root.T, np.linalg.solve(root, pull) + noise)
-            apart = self._scores[data.one] - self._scores[data.other]
-            self.difference = np.where(self._linked, apart, self.difference)
+        pull = np.bincount(data.one, sums, data.states)
+        pull -= np.bincount(data.other, sums, data.states)
+        precision = self._laplacian + np.eye(data.states) / self.spread**2
+        root = np.linalg.cholesky(precision)
+        noise = self.rng.normal(size=data.states)
+        self._scores = np.linalg.solve(root.T, np.linalg.solve(root, pull) + noise)
+        self._difference = self._scores[data.one] - self._scores[data.other]
+
+    def _draw_bias(self, left: Doubles) -> None:
+        """Exactly where no pair is alone; else such a draw is proposed."""
+        variance = 1 / (len(left) + 1 / self.prior.bias_sd**2)
+        mean = variance * (left * self.data.sign).sum()
+        if not self.data.alone.pairs:
+            self.bias = float(mean + math.sqrt(variance) * self.rng.normal())
+            return
+
+        def log_density(bias: float) -> float:
+            return -((bias - mean) ** 2) / variance / 2 + self._alone(bias=bias)
+
+        proposed = self.bias + STEP * self.rng.normal()
+        gain = log_density(proposed) - log_density(self.bias)
+        if math.log(self.rng.random() + CLOSE) < gain:
+            self.bias = float(proposed)
+
+    def _alone(
+        self, spread: float | None = None, scale: float | None = None, bias: float | None = None
+    ) -> float:
+        """The likelihood of the pairs that are alone, with one of these in place of what it is."""
+        return self.data.alone.log_likelihood(
+            self._chosen_alone,
+            self.spread if spread is None else spread,
+            self.scale if scale is None else scale,
+            self.bias if bias is None else bias,
+        )
 
     def _metropolis(self, now: float, log_density: _Density) -> float:
         proposed = now * math.exp(STEP * self.rng.normal())
@@ -219,18 +257,18 @@ class _Sampler:
         return proposed if math.log(self.rng.random() + CLOSE) < gain else now
 
     def _of_spread(self, spread: float) -> float:
-        alone = self.difference[self.data.alone] / math.sqrt(2)
-        squares = (self._scores**2).sum() + (alone**2).sum()
-        count = len(self._scores) + len(alone)
-        known = ((math.log(spread) - self.prior.spread) / self.prior.spread_sd) ** 2
-        return float(-count * math.log(spread) - squares / 2 / spread**2 - known / 2)
+        squares = float((self._scores**2).sum())
+        known = ((math.log(spread) - self.prior.spread) / self.prior.spread_sd) ** 2 / 2
+        scores = -len(self._scores) * math.log(spread) - squares / 2 / spread**2
+        return scores - known + self._alone(spread=spread)
 
     def _of_scale(self, scale: float) -> float:
         share = scale**2 / (1 + scale**2)
         ours, noise = self.prior.of_pair
         known = ours * math.log(share + CLOSE) + noise * math.log(1 - share + CLOSE)
-        squares = float((self.of_pair**2).sum())
-        return -len(self.of_pair) * math.log(scale) - squares / 2 / scale**2 + known
+        squares = float((self._of_pair**2).sum())
+        of_pair = -len(self._of_pair) * math.log(scale) - squares / 2 / scale**2
+        return of_pair + known + self._alone(scale=scale)
 
     def would_be_right(self) -> tuple[float, float, float]:
         """Of such a judge: its accuracy, that without its bias, and the bits of an answer."""
@@ -258,7 +296,7 @@ class _Sampler:
         return float(right.mean()), float(both.mean()), float(max(0.0, float(bits)))
 
 
-def _truncated(mean: Doubles, positive: np.ndarray, rng: np.random.Generator) -> Doubles:
+def _truncated(mean: Doubles, positive: npt.NDArray[np.bool_], rng: np.random.Generator) -> Doubles:
     """Normal numbers of that mean and variance 1, each on its side of 0."""
     below, drawn = ndtr(-mean), rng.random(len(mean))
     quantile = np.where(positive, below + drawn * (1 - below), drawn * below)
