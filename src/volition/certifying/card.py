@@ -199,8 +199,8 @@ class Certificate:
         """What training on it would take, in words."""
         if self.needs.judgments is None:
             return "and no number of them would do"
-        words = f"of which some {self.needs.judgments} are needed"
-        if self.needs.cost_usd is not None and self.needs.minutes is not None:
+        words = f"of which some {self.needs.judgments:,} are needed"
+        if self.needs.cost_usd and self.needs.minutes is not None:
             words += f" (${self.needs.cost_usd:.4f}, {self.needs.minutes:.1f} minutes)"
         return words
 

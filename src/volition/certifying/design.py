@@ -59,7 +59,8 @@ def design(segments: Sequence[Segment], goal_id: str, seed: int) -> Design:
         InputError: There are too few.
     """
     rng = np.random.default_rng([seed, 24])
-    chosen, left = [], list(combinations(range(len(segments)), 2))
+    chosen: list[Comparison] = []
+    left = list(combinations(range(len(segments)), 2))
     met = np.zeros(len(segments))
     rng.shuffle(left)
     while left and len(chosen) < BOTH_WAYS + ONCE:

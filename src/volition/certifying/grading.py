@@ -179,7 +179,8 @@ def beside(
         ]
         errors = np.array([[(of[p] > 0) != (labels[p] > 0.5) for p in known] for of in logits])
         if len(known) > 2 and (errors.std(1) > 0).all():
-            wrong = float(np.corrcoef(errors.astype(np.float64))[0, 1])
+            correlated = np.asarray(np.corrcoef(errors.astype(np.float64)))
+            wrong = float(correlated[0, 1])
     return Second(judge, simulated, Share.of(sum(same), len(same)), wrong)
 
 

@@ -19,7 +19,7 @@ from volition.certifying.answers import Answer
 from volition.certifying.card import FILE, Certificate
 from volition.certifying.composing import Asked, compose
 from volition.certifying.given import Given, read_answers
-from volition.certifying.gold import GoldSet, gold_set
+from volition.certifying.gold import gold_set
 from volition.certifying.guarantee import Guarantee, Promised, correct, promise
 from volition.comparison import Comparison, Segment
 from volition.errors import InputError
@@ -95,7 +95,7 @@ def ask(out: Path, task: Task, seed: int, given: GivenTask) -> Path:
     chosen = designs.design(segments, "certify", seed)
     rng = np.random.default_rng([seed, 2])
     again = list(chosen.both_ways)
-    rng.shuffle(again)  # type: ignore[arg-type]
+    rng.shuffle(again)
     same = gold_set(chosen.both_ways, (), (), looks=False).questions
     dealt = [Order(order) for order in rng.choice(list(Order), len(chosen.once) + len(same))]
     blocks: list[list[tuple[Comparison, Order, bool]]] = [
@@ -104,7 +104,7 @@ def ask(out: Path, task: Task, seed: int, given: GivenTask) -> Path:
         [(c, Order.SWAPPED, False) for c in again],
         [(g.comparison, o, True) for g, o in zip(same, dealt[len(chosen.once) :], strict=True)],
     ]
-    under = _put_under(chosen.both_ways + chosen.once, task)
+    under = _put_under(chosen.both_ways + chosen.once, [g.comparison for g in same], task)
     rows = [row for block in blocks for row in sorted(block, key=lambda r: under[r[0].id][0])]
     write_questions(
         [_sides(comparison, order) for comparison, order, _ in rows],
@@ -121,20 +121,15 @@ def ask(out: Path, task: Task, seed: int, given: GivenTask) -> Path:
 
 
 def _put_under(
-    comparisons: Sequence[Comparison], task: Task
+    comparisons: Sequence[Comparison], others: Sequence[Comparison], task: Task
 ) -> Mapping[str, tuple[int, Principle | None]]:
-    """What each is put under, by its id, with the place of that; what has no place is under the
-    first."""
+    """What each is put under, by its id, with the place of that; the others under the first."""
     dealt = put_under(len(comparisons), task.stated_goal())
     kinds = list(dict.fromkeys(dealt))
     spread = np.random.default_rng(len(comparisons)).permutation(len(dealt))
-    known = {c.id: dealt[at] for c, at in zip(comparisons, spread, strict=True)}
-
-    class WithFirst(dict[str, tuple[int, Principle | None]]):
-        def __missing__(self, key: str) -> tuple[int, Principle | None]:
-            return 0, kinds[0]
-
-    return WithFirst({name: (kinds.index(under), under) for name, under in known.items()})
+    chosen = {c.id: dealt[at] for c, at in zip(comparisons, spread, strict=True)}
+    known = {name: (kinds.index(under), under) for name, under in chosen.items()}
+    return {c.id: known.get(c.id, (0, kinds[0])) for c in (*comparisons, *others)}
 
 
 def _per_sheet(block: int, frames: int) -> int:

@@ -1,7 +1,9 @@
-"""The verbs that examine: score, compare, export, verify."""
+"""The verbs that examine: certify, score, compare, export, verify."""
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,16 +11,201 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from volition.cli.options import (
+    JUDGE_OPTIONS,
+    NO_JUDGE,
+    Clip,
+    Env,
     Folder,
+    GoalOrText,
     Json,
+    Kwargs,
+    described,
+    made_for,
     option,
     print_json,
+    read_kwargs,
 )
 from volition.errors import InputError
+from volition.judges.settings import JudgeSettings
 from volition.tasks.numbers import check_counts
 
 if TYPE_CHECKING:
+    from volition.certifying.card import Certificate
     from volition.evidence.scoring import Decided
+    from volition.tasks.task import Task
+
+CERTIFIED_OPTIONS = {
+    "judge": option("PROVIDER:MODEL", "Who is certified; with --answers the name of who judged."),
+    **{
+        name: JUDGE_OPTIONS[name]
+        for name in (
+            *("base_url", "max_usd", "price_in", "price_out", "per_request", "samples"),
+            *("concurrency", "reasoning_tokens"),
+        )
+    },
+    "max_judgments": option("N", "Put no more questions than this, in all; by default some 300."),
+    "patience": arg(
+        metavar="SECONDS",
+        help="Wait so long for a judge that does not answer. Then stop: the same command goes on.",
+    ),
+}
+CertifiedOptions = Annotated[
+    JudgeSettings, arg(name="", constructor=described(JudgeSettings, CERTIFIED_OPTIONS))
+]
+
+
+def certify(
+    subject: Annotated[
+        Positional[str | None], option("TASK", "A bundled task, or a task folder.")
+    ] = None,
+    *,
+    env: Env = None,
+    goal: GoalOrText = None,
+    kwargs: Kwargs = (),
+    clip: Clip = False,
+    live: CertifiedOptions = NO_JUDGE,
+    second: Annotated[
+        str | None, option("PROVIDER:MODEL", "Another judge, on the pairs put in both orders.")
+    ] = None,
+    no_sizes: Annotated[
+        bool,
+        arg(help="Do not try how many pairs go into one request.", help_behavior_hint=""),
+    ] = False,
+    ask: Annotated[
+        Path | None, option("FOLDER", "Write sheets for whoever is not connected, and stop.")
+    ] = None,
+    answers: Annotated[
+        Path | None, option("FOLDER|FILE", "Certify by these: such sheets, or CSV, or JSON lines.")
+    ] = None,
+    labels: Annotated[
+        Path | None, option("FILE", "What a person, or a better judge, says of some pairs.")
+    ] = None,
+    alpha: Annotated[
+        tuple[float, ...],
+        option("SHARE ...", "With labels: at most so many of the accepted answers may be wrong."),
+    ] = (0.05, 0.1, 0.2),
+    seed: Annotated[int, arg(help="Of the states and the pairs.")] = 0,
+    out: Annotated[
+        Path | None, option("FOLDER", "What is kept; by default one under certificates/.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Find out whether a judge is fit for a goal, before any money goes into training.
+
+    Pairs are put in both orders and again, some with answers that are known; the certificate says
+    GREEN, AMBER or RED, and why. The exit code is 1 where it is RED.
+    """
+    check_counts(seed=seed)
+    if answers is not None:
+        return _certify_given(answers, labels, alpha, live.judge.strip(), out, seed, json)
+    if labels is not None:
+        raise InputError("--labels goes with --answers: labels of which answers?")
+    task = _viewed(subject, env, goal, kwargs, clip)
+    if ask is not None:
+        if live.judge:
+            raise InputError("--judge does not go with --ask: nobody is asked then")
+        return _write_sheets(ask, task, seed)
+    return _certify_live(task, live, second, not no_sizes, out, seed, json)
+
+
+def _viewed(
+    subject: str | None, env: str | None, goal: str | None, kwargs: tuple[str, ...], clip: bool
+) -> Task:
+    """The task with nothing left open of what a judge is shown of it."""
+    from volition.finding.view import find_view
+    from volition.tasks.task import Task
+    from volition.tasks.truth import TRUTHS
+
+    if bool(subject) == bool(env):
+        raise InputError("give either a TASK or --env ID with --goal, not both or neither")
+    task = made_for(env, goal) if env else Task.find(str(subject), goal)
+    task = task.with_kwargs(read_kwargs(kwargs))
+    truth = TRUTHS.get(task.goal.truth or "")
+    moves = truth is not None and truth.moves
+    return task.model_copy(update={"view": find_view(task, clip or moves)[0]})
+
+
+def _certify_live(
+    task: Task,
+    live: JudgeSettings,
+    second: str | None,
+    sizes: bool,
+    out: Path | None,
+    seed: int,
+    as_json: bool,
+) -> int:
+    from volition.certifying.asking import Wanted
+    from volition.certifying.asking import certify as certify_judge
+    from volition.certifying.standing import FOLDER
+
+    if not live.judge:
+        raise InputError(
+            "say who is certified: --judge PROVIDER:MODEL; or write sheets with --ask FOLDER, or "
+            "give answers with --answers"
+        )
+    other = None if second is None else JudgeSettings(second, max_usd=live.max_usd)
+    folder = out or FOLDER / _file_name(f"{task.name}-{live.judge}")
+    wanted = Wanted(task, live, other, seed, sizes)
+    certificate = certify_judge(folder, wanted, lambda words: print(words, file=sys.stderr))
+    return _concluded(folder, certificate, as_json)
+
+
+def _certify_given(
+    path: Path,
+    labels: Path | None,
+    alphas: tuple[float, ...],
+    judge: str,
+    out: Path | None,
+    seed: int,
+    as_json: bool,
+) -> int:
+    from volition.certifying.given import read_labels
+    from volition.certifying.offline import certify_given, keep, told
+    from volition.certifying.standing import FOLDER
+
+    for share in alphas:
+        if not 0 < share < 1:
+            raise InputError(f"--alpha is a share between 0 and 1, not {share:g}")
+    known = {} if labels is None else read_labels(labels)
+    certified = certify_given(path, judge, known, alphas, seed)
+    folder = out or FOLDER / _file_name(f"{path.resolve().stem}-{certified.certificate.judge}")
+    again = keep(folder, certified)
+    code = _concluded(folder, certified.certificate, False)
+    for guarantee in certified.certificate.guarantees:
+        print(told(guarantee))
+    if again is not None:
+        print(f"to be asked again, in both orders, of a better judge or a person: {again}")
+    if as_json:
+        print_json(certified.certificate)
+    return code
+
+
+def _concluded(folder: Path, certificate: Certificate, as_json: bool) -> int:
+    from volition.evidence.report.certificate import write_page
+
+    page = write_page(folder)
+    print(certificate.summary)
+    for reason in certificate.reasons:
+        print(f"  {reason}")
+    print(f"page: {page}")
+    if as_json:
+        print_json(certificate)
+    return 1 if certificate.verdict == "RED" else 0
+
+
+def _write_sheets(out: Path, task: Task, seed: int) -> int:
+    from volition.certifying.offline import ask
+    from volition.run.creating import given_of
+
+    readme = ask(out, task, seed, given_of(task, None))
+    print(f"{readme} says how to judge the sheets")
+    then = ["volition", "certify", "--answers", str(out), "--judge", "NAME"]
+    print(f"then: {shlex.join(then)}")
+    return 0
+
+
+def _file_name(words: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", words).strip("-.")[:120]
 
 
 def score(
