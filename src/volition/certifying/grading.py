@@ -250,11 +250,13 @@ def _says_nothing(counted: Counted, ranking: Ranking, failures: Share) -> list[s
             f"orders it chose the same in {counted.consistent.successes}, which chance explains, "
             f"and what was shown {side} in {at_side} of {counted.chose_first.trials} answers"
         )
-    needed = judgments_needed(ranking.bits.value)
+    # Pairs that share no state tell little: then it is RED where even the best that may be is.
+    bits = ranking.bits.value if counted.cycles.trials else ranking.bits.high
+    needed = judgments_needed(bits)
     if needed is None or needed > MOST:
         often = "no number" if needed is None else f"some {needed:,}"
         reasons.append(
-            f"its answers say {ranking.bits.value:.3f} bits each: {often} of judgments would be "
+            f"its answers say {bits:.3f} bits each: {often} of judgments would be "
             f"needed, and a run asks {MOST} at most by itself"
         )
     if failures.trials and failures.share > 0.5:
@@ -287,7 +289,8 @@ def _doubtful(counted: Counted, ranking: Ranking, failures: Share) -> list[str]:
     needed = judgments_needed(ranking.bits.value)
     if needed is not None and needed > MANY:
         reasons.append(
-            f"some {needed} judgments are needed where a better judge takes {ENOUGH_BITS} to {MANY}"
+            f"some {needed:,} judgments are needed, where {ENOUGH_BITS} to {MANY} of a better judge "
+            "do"
         )
     if counted.pairs < FEW:
         reasons.append(

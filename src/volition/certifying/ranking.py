@@ -36,7 +36,7 @@ DRAWN_PAIRS = 400  # of states, over which one draw is right or wrong
 STEP = 0.25  # of the logarithm of a scale, from one draw to the next
 CLOSE = 1e-12
 # Of the standard normal distribution: where it is looked at, and how much each place counts.
-NODES = np.linspace(-4, 4, 33)
+NODES = np.linspace(-4, 4, 21)
 WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
 _Density = Callable[[float], float]
 
@@ -157,6 +157,8 @@ def _arrays(answers: Sequence[Answer]) -> _Data:
         linked = [pair for pair, two in sides.items() if all(name in known for name in two)]
     numbers = {pair: place for place, pair in enumerate(linked)}
     by_itself = [pair for pair in sides if pair not in numbers]
+    # One answer to such a pair says nothing but to which side it leans.
+    by_itself = [p for p in by_itself if len({a.order for a in grouped[p]}) > 1] or by_itself
     places: dict[str, int] = {}
     ends = [[places.setdefault(name, len(places)) for name in sides[pair]] for pair in linked]
     one, other = np.array(ends, np.intp).reshape(-1, 2).T
