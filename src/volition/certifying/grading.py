@@ -289,8 +289,7 @@ def _doubtful(counted: Counted, ranking: Ranking, failures: Share) -> list[str]:
     needed = judgments_needed(ranking.bits.value)
     if needed is not None and needed > MANY:
         reasons.append(
-            f"some {needed:,} judgments are needed, where {ENOUGH_BITS} to {MANY} of a better judge "
-            "do"
+            f"some {needed:,} judgments are needed, where {ENOUGH_BITS} to {MANY} of a better one do"
         )
     if counted.pairs < FEW:
         reasons.append(
