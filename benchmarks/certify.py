@@ -27,7 +27,7 @@ from claims import claim, run_benchmark
 from volition.certifying.answers import Answer
 from volition.certifying.card import Certificate
 from volition.certifying.composing import Asked, Costs, compose
-from volition.certifying.design import Design, design, states_of
+from volition.certifying.putting.design import Design, design, states_of
 from volition.comparison import Comparison
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Question

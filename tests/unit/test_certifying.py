@@ -16,7 +16,6 @@ from servers import serving
 from servers.eyes import ink_height
 from volition.certifying import standing
 from volition.certifying.answers import Answer, both_ways, order_bias, undone
-from volition.certifying.asking import Wanted, certify
 from volition.certifying.card import NONE, Certificate, Probe
 from volition.certifying.composing import Asked, Costs, compose
 from volition.certifying.counting import (
@@ -27,12 +26,13 @@ from volition.certifying.counting import (
     stepped,
     upper_bound,
 )
-from volition.certifying.design import BOTH_WAYS, ONCE, REPEATED, design, states_of
 from volition.certifying.given import read_answers, read_labels
-from volition.certifying.gold import BLANK, IDENTICAL, INJECTED, SAME
 from volition.certifying.grading import beside, check, count, verdict
 from volition.certifying.guarantee import correct, fewest_labels, find_threshold, promise
-from volition.certifying.offline import AGAIN, ask, certify_given, keep
+from volition.certifying.putting.asking import Wanted, certify
+from volition.certifying.putting.design import BOTH_WAYS, ONCE, REPEATED, design, states_of
+from volition.certifying.putting.gold import BLANK, IDENTICAL, INJECTED, SAME
+from volition.certifying.putting.offline import AGAIN, ask, certify_given, keep
 from volition.certifying.ranking import rank
 from volition.cli import main
 from volition.errors import InputError, JudgeUnfit

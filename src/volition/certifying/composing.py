@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from volition.certifying.answers import Answer, both_ways
 from volition.certifying.card import Certificate, SheetSize, Taken
 from volition.certifying.counting import Share, entropy
-from volition.certifying.gold import GoldSet, count_probes
 from volition.certifying.grading import check, count, needs, repeats, verdict
+from volition.certifying.putting.gold import GoldSet, count_probes
 from volition.certifying.ranking import rank
 from volition.errors import InputError
 from volition.judges.base import Capability

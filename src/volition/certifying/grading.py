@@ -289,7 +289,7 @@ def _doubtful(counted: Counted, ranking: Ranking, failures: Share) -> list[str]:
     needed = judgments_needed(ranking.bits.value)
     if needed is not None and needed > MANY:
         reasons.append(
-            f"some {needed:,} judgments are needed, where {ENOUGH_BITS} to {MANY} of a better one do"
+            f"some {needed:,} judgments are needed: of a better judge {ENOUGH_BITS} to {MANY} do"
         )
     if counted.pairs < FEW:
         reasons.append(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from volition.certifying.asking import named
 from volition.certifying.card import FILE, Certificate, read_certificate
+from volition.certifying.putting.asking import named
 from volition.errors import JudgeUnfit, RunError
 from volition.judges.settings import JudgeSettings
 from volition.tasks.task import Task

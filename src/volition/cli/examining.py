@@ -134,8 +134,8 @@ def _certify_live(
     seed: int,
     as_json: bool,
 ) -> int:
-    from volition.certifying.asking import Wanted
-    from volition.certifying.asking import certify as certify_judge
+    from volition.certifying.putting.asking import Wanted
+    from volition.certifying.putting.asking import certify as certify_judge
     from volition.certifying.standing import FOLDER
 
     if not live.judge:
@@ -160,7 +160,7 @@ def _certify_given(
     as_json: bool,
 ) -> int:
     from volition.certifying.given import read_labels
-    from volition.certifying.offline import certify_given, keep, told
+    from volition.certifying.putting.offline import certify_given, keep, told
     from volition.certifying.standing import FOLDER
 
     for share in alphas:
@@ -194,7 +194,7 @@ def _concluded(folder: Path, certificate: Certificate, as_json: bool) -> int:
 
 
 def _write_sheets(out: Path, task: Task, seed: int) -> int:
-    from volition.certifying.offline import ask
+    from volition.certifying.putting.offline import ask
     from volition.run.creating import given_of
 
     readme = ask(out, task, seed, given_of(task, None))

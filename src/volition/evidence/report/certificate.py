@@ -10,7 +10,7 @@ from markupsafe import Markup
 from volition.certifying.card import NONE, PAGE, Certificate, read_certificate
 from volition.certifying.counting import Share
 from volition.certifying.grading import TOLD
-from volition.certifying.offline import AGAIN, told
+from volition.certifying.putting.offline import AGAIN, told
 from volition.evidence.report.page import digest_source, read_source, template
 from volition.storage.files import write_whole
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from volition.certifying import design as designs
 from volition.certifying.answers import Answer
 from volition.certifying.card import FILE, Certificate
 from volition.certifying.composing import Asked, compose
 from volition.certifying.given import Given, read_answers
-from volition.certifying.gold import gold_set
 from volition.certifying.guarantee import Guarantee, Promised, correct, promise
+from volition.certifying.putting import design as designs
+from volition.certifying.putting.gold import gold_set
 from volition.comparison import Comparison, Segment
 from volition.errors import InputError
 from volition.goal import Principle

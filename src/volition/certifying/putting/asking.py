@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from volition.certifying import design as designs
 from volition.certifying import grading
 from volition.certifying.answers import Answer
 from volition.certifying.card import FILE, Certificate
 from volition.certifying.composing import Asked, Costs, compose
-from volition.certifying.gold import GoldSet, gold_set
+from volition.certifying.putting import design as designs
+from volition.certifying.putting.gold import GoldSet, gold_set
 from volition.comparison import Comparison
 from volition.errors import Interrupted, JudgeUnavailable
 from volition.judges import make_judge
