@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from volition.certifying.counting import (
 )
 from volition.certifying.given import read_answers, read_labels
 from volition.certifying.grading import beside, check, count, verdict
-from volition.certifying.guarantee import correct, fewest_labels, find_threshold, promise
+from volition.certifying.guarantee import chance, correct, fewest_labels, find_threshold, promise
 from volition.certifying.putting.asking import Wanted, certify
 from volition.certifying.putting.design import BOTH_WAYS, ONCE, REPEATED, design, states_of
 from volition.certifying.putting.gold import BLANK, IDENTICAL, INJECTED, SAME
@@ -233,6 +234,15 @@ def test_labels_are_beside_the_verdict() -> None:
 def test_how_many_labels_it_takes() -> None:
     assert [fewest_labels(alpha) for alpha in (0.05, 0.1, 0.2)] == [59, 29, 14]
     assert fewest_labels(0.1, wrong=1) == 46
+
+
+def test_so_few_wrong_labels_by_chance() -> None:
+    """Against every way of drawing them: of 12 pairs, 4 of them wrong, 6 get a label."""
+    drawn = [sum(place < 4 for place in some) for some in combinations(range(12), 6)]
+    # More than half of 6 others are 4: with none wrong among the labelled.
+    assert chance(0, 6, 6, 0.5) == pytest.approx(max(0.5**6, drawn.count(0) / len(drawn)))
+    assert chance(0, 59, 10**9, 0.05) == pytest.approx(0.95**59, rel=1e-3)
+    assert chance(0, 10, 0, 0.1) == pytest.approx(0.9**10)
 
 
 def test_a_guarantee_is_kept() -> None:

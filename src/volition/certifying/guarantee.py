@@ -3,10 +3,12 @@
 The surest answers are accepted, the order bias undone, down to a threshold that a few labelled
 pairs allow. Thresholds are tested from the strictest on, and the first that fails ends it (fixed
 sequence, Angelopoulos et al., Learn then Test, arXiv:2110.01052): of n accepted pairs with a label
-k may be wrong only if so few would come with a probability of at most 1 - confidence were the
-share alpha (exact binomial). So with that confidence over the choice of labels the share of wrong
-answers among the accepted is at most alpha. SCOPE (arXiv:2602.13110) holds alpha in the mean over
-such choices, which accepts more, and breaks it about every second time.
+k may be wrong only if so few would come with a probability of at most 1 - confidence were more
+than alpha of the m accepted pairs without a label wrong, the labelled ones being drawn at random
+among all (exact, hypergeometric), and likewise for an endless number of pairs (binomial). So with
+that confidence over the choice of labels at most alpha of the others are wrong. SCOPE
+(arXiv:2602.13110) holds alpha in the mean over such choices, which accepts more, and breaks it
+about every second time.
 
 It holds for pairs like those that were labelled, drawn at random from what was answered. What a
 policy visits later is something else: renew it there.
@@ -163,25 +165,54 @@ def find_threshold(
     if not len(decided):
         return None
     thresholds = np.unique(np.quantile(decided, np.linspace(0, 1, STEPS + 1), method="lower"))
-    first = _first_test(int((sure > 0).sum()), alpha, confidence)
+    labelled = [int((sure >= threshold).sum()) for threshold in thresholds]
+    others = [int((scores >= t).sum()) - n for t, n in zip(thresholds, labelled, strict=True)]
+    first = _first_test(labelled, others, alpha, 1 - confidence)
     passed = None
-    for threshold in thresholds[::-1]:
-        inside = sure >= threshold
-        count = int(inside.sum())
-        if count < first:
-            continue
-        if at_most(int(wrong[inside].sum()), count, alpha) > 1 - confidence:
+    for place in range(first, -1, -1):
+        errors = int(wrong[sure >= thresholds[place]].sum())
+        if chance(errors, labelled[place], others[place], alpha) > 1 - confidence:
             break
-        passed = float(threshold)
+        passed = float(thresholds[place])
     return passed
 
 
-def _first_test(labels: int, alpha: float, confidence: float) -> int:
-    """How many labels the first threshold that is tested holds: no label is looked at for it."""
+def _first_test(labelled: Sequence[int], others: Sequence[int], alpha: float, level: float) -> int:
+    """The place of the strictest threshold that allows `ALLOWED` wrong labels; where none does, one
+    that allows fewer. No label is looked at for it; -1 where none can be passed."""
     for wrong in range(ALLOWED, -1, -1):
-        if (count := fewest_labels(alpha, wrong, confidence)) <= labels:
-            return count
-    return labels + 1
+        for place in range(len(labelled) - 1, -1, -1):
+            if labelled[place] and chance(wrong, labelled[place], others[place], alpha) <= level:
+                return place
+    return -1
+
+
+def chance(wrong: int, labelled: int, others: int, alpha: float) -> float:
+    """At most how likely so few wrong labels are where more than alpha of the others are wrong.
+
+    Args:
+        wrong: Of the labelled.
+        labelled: Accepted pairs with a label, drawn at random among the accepted.
+        others: Accepted pairs without one; of an endless number of them, likewise, it holds too.
+        alpha: Share.
+    """
+    endless = at_most(wrong, labelled, alpha) if labelled else 1.0
+    errors = wrong + math.floor(alpha * others) + 1  # at least, of all, if too many are wrong
+    pairs = labelled + others
+    if errors - wrong > others:  # so many of the others cannot be wrong
+        return endless
+    ways = [
+        _log_ways(errors, x) + _log_ways(pairs - errors, labelled - x)
+        for x in range(min(wrong, labelled) + 1)
+        if labelled - x <= pairs - errors
+    ]
+    drawn = sum(math.exp(way - _log_ways(pairs, labelled)) for way in ways)
+    return min(1.0, max(endless, drawn))
+
+
+def _log_ways(of: int, some: int) -> float:
+    """Logarithm of in how many ways some of them can be taken."""
+    return math.lgamma(of + 1) - math.lgamma(some + 1) - math.lgamma(of - some + 1)
 
 
 def correct(answers: Sequence[Answer], labels: Mapping[str, float]) -> Corrected | None:
