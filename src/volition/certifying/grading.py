@@ -28,6 +28,7 @@ MOST = 500  # judgments that a run asks by itself
 SAYS_LITTLE = 0.1  # bits: what chance explains, and fits no ranking either
 MANY = 150  # from which on it is worth looking for another judge
 CHANCE = 0.01  # answers that as likely come of no content at all show none
+WIDE = 0.25  # an interval of the accuracy that leaves open whether to train on it
 FEW = 40  # pairs in both orders, below which little is known
 LEAST = 20  # below which nothing is said of chance
 LEANS = 0.75  # of its answers go to one side
@@ -254,9 +255,9 @@ def _says_nothing(counted: Counted, ranking: Ranking, failures: Share) -> list[s
     bits = ranking.bits.value if counted.cycles.trials else ranking.bits.high
     needed = judgments_needed(bits)
     if needed is None or needed > MOST:
-        often = "no number" if needed is None else f"some {needed:,}"
+        often = "no number of" if needed is None else f"some {needed:,}"
         reasons.append(
-            f"its answers say {bits:.3f} bits each: {often} of judgments would be "
+            f"its answers say {bits:.3f} bits each: {often} judgments would be "
             f"needed, and a run asks {MOST} at most by itself"
         )
     if failures.trials and failures.share > 0.5:
@@ -290,6 +291,12 @@ def _doubtful(counted: Counted, ranking: Ranking, failures: Share) -> list[str]:
     if needed is not None and needed > MANY:
         reasons.append(
             f"some {needed:,} judgments are needed: of a better judge {ENOUGH_BITS} to {MANY} do"
+        )
+    low, high = ranking.accuracy.low, ranking.accuracy.high
+    if high - low > WIDE:
+        reasons.append(
+            f"how often it is right is hardly known ({low:.0%} to {high:.0%}): ask about more "
+            "pairs, in both orders, of states that several of them share"
         )
     if counted.pairs < FEW:
         reasons.append(
