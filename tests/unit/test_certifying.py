@@ -33,7 +33,7 @@ from volition.certifying.guarantee import chance, correct, fewest_labels, find_t
 from volition.certifying.putting.asking import Wanted, certify
 from volition.certifying.putting.design import BOTH_WAYS, ONCE, REPEATED, design, states_of
 from volition.certifying.putting.gold import BLANK, IDENTICAL, INJECTED, SAME
-from volition.certifying.putting.offline import AGAIN, ask, certify_given, keep
+from volition.certifying.putting.offline import AGAIN, ask, ask_again, certify_given, keep, read
 from volition.certifying.ranking import rank
 from volition.cli import main
 from volition.errors import InputError, JudgeUnfit
@@ -445,6 +445,16 @@ def test_no_sheet_shows_a_pair_in_both_orders(tmp_path: Path, pendulum: Task) ->
     (folder / "answers.csv").write_text("\n".join(choices) + "\n")
     made = certify_given(folder, "me", {}, ()).certificate
     assert (made.verdict, made.pairs, made.environment) == ("GREEN", BOTH_WAYS, "Pendulum-v1")
+    again = [a.pair for a in read(folder).answers[:4]]
+    assert ask_again(tmp_path / "again", folder, again, pendulum, Given(task="pendulum")) == 4
+    rows = [json.loads(line) for line in (tmp_path / "again" / "pairs.jsonl").open()]
+    assert len(rows) == 8
+    assert [(r["first"], r["second"]) for r in rows[:4]] == [
+        (r["second"], r["first"]) for r in rows[4:]
+    ]
+    assert {r["sheet"] for r in rows[:4]}.isdisjoint(r["sheet"] for r in rows[4:])
+    with pytest.raises(InputError, match="nothing is to be asked again"):
+        ask_again(tmp_path / "none", folder, [], pendulum, Given(task="pendulum"))
 
 
 def _up(side: dict[str, float | list[float]]) -> float:
@@ -482,6 +492,7 @@ def test_a_red_judge_is_refused_unless_forced(
         (["pendulum"], "say who is certified"),
         (["pendulum", "--env", "Pendulum-v1"], "not both or neither"),
         (["pendulum", "--labels", "x.csv"], "--labels goes with --answers"),
+        (["--answers", "x.csv", "--again", "y"], "--again needs --labels"),
         (["pendulum", "--ask", "x", "--judge", "y"], "--judge does not go with --ask"),
         (["--answers", "x.csv"], "x.csv cannot be read"),
         (["--answers", "x.csv", "--alpha", "1.5"], "--alpha is a share between 0 and 1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +32,7 @@ from volition.tasks.numbers import check_counts
 
 if TYPE_CHECKING:
     from volition.certifying.card import Certificate
+    from volition.certifying.putting.offline import Certified
     from volition.evidence.scoring import Decided
     from volition.tasks.task import Task
 
@@ -84,6 +86,10 @@ def certify(
         tuple[float, ...],
         option("SHARE ...", "With labels: at most so many of the accepted answers may be wrong."),
     ] = (0.05, 0.1, 0.2),
+    again: Annotated[
+        Path | None,
+        option("FOLDER", "With sheets and labels: write sheets of what is not accepted, anew."),
+    ] = None,
     seed: Annotated[int, arg(help="Of the states and the pairs.")] = 0,
     out: Annotated[
         Path | None, option("FOLDER", "What is kept; by default one under certificates/.")
@@ -97,29 +103,36 @@ def certify(
     """
     check_counts(seed=seed)
     if answers is not None:
-        return _certify_given(answers, labels, alpha, live.judge.strip(), out, seed, json)
-    if labels is not None:
-        raise InputError("--labels goes with --answers: labels of which answers?")
-    task = _viewed(subject, env, goal, kwargs, clip)
+        given = _Given(answers, labels, alpha, again, live.judge.strip())
+        return _certify_given(given, out, seed, json)
+    if labels is not None or again is not None:
+        which = "--labels" if labels is not None else "--again"
+        raise InputError(f"{which} goes with --answers: which answers?")
+    chosen = _chosen(subject, env, goal, kwargs)
+    task = _viewed(chosen, clip)
     if ask is not None:
         if live.judge:
             raise InputError("--judge does not go with --ask: nobody is asked then")
-        return _write_sheets(ask, task, seed)
+        return _write_sheets(ask, chosen, task, seed)
     return _certify_live(task, live, second, not no_sizes, out, seed, json)
 
 
-def _viewed(
-    subject: str | None, env: str | None, goal: str | None, kwargs: tuple[str, ...], clip: bool
+def _chosen(
+    subject: str | None, env: str | None, goal: str | None, kwargs: tuple[str, ...]
 ) -> Task:
-    """The task with nothing left open of what a judge is shown of it."""
-    from volition.finding.view import find_view
     from volition.tasks.task import Task
-    from volition.tasks.truth import TRUTHS
 
     if bool(subject) == bool(env):
         raise InputError("give either a TASK or --env ID with --goal, not both or neither")
     task = made_for(env, goal) if env else Task.find(str(subject), goal)
-    task = task.with_kwargs(read_kwargs(kwargs))
+    return task.with_kwargs(read_kwargs(kwargs))
+
+
+def _viewed(task: Task, clip: bool) -> Task:
+    """The task with nothing left open of what a judge is shown of it."""
+    from volition.finding.view import find_view
+    from volition.tasks.truth import TRUTHS
+
     truth = TRUTHS.get(task.goal.truth or "")
     moves = truth is not None and truth.moves
     return task.model_copy(update={"view": find_view(task, clip or moves)[0]})
@@ -150,34 +163,59 @@ def _certify_live(
     return _concluded(folder, certificate, as_json)
 
 
-def _certify_given(
-    path: Path,
-    labels: Path | None,
-    alphas: tuple[float, ...],
-    judge: str,
-    out: Path | None,
-    seed: int,
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Answers that are given, and what is done with them."""
+
+    answers: Path
+    labels: Path | None
+    alphas: tuple[float, ...]
+    again: Path | None
+    judge: str
+
+
+def _certify_given(given: _Given, out: Path | None, seed: int, as_json: bool) -> int:
     from volition.certifying.given import read_labels
-    from volition.certifying.putting.offline import certify_given, keep, told
+    from volition.certifying.putting.offline import SHOWN, certify_given, keep, told
     from volition.certifying.standing import FOLDER
 
-    for share in alphas:
+    for share in given.alphas:
         if not 0 < share < 1:
             raise InputError(f"--alpha is a share between 0 and 1, not {share:g}")
-    known = {} if labels is None else read_labels(labels)
-    certified = certify_given(path, judge, known, alphas, seed)
-    folder = out or FOLDER / _file_name(f"{path.resolve().stem}-{certified.certificate.judge}")
-    again = keep(folder, certified)
+    if given.again is not None and not (given.labels and (given.answers / SHOWN).is_file()):
+        raise InputError(
+            "--again needs --labels, and answers in a folder of `volition certify --ask`"
+        )
+    known = {} if given.labels is None else read_labels(given.labels)
+    certified = certify_given(given.answers, given.judge, known, given.alphas, seed)
+    name = f"{given.answers.resolve().stem}-{certified.certificate.judge}"
+    folder = out or FOLDER / _file_name(name)
+    listed = keep(folder, certified)
     code = _concluded(folder, certified.certificate, False)
     for guarantee in certified.certificate.guarantees:
         print(told(guarantee))
-    if again is not None:
-        print(f"to be asked again, in both orders, of a better judge or a person: {again}")
+    if listed is not None:
+        print(f"to be asked again, in both orders, of a better judge or a person: {listed}")
+    if given.again is not None:
+        _write_sheets_again(given.again, given.answers, certified)
     if as_json:
         print_json(certified.certificate)
     return code
+
+
+def _write_sheets_again(out: Path, folder: Path, certified: Certified) -> None:
+    from volition.certifying.putting.offline import ask_again, to_ask_again
+    from volition.judging.folders import read_questions
+    from volition.run.rounds import task_asked_about
+
+    questions, _ = read_questions(folder)
+    task = task_asked_about(folder)
+    if questions.view is not None:
+        task = task.model_copy(update={"view": questions.view})
+    pairs = ask_again(out, folder, to_ask_again(certified), task, questions.given)
+    print(f"{pairs} pairs in both orders: {out / 'README.md'} says how to judge them")
+    then = ["volition", "certify", "--answers", str(out), "--judge", "NAME"]
+    print(f"then: {shlex.join(then)}")
 
 
 def _concluded(folder: Path, certificate: Certificate, as_json: bool) -> int:
@@ -193,11 +231,11 @@ def _concluded(folder: Path, certificate: Certificate, as_json: bool) -> int:
     return 1 if certificate.verdict == "RED" else 0
 
 
-def _write_sheets(out: Path, task: Task, seed: int) -> int:
+def _write_sheets(out: Path, chosen: Task, task: Task, seed: int) -> int:
     from volition.certifying.putting.offline import ask
     from volition.run.creating import given_of
 
-    readme = ask(out, task, seed, given_of(task, None))
+    readme = ask(out, task, seed, given_of(chosen, None))
     print(f"{readme} says how to judge the sheets")
     then = ["volition", "certify", "--answers", str(out), "--judge", "NAME"]
     print(f"then: {shlex.join(then)}")

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from volition.judging.recordings import JUDGMENTS_FILE, VERDICTS
 from volition.judgment import JudgeIdentity, Order
 from volition.storage.documents import read_document, write_document
 from volition.storage.files import write_whole
+from volition.storage.pictures import read_frame
 from volition.tasks.given import Given as GivenTask
 from volition.tasks.task import Task
 
@@ -118,6 +120,52 @@ def ask(out: Path, task: Task, seed: int, given: GivenTask) -> Path:
     shown = tuple(_shown(c, order, gold, under[c.id][1]) for c, order, gold in rows)
     write_document(out / SHOWN, Sheets(task.environment.id, goal, shown))
     return out / "README.md"
+
+
+def ask_again(out: Path, folder: Path, again: Sequence[str], task: Task, given: GivenTask) -> int:
+    """Writes sheets of some pairs that sheets showed before, in both orders; returns how many.
+
+    Args:
+        out: The new folder.
+        folder: Of the sheets that showed them.
+        again: The pairs.
+        task: What they are about, by the view in which they were shown.
+        given: How the task is named.
+
+    Raises:
+        InputError: There is none, or a folder is not as it must be.
+    """
+    sheets = read_document(folder / SHOWN, Sheets)
+    rows = read_questions(folder)[1]
+    known: dict[str, tuple[ShownPair, Segment, Segment, Principle | None]] = {}
+    for shown, row in zip(sheets.pairs, rows, strict=True):
+        if shown.pair in again and not shown.gold:
+            sides = [_seen(row[side], folder) for side in ("first", "second")]
+            if shown.order is Order.SWAPPED:
+                sides.reverse()
+            under = Principle(row["principle"]) if row.get("principle") else None
+            known.setdefault(shown.pair, (shown, sides[0], sides[1], under))
+    if not known:
+        raise InputError(f"{folder}: every answer is accepted, so nothing is to be asked again")
+    forward = sorted(known.values(), key=lambda row: str(row[3] or ""))
+    shown_pairs = [replace(row[0], order=order) for order in Order for row in forward]
+    write_questions(
+        [(a, b) if o is Order.FORWARD else (b, a) for o in Order for _, a, b, _ in forward],
+        task,
+        out,
+        _per_sheet(len(forward), len(task.view.shown)),
+        given=given,
+        under=[under for _ in Order for *_, under in forward],
+    )
+    write_document(out / SHOWN, Sheets(sheets.environment, sheets.goal, tuple(shown_pairs)))
+    return len(forward)
+
+
+def _seen(side: Mapping[str, Any], folder: Path) -> Segment:
+    """A side of pairs.jsonl by its pictures alone, since nobody learns from it."""
+    paths = side.get("frames") or [side["frame"]]
+    frames = tuple(read_frame(folder / path) for path in paths)
+    return Segment(np.zeros((len(frames), 1), np.float32), frames)
 
 
 def _put_under(
@@ -262,13 +310,18 @@ def keep(folder: Path, certified: Certified) -> Path | None:
     write_document(folder / FILE, certified.certificate)
     if not certified.promised:
         return None
-    chosen = next((made for made in certified.promised if made.accepted), certified.promised[-1])
-    stages = [made for made in certified.promised if made.guarantee.alpha == chosen.guarantee.alpha]
     rows = ["pair,order,choice"]
-    for made in stages:
-        rows += [f"{_quoted(pair)},{order}," for pair in made.again for order in Order]
+    rows += [f"{_quoted(pair)},{order}," for pair in to_ask_again(certified) for order in Order]
     write_whole(folder / AGAIN, "\n".join(rows) + "\n")
     return folder / AGAIN
+
+
+def to_ask_again(certified: Certified) -> list[str]:
+    """The pairs that the first guarantee which accepts anything does not, the least sure first."""
+    promised = certified.promised
+    chosen = next((made for made in promised if made.accepted), promised[-1])
+    alike = [made for made in promised if made.guarantee.alpha == chosen.guarantee.alpha]
+    return [pair for made in alike for pair in made.again]
 
 
 def _quoted(text: str) -> str:
