@@ -447,7 +447,8 @@ def test_no_sheet_shows_a_pair_in_both_orders(tmp_path: Path, pendulum: Task) ->
     assert (made.verdict, made.pairs, made.environment) == ("GREEN", BOTH_WAYS, "Pendulum-v1")
     again = [a.pair for a in read(folder).answers[:4]]
     assert ask_again(tmp_path / "again", folder, again, pendulum, Given(task="pendulum")) == 4
-    rows = [json.loads(line) for line in (tmp_path / "again" / "pairs.jsonl").open()]
+    lines = (tmp_path / "again" / "pairs.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
     assert len(rows) == 8
     assert [(r["first"], r["second"]) for r in rows[:4]] == [
         (r["second"], r["first"]) for r in rows[4:]
