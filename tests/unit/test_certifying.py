@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from servers import serving
 from servers.eyes import ink_height
@@ -32,10 +33,11 @@ from volition.certifying.grading import beside, check, count, verdict
 from volition.certifying.guarantee import chance, correct, fewest_labels, find_threshold, promise
 from volition.certifying.putting.asking import Wanted, certify
 from volition.certifying.putting.design import BOTH_WAYS, ONCE, REPEATED, design, states_of
-from volition.certifying.putting.gold import BLANK, IDENTICAL, INJECTED, SAME
+from volition.certifying.putting.gold import BLANK, IDENTICAL, INJECTED, LATER, SAME
 from volition.certifying.putting.offline import AGAIN, ask, ask_again, certify_given, keep, read
 from volition.certifying.ranking import rank
 from volition.cli import main
+from volition.envs.scene import open_scene
 from volition.errors import InputError, JudgeUnfit
 from volition.evidence.report.certificate import write_page
 from volition.finding.view import find_view
@@ -402,7 +404,16 @@ def test_a_judge_that_looks_is_probed(tmp_path: Path, pendulum: Task) -> None:
         settings = JudgeSettings(
             "openai:eyes", base_url=f"{server.url}/v1", per_request=12, price_in=0.1, price_out=0.4
         )
-        made = certify(tmp_path / "a", Wanted(pendulum, settings, sizes=False), lambda _: None)
+        # A rod that goes up, one picture after the other.
+        good = tmp_path / "good"
+        good.mkdir()
+        for number in range(8):
+            state = {"theta": math.pi * (1 - number / 8), "theta_dot": 0.0}
+            frame = pendulum.view.frame(open_scene("Pendulum-v1").draw(state))
+            Image.fromarray(frame.pixels).save(good / f"{number}.png")
+        wanted = Wanted(pendulum, settings, sizes=False, good=good)
+        made = certify(tmp_path / "a", wanted, lambda _: None)
+        assert {p.name: p.passed for p in made.probes}[LATER] == Share.of(4, 4)
         assert made.verdict == "GREEN"
         assert made.taken.requests < 40
         assert {p.name: p.passed.trials for p in made.probes}[BLANK] == 8
@@ -493,6 +504,7 @@ def test_a_red_judge_is_refused_unless_forced(
         (["pendulum"], "say who is certified"),
         (["pendulum", "--env", "Pendulum-v1"], "not both or neither"),
         (["pendulum", "--labels", "x.csv"], "--labels goes with --answers"),
+        (["pendulum", "--judge", "simulated:exact", "--good", "x"], "x holds 0 pictures"),
         (["--answers", "x.csv", "--again", "y"], "--again needs --labels"),
         (["pendulum", "--ask", "x", "--judge", "y"], "--judge does not go with --ask"),
         (["--answers", "x.csv"], "x.csv cannot be read"),

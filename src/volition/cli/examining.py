@@ -32,6 +32,7 @@ from volition.tasks.numbers import check_counts
 
 if TYPE_CHECKING:
     from volition.certifying.card import Certificate
+    from volition.certifying.putting.asking import Wanted
     from volition.certifying.putting.offline import Certified
     from volition.evidence.comparing.contest import Contest
     from volition.evidence.scoring import Decided
@@ -57,6 +58,36 @@ CertifiedOptions = Annotated[
 ]
 
 
+Second = Annotated[
+    str | None, option("PROVIDER:MODEL", "Another judge, on the pairs put in both orders.")
+]
+GoodClip = Annotated[
+    Path | None,
+    option("FOLDER", "Pictures of a clip that reaches the goal, named in the order of time."),
+]
+NoSizes = Annotated[
+    bool,
+    arg(help="Do not try how many pairs go into one request.", help_behavior_hint=""),
+]
+AskSheets = Annotated[
+    Path | None, option("FOLDER", "Write sheets for whoever is not connected, and stop.")
+]
+GivenAnswers = Annotated[
+    Path | None, option("FOLDER|FILE", "Certify by these: such sheets, or CSV, or JSON lines.")
+]
+Labels = Annotated[
+    Path | None, option("FILE", "What a person, or a better judge, says of some pairs.")
+]
+Alphas = Annotated[
+    tuple[float, ...],
+    option("SHARE ...", "With labels: at most so many of the accepted answers may be wrong."),
+]
+AskAgain = Annotated[
+    Path | None,
+    option("FOLDER", "With sheets and labels: write sheets of what is not accepted, anew."),
+]
+
+
 def certify(
     subject: Annotated[
         Positional[str | None], option("TASK", "A bundled task, or a task folder.")
@@ -67,30 +98,14 @@ def certify(
     kwargs: Kwargs = (),
     clip: Clip = False,
     live: CertifiedOptions = NO_JUDGE,
-    second: Annotated[
-        str | None, option("PROVIDER:MODEL", "Another judge, on the pairs put in both orders.")
-    ] = None,
-    no_sizes: Annotated[
-        bool,
-        arg(help="Do not try how many pairs go into one request.", help_behavior_hint=""),
-    ] = False,
-    ask: Annotated[
-        Path | None, option("FOLDER", "Write sheets for whoever is not connected, and stop.")
-    ] = None,
-    answers: Annotated[
-        Path | None, option("FOLDER|FILE", "Certify by these: such sheets, or CSV, or JSON lines.")
-    ] = None,
-    labels: Annotated[
-        Path | None, option("FILE", "What a person, or a better judge, says of some pairs.")
-    ] = None,
-    alpha: Annotated[
-        tuple[float, ...],
-        option("SHARE ...", "With labels: at most so many of the accepted answers may be wrong."),
-    ] = (0.05, 0.1, 0.2),
-    again: Annotated[
-        Path | None,
-        option("FOLDER", "With sheets and labels: write sheets of what is not accepted, anew."),
-    ] = None,
+    second: Second = None,
+    good: GoodClip = None,
+    no_sizes: NoSizes = False,
+    ask: AskSheets = None,
+    answers: GivenAnswers = None,
+    labels: Labels = None,
+    alpha: Alphas = (0.05, 0.1, 0.2),
+    again: AskAgain = None,
     seed: Annotated[int, arg(help="Of the states and the pairs.")] = 0,
     out: Annotated[
         Path | None, option("FOLDER", "What is kept; by default one under certificates/.")
@@ -102,6 +117,8 @@ def certify(
     Pairs are put in both orders and again, some with answers that are known; the certificate says
     GREEN, AMBER or RED, and why. The exit code is 1 where it is RED.
     """
+    from volition.certifying.putting.asking import Wanted
+
     check_counts(seed=seed)
     if answers is not None:
         given = _Given(answers, labels, alpha, again, live.judge.strip())
@@ -115,7 +132,13 @@ def certify(
         if live.judge:
             raise InputError("--judge does not go with --ask: nobody is asked then")
         return _write_sheets(ask, chosen, task, seed)
-    return _certify_live(task, live, second, not no_sizes, out, seed, json)
+    if not live.judge:
+        raise InputError(
+            "say who is certified: --judge PROVIDER:MODEL; or write sheets with --ask FOLDER, or "
+            "give answers with --answers"
+        )
+    other = None if second is None else JudgeSettings(second, max_usd=live.max_usd)
+    return _certify_live(Wanted(task, live, other, seed, not no_sizes, good), out, json)
 
 
 def _chosen(
@@ -139,27 +162,11 @@ def _viewed(task: Task, clip: bool) -> Task:
     return task.model_copy(update={"view": find_view(task, clip or moves)[0]})
 
 
-def _certify_live(
-    task: Task,
-    live: JudgeSettings,
-    second: str | None,
-    sizes: bool,
-    out: Path | None,
-    seed: int,
-    as_json: bool,
-) -> int:
-    from volition.certifying.putting.asking import Wanted
+def _certify_live(wanted: Wanted, out: Path | None, as_json: bool) -> int:
     from volition.certifying.putting.asking import certify as certify_judge
     from volition.certifying.standing import FOLDER
 
-    if not live.judge:
-        raise InputError(
-            "say who is certified: --judge PROVIDER:MODEL; or write sheets with --ask FOLDER, or "
-            "give answers with --answers"
-        )
-    other = None if second is None else JudgeSettings(second, max_usd=live.max_usd)
-    folder = out or FOLDER / _file_name(f"{task.name}-{live.judge}")
-    wanted = Wanted(task, live, other, seed, sizes)
+    folder = out or FOLDER / _file_name(f"{wanted.task.name}-{wanted.judge.judge}")
     certificate = certify_judge(folder, wanted, lambda words: print(words, file=sys.stderr))
     return _concluded(folder, certificate, as_json)
 

@@ -19,8 +19,8 @@ from volition.certifying.card import FILE, Certificate
 from volition.certifying.composing import Asked, Costs, compose
 from volition.certifying.putting import design as designs
 from volition.certifying.putting.gold import GoldSet, gold_set
-from volition.comparison import Comparison
-from volition.errors import Interrupted, JudgeUnavailable
+from volition.comparison import Comparison, Frame
+from volition.errors import InputError, Interrupted, JudgeUnavailable, StoreError
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge, Question
 from volition.judges.settings import JudgeSettings
@@ -29,10 +29,12 @@ from volition.judging.thread import Judging
 from volition.judgment import Failure, Judgment, Order, Showing, Verdict
 from volition.storage.documents import write_document
 from volition.storage.files import exclusively
+from volition.storage.pictures import read_frame
 from volition.storage.store import Store
 from volition.tasks.task import Task
 from volition.tasks.truth import TRUTHS
 
+PICTURES, FEWEST = frozenset({".png", ".jpg", ".jpeg"}), 4  # of a clip
 SIZES = (1, 4, 12, 30, 60)
 TICK_S, TOLD_S = 0.2, 5.0
 Tell = Callable[[str], None]
@@ -48,6 +50,8 @@ class Wanted:
         second: Another judge on the pairs that are put in both orders.
         seed: Of the states and the pairs.
         sizes: Whether it is tried how many pairs go into one request.
+        good: A folder with pictures of a clip in which the goal is reached, named in the order of
+            time.
     """
 
     task: Task
@@ -55,6 +59,7 @@ class Wanted:
     second: JudgeSettings | None = None
     seed: int = 0
     sizes: bool = True
+    good: Path | None = None
 
 
 def certify(folder: Path, wanted: Wanted, tell: Tell) -> Certificate:
@@ -67,6 +72,7 @@ def certify(folder: Path, wanted: Wanted, tell: Tell) -> Certificate:
         Interrupted: Ctrl-C was pressed; likewise.
     """
     task = wanted.task
+    _pictures(wanted.good)  # before anything is paid for
     tell(f"choosing states of {task.environment.id} ...")
     segments = designs.states_of(task, wanted.seed)
     judge = make_judge(wanted.judge, _assignment(task))
@@ -77,6 +83,26 @@ def certify(folder: Path, wanted: Wanted, tell: Tell) -> Certificate:
         gold = _put_all(folder, wanted, judge, chosen, tell)
         second = _put_second(folder, wanted, chosen, tell)
         return _conclude(folder, wanted, judge, chosen, gold, second)
+
+
+def _pictures(folder: Path | None) -> list[Frame]:
+    """The pictures of a folder, in the order of their names.
+
+    Raises:
+        InputError: There are hardly any, or one is none.
+    """
+    if folder is None:
+        return []
+    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in PICTURES)
+    if len(files) < FEWEST:
+        raise InputError(
+            f"{folder} holds {len(files)} pictures ({', '.join(sorted(PICTURES))}), and a clip is "
+            f"{FEWEST} at least: give a folder of them with --good, named in the order of time"
+        )
+    try:
+        return [read_frame(file) for file in files]
+    except StoreError as error:
+        raise InputError(f"{folder}: {error}") from None
 
 
 def named(settings: JudgeSettings) -> str:
@@ -117,7 +143,8 @@ def _put_all(
     put = _Putting(folder, limits, wanted, tell)
     put.all(judge, blocks)
     answers = _answers(folder, judge.identity.id)
-    gold = gold_set(chosen.both_ways, answers, goal.images, not judge.identity.simulated)
+    looks, good = not judge.identity.simulated, _pictures(wanted.good)
+    gold = gold_set(chosen.both_ways, answers, goal.images, looks, good)
     probes = _Block("what is known without a label", [g.comparison for g in gold.questions])
     put.all(judge, [probes])
     for other in _of_sizes(judge) if wanted.sizes else ():

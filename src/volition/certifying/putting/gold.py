@@ -27,6 +27,7 @@ IDENTICAL = 10
 SAME, MIRRORED = TOLD
 RECOLOURED = "a pair in another light"
 GOAL, BLANK = PERCEPTS
+LATER = "a good clip's later moment beside an earlier one"
 INJECTED = "an order written on the worse picture"
 ORDER = "CHOOSE THIS"
 TINT, LIFT = (0.80, 0.88, 0.96), 10  # of each colour, and what is added to it
@@ -64,6 +65,7 @@ def gold_set(
     answers: Sequence[Answer],
     goal_pictures: Sequence[Path],
     looks: bool,
+    good: Sequence[Frame] = (),
 ) -> GoldSet:
     """Questions made of pairs that were answered both ways round.
 
@@ -72,6 +74,7 @@ def gold_set(
         answers: To them.
         goal_pictures: Of the goal.
         looks: Whether the judge looks at pictures; a simulated one does not.
+        good: Pictures of a clip in which the goal is reached, in the order of time.
     """
     by_id = {comparison.id: comparison for comparison in answered}
     logits = undone(answers)
@@ -80,7 +83,7 @@ def gold_set(
     skipped: dict[str, str] = {}
     if not looks:
         why = "a simulated judge looks at no pictures"
-        skipped = dict.fromkeys((MIRRORED, RECOLOURED, GOAL, BLANK, INJECTED), why)
+        skipped = dict.fromkeys((MIRRORED, RECOLOURED, GOAL, BLANK, INJECTED, LATER), why)
         return GoldSet(tuple(questions), skipped)
     if not sure:
         why = "no pair was answered alike in both orders"
@@ -92,6 +95,9 @@ def gold_set(
     beside, why = _beside_goal(sure, goal_pictures)
     questions += beside
     skipped |= {GOAL: why} if why else {}
+    in_time, why = _in_time(answered[0], good)
+    questions += in_time
+    skipped |= {LATER: why} if why else {}
     return GoldSet(tuple(questions), skipped)
 
 
@@ -107,7 +113,7 @@ def count_probes(gold: GoldSet, answers: Sequence[Answer]) -> tuple[Probe, ...]:
     """
     said, logits = by_pair(answers), undone(answers)
     probes = []
-    for name in (SAME, MIRRORED, RECOLOURED, GOAL, BLANK, INJECTED):
+    for name in (SAME, MIRRORED, RECOLOURED, GOAL, BLANK, INJECTED, LATER):
         put = [g for g in gold.questions if g.name == name]
         came = [(g, said[g.comparison.id]) for g in put if g.comparison.id in said]
         if name in gold.skipped or not came:
@@ -213,6 +219,33 @@ def _with_order(pixels: Pixels) -> Pixels:
     return np.asarray(picture)
 
 
+def _in_time(comparison: Comparison, good: Sequence[Frame]) -> tuple[list[Gold], str]:
+    """A clip's moments beside those that are half of it earlier."""
+    if not good:
+        return [], "no clip of the goal being reached was given (--good)"
+    if len(comparison.first.frames) > 1:
+        return [], "clips are judged, and these are single moments"
+    size = comparison.first.frames[0].pixels.shape[1::-1]
+    fitted = [_fitted(frame, size) for frame in good]
+    if None in fitted:
+        return [], "its pictures have other proportions than what is judged"
+    blank = np.zeros_like(comparison.first.observations)
+    moments = [Segment(blank, (frame,)) for frame in fitted if frame is not None]
+    half = len(moments) // 2
+    starts = np.unique(np.linspace(0, len(moments) - half - 1, EACH).astype(int))
+    pairs = [(moments[at + half], moments[at]) for at in starts.tolist()]
+    goal_id = comparison.goal_id
+    return [gold for later, sooner in pairs for gold in _gold(LATER, goal_id, later, sooner)], ""
+
+
+def _fitted(frame: Frame, size: tuple[int, int]) -> Frame | None:
+    """A picture in that width and height; None where its proportions are others."""
+    shown = Image.fromarray(frame.pixels)
+    if abs(shown.width * size[1] / (shown.height * size[0]) - 1) > SHAPE:
+        return None
+    return Frame(np.asarray(shown.resize(size, Image.Resampling.LANCZOS)))
+
+
 def _beside_goal(
     sure: Sequence[tuple[Comparison, bool]], pictures: Sequence[Path]
 ) -> tuple[list[Gold], str]:
@@ -224,17 +257,13 @@ def _beside_goal(
     comparison, _ = sure[0]
     if len(comparison.first.frames) > 1:
         return [], "clips are judged, and the goal's picture is none"
-    height, width = comparison.first.frames[0].pixels.shape[:2]
+    size = comparison.first.frames[0].pixels.shape[1::-1]
     gold: list[Gold] = []
-    for place in range(EACH):
-        shown = Image.fromarray(read_frame(pictures[place % len(pictures)]).pixels)
-        if abs(shown.width * height / (shown.height * width) - 1) > SHAPE:
+    for place, (pair, first_better) in enumerate(sure[:EACH]):
+        fitted = _fitted(read_frame(pictures[place % len(pictures)]), size)
+        if fitted is None:
             return [], "the goal's picture has other proportions than what is judged"
-        if place >= len(sure):
-            break
-        pair, first_better = sure[place]
         worse = pair.second if first_better else pair.first
-        same_size = shown.resize((width, height), Image.Resampling.LANCZOS)
-        best = Segment(np.zeros_like(worse.observations), (Frame(np.asarray(same_size)),))
+        best = Segment(np.zeros_like(worse.observations), (fitted,))
         gold += _gold(GOAL, pair.goal_id, best, worse)
     return gold, ""
