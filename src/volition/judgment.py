@@ -22,6 +22,18 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Showing:
+    """In which order comparisons are put, and how many verdicts there are to be in it.
+
+    Attributes:
+        verdicts: Those that are there already count.
+    """
+
+    order: Order
+    verdicts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class JudgeIdentity:
     """Who answered. Two judges that may answer differently have different ids.
 

@@ -96,7 +96,7 @@ class Nowhere:
     def unread(self, judge_id: str) -> list[Any]:
         return []
 
-    def tries(self, judge_id: str, comparison_ids: Sequence[str]) -> dict[str, Any]:
+    def tries(self, judge_id: str, comparison_ids: Sequence[str], order: object) -> dict[str, Any]:
         return {}
 
 

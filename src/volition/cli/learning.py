@@ -71,6 +71,10 @@ def train(
         bool, arg(help="Say what judging will take, and stop.", help_behavior_hint="")
     ] = False,
     symmetries: Symmetries = False,
+    force: Annotated[
+        bool,
+        arg(help="Train also on a judge that is certified RED.", help_behavior_hint=""),
+    ] = False,
     clip: Clip = False,
     steps: Annotated[
         int | None, option("N", "Environment steps at most; by default the task's own.")
@@ -94,6 +98,8 @@ def train(
     settings = chosen_judge(live, reuse=reuse, dry_run=dry_run)
     if settings and dry_run:
         return _print_prediction(chosen, settings, seed, clip, json)
+    if settings:
+        _warn_of_judge(chosen, settings, force)
     what = "choosing what is asked first" if settings else "reading the judgments"
     with told_if_slow(f"trying {chosen.environment.id}, and {what} ..."):
         run = Run.create(
@@ -108,6 +114,14 @@ def train(
             clip=clip,
         )
     return advance(run, json)
+
+
+def _warn_of_judge(task: Task, settings: JudgeSettings, forced: bool) -> None:
+    """Says what its certificate has against a judge, and refuses one that is RED."""
+    from volition.certifying.standing import check
+
+    if warning := check(task, settings, forced):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def _find_task(task: str | None, env: str | None, goal: str | None, judgments: str | None) -> Task:

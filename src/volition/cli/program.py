@@ -14,7 +14,7 @@ import tyro
 from volition.cli.asking import answer, ask
 from volition.cli.correcting.saying import say
 from volition.cli.drafting import draft
-from volition.cli.examining import compare, export, score, verify
+from volition.cli.examining import certify, compare, export, score, verify
 from volition.cli.learning import play, report, resume, train
 from volition.cli.listing import doctor, tasks
 from volition.cli.parsing import REGISTRY
@@ -28,6 +28,7 @@ VERBS: dict[str, Callable[..., int]] = {
         say,
         report,
         play,
+        certify,
         score,
         compare,
         export,

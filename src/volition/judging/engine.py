@@ -18,6 +18,7 @@ from volition.judges.base import Judge
 from volition.judging.lane import Lane, Standing
 from volition.judging.limits import Bills, Budget, Limits
 from volition.judging.writer import Writer
+from volition.judgment import Showing
 
 
 class Engine:
@@ -41,7 +42,13 @@ class Engine:
         )
         self.budget = Budget(self.limits, spent, judged, Bills(*billed))
 
-    async def take(self, judge: Judge, comparisons: list[Comparison], under: Principles) -> None:
+    async def take(
+        self,
+        judge: Judge,
+        comparisons: list[Comparison],
+        under: Principles,
+        showing: Showing | None = None,
+    ) -> None:
         self._taking += 1
         try:
             async with self._one_at_a_time:
@@ -50,7 +57,7 @@ class Engine:
                     lane = Lane(judge, self)
                     await lane.open()
                     self._lanes[judge.identity.id] = lane
-                await lane.take(comparisons, under)
+                await lane.take(comparisons, under, showing)
         except Exception as error:
             self.fail(error)
         finally:

@@ -26,6 +26,7 @@ from volition.judgment import (
     Order,
     Reply,
     Request,
+    Showing,
     Tries,
     Verdict,
     live_reply_id,
@@ -99,6 +100,7 @@ class _Waiting:
         halvings: How often its request was made half as large, for it may have been too much.
         put_off: How often no answer came.
         since: When that was first, on the loop's clock.
+        order: In which it is shown; None where that is dealt.
     """
 
     comparison: Comparison
@@ -107,6 +109,7 @@ class _Waiting:
     halvings: int = 0
     put_off: int = 0
     since: float = math.inf
+    order: Order | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,22 +175,25 @@ class Lane:
             ]
             await self._store_outcomes(questions, reply, self._outcomes(reply, questions))
 
-    async def take(self, comparisons: list[Comparison], principles: Principles) -> None:
+    async def take(
+        self, comparisons: list[Comparison], principles: Principles, showing: Showing | None
+    ) -> None:
         check_price(self._judge, self._engine.limits, comparisons[:1])
         writer = self._engine.writer
         await writer.write(lambda store: store.add_comparisons(comparisons))
         ids = [comparison.id for comparison in comparisons]
-        tries = await writer.read(lambda store: store.tries(self._judge_id, ids))
+        order, wanted = (showing.order, showing.verdicts) if showing else (None, 1)
+        tries = await writer.read(lambda store: store.tries(self._judge_id, ids, order))
         for comparison in comparisons:
             before = tries.get(comparison.id, Tries())
-            if comparison.id in self.open_ids or before.verdicts or self._stopped:
+            if comparison.id in self.open_ids or before.verdicts >= wanted or self._stopped:
                 continue
             if before.failures >= self._engine.limits.attempts:
                 self._count(given_up=1)
                 continue
             self.open_ids.add(comparison.id)
             failed = before.failures
-            self._queue.append(_Waiting(comparison, principles, failed, failed))
+            self._queue.append(_Waiting(comparison, principles, failed, failed, order=order))
 
     async def close(self) -> None:
         await self._judge.close()
@@ -477,7 +483,10 @@ class Lane:
                 self.open_ids.discard(waiting.comparison.id)
                 self._count(given_up=1)
             else:
-                anew = _Waiting(waiting.comparison, waiting.principles, attempt, halvings)
+                order = waiting.order
+                anew = _Waiting(
+                    waiting.comparison, waiting.principles, attempt, halvings, order=order
+                )
                 self._queue.append(anew)
 
     # Stopping --------------------------------------------------------------------------------
@@ -512,7 +521,7 @@ def _question(waiting: _Waiting, seed: int) -> Question:
     """
     comparison, principles = waiting.comparison, waiting.principles
     drawn = hashlib.sha256(f"{seed} {comparison.id} {waiting.attempt}".encode()).digest()
-    order = Order.SWAPPED if drawn[0] % 2 else Order.FORWARD
+    order = waiting.order or (Order.SWAPPED if drawn[0] % 2 else Order.FORWARD)
     chosen = int.from_bytes(drawn[1:9], "little")
     principle = principles[chosen % len(principles)] if principles else None
     return Question.put(comparison, order, principle)

@@ -25,7 +25,7 @@ from volition.judges.base import Judge
 from volition.judging.engine import Engine
 from volition.judging.lane import Standing
 from volition.judging.limits import Limits
-from volition.judgment import JudgeIdentity, Verdict
+from volition.judgment import JudgeIdentity, Showing, Verdict
 from volition.storage.store import Store
 
 T = TypeVar("T")
@@ -56,14 +56,22 @@ class Judging:
         judge: Judge,
         comparisons: Iterable[Comparison],
         principles: Sequence[Principle | None] = (),
+        showing: Showing | None = None,
     ) -> None:
         """Puts comparisons to a judge; returns at once.
 
         Those that it has answered before, or failed to answer as often as is allowed, are passed
         over. Each is put under one of the `principles`, if there are any; None is the goal as it
         is.
+
+        Args:
+            judge: Who is asked.
+            comparisons: What is asked about.
+            principles: Under what.
+            showing: In which order, and how often; by default once, in one that is dealt. Of what
+                is under way in one order the other is asked after `wait` alone.
         """
-        self._run(self._engine.take(judge, list(comparisons), tuple(principles)))
+        self._run(self._engine.take(judge, list(comparisons), tuple(principles), showing))
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Waits until all that was asked is judged, given up or beyond the budget.

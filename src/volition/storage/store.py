@@ -424,17 +424,28 @@ class Store:
         )
         return int(count)
 
-    def tries(self, judge_id: str, comparison_ids: Iterable[str]) -> dict[str, Tries]:
-        """How often this judge was asked about each of these comparisons, where it was at all."""
+    def tries(
+        self, judge_id: str, comparison_ids: Iterable[str], order: Order | None = None
+    ) -> dict[str, Tries]:
+        """How often this judge was asked about each of these comparisons, where it was at all.
+
+        Args:
+            judge_id: Who was asked.
+            comparison_ids: About what.
+            order: In which order it was shown; None counts both.
+        """
         rows = self._database.read(
             "SELECT j.comparison_id, count(j.p_shown_first), "
             "count(j.failure_kind) FILTER (WHERE j.failure_kind NOT IN "
             "(SELECT value FROM json_each(?))) "
             "FROM json_each(?) asked JOIN judgments j ON j.comparison_id = asked.value "
-            "JOIN replies r ON r.id = j.reply_id WHERE r.judge_id = ? GROUP BY j.comparison_id",
+            "JOIN replies r ON r.id = j.reply_id WHERE r.judge_id = ? "
+            "AND coalesce(?, j.presentation) = j.presentation "
+            "GROUP BY j.comparison_id",
             json.dumps(sorted(UNREACHED)),
             json.dumps(list(comparison_ids)),
             judge_id,
+            order,
         )
         return {comparison_id: Tries(*counts) for comparison_id, *counts in rows}
 

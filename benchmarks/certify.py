@@ -1,0 +1,200 @@
+"""Whether a certificate tells judges apart, and whether the accuracy that it foretells is met.
+
+    python benchmarks/certify.py [--quick] [--tasks pendulum cartpole ...]
+
+Judges of each kind, every one with an eye and a bias of its own, are certified by what
+`volition certify` puts to them, and then asked about 2,000 other pairs in orders that are dealt, as
+training asks. Those that cannot judge: `useless` (always the first), one that always chooses the
+second, one that takes its side in 95 of 100 and looks never, one that says .7 for whatever comes
+first, a coin, and one that calls everything a tie. They must be RED. `mid` must not. The accuracy
+that is foretold, from answers alone, must be met within 5 points. `noisy:0.2` and `bpref` err
+otherwise than the judges that the prior was taken from; they are shown, and not in the claim.
+Everything here is simulated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+
+from asked import opened
+from claims import claim, run_benchmark
+from volition.certifying.answers import Answer
+from volition.certifying.card import Certificate
+from volition.certifying.composing import Asked, Costs, compose
+from volition.certifying.putting.design import Design, design, states_of
+from volition.comparison import Comparison
+from volition.judges import make_judge
+from volition.judges.base import Assignment, Question
+from volition.judges.settings import JudgeSettings
+from volition.judgment import JudgeIdentity, Order, Verdict
+from volition.questions.covering import covering_comparisons
+from volition.tasks.task import Task
+from volition.tasks.truth import truth_of
+
+Say = Callable[[Sequence[Question]], list[float | None]]
+TRIALS, QUICK, FRESH = 100, 10, 2000
+KINDS = ("strong", "mid", "weak")
+OTHERS = {"noisy": "simulated:noisy:0.2", "bpref": "simulated:bpref?beta=8"}
+WITHIN = 0.05
+
+
+@cache
+def task_of(name: str) -> Task:
+    return opened(Task.find(name))
+
+
+def assignment(task: Task) -> Assignment:
+    return Assignment(task.stated_goal(), task.view, task.goal.truth or "")
+
+
+def simulated(task: Task, name: str) -> Say:
+    judge = make_judge(JudgeSettings(name), assignment(task))
+
+    def say(questions: Sequence[Question]) -> list[float | None]:
+        reply = asyncio.run(judge.ask(questions))
+        outcomes = judge.read(reply, questions)
+        return [o.p_shown_first if isinstance(o, Verdict) else None for o in outcomes]
+
+    return say
+
+
+def blind(seed: int) -> dict[str, Say]:
+    """Judges that do not look."""
+    rng = random.Random(seed)
+    return {
+        "second": lambda questions: [0.0 for _ in questions],
+        "position": lambda questions: [float(rng.random() < 0.95) for _ in questions],
+        "constant": lambda questions: [0.7 for _ in questions],
+        "coin": lambda questions: [float(rng.random() < 0.5) for _ in questions],
+        "ties": lambda questions: [0.5 for _ in questions],
+    }
+
+
+@cache
+def designed(name: str, seed: int) -> Design:
+    task = task_of(name)
+    return design(states_of(task, seed), "goal", seed)
+
+
+def answers(say: Say, questions: Sequence[Question]) -> list[Answer]:
+    return [
+        Answer(q.comparison.id, q.order, p, q.comparison.first.id, q.comparison.second.id)
+        for q, p in zip(questions, say(questions), strict=True)
+        if p is not None
+    ]
+
+
+def dealt(comparisons: Sequence[Comparison], seed: int) -> list[Question]:
+    orders = np.random.default_rng([seed, 1]).choice(list(Order), len(comparisons))
+    return [Question(c, Order(o)) for c, o in zip(comparisons, orders, strict=True)]
+
+
+def certified(say: Say, name: str, seed: int) -> Certificate:
+    asked = designed(name, seed)
+    questions = [Question(c, order) for order in Order for c in asked.both_ways]
+    questions += dealt(asked.once, seed)
+    came = answers(say, questions)
+    costs = Costs(len(questions), len(came), len(questions) - len(came))
+    judge = JudgeIdentity("simulated", simulated=True)
+    return compose(Asked(name, "", judge, came, costs=costs), seed)
+
+
+@cache
+def fresh(name: str) -> tuple[list[Question], np.ndarray]:
+    """Other pairs, and whether the one shown first is better."""
+    task = task_of(name)
+    # Their states are drawn from another seed than any trial's.
+    comparisons = covering_comparisons(task.environment, task.view, "goal", FRESH, 10_000)
+    potential = truth_of(task.goal.truth or "").potential
+    questions = dealt(comparisons, 7)
+    sides = [[potential(s.observations) for s in q.shown] for q in questions]
+    return questions, np.array([one - other for one, other in sides])
+
+
+def realised(say: Say, name: str) -> float:
+    questions, apart = fresh(name)
+    said = say(questions)
+    kept = [(p > 0.5) == (d > 0) for p, d in zip(said, apart, strict=True) if p is not None]
+    return float(np.mean(kept))
+
+
+def measure(name: str, trials: int) -> bool:
+    task = task_of(name)
+    cannot = {
+        "useless": [
+            certified(simulated(task, "simulated:useless"), name, s).verdict for s in range(trials)
+        ]
+    }
+    for seed in range(trials):
+        for kind, say in blind(seed).items():
+            cannot.setdefault(kind, []).append(certified(say, name, seed).verdict)
+    red = {kind: verdicts.count("RED") for kind, verdicts in cannot.items()}
+    holds = claim(
+        f"{name}: judges that do not look are RED, of {trials} trials each: the fewest",
+        min(red.values()),
+        "trials",
+        f"{trials}",
+        min(red.values()) == trials,
+        simulated=True,
+        red=red,
+    )
+    for kind in (*KINDS, *OTHERS):
+        certificates, errors = [], []
+        for seed in range(trials):
+            chosen = OTHERS.get(kind, f"simulated:{kind}?seed={seed}")
+            say = simulated(task, chosen)
+            certificates.append(certified(say, name, seed))
+            errors.append(certificates[-1].accuracy.value - realised(say, name))
+        verdicts = [c.verdict for c in certificates]
+        within = int((np.abs(errors) <= WITHIN).sum())
+        inside = sum(
+            c.accuracy.low <= c.accuracy.value - e <= c.accuracy.high
+            for c, e in zip(certificates, errors, strict=True)
+        )
+        counts = {v: verdicts.count(v) for v in ("GREEN", "AMBER", "RED")}
+        enough = within >= 0.9 * trials and (kind != "mid" or counts["RED"] <= 0.05 * trials)
+        in_claim = kind in KINDS
+        holds &= claim(
+            f"{name}, {kind}: foretold accuracy within 5 points of the realised one, of {trials}",
+            within,
+            "trials",
+            f">= {0.9 * trials:.0f}" if in_claim else "none: shown",
+            enough or not in_claim,
+            simulated=True,
+            verdicts=counts,
+            realised=round(
+                float(np.mean([c.accuracy.value for c in certificates] - np.array(errors))), 3
+            ),
+            mean_error=round(float(np.mean(errors)), 4),
+            sd_of_error=round(float(np.std(errors)), 4),
+            in_interval=inside,
+        )
+    return holds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} trials")
+    parser.add_argument("--tasks", nargs="+", default=["pendulum"])
+    given = parser.parse_args()
+    trials = QUICK if given.quick else TRIALS
+    held = {name: measure(name, trials) for name in given.tasks}
+    claim(
+        "A certificate tells judges apart, and foretells how often they are right",
+        sum(held.values()),
+        "tasks",
+        f"{len(held)}",
+        all(held.values()),
+        simulated=True,
+        trials=trials,
+    )
+
+
+if __name__ == "__main__":
+    run_benchmark(main)
