@@ -49,6 +49,17 @@ SYSTEM = (
     "however small the difference."
 )
 
+ASKED = {
+    "stage": (
+        "the goal is reached in stages, one after the other; judge by this stage alone, whatever "
+        "belongs to another, and choose the one that is further in it"
+    ),
+    "done": (
+        "the goal is reached in stages; choose the one in which this stage is done, and where it "
+        "is done in both or in neither, either answer is as good"
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Brief:
@@ -225,6 +236,8 @@ def _under(question: Question) -> str:
             " (judge by this principle alone, whatever the goal says, and choose the one that "
             f"keeps to it better: {question.principle})"
         )
+    if question.asks:
+        return f" ({ASKED[question.asks]}: {question.principle})"
     return f" (judge under this principle: {question.principle})"
 
 

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from volition.comparison import Floats, Observations
 from volition.learners.base import Acts
 from volition.learners.rollout import CUT_AFTER, Moment, Padded, Rollout, episodes
+from volition.reward.model import RewardModel
+from volition.reward.stages import Staging
 from volition.run.results import Session
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.truth import TRUTHS, Measure
@@ -257,16 +259,17 @@ class Trials:
 
     Args:
         environment: Where.
+        staging: As of `Rollout`; that of the reward that is looked at takes its place.
     """
 
-    def __init__(self, environment: EnvironmentSection) -> None:
+    def __init__(self, environment: EnvironmentSection, staging: Staging | None = None) -> None:
         with closing(Rollout(environment, 1)) as one:
             self._rows = abreast(one.observation_space.shape)
             limit = one.episode_limit or CUT_AFTER
         most = PICTURES_LONGEST if self._rows == PICTURES_ABREAST else CUT_AFTER
         self._longest = min(limit, most)
         count = min(self._rows, max(FEWEST, TRIAL_STEPS // self._longest))
-        self._rollout = Rollout(environment, count)
+        self._rollout = Rollout(environment, count, staging=staging)
 
     def __enter__(self) -> Self:
         return self
@@ -277,9 +280,15 @@ class Trials:
     def __call__(self, policy: Acts, reward: Scores) -> Trial:
         """Acts all episodes."""
         acting = Padded(policy, self._rows)
+        self._rollout.staging = staging_of(reward)
         moments = episodes(self._rollout, acting, TRIAL_SEED, self._longest)
         worth = Round.of(moments, self._rollout.envs, reward).worth(self._longest)
         return Trial(float(worth.mean()), float(worth.min()))
+
+
+def staging_of(reward: Scores) -> Staging | None:
+    """Which stage is under way by a reward model; None where it knows of none."""
+    return Staging.of(reward) if isinstance(reward, RewardModel) else None
 
 
 def doing_badly(worth: npt.ArrayLike, untrained: float) -> npt.NDArray[np.bool_]:
@@ -407,7 +416,7 @@ def evaluate(
     rows = int(min(rows, max(FEWEST, in_time)))
     rounds: list[Round] = []
     late = False
-    with closing(Rollout(environment, rows)) as rollout:
+    with closing(Rollout(environment, rows, staging=staging_of(reward))) as rollout:
         end = time.perf_counter() + seconds
         for first in range(0, count, rows):
 

@@ -45,11 +45,11 @@ from volition.reward.learning import (
     Seen,
     digest,
     doubling,
-    learn_reward,
     read_fit,
 )
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
+from volition.reward.stages import learn, weigh
 from volition.run.correcting.asking import JudgedAgain, judge_again
 from volition.run.correcting.changing import begin_again
 from volition.run.creating import (
@@ -335,7 +335,7 @@ class Run:
             if known.preferences == digest(folder.preferences(store)):
                 return self.reward_model, known
         judged = self._judged(store)
-        model, learned = learn_reward(judged, self._recipe(), partial(self._look, store))
+        model, learned = learn(judged, self._recipe(), partial(self._look, store))
         model.save(folder.reward_model, as_document(learned))
         return model, learned
 
@@ -433,7 +433,8 @@ class Run:
         """Likewise."""
         with self.folder.open_store() as store:
             judged = self._judged(store)
-        return doubling(judged, self._recipe())
+        recipe = self._recipe()
+        return weigh(judged, recipe) if recipe.stages else doubling(judged, recipe)
 
     def _warm_up(self, store: Store) -> None:
         """Compiles what comes next. Programs depend on shapes, not on what a judge will answer."""
@@ -485,6 +486,7 @@ class Run:
             settings.seed,
             "reward.observations" in settings.found,
             tuple(said.said for said in settings.corrections if said.kind == "principle"),
+            task.stated_goal().stages,
         )
 
     @contextmanager

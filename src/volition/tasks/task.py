@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from volition.errors import InputError, StoreError
-from volition.goal import Goal, Principle, in_one, read_constitution
+from volition.goal import Goal, GoalStage, Principle, in_one, read_constitution
 from volition.storage.pictures import read_frame
 from volition.tasks.numbers import COUNTS
 from volition.tasks.toml import Place, by_goal, check_kwargs, explain, line_of, read_toml
@@ -48,6 +48,18 @@ class EnvironmentSection(Section):
         return type(self)(id=self.id, kwargs=self.kwargs, home=str(folder.absolute()))
 
 
+class StageSection(Section):
+    """One of several things that are wanted in turn, as of `GoalStage`."""
+
+    text: str = Field(min_length=1)
+    done: str = ""
+
+    @model_validator(mode="after")
+    def _stage_says_something(self) -> Self:
+        GoalStage(self.text, self.done)
+        return self
+
+
 class GoalSection(Section):
     """The goal in words and pictures; the paths of files are relative to the task folder."""
 
@@ -56,6 +68,8 @@ class GoalSection(Section):
     counterexamples: tuple[str, ...] = ()
     principles: tuple[str, ...] = ()
     vetoes: tuple[str, ...] = ()
+    stages: tuple[StageSection, ...] = ()
+    """What is wanted in turn, where that is several things."""
     constitution: str | None = None
     """A file with further principles and vetoes, likewise relative."""
     together: bool = False
@@ -285,6 +299,7 @@ class Task(Section):
                 [self.folder / image for image in self.goal.counterexamples],
                 _each_once(self.goal.principles, [p.text for p in further if not p.veto]),
                 _each_once(self.goal.vetoes, [p.text for p in further if p.veto]),
+                [GoalStage(stage.text, stage.done) for stage in self.goal.stages],
             )
         except ValueError as error:
             raise InputError(f"the goal of {self.name}: {error}") from None

@@ -7,7 +7,7 @@ where no judge is reachable. Whatever a simulated judge touched says so.
 from __future__ import annotations
 
 from volition.errors import InputError
-from volition.tasks.truth import classic_control, guest, lamp, lander, mujoco, regatta
+from volition.tasks.truth import classic_control, guest, lamp, lander, mujoco, regatta, welcome
 from volition.tasks.truth.base import Measure, Truth, of_state
 
 __all__ = ["TRUTHS", "Measure", "Truth", "of_state", "truth_of"]
@@ -19,6 +19,7 @@ TRUTHS = {
     **lander.TRUTHS,
     **mujoco.TRUTHS,
     **regatta.TRUTHS,
+    **welcome.TRUTHS,
 }
 
 
