@@ -11,7 +11,7 @@ from typing import Literal, get_args
 VETO_SHARE = 3  # one question in so many is about a veto, where there is one
 VETO = "veto:"  # what a line of a constitution file begins with that is one
 DONE = "done:"  # what a judgment's principle begins with that says whether a stage is done
-STAGE_SHARE = 2  # questions about what a stage wants, for each about whether it is done
+STAGE_SHARE = 1  # questions about what a stage wants, for each about whether it is done
 FEWEST_STAGES, MOST_STAGES = 2, 12
 LONGEST_STAGE = 300  # characters of each of its sentences
 MEANT = "What is meant by that:"
@@ -28,7 +28,8 @@ class Principle:
     Attributes:
         text: The sentence.
         veto: Whether it is judged by itself, whatever else the goal says, and caps the reward.
-        asks: Of a goal in stages: which of two is further in a `stage`, or in which it is `done`.
+        asks: Of a goal in stages: which of two is further in a `stage`, or whether
+            it is `done` in what is shown first.
     """
 
     text: str
@@ -81,7 +82,7 @@ class GoalStage:
 
     @property
     def asked(self) -> tuple[Principle, Principle]:
-        """What is judged of it: which of two is further, and in which it is done."""
+        """What is judged of it: which of two is further, and whether it is done in one."""
         return Principle(self.text, asks="stage"), Principle(f"{DONE} {self.done}", asks="done")
 
 
@@ -123,7 +124,7 @@ class Goal:
         if both := set(principles) & set(vetoes):
             raise ValueError(f"{both.pop()!r} is either a principle or a veto, not both")
         if stages:
-            _check_stages(stages, principles, vetoes)
+            _check_stages(stages, vetoes)
         object.__setattr__(self, "text", text.strip())
         object.__setattr__(self, "images", tuple(Path(image) for image in images))
         object.__setattr__(self, "counterexamples", tuple(Path(image) for image in counterexamples))
@@ -139,11 +140,15 @@ class Goal:
         goal in stages each is asked about alike, `STAGE_SHARE` times as often what it wants as
         whether it is done.
         """
-        ordinary: list[Principle | None] = [*map(Principle, self.principles)] or [None]
-        if self.stages:
-            asked = [stage.asked for stage in self.stages]
-            ordinary = [one for wants, done in asked for one in (*[wants] * STAGE_SHARE, done)]
-        return _with_vetoes(ordinary, self.vetoes)
+        return _with_vetoes(self.asked, self.vetoes)
+
+    @property
+    def asked(self) -> list[Principle | None]:
+        """Likewise without the vetoes."""
+        if not self.stages:
+            return [*map(Principle, self.principles)] or [None]
+        asked = [stage.asked for stage in self.stages]
+        return [one for wants, done in asked for one in (*[wants] * STAGE_SHARE, done)]
 
     def put_under_after(self, changes: Sequence[Change]) -> Principles:
         """Likewise after these changes, the last of which made this goal.
@@ -196,9 +201,7 @@ class Change:
         return Goal(text, goal.images, goal.counterexamples, principles, vetoes, goal.stages)
 
 
-def _check_stages(
-    stages: Sequence[GoalStage], principles: Sequence[str], vetoes: Sequence[str]
-) -> None:
+def _check_stages(stages: Sequence[GoalStage], vetoes: Sequence[str]) -> None:
     """That a goal can have these.
 
     Raises:
@@ -207,11 +210,6 @@ def _check_stages(
     if not FEWEST_STAGES <= len(stages) <= MOST_STAGES:
         raise ValueError(
             f"a goal has {FEWEST_STAGES} to {MOST_STAGES} stages, and {len(stages)} are given"
-        )
-    if principles:
-        raise ValueError(
-            f"a goal in stages has no principles beside them, and {principles[0]!r} is one: say in "
-            "each stage what is wanted, or leave the stages out"
         )
     for texts in ([s.text for s in stages], [s.done for s in stages]):
         if twice := [text for text in texts if texts.count(text) > 1]:

@@ -229,6 +229,7 @@ def _approve(folder: Path, as_json: bool) -> int:
         ("goal", goal.text),
         *(("principle", text) for text in goal.principles),
         *(("veto", text) for text in goal.vetoes),
+        *(("stage", f"{stage.text} (done: {stage.done})") for stage in goal.stages),
     ):
         print(f"{kind}: {text}")
     print(f"approved; then: {shlex.join(['volition', 'train', str(folder)])} --judge ...")
@@ -247,5 +248,7 @@ def _print_proposal(done: Draft) -> None:
         for sentence in sentences:
             why = f": {sentence.why}" if sentence.why else ""
             print(f"{kind}: {sentence.text} (picture {sentence.picture}{why})")
+    for stage in proposal.stages:
+        print(f"stage: {stage.text} (done: {stage.done})")
     for question in proposal.questions:
         print(f"it asks: {question}")

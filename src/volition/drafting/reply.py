@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from volition.drafting.draft import Proposal, Sentence
-from volition.drafting.request import LONGEST, PRINCIPLES, QUESTIONS, VETOES
-from volition.goal import VETO, Principle, hidden_sign, read_constitution
+from volition.drafting.draft import DraftedStage, Proposal, Sentence
+from volition.drafting.request import LONGEST, PRINCIPLES, QUESTIONS, STAGES, VETOES
+from volition.goal import VETO, Goal, GoalStage, Principle, hidden_sign, read_constitution
 from volition.judges.prompt import Document
 from volition.tasks.numbers import shown
 
@@ -42,10 +42,16 @@ class _Sentence(_Strict):
     why: Text
 
 
+class _Stage(_Strict):
+    text: Text
+    done: Text
+
+
 class _Reply(_Strict):
     goal: Text
     principles: Annotated[tuple[_Sentence, ...], Field(min_length=1, max_length=PRINCIPLES)]
     vetoes: Annotated[tuple[_Sentence, ...], Field(max_length=VETOES)]
+    stages: Annotated[tuple[_Stage, ...], Field(max_length=STAGES)] = ()
     questions: Annotated[tuple[Text, ...], Field(max_length=QUESTIONS)]
 
 
@@ -72,7 +78,8 @@ def read_reply(text: str, pictures: int) -> Proposal:
         for some in (reply.principles, reply.vetoes)
     )
     questions = tuple(question.strip() for question in reply.questions)
-    return Proposal(reply.goal.strip(), principles, vetoes, questions)
+    stages = tuple(DraftedStage(s.text.strip(), s.done.strip()) for s in reply.stages)
+    return Proposal(reply.goal.strip(), principles, vetoes, questions, stages)
 
 
 # The object ----------------------------------------------------------------------------------
@@ -180,10 +187,25 @@ def _check(reply: _Reply, pictures: int) -> None:
                 told = f"there are pictures 1 to {pictures}, and no {shown(sentence.picture)}"
                 check(f"{place}, picture", told)
             seen.add(text)
+    for number, stage in enumerate(reply.stages, start=1):
+        check(f"stages {number}, text", _unfit(stage.text))
+        check(f"stages {number}, done", _unfit(stage.done))
+    if reply.stages and not faults:
+        check("stages", _no_stages(reply))
     for number, question in enumerate(reply.questions, start=1):
         check(f"questions {number}", _unfit(question))
     if faults:
         raise Unreadable("\n".join(faults[:MOST_FAULTS]))
+
+
+def _no_stages(reply: _Reply) -> str:
+    """Why a goal cannot have these stages; empty where it can."""
+    try:
+        stages = [GoalStage(stage.text, stage.done) for stage in reply.stages]
+        Goal(reply.goal, vetoes=[veto.text for veto in reply.vetoes], stages=stages)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _unfit(text: str) -> str:

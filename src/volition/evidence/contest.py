@@ -355,7 +355,9 @@ def _task(a: Side, b: Side, goal: str | None) -> Task:
     task = tasks[0] if goal is None else _other_goal(tasks[0], goal)
     clip = task.view.clip or ClipSection(steps=CUT_AFTER, frames=FRAMES)
     view = task.view.model_copy(update={"clip": clip, "overlay": False})
-    changed = {"view": view, "environment": tasks[0].environment}
+    # A storyboard of the whole episode shows what was done in turn: the whole wish is judged.
+    whole = task.goal.model_copy(update={"stages": ()})
+    changed = {"view": view, "environment": tasks[0].environment, "goal": whole}
     return task.model_copy(update=changed)
 
 
@@ -374,12 +376,15 @@ def _act(folder: Path, about: About, sides: tuple[Side, Side], task: Task) -> Ab
     if not is_free(folder):
         raise InputError(f"{folder} is there already: choose another folder with --out")
     policies = [side.run.policy if side.run else None for side in sides]
+    stagings = [side.run.staging if side.run else None for side in sides]
     try:
         with new_folder(folder) as partial, Store.create(partial) as store:
             (partial / FILMS).mkdir()
             goal_id = store.add_goal(task.stated_goal())
             rows = []
-            for pair in act_pairs(policies, task.environment, task.view, about.pairs, about.seed):
+            for pair in act_pairs(
+                policies, stagings, task.environment, task.view, about.pairs, about.seed
+            ):
                 rows.append(_stored(store, goal_id, pair))
                 (partial / FILMS / f"{pair.seed}.mp4").write_bytes(pair.film)
             known = replace(about, rows=tuple(rows))

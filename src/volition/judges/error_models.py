@@ -23,6 +23,7 @@ WAVES = 64  # of which a warp is the sum
 WAVE_LENGTH = 0.5  # of two entries' range from the middle: over that it errs alike
 # Times as much noise a run as `fixed` leaves: so real judges' changes are met, all three.
 ANEW = 1.28
+YES_OR_NO = 0.5  # of a potential that is 1 where a stage is done, and else 0
 DRIFTS = 0.2  # share of a drifting eye's variance that is drawn anew
 
 
@@ -62,6 +63,14 @@ class Chance:
         ).random()
 
 
+def _potentials(task: str, question: Question) -> tuple[float, float]:
+    """Of what is shown first and second. Whether a stage is done is asked of the first alone: it is
+    compared with what lies between yes and no."""
+    potential = truth_of(task).under(question.principle)
+    first, second = (potential(segment.observations) for segment in question.shown)
+    return first, YES_OR_NO if question.asks == "done" else second
+
+
 @dataclass(frozen=True, slots=True)
 class OneSide:
     """Always chooses what is shown first."""
@@ -84,8 +93,7 @@ class Truthful:
         draw = self.chance(question, question.order, asking.run)
         if draw < self.refused:
             return REFUSED
-        potential = truth_of(self.task).under(question.principle)
-        first, second = (potential(segment.observations) for segment in question.shown)
+        first, second = _potentials(self.task, question)
         if first == second:
             return TIE
         return FIRST if (first > second) is not (draw < self.wrong) else SECOND
@@ -163,10 +171,11 @@ class Fallible:
         if self.chance(question, order, "failure", asking.run) < self.failures:
             return REFUSED
         eye = self.later_eye if asking.before >= self.drifts_after else self.eye
-        potential = truth_of(self.task).under(question.principle)
         first, second = (
-            potential(segment.observations) + self._misseen(segment, eye)
-            for segment in question.shown
+            potential + self._misseen(segment, eye)
+            for potential, segment in zip(
+                _potentials(self.task, question), question.shown, strict=True
+            )
         )
         of_pair = _logistic(self.chance(question))
         if order is not Order.FORWARD:
@@ -231,6 +240,8 @@ class Teacher:
     def answer(self, asking: Asking) -> Answer:
         question = asking.question
         first, second = (self._return(segment, question.principle) for segment in question.shown)
+        if question.asks == "done":
+            second = YES_OR_NO
         if max(first, second) < self.skip:
             return REFUSED
         if first == second or abs(first - second) < self.equal:

@@ -55,8 +55,8 @@ ASKED = {
         "belongs to another, and choose the one that is further in it"
     ),
     "done": (
-        "the goal is reached in stages; choose the one in which this stage is done, and where it "
-        "is done in both or in neither, either answer is as good"
+        "the goal is reached in stages; is this stage done in A? choose A if it is, and B if it is "
+        "not, whatever B shows"
     ),
 }
 

@@ -112,12 +112,7 @@ class Rollout:
     @property
     def observation_space(self) -> gymnasium.Space[Any]:
         space: gymnasium.Space[Any] = self._env.single_observation_space
-        if self.staging is None:
-            return space
-        assert isinstance(space, gymnasium.spaces.Box)
-        ends = [np.full(self.staging.entries, end, np.float32) for end in (0.0, 1.0)]
-        low, high = (np.append(*both) for both in zip((space.low, space.high), ends, strict=True))
-        return gymnasium.spaces.Box(low, high, dtype=np.float32)
+        return space if self.staging is None else staged_space(space, self.staging)
 
     @property
     def action_space(self) -> gymnasium.Space[Any]:
@@ -171,6 +166,14 @@ class Rollout:
 
     def close(self) -> None:
         self._env.close()
+
+
+def staged_space(space: gymnasium.Space[Any], staging: Staging) -> gymnasium.Space[Any]:
+    """What is observed of a goal in stages: a vector, and which stage is under way."""
+    assert isinstance(space, gymnasium.spaces.Box)
+    none, all_of_it = np.zeros(staging.entries), np.ones(staging.entries)
+    low, high = np.append(space.low, none), np.append(space.high, all_of_it)
+    return gymnasium.spaces.Box(low.astype(np.float32), high.astype(np.float32))
 
 
 class Moment(NamedTuple):

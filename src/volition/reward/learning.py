@@ -165,9 +165,10 @@ class StageFit:
         done: What is so when it is done.
         judgments, heldout: Of what it wants, as of `Fit`; no judgments where too little is known.
         inputs: Likewise as of `RewardFit`.
-        done_judgments, done_heldout: Of whether it is done.
-        known: Share of the answers to that, ties as halves, that the learned threshold foretells;
-            None where too little is known, and then the stage is never done.
+        done_judgments: Of whether it is done.
+        done_least: How many of them say the rarer of the two.
+        known: Share of them with which the learned threshold agrees, not held out; None where too
+            little is known, and then the stage is never done.
     """
 
     text: str
@@ -175,7 +176,7 @@ class StageFit:
     judgments: int
     heldout: Counted
     done_judgments: int
-    done_heldout: Counted
+    done_least: int
     known: float | None = None
     inputs: ChosenInputs | None = None
 
@@ -184,9 +185,10 @@ class StageFit:
         """What a person should know before relying on it."""
         if self.known is None:
             return [
-                f"nobody can tell when the stage “{self.text}” is done: {self.done_heldout[1]} of "
-                f"{self.done_judgments} judgments about that decide anything, so no stage after it "
-                "is ever reached; more --max-judgments may help, or other words for when it is done"
+                f"nobody can tell when the stage “{self.text}” is done: of {self.done_judgments} "
+                f"judgments about that {self.done_least} say the rarer of yes and no, so no stage "
+                "after it is ever reached; more --max-judgments may help, or other words for when "
+                "it is done"
             ]
         if not self.heldout.trials:
             return [f"too few judgments say what the stage “{self.text}” wants"]
@@ -389,12 +391,12 @@ def fit_seen(
     """The fit; which entries it is given; and where it learned from pictures, as of `told`."""
     sees = recipe.section.sees
     if sees == "observations" or look is None or data.observations.dtype == np.uint8:
-        return (*_fit_entries(data, recipe), None)
+        return (*fit_entries(data, recipe), None)
     seen = look()
     pictures = PreferenceData.gather(seen.judged, preferences)
     of_pictures = fit(pictures, RewardSection(), False, recipe.seed)
     if sees == "auto":
-        fitted, inputs = _fit_entries(data, recipe)
+        fitted, inputs = fit_entries(data, recipe)
         if min(fitted.log_loss.values()) <= min(of_pictures.log_loss.values()):
             return fitted, inputs, None
     told = _distilled(of_pictures.model, seen, recipe)
@@ -416,7 +418,7 @@ def _distilled(model: RewardModel, seen: Seen, recipe: Recipe) -> Fit:
     return fit(data, recipe.section, recipe.symmetric, recipe.seed)
 
 
-def _fit_entries(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInputs | None]:
+def fit_entries(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInputs | None]:
     """The fit, of fewer entries where held-out judgments speak for that."""
     every = fit(data, recipe.section, recipe.symmetric, recipe.seed)
     shown = every.model.inputs

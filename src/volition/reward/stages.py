@@ -1,12 +1,9 @@
-"""Goals in stages: a reward model of what each wants, and a threshold that says when it is done.
+"""Goals in stages: a reward model of what each wants, and one that says when it is done.
 
-Whether a stage is done is judged in pairs, too: in which of the two is it done? Where it is in both
-or in neither the answer is a tie, or as good as thrown. So the mean answer for the first is
-
-    1/2 + (D(first) - D(second)) / 2,    D(s) = sigmoid((h(s) - c) / u)
-
-with h an ensemble that is fitted to the same answers as any reward model. The threshold c and the
-width u are those under which the answers are most probable; a stage is done where h exceeds c.
+What a stage wants is judged in pairs, like any goal. Whether it is done is a question about one
+picture, the one that is shown first, and the other is there to compare it with: an answer is a
+label. Of the labels an ensemble is fitted like any reward model, what is done being preferred to
+what is not; a stage is done where it exceeds a threshold, under which the labels are probable.
 
 Which stage is under way is observed: it is appended to what the environment observes, one-hot, with
 one entry more for when all are done. What the ensembles are given are the entries before that.
@@ -14,6 +11,7 @@ one entry more for when all are done. What the ensembles are given are the entri
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -22,15 +20,14 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from volition.comparison import Array, Floats
+from volition.comparison import Array, Floats, Observations
 from volition.errors import EnvironmentUnsupported, InputError
-from volition.goal import GoalStage
-from volition.judgment import Judgment, Preference, derive_preferences
+from volition.goal import GoalStage, Principles
+from volition.judgment import Judgment, Order, Preference, Verdict, derive_preferences
 from volition.networks import apply_layers
 from volition.reward.calibration import calibrate
 from volition.reward.fit import Fit, JudgeTraits, check_inputs, fit
 from volition.reward.learning import (
-    ChosenInputs,
     Doubling,
     Judged,
     Look,
@@ -39,6 +36,7 @@ from volition.reward.learning import (
     StageFit,
     check_judges,
     digest,
+    fit_entries,
     fit_seen,
     fit_veto,
     learn_reward,
@@ -49,9 +47,87 @@ from volition.reward.model import SPREAD_PENALTY, RewardModel, opinions
 from volition.reward.preferences import PreferenceData, Proportion
 from volition.tasks.task import RewardSection
 
-LEAST = 6  # comparisons that are decided, before anything is learned of a stage
-THRESHOLDS, WIDTHS = 101, (0.03, 0.1, 0.3, 0.6)  # that are tried; widths in deviations of h
-CERTAIN = 0.02  # from 0 and 1: no answer is surer, or a single slip would decide all
+FEW_VISITED = 64  # of what was visited
+LEAST = 6  # comparisons that are decided, before anything is learned of what a stage wants
+LEAST_LABELS = 3  # of what is done, and of what is not, before anything is learned of that
+PAIRED = 4  # pairs in which a label is
+THRESHOLDS, WIDTHS = 101, (0.03, 0.1, 0.3)  # that are tried; widths in deviations of what is said
+REACHED = 0.7  # of what was judged to be done are below any threshold that is tried
+SURE = 0.8  # that a stage is done where it is called so
+CERTAIN = 0.03  # from 0 and 1: no label is surer, since a judge may err
+DOUBTS = np.linspace(-2.0, 1.0, 5, dtype=np.float32)  # where the threshold may be, in its doubt
+STEEP, TOLD = 4.0, 3.0  # of a threshold; logits by which a judge is sure of what is done
+LEAST_DOUBT = 0.05  # deviations of what is said
+
+
+class Topic(NamedTuple):
+    """Something to ask about.
+
+    Attributes:
+        under: What it is put under: one of these.
+        model: Of what is asked.
+        questions: How many.
+        entries: Of what is observed, which say that a stage is under way of which it is about, from
+            the last on; none where it is about whatever was visited.
+        of_done: Whether it asks if a stage is done.
+    """
+
+    under: Principles
+    model: RewardModel
+    questions: int
+    entries: tuple[int, ...] = ()
+    of_done: bool = False
+
+    def opinions(self, observations: Observations) -> tuple[Floats, Floats]:
+        """As of `opinions`, by which questions are chosen. Of whether a stage is done the members
+        differ in where its threshold is. Since either of two may be the one that is asked about,
+        two that are near it tell most: every other one is counted the other way round."""
+        values, reward = opinions(self.model, observations)
+        if not self.of_done:
+            return values, reward
+        beyond = np.clip(STEEP * (DOUBTS[:, None] - reward), -30, 30)  # (thresholds, rows)
+        turned = np.where(np.arange(len(reward)) % 2, 1.0, -1.0)
+        return TOLD * turned / (1 + np.exp(beyond)), reward
+
+    def among(self, observations: Observations) -> Any:
+        """Which of what was visited (rows, T, obs_dim) it is about: bool (rows,). All where hardly
+        anything was visited in its stage."""
+        if not self.entries:
+            return np.ones(len(observations), np.bool_)
+        under_way = observations[:, -1, self.entries].any(-1)
+        return under_way if under_way.sum() >= FEW_VISITED else np.ones_like(under_way)
+
+
+def topics(
+    model: RewardModel, goal_stages: Sequence[GoalStage], under: Principles, count: int, first: int
+) -> list[Topic]:
+    """What so many questions are about: of a goal in stages each is put under one principle, and
+    chosen by the model of that.
+
+    Args:
+        model: The reward model.
+        goal_stages: Of the goal.
+        under: As of `Goal.put_under`.
+        count: How many questions.
+        first: How many were asked before: so each principle has its turn.
+    """
+    if not goal_stages:
+        return [Topic(under, model, count)]
+    models: dict[str, tuple[RewardModel, tuple[int, ...], bool]] = {}
+    for number, stage in enumerate(goal_stages):
+        wants, done = stage.asked
+        begun = number - len(goal_stages) - 1
+        models[wants.text] = model.stages[number], (begun, begun + 1), False
+        models[done.text] = model.done[number], (begun, begun + 1), True
+    vetoes = [one.text for one in dict.fromkeys(under) if one is not None and one.veto]
+    models |= {text: (veto, (), False) for text, veto in zip(vetoes, model.vetoes, strict=True)}
+    turns = Counter(under[(first + place) % len(under)] for place in range(count))
+    return [
+        Topic((one,), told, share, entries, of_done)
+        for one, share in turns.items()
+        if one is not None
+        for told, entries, of_done in [models[one.text]]
+    ]
 
 
 class Staging(NamedTuple):
@@ -75,6 +151,10 @@ class Staging(NamedTuple):
         """How many are appended to what is observed."""
         return len(self.done) + 1
 
+    def passed(self, observed: Array) -> Array:
+        """How many stages are done, of what is observed (rows, obs_dim + n): int (rows,)."""
+        return np.asarray(observed[:, -self.entries :].argmax(1))
+
     def begun(self, observed: Array) -> Array:
         """What is observed (rows, obs_dim) with the first stage under way: (rows, obs_dim + n)."""
         return self._appended(observed, np.zeros(len(observed), np.int64))
@@ -82,7 +162,7 @@ class Staging(NamedTuple):
     def after(self, before: Array, reached: Array) -> Array:
         """What a step led to (rows, obs_dim), with the stage under way: the one of `before`
         (rows, obs_dim + n), or the next where that one is done."""
-        stages = before[:, -self.entries :].argmax(1)
+        stages = self.passed(before)
         for number, done in enumerate(self.done):
             rows = np.flatnonzero(before[:, number - self.entries] > 0.5)
             if len(rows):
@@ -137,19 +217,18 @@ def learn(
     if not recipe.stages:
         return learn_reward(judged, recipe, look)
     learned = [_learn_stage(judged, stage, recipe, look) for stage in recipe.stages]
-    wanted = [stage.wanted for stage in learned if stage.wanted is not None]
-    if not wanted:
+    if all(stage.fit is None for stage in learned):
         raise InputError(
             f"none of the {len(recipe.stages)} stages has {LEAST} judgments that prefer one side: "
             "there is nothing to learn from them"
         )
-    pooled, preferences = _pooled(wanted)
+    pooled, preferences = _pooled(learned)
     judgments = [j for stage in learned for j in stage.judgments]
     check_judges(judged.judges, judgments, preferences, pooled)
     vetoes = [fit_veto(judged, veto, recipe, look) for veto in recipe.vetoes]
     blank = unfitted(recipe.section, _shape(judged), 0)
     model = blank.in_stages(
-        [stage.wanted and stage.wanted.fit.model for stage in learned],
+        [stage.fit.model if stage.fit else None for stage in learned],
         [stage.done for stage in learned],
     ).capped_by([veto for veto, _ in vetoes])
     return model, RewardFit(
@@ -181,7 +260,7 @@ def weigh(judged: Judged, recipe: Recipe) -> Doubling:
         preferences = derive_preferences(judgments)
         order = np.random.default_rng(recipe.seed).permutation(len(preferences))
         dealt = [[preferences[place] for place in order[start::2]] for start in (0, 1)]
-        if not all(_decided(half) for half in dealt):
+        if not all(any(p.p_first != 0.5 for p in half) for half in dealt):
             return Doubling(0.0, 1.0)
         data = [PreferenceData.gather(judged.observed, half) for half in dealt]
         for mine, others in (data, data[::-1]):
@@ -195,104 +274,137 @@ def weigh(judged: Judged, recipe: Recipe) -> Doubling:
     return Doubling(halves.share, wholes.share)
 
 
-class _Wanted(NamedTuple):
-    """What was learned of what a stage wants."""
-
-    fit: Fit
-    preferences: list[Preference]
-    data: PreferenceData
-    inputs: ChosenInputs | None
-
-
 class _Learned(NamedTuple):
-    """What was learned of a stage; None: too little."""
+    """What was learned of a stage.
 
-    wanted: _Wanted | None
+    Attributes:
+        fit: To what it wants; None where too little was judged.
+        preferences, data: What that was fitted to.
+        done: Above 0 where it is done; None where too little is known.
+        known: What is known of it.
+        judgments: Of what it wants.
+    """
+
+    fit: Fit | None
+    preferences: list[Preference]
+    data: PreferenceData | None
     done: RewardModel | None
     known: StageFit
     judgments: list[Judgment]
 
 
 def _learn_stage(judged: Judged, stage: GoalStage, recipe: Recipe, look: Look | None) -> _Learned:
-    wants, is_done = stage.asked
-    judgments, of_done = (
-        [j for j in judged.judgments if j.principle == asked.text] for asked in (wants, is_done)
+    wants, is_done = (
+        [j for j in judged.judgments if j.principle == asked.text] for asked in stage.asked
     )
-    wanted, told = (_fitted(judged, some, recipe, look) for some in (judgments, of_done))
-    none, threshold = Proportion(0, 0), told and _threshold(told)
+    labels = Labels.of(judged, is_done)
+    done, known_done = _learn_done(labels, recipe) or (None, None)
+    preferences, nothing = derive_preferences(wants), Proportion(0, 0)
     known = StageFit(
-        stage.text,
-        stage.done,
-        verdicts(judgments),
-        wanted.fit.heldout if wanted else none,
-        verdicts(of_done),
-        told.fit.heldout if told else Proportion(0, _decided(derive_preferences(of_done))),
-        threshold and threshold.known,
-        wanted and wanted.inputs,
+        stage.text, stage.done, verdicts(wants), nothing, len(labels.done), labels.least, known_done
     )
-    return _Learned(wanted, threshold and threshold.model, known, judgments)
-
-
-def _fitted(
-    judged: Judged, judgments: Sequence[Judgment], recipe: Recipe, look: Look | None
-) -> _Wanted | None:
-    preferences = derive_preferences(judgments)
-    if _decided(preferences) < LEAST:
-        return None
+    if sum(preference.p_first != 0.5 for preference in preferences) < LEAST:
+        return _Learned(None, [], None, done, known, [])
     data = PreferenceData.gather(judged.observed, preferences)
     fitted, inputs, _ = fit_seen(data, preferences, recipe, look)
-    return _Wanted(fitted, preferences, data, inputs)
+    known = replace(known, heldout=fitted.heldout, inputs=inputs)
+    return _Learned(fitted, preferences, data, done, known, wants)
 
 
-class _Threshold(NamedTuple):
-    """A model that is above 0 where a stage is done, and the share of answers that it foretells."""
+class Labels(NamedTuple):
+    """What a judge said of whether a stage is done.
 
-    model: RewardModel
-    known: float
+    Attributes:
+        observations: Of each segment that was asked about: (rows, T, obs_dim).
+        done: Probability that it is done there: (rows,).
+    """
+
+    observations: Observations
+    done: Floats
+
+    @classmethod
+    def of(cls, judged: Judged, judgments: Sequence[Judgment]) -> Labels:
+        """Of these judgments: each is about the segment that was shown first."""
+        told = [
+            (judged.observed[j.comparison_id][j.order is Order.SWAPPED], j.outcome.p_shown_first)
+            for j in judgments
+            if isinstance(j.outcome, Verdict) and j.outcome.p_shown_first != 0.5
+        ]
+        if not told:
+            return cls(np.zeros((0, 1, 1), np.float32), np.zeros(0, np.float32))
+        segments, done = zip(*told, strict=True)
+        return cls(np.stack(segments), np.array(done, np.float32))
+
+    @property
+    def least(self) -> int:
+        """How many say the rarer of the two."""
+        return int(min((self.done > 0.5).sum(), (self.done < 0.5).sum()))
+
+    def pairs(self, rng: np.random.Generator) -> PreferenceData:
+        """What is done beside what is not, each label in about `PAIRED` of them."""
+        is_done, count = self.done > 0.5, PAIRED * len(self.done)
+        done, undone = (
+            rng.permutation(np.resize(np.flatnonzero(is_done == which), count))
+            for which in (True, False)
+        )
+        first = rng.random(count) < 0.5
+        rows = np.where(first[:, None], np.stack([done, undone], 1), np.stack([undone, done], 1))
+        sure = np.abs(self.done[done] - self.done[undone]).astype(np.float32)
+        p_first = np.where(first, 0.5 + sure / 2, 0.5 - sure / 2).astype(np.float32)
+        return PreferenceData(self.observations[rows], p_first, np.ones(count, np.float32))
 
 
-def _threshold(told: _Wanted) -> _Threshold:
-    """The threshold and the width under which the answers are most probable."""
-    observations = told.data.observations
-    values, _ = opinions(told.fit.model, observations.reshape(-1, *observations.shape[2:]))
+def _learn_done(labels: Labels, recipe: Recipe) -> tuple[RewardModel, float] | None:
+    """What is above 0 where a stage is done, and the share of the labels that it agrees with; None
+    of too few labels."""
+    if labels.least < LEAST_LABELS:
+        return None
+    data = labels.pairs(np.random.default_rng(recipe.seed))
+    fitted, _ = fit_entries(data, recipe)
+    values, _ = opinions(fitted.model, labels.observations)
     cautious = values.mean(0) - SPREAD_PENALTY * values.std(0)
-    place, width = best_threshold(cautious.reshape(-1, 2), told.data.p_first, told.data.weight)
-    done = cautious.reshape(-1, 2) > place
-    foretold = 0.5 + (done[:, 0] * 1.0 - done[:, 1]) / 2
-    known = np.average(1 - np.abs(foretold - told.data.p_first), weights=told.data.weight)
-    scaled = jax.device_put((np.float32(place), np.float32(width)))
-    model = eqx.tree_at(lambda m: (m.shift, m.scale), told.fit.model, scaled)
-    return _Threshold(model, float(known))
+    place, doubt = best_threshold(cautious, labels.done)
+    agrees = float(((cautious > place) == (labels.done > 0.5)).mean())
+    scaled = jax.device_put((np.float32(place), np.float32(doubt)))
+    return eqx.tree_at(lambda m: (m.shift, m.scale), fitted.model, scaled), agrees
 
 
-def best_threshold(values: Floats, p_first: Floats, weight: Floats) -> tuple[float, float]:
-    """Where what is done begins, and how wide the doubt is.
+def best_threshold(values: Floats, done: Floats) -> tuple[float, float]:
+    """Where what is done begins, and how much that is in doubt, as a standard deviation.
+
+    It is a high quantile (`SURE`) of what the labels leave open, since what is called done too
+    soon is left undone for good, and what is called so too late costs a few steps. Before any label
+    each threshold that some of them exceed is as likely as any other.
 
     Args:
-        values: Of both sides of each comparison, by the ensemble: (rows, 2).
-        p_first: What was answered: (rows,).
-        weight: (rows,).
+        values: Of each label's segment, by the ensemble: (rows,).
+        done: Probability that it is done there, as it was judged: (rows,).
     """
-    places = np.quantile(values, np.linspace(0.0, 1.0, THRESHOLDS))
-    deviation = max(1e-6, float(values.std()))
-    best, found = np.inf, (float(places[0]), deviation)
-    for width in WIDTHS:
-        scaled = (values[None] - places[:, None, None]) / (width * deviation)
-        done = 1 / (1 + np.exp(-np.clip(scaled, -30, 30)))  # (places, rows, 2)
-        mean = np.clip(0.5 + (done[..., 0] - done[..., 1]) / 2, CERTAIN, 1 - CERTAIN)
-        losses = -(weight * (p_first * np.log(mean) + (1 - p_first) * np.log1p(-mean))).sum(1)
-        place = int(losses.argmin())
-        if losses[place] < best:
-            best, found = float(losses[place]), (float(places[place]), width * deviation)
-    return found
+    order = np.sort(values)
+    low, high = float(order[0]), float(np.quantile(values[done > 0.5], REACHED))
+    places = np.linspace(low, max(high, low + 1e-6), THRESHOLDS)
+    losses = np.stack([_losses(values, done, places, w * float(values.std())) for w in WIDTHS])
+    likely = np.exp(losses.min() - losses)  # (widths, places)
+    of_places = likely.sum(0) / likely.sum()
+    place = places[np.searchsorted(of_places.cumsum(), SURE)]
+    doubt = np.sqrt((of_places * (places - (of_places * places).sum()) ** 2).sum())
+    return float(place), float(max(doubt, LEAST_DOUBT * float(values.std()), 1e-6))
 
 
-def _pooled(wanted: Sequence[_Wanted]) -> tuple[Fit, list[Preference]]:
-    """All stages' fits as one, but for its model; and what they were fitted to."""
-    fits = [one.fit for one in wanted]
+def _losses(values: Floats, done: Floats, places: Floats, width: float) -> Floats:
+    """In nats, of all labels, at each of the thresholds: (places,)."""
+    scaled = (values[None] - places[:, None]) / max(width, 1e-6)
+    told = np.clip(1 / (1 + np.exp(-np.clip(scaled, -30, 30))), CERTAIN, 1 - CERTAIN)
+    return np.asarray(-(done * np.log(told) + (1 - done) * np.log1p(-told)).sum(1))
+
+
+def _pooled(learned: Sequence[_Learned]) -> tuple[Fit, list[Preference]]:
+    """All stages' fits as one, but for its model; and what they are of."""
+    fits = [stage.fit for stage in learned if stage.fit is not None]
+    data = [stage.data for stage in learned if stage.data is not None]
     unseen = np.concatenate([each.unseen for each in fits])
-    p_first = np.concatenate([one.data.p_first for one in wanted])
-    weight = np.concatenate([one.data.weight for one in wanted])
+    p_first = np.concatenate([each.p_first for each in data])
+    weight = np.concatenate([each.weight for each in data])
     heldout = Proportion(0, 0)
     for each in fits:
         heldout = _added(heldout, each.heldout)
@@ -316,16 +428,12 @@ def _pooled(wanted: Sequence[_Wanted]) -> tuple[Fit, list[Preference]]:
         calibration=calibrate(unseen, np.zeros_like(unseen), p_first, weight),
         unseen=unseen,
     )
-    return pooled, [preference for one in wanted for preference in one.preferences]
+    return pooled, [preference for stage in learned for preference in stage.preferences]
 
 
 def _shape(judged: Judged) -> tuple[int, ...]:
     one, _ = next(iter(judged.observed.values()))
     return one.shape[1:]
-
-
-def _decided(preferences: Sequence[Preference]) -> int:
-    return sum(preference.p_first != 0.5 for preference in preferences)
 
 
 def _added(one: Proportion, other: Proportion) -> Proportion:

@@ -49,7 +49,7 @@ from volition.reward.learning import (
 )
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
-from volition.reward.stages import learn, weigh
+from volition.reward.stages import Staging, learn, weigh
 from volition.run.correcting.asking import JudgedAgain, judge_again
 from volition.run.correcting.changing import begin_again
 from volition.run.creating import (
@@ -229,6 +229,12 @@ class Run:
         return load_policy(folder, None if says_its_form(folder) else self._form_of_policy())
 
     @property
+    def staging(self) -> Staging | None:
+        """What says which stage is under way, which the policy observes; None of a goal that has
+        none."""
+        return Staging.of(self.reward_model) if self.folder.task.goal.stages else None
+
+    @property
     def result(self) -> Result:
         """What came of it, in the folder where the run is now.
 
@@ -305,6 +311,8 @@ class Run:
             principles=learned.principles,
             vetoes=learned.vetoes,
             alarms=learned.alarms,
+            stages=learned.stages,
+            stages_done=evaluation.stages_done,
             env_steps=history[-1].env_steps,
             updates_per_s=float(np.median([session.updates_per_s for session in history])),
             wall_s=time.perf_counter() - started,
@@ -540,6 +548,7 @@ class Run:
             live.concurrency,
             live.querying,
             asked,
+            task.stated_goal().stages,
         )
 
     @contextmanager

@@ -276,11 +276,19 @@ class Task(Section):
         """The goal as judges are told it.
 
         Raises:
-            InputError: As of `goal_in_parts`.
+            InputError: As of `goal_in_parts`, or it has stages and principles beside them.
         """
-        if not self.goal.together:
-            return self.goal_in_parts()
-        return self._goal(in_one(self.goal.text, self._constitution()), [])
+        if self.goal.together:
+            goal = self._goal(in_one(self.goal.text, self._constitution()), [])
+        else:
+            goal = self.goal_in_parts()
+        if goal.stages and goal.principles:
+            raise InputError(
+                f"the goal of {self.name} has stages, each judged by itself, and beside "
+                f"them the principle {goal.principles[0]!r}: say it in a stage, or make it part of "
+                "the goal's words, in a constitution with goal.together = true"
+            )
+        return goal
 
     def goal_in_parts(self) -> Goal:
         """The goal, with the paths of its pictures resolved and its constitution read.

@@ -8,6 +8,7 @@ was one.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import floor
 from typing import Any
 
 import gymnasium
@@ -37,18 +38,19 @@ EPISODE_STEPS = 100
 class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
     """The hall.
 
-    Actions, float32 (3,) in [-1, 1]: the wanted velocity to the right, as a share of `SPEED`; the
-    hand, which above `PULLED` pushes the door or pulls the lamp's cord where the host can reach it;
-    and the wanted bow, upright up to 0.
+    Actions, float32 (3,) in [-1, 1]: the wanted velocity to the right, as a share of `SPEED`, less
+    the deeper the host bows; the hand, which above `PULLED` pushes the door or pulls the lamp's
+    cord where the host can reach it; and the wanted bow, upright up to 0.
 
     Observations, float32 (5,): the host's place from the middle of where a host can be, divided by
     `UNIT`; the velocity as a share of `SPEED`; and from 0 to 1 how far the door is open, how bright
     the lamp is, and how deeply the host bows.
 
     The reward is 1 for everything that is done in its turn: the door open (`OPEN`), a bow
-    (`BOWING`) near it, the lamp lit (`LIT`), the host aside (`ASIDE`). What is done before its turn
-    spoils the welcome, and nothing more is counted. `info["metrics"]` has how many things were done
-    so far (`done`), and whether all were, in their turn (`welcomed`).
+    (`BOWING`) near it, the lamp lit (`LIT`), the host aside (`ASIDE`). A lamp that is lit before its
+    turn spoils the welcome: what was done is taken back, and nothing more is counted.
+    `info["metrics"]` has how many things were done so far (`done`), and whether all were, in their
+    turn (`welcomed`).
     An episode never ends by itself.
 
     Args:
@@ -66,7 +68,7 @@ class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         self.observation_names = NAMES
         self.x, self.vx = sum(START) / 2, 0.0
         self.door = self.lamp = self.bow = 0.0
-        self.done, self.spoilt = 0, False
+        self.done = 0  # things, each in its turn; SPOILT
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -74,14 +76,14 @@ class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         super().reset(seed=seed)
         self.x, self.vx = float(self.np_random.uniform(*START)), 0.0
         self.door = self.lamp = self.bow = 0.0
-        self.done, self.spoilt = 0, False
+        self.done = 0
         return self.observe(), self._info()
 
     def step(
         self, action: npt.NDArray[np.float32]
     ) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         walk, hand, bow = (min(1.0, max(-1.0, part)) for part in action.tolist())
-        self.vx += AGILITY * (SPEED * walk - self.vx)
+        self.vx += AGILITY * (SPEED * (1.0 - self.bow) * walk - self.vx)
         x = min(max(self.x + self.vx, LEFT), RIGHT)
         self.x, self.vx = x, x - self.x
         self.bow += SUPPLE * (max(0.0, bow) - self.bow)
@@ -96,15 +98,17 @@ class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
     # The state, as a scene needs it ----------------------------------------------------------
 
     def get_state(self) -> Floats:
-        """float64 (5,): the values of `state_fields`."""
-        return np.array([self.x, self.vx, self.door, self.lamp, self.bow], np.float64)
+        """float64 (6,): the values of `state_fields`."""
+        values = [self.x, self.vx, self.door, self.lamp, self.bow, self.done]
+        return np.array(values, np.float64)
 
     def set_state(self, state: Floats) -> None:
         """Puts the hall into the state next to `state` that is possible: nobody stands in a wall,
         and whatever is beyond its end is at it."""
-        x, self.vx, door, lamp, bow = state.tolist()
+        x, self.vx, door, lamp, bow, done = state.tolist()
         self.x = min(max(x, LEFT), RIGHT)
         self.door, self.lamp, self.bow = (min(max(v, 0.0), 1.0) for v in (door, lamp, bow))
+        self.done = min(max(floor(done), SPOILT), len(THINGS))
 
     def observe(self) -> Observations:
         """float32 (5,): what is observed now."""
@@ -128,8 +132,8 @@ class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
 
     def _count(self) -> None:
         """One thing in its turn; the lamp is the only one that can be done too early for good."""
-        self.spoilt |= self.done < LAMP_TURN and self.lamp >= LIT
-        if self.spoilt:
+        if self.done < LAMP_TURN and self.lamp >= LIT:
+            self.done = SPOILT
             return
         now = (
             self.door >= OPEN,
@@ -137,16 +141,17 @@ class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
             self.lamp >= LIT,
             self.x >= ASIDE,
         )
-        if self.done < len(now) and now[self.done]:
+        if 0 <= self.done < len(now) and now[self.done]:
             self.done += 1
 
     def _info(self) -> dict[str, Any]:
-        return {"metrics": {"done": float(self.done), "welcomed": float(self.done == len(THINGS))}}
+        done = float(max(0, self.done))
+        return {"metrics": {"done": done, "welcomed": float(self.done == len(THINGS))}}
 
 
 NAMES = ("x", "vx", "door", "lamp", "bow")
 THINGS = ("door", "bow", "lamp", "aside")
-LAMP_TURN = THINGS.index("lamp")
+LAMP_TURN, SPOILT = THINGS.index("lamp"), -1
 BEYOND_WALLS = 0.7  # metres
 RANGES = {  # beyond their ends: a shut door and one that is wide open are what is most often seen
     "x": (LEFT - BEYOND_WALLS, RIGHT + BEYOND_WALLS),
@@ -154,4 +159,5 @@ RANGES = {  # beyond their ends: a shut door and one that is wide open are what 
     "door": (-0.5, 2.0),
     "lamp": (-1.0, 2.0),
     "bow": (-1.0, 2.0),
+    "done": (SPOILT, len(THINGS) + 1.0),  # which no drawing shows
 }

@@ -141,7 +141,7 @@ def _person(
     canvas.disc(*hand, 0.075, SKIN)
     canvas.disc(*up(back + HEAD - 0.06), HEAD, SKIN)
     canvas.disc(*up(back + HEAD + 0.05, -0.05), HEAD * 0.82, (88, 62, 44))
-    canvas.disc(*up(back + HEAD - 0.1, 0.05 * facing * (1 if facing > 0 else 1)), HEAD * 0.8, SKIN)
+    canvas.disc(*up(back + HEAD - 0.1, 0.05 * facing), HEAD * 0.8, SKIN)
 
 
 def _mixed(one: Colour, other: Colour, share: float) -> Colour:

@@ -36,7 +36,7 @@ from volition.evidence.report.pairs import (
     shown_counts,
 )
 from volition.evidence.report.reading import Evidence, as_base64, embedded
-from volition.goal import Goal
+from volition.goal import Goal, GoalStage
 
 TEMPLATES = Path(__file__).parent / "templates"
 LADDER = 9  # judged states shown from the lowest to the highest predicted reward
@@ -156,13 +156,14 @@ class ShownGoal(NamedTuple):
     text: str
     principles: tuple[str, ...]
     vetoes: tuple[str, ...]
+    stages: tuple[GoalStage, ...]
     images: list[Picture]
     counterexamples: list[Picture]
 
 
 def _goal(goal: Goal) -> ShownGoal:
     pictures = ([Picture.of(path) for path in some] for some in (goal.images, goal.counterexamples))
-    return ShownGoal(goal.text, goal.principles, goal.vetoes, *pictures)
+    return ShownGoal(goal.text, goal.principles, goal.vetoes, goal.stages, *pictures)
 
 
 @dataclass(frozen=True, slots=True)

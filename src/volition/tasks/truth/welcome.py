@@ -18,6 +18,7 @@ MIDDLE, UNIT = 5.0, 2.65  # metres: observed as 0, and as 1 more
 HANDLE, CORD, MAT, ACROSS = 2.3, 5.3, 7.2, 5.3  # metres; the last from wall to wall
 NEAR_DOOR = 4.0  # metres: a bow further away is none to the guest
 OPEN, BOWING, LIT, ASIDE = 0.9, 0.6, 0.9, 6.8
+UNKNOWN = 0.5  # of a bow that no picture shows: it is as likely as not
 WAY = 0.4  # of a stage is the way to where it is done
 THINGS = 4
 
@@ -64,23 +65,32 @@ def _is_aside(observed: Observations) -> Array:
     return _x(observed) >= ASIDE
 
 
-def _at_once(observed: Observations) -> Array:
-    """How many things are done in their order, as far as one picture shows, and the way to the
-    next: to the nearer of two where the picture leaves open which is next.
+def _at_once(observed: Observations, unseen: float = UNKNOWN) -> Array:
+    """How many things are done in their order, as far as one picture tells, and how near the next.
 
-    A lamp that is lit speaks for the bow before it: who judges cannot know, and doubts nobody. A
-    lamp that is lit behind a closed door is out of turn, and counts for nothing.
+    Whether there was a bow no picture tells unless the host is bowing: then it counts as one, else
+    as `unseen`. A lamp that is lit behind a closed door is out of turn, and counts for nothing.
     """
-    opened, lit, bows = _is_open(observed), _is_lit(observed), _is_bowing(observed)
-    before_lamp = np.where(bows, 1.0, np.maximum(_bowing(observed), _lighting(observed)))
-    after_lamp = 2.0 + np.where(_is_aside(observed), 1.0, _stepping_aside(observed))
-    done = np.where(opened, 1.0 + np.where(lit, after_lamp, before_lamp), _opening(observed))
-    return done / THINGS
+    bow = np.where(_is_bowing(observed), 1.0, unseen + (1 - unseen) * _rising(observed))
+    lit = 1.0 + np.where(_is_aside(observed), 1.0, _stepping_aside(observed))
+    further = bow + np.where(_is_lit(observed), lit, _lighting(observed))
+    return np.where(_is_open(observed), 1.0 + further, _opening(observed)) / THINGS
+
+
+def _trusting(observed: Observations) -> Array:
+    """The same by somebody who doubts no bow."""
+    return _at_once(observed, unseen=1.0)
+
+
+def _rising(observed: Observations) -> Array:
+    """How far the host is on the way to a bow at the door: below 1."""
+    at_door = _x(observed) <= NEAR_DOOR
+    return at_door * np.minimum(observed[:, BOW] / BOWING, 1.0)
 
 
 def done_in_turn(observed: Observations, with_bow: bool = True) -> int:
-    """How many of the things were done in their turn in an episode; none after a lamp that was lit
-    too early.
+    """How many of the things were done in their turn in an episode; none where the lamp was lit
+    before its own.
 
     Args:
         observed: What was observed after each of its steps: (steps, obs_dim).
@@ -92,7 +102,7 @@ def done_in_turn(observed: Observations, with_bow: bool = True) -> int:
     now, lit = np.stack([thing(observed) for thing in order], 1), _is_lit(observed)
     for step in range(len(observed)):
         if lit[step] and done < order.index(_is_lit):
-            return done
+            return 0
         if done < len(order) and now[step, done]:
             done += 1
     return done
@@ -119,4 +129,4 @@ SEEN = (X, DOOR, LAMP, BOW)  # all but the velocity
 WELCOME = Truth(
     of_state(_at_once), SEEN, MEASURES, principles={k: of_state(v) for k, v in STAGES.items()}
 )
-TRUTHS = {"welcome": WELCOME}
+TRUTHS = {"welcome": WELCOME, "welcome-trusting": Truth(of_state(_trusting), SEEN, MEASURES)}

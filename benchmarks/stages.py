@@ -1,0 +1,114 @@
+"""A wish that takes several things in turn: drafted as stages, and as one goal.
+
+    python benchmarks/stages.py [--quick] [--seeds N] [--keep FOLDER]
+
+`volition/Welcome-v0`: the door is opened, the guest is bowed to, the lamp is lit, the host steps
+aside. For each seed three whole runs with the same judge, the same number of judgments and of
+steps at most:
+
+- in stages (the bundled goal `in-turn`): each stage is judged by itself, and whether it is done;
+- at once (`at-once`): the same sentence, judged picture by picture. The judge answers by how many
+  things are done in their order and how near the next is, as far as the picture tells: the door,
+  the lamp and the host's place always, a bow only while it lasts; else one is as likely as not;
+- at once, by a judge who doubts no bow that the picture leaves open.
+
+The judge is simulated: it answers from what is true (`volition.tasks.truth`), with the errors of a
+strong multimodal LLM. What the policies do is counted over 100 episodes: the share in which all
+four things are done, each in its turn; and the same without the bow, which is what pictures can
+tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from claims import claim, run_benchmark
+from volition.run.run import Run, train
+from volition.storage.compilation import enable_cache
+from volition.tasks.task import Task
+
+JUDGE = "simulated:strong"
+FIRST, JUDGMENTS, STEPS = 240, 480, 24_000
+WELCOMED, BUT_FOR_BOW = "welcomed", "welcomed but for the bow"
+STAGED, AT_ONCE, TRUSTING = "in stages", "at once", "at once, no bow doubted"
+
+
+def task_of(name: str) -> Task:
+    task = Task.find("welcome", "in-turn" if name == STAGED else "at-once")
+    asked = {"first_judgments": FIRST, "max_judgments": JUDGMENTS}
+    changed: dict[str, Any] = {"training": task.training.model_copy(update=asked)}
+    if name == TRUSTING:
+        changed["goal"] = task.goal.model_copy(update={"truth": "welcome-trusting"})
+    return task.model_copy(update=changed)
+
+
+def learned(name: str, seed: int, folder: Path) -> Run:
+    out = folder / f"{name.replace(', ', '-').replace(' ', '-')}-{seed}"
+    if out.exists():
+        run = Run.open(out)
+        run.advance()
+        return run
+    return train(task_of(name), judge=JUDGE, seed=seed, steps=STEPS, out=out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one seed")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to leave the runs")
+    options = parser.parse_args()
+    enable_cache()
+    seeds = range(1 if options.quick else options.seeds)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        runs = {
+            name: [learned(name, seed, folder).result for seed in seeds]
+            for name in (STAGED, AT_ONCE, TRUSTING)
+        }
+    shares = {
+        name: [round(result.measures[WELCOMED], 3) for result in results]
+        for name, results in runs.items()
+    }
+    told = {
+        name: {
+            "all": shares[name],
+            "but for the bow": [round(result.measures[BUT_FOR_BOW], 3) for result in results],
+            "judgments": [result.judgments for result in results],
+            "steps": [result.env_steps for result in results],
+            "seconds": [round(result.wall_s, 1) for result in results],
+        }
+        for name, results in runs.items()
+    }
+    common = {"simulated": True, "judge": JUDGE}
+    held = [
+        claim(
+            "a wish in stages: all four things are done in their turn",
+            min(shares[STAGED]),
+            "share of episodes, worst seed",
+            ">= 0.9",
+            min(shares[STAGED]) >= 0.9,
+            **told[STAGED],
+            **common,
+        ),
+        *(
+            claim(
+                f"the same wish {name}",
+                max(shares[name]),
+                "share of episodes, best seed",
+                "<= 0.3",
+                max(shares[name]) <= 0.3,
+                **told[name],
+                **common,
+            )
+            for name in (AT_ONCE, TRUSTING)
+        ),
+    ]
+    claim("stages", sum(held), f"of {len(held)} claims hold", "all", all(held), simulated=True)
+
+
+if __name__ == "__main__":
+    run_benchmark(main)
