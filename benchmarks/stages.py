@@ -4,7 +4,7 @@
 
 `volition/Welcome-v0`: the door is opened, the guest is bowed to, the lamp is lit, the host steps
 aside. For each seed three whole runs with the same judge, the same number of judgments and of
-steps at most:
+steps at most, all questions being about states that cover what can be, before the policy learns:
 
 - in stages (the bundled goal `in-turn`): each stage is judged by itself, and whether it is done;
 - at once (`at-once`): the same sentence, judged picture by picture. The judge answers by how many
@@ -31,14 +31,14 @@ from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 
 JUDGE = "simulated:strong"
-FIRST, JUDGMENTS, STEPS = 240, 480, 24_000
+JUDGMENTS, STEPS = 400, 12_000
 WELCOMED, BUT_FOR_BOW = "welcomed", "welcomed but for the bow"
 STAGED, AT_ONCE, TRUSTING = "in stages", "at once", "at once, no bow doubted"
 
 
 def task_of(name: str) -> Task:
     task = Task.find("welcome", "in-turn" if name == STAGED else "at-once")
-    asked = {"first_judgments": FIRST, "max_judgments": JUDGMENTS}
+    asked = {"first_judgments": JUDGMENTS, "max_judgments": JUDGMENTS}
     changed: dict[str, Any] = {"training": task.training.model_copy(update=asked)}
     if name == TRUSTING:
         changed["goal"] = task.goal.model_copy(update={"truth": "welcome-trusting"})

@@ -15,6 +15,8 @@ from volition.learners.rollout import staged_space
 from volition.reward.model import RewardModel
 from volition.reward.stages import Staging, check_observed
 
+Info = dict[str, Any]  # as Gymnasium has it
+
 
 class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Gives the reward model's opinion of the state that a step leads to.
@@ -41,14 +43,14 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
             check_observed(env.observation_space.shape, self._named)
             self.observation_space = staged_space(env.observation_space, self._staging)
 
-    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+    def reset(self, **options: Any) -> tuple[Any, Info]:
         observation, info = self.env.reset(**options)
         if self._staging is None:
             return observation, info
         self._seen = self._staging.begun(observed(observation)[None])
         return self._seen[0], info
 
-    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, Info]:
         observation, true_reward, terminated, truncated, info = self.env.step(action)
         try:
             seen = self._reading.read(observation)

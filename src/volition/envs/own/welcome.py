@@ -33,6 +33,7 @@ PULLED = 0.2  # of the hand: less pulls no cord and pushes no door
 NEAR_DOOR = 4.0  # metres: a host who bows further away does not bow to the guest
 OPEN, BOWING, LIT, ASIDE = 0.9, 0.6, 0.9, 6.8  # from where on each thing is done
 EPISODE_STEPS = 100
+Info = dict[str, Any]  # as Gymnasium has it
 
 
 class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
@@ -47,8 +48,8 @@ class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
     the lamp is, and how deeply the host bows.
 
     The reward is 1 for everything that is done in its turn: the door open (`OPEN`), a bow
-    (`BOWING`) near it, the lamp lit (`LIT`), the host aside (`ASIDE`). A lamp that is lit before its
-    turn spoils the welcome: what was done is taken back, and nothing more is counted.
+    (`BOWING`) near it, the lamp lit (`LIT`), the host aside (`ASIDE`). A lamp that is lit before
+    its turn spoils the welcome: what was done is taken back, and nothing more is counted.
     `info["metrics"]` has how many things were done so far (`done`), and whether all were, in their
     turn (`welcomed`).
     An episode never ends by itself.
@@ -71,17 +72,15 @@ class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         self.done = 0  # things, each in its turn; SPOILT
 
     def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observations, dict[str, Any]]:
+        self, *, seed: int | None = None, options: Info | None = None
+    ) -> tuple[Observations, Info]:
         super().reset(seed=seed)
         self.x, self.vx = float(self.np_random.uniform(*START)), 0.0
         self.door = self.lamp = self.bow = 0.0
         self.done = 0
         return self.observe(), self._info()
 
-    def step(
-        self, action: npt.NDArray[np.float32]
-    ) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
+    def step(self, action: npt.NDArray[np.float32]) -> tuple[Observations, float, bool, bool, Info]:
         walk, hand, bow = (min(1.0, max(-1.0, part)) for part in action.tolist())
         self.vx += AGILITY * (SPEED * (1.0 - self.bow) * walk - self.vx)
         x = min(max(self.x + self.vx, LEFT), RIGHT)
@@ -144,7 +143,7 @@ class Welcome(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         if 0 <= self.done < len(now) and now[self.done]:
             self.done += 1
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self) -> Info:
         done = float(max(0, self.done))
         return {"metrics": {"done": done, "welcomed": float(self.done == len(THINGS))}}
 

@@ -7,6 +7,7 @@ counted over an episode, and no potential knows it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -126,7 +127,9 @@ STAGES: dict[str, Callable[[Observations], Array]] = {
     "done: The host stands on the mat.": _is_aside,
 }
 SEEN = (X, DOOR, LAMP, BOW)  # all but the velocity
-WELCOME = Truth(
-    of_state(_at_once), SEEN, MEASURES, principles={k: of_state(v) for k, v in STAGES.items()}
-)
-TRUTHS = {"welcome": WELCOME, "welcome-trusting": Truth(of_state(_trusting), SEEN, MEASURES)}
+AT_ONCE = Truth(of_state(_at_once), SEEN, MEASURES)
+TRUTHS = {
+    "welcome-in-turn": replace(AT_ONCE, principles={k: of_state(v) for k, v in STAGES.items()}),
+    "welcome-at-once": AT_ONCE,
+    "welcome-trusting": replace(AT_ONCE, potential=of_state(_trusting)),
+}
