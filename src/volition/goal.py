@@ -36,6 +36,11 @@ class Principle:
     veto: bool = False
     asks: Asks = ""
 
+    @property
+    def words(self) -> str:
+        """As it is told to whoever judges, who is asked otherwise whether a stage is done."""
+        return self.text.removeprefix(f"{DONE} ") if self.asks == "done" else self.text
+
 
 Principles = tuple[Principle | None, ...]
 UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # kinds of signs that nobody sees, or that end a line

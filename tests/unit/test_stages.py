@@ -152,7 +152,7 @@ def test_whether_a_stage_is_done_is_asked_of_what_is_shown_first() -> None:
     question = Question.put(Comparison.between("g", shut, wide), Order.FORWARD, is_done)
     (line,) = compose(Brief("g"), [question]).questions
     assert "is this stage done in A?" in line
-    assert line.endswith("done: The door is wide open.)")
+    assert line.endswith(": The door is wide open.)")
 
 
 # What is learned -----------------------------------------------------------------------------

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from volition.comparison import Frame, encode_png
+from volition.goal import Principle
 from volition.judges.base import Question
 from volition.judges.sheets import (
     LONGEST_EDGE,
@@ -237,7 +238,8 @@ def _under(question: Question) -> str:
             f"keeps to it better: {question.principle})"
         )
     if question.asks:
-        return f" ({ASKED[question.asks]}: {question.principle})"
+        words = Principle(question.principle, asks=question.asks).words
+        return f" ({ASKED[question.asks]}: {words})"
     return f" (judge under this principle: {question.principle})"
 
 

@@ -347,7 +347,7 @@ def _instructions(
         else:
             first, last = alike[0].pairs[0].number, alike[-1].pairs[-1].number
             sentence = _asked(principle).format(first=first, last=last)
-            parts.append("\n".join([f"{sentence}\n\n> {principle.text}\n", *listed]))
+            parts.append("\n".join([f"{sentence}\n\n> {principle.words}\n", *listed]))
     parts += [FIRST] if asks_first else []
     return "\n\n".join([*parts, (CLIPS if task.view.clip else STATES) + "\n" + HOW_TO_ANSWER])
 

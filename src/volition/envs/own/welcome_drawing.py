@@ -65,7 +65,7 @@ def _room(lamp: float) -> Canvas:
     """All that stands still, in the light of the lamp."""
     canvas = Canvas.blank(SIZE, SCALE, SKY)
     canvas.box(0.0, FLOOR - 0.35, WALL[0], HEIGHT, GRASS)
-    canvas.box(0.0, FLOOR, WALL[0], HEIGHT, PATH)
+    canvas.box(0.0, FLOOR, WALL[1], HEIGHT, PATH)
     canvas.disc(0.5, 0.75, 0.26, (255, 240, 180))
     canvas.box(WALL[1], CEILING, WIDTH, FLOOR, _mixed(DARK, BRIGHT, lamp))
     canvas.box(WALL[0], 0.0, WIDTH, CEILING, EDGE)
