@@ -338,6 +338,8 @@ def test_each_question_of_a_stage_has_its_turn(learned: tuple[RewardModel, Rewar
     values, reward = done.opinions(visited)
     assert values.shape == (5, 240)
     assert reward.shape == (240,)
+    unknown = model.in_stages(model.stages, [None, None])
+    assert not any(t.of_done for t in topics(unknown, goal.stages, goal.put_under, 4, 0))
     (one,) = topics(RewardModel.unfitted((0,)), (), (None,), 6, 0)
     assert one.questions == 6
     assert one.among(visited).all()

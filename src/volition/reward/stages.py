@@ -43,7 +43,7 @@ from volition.reward.learning import (
     members_say,
     verdicts,
 )
-from volition.reward.model import SPREAD_PENALTY, RewardModel, opinions
+from volition.reward.model import SPREAD_PENALTY, UNCAPPED, RewardModel, opinions
 from volition.reward.preferences import PreferenceData, Proportion
 from volition.tasks.task import RewardSection
 
@@ -118,7 +118,11 @@ def topics(
         wants, done = stage.asked
         begun = number - len(goal_stages) - 1
         models[wants.text] = model.stages[number], (begun, begun + 1), False
-        models[done.text] = model.done[number], (begun, begun + 1), True
+        # Where nobody knows yet when it is done, what it wants says what is worth asking.
+        told = model.done[number]
+        known = float(told.shift) < UNCAPPED
+        of_it = told if known else model.stages[number]
+        models[done.text] = of_it, (begun, begun + 1), known
     vetoes = [one.text for one in dict.fromkeys(under) if one is not None and one.veto]
     models |= {text: (veto, (), False) for text, veto in zip(vetoes, model.vetoes, strict=True)}
     turns = Counter(under[(first + place) % len(under)] for place in range(count))

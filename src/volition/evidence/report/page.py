@@ -66,7 +66,7 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         pairs=shown,
         judged=len(pairs),
         dots=_dots(len(evidence.segments)),
-        counts=shown_counts(evidence),
+        counts=shown_counts(evidence.judgments),
         consistency=consistency(pairs),
         measures=measures(evidence, pairs),
         filters=_filters(pairs),

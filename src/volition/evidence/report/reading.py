@@ -14,9 +14,9 @@ from PIL import Image
 from volition.comparison import Comparison, Floats, Pixels, Segment, encode_png
 from volition.finding.naming import entry_names
 from volition.goal import Goal
-from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
+from volition.judgment import JudgeIdentity, Judgment, Order, Preference, derive_preferences
 from volition.reward.learning import RewardFit
-from volition.reward.model import RewardModel, opinions
+from volition.reward.model import SPREAD_PENALTY, RewardModel, opinions
 from volition.run.correcting.versions import Version, versions_of
 from volition.run.folder import RunFolder
 from volition.run.results import Result, Session
@@ -53,6 +53,8 @@ class Evidence:
     names: tuple[str, ...]
     vetoed: dict[str, dict[str, Floats]] = field(default_factory=dict)
     """The same by the model of each veto, and of what is judged of each stage, by its words."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """From where on a stage is done, by the words under which that is asked, in logits."""
     versions: list[Version] = field(default_factory=list)
     """Of the run, where it was corrected."""
 
@@ -67,10 +69,19 @@ class Evidence:
         pairs = self.comparisons.values()
         return {segment.id: segment for c in pairs for segment in (c.first, c.second)}
 
-    def p_first(self, comparison: Comparison, principle: str | None = None) -> float:
+    def p_first(
+        self, comparison: Comparison, principle: str | None = None, order: Order = Order.FORWARD
+    ) -> float:
         """The reward model's probability that the first segment is preferred (Bradley-Terry); under
-        a veto, or of a stage, that of its own."""
+        a veto, or of a stage, that of its own. Of whether a stage is done, that it is so in what
+        was shown first, where that is the first segment, and that it is not where it is the second.
+        """
         values = self.vetoed.get(principle or "", self.values)
+        if (threshold := self.thresholds.get(principle or "")) is not None:
+            forward = order is Order.FORWARD
+            shown = values[(comparison.first if forward else comparison.second).id]
+            beyond = float(shown.mean() - SPREAD_PENALTY * shown.std()) - threshold
+            return float(np.exp(-np.logaddexp(0.0, -beyond if forward else beyond)))
         logit = float((values[comparison.first.id] - values[comparison.second.id]).mean())
         return float(np.exp(-np.logaddexp(0.0, -logit)))
 
@@ -107,6 +118,10 @@ def read_evidence(run: Run) -> Evidence:
         _segment_values(model, segments) if values is None else values,
         entry_names(folder.task.environment),
         heads,
+        {
+            stage.asked[1].text: float(done.shift)
+            for stage, done in zip(folder.task.stated_goal().stages, model.done, strict=True)
+        },
         versions,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from volition.run.rounds import answer, ask
 from volition.run.run import Run, train
 from volition.tasks.truth import truth_of
 
-JUDGE = JudgeSettings("simulated:exact", max_judgments=136, first=120)
+JUDGE = JudgeSettings("simulated:exact", max_judgments=132, first=132)  # all of them beforehand
 STEPS = 1600  # two sessions
 
 
@@ -51,7 +52,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.mark.slow
 def test_a_run_in_stages_says_what_became_of_each(run: Run) -> None:
     result = run.result
-    assert 130 <= result.judgments <= 136
+    assert result.judgments == 132
     assert result.simulated
     assert result.stages[0].done == "The door is wide open."
     assert (
@@ -74,6 +75,21 @@ def test_it_learns_the_same_where_it_was_not_interrupted(
     other = train("welcome", judge=JUDGE, steps=STEPS, out=tmp_path / "run")
     policies = [(each.folder.policy / POLICY_FILE).read_bytes() for each in (run, other)]
     assert policies[0] == policies[1]
+
+
+@pytest.mark.slow
+def test_each_stage_is_asked_about_while_learning_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("volition.run.run.LEAST_SECONDS", 0.0)
+    judge = JudgeSettings("simulated:exact", max_judgments=112, first=96)
+    asking = train("welcome", judge=judge, steps=800, out=tmp_path / "run")
+    with asking.folder.open_store() as store:
+        later = Counter(judgment.principle for judgment in store.judgments()[96:])
+    asked = {one.text for one in asking.folder.put_under() if one is not None}
+    assert len(later) > 4
+    assert set(later) <= asked
+    assert 8 <= sum(later.values()) <= 16
 
 
 @pytest.mark.slow
