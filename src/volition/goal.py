@@ -119,8 +119,9 @@ class Goal:
         counterexamples: Sequence[str | Path] = (),
         principles: Sequence[str] = (),
         vetoes: Sequence[str] = (),
-        stages: Sequence[GoalStage] = (),
+        stages: Sequence[GoalStage | str | tuple[str, str]] = (),
     ) -> None:
+        """A stage may be given as its text, or as its text and what is so when it is done."""
         if not text.strip():
             raise ValueError("a goal needs words: its text is empty")
         for kind, sentences in (("principle", principles), ("veto", vetoes)):
@@ -128,14 +129,15 @@ class Goal:
                 raise ValueError(f"a {kind} needs words: one of {list(sentences)} is empty")
         if both := set(principles) & set(vetoes):
             raise ValueError(f"{both.pop()!r} is either a principle or a veto, not both")
-        if stages:
-            _check_stages(stages, vetoes)
+        in_turn = tuple(map(_as_stage, stages))
+        if in_turn:
+            _check_stages(in_turn, vetoes)
         object.__setattr__(self, "text", text.strip())
         object.__setattr__(self, "images", tuple(Path(image) for image in images))
         object.__setattr__(self, "counterexamples", tuple(Path(image) for image in counterexamples))
         object.__setattr__(self, "principles", tuple(principles))
         object.__setattr__(self, "vetoes", tuple(vetoes))
-        object.__setattr__(self, "stages", tuple(stages))
+        object.__setattr__(self, "stages", in_turn)
 
     @property
     def put_under(self) -> Principles:
@@ -204,6 +206,12 @@ class Change:
             vetoes = (*vetoes, self.text)
         text = self.text if self.kind == "goal" else goal.text
         return Goal(text, goal.images, goal.counterexamples, principles, vetoes, goal.stages)
+
+
+def _as_stage(said: GoalStage | str | tuple[str, str]) -> GoalStage:
+    if isinstance(said, GoalStage):
+        return said
+    return GoalStage(said) if isinstance(said, str) else GoalStage(*said)
 
 
 def _check_stages(stages: Sequence[GoalStage], vetoes: Sequence[str]) -> None:

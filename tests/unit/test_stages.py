@@ -58,6 +58,7 @@ def test_each_stage_is_asked_about_by_itself_and_whether_it_is_done() -> None:
     alone = Goal("g", vetoes=["v"], stages=STAGES)
     assert alone.put_under.count(Principle("v", veto=True)) * 3 == len(alone.put_under)
     assert GoalStage(" a ").done == "a"
+    assert Goal("g", stages=["a", ("b", "c")]).stages == (GoalStage("a"), GoalStage("b", "c"))
     dealt = put_under(8, goal)
     assert dealt == [principle for principle in goal.put_under for _ in range(2)]
 
