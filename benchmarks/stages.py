@@ -1,6 +1,6 @@
 """A wish that takes several things in turn: drafted as stages, and as one goal.
 
-    python benchmarks/stages.py [--quick] [--seeds N] [--keep FOLDER]
+    python benchmarks/stages.py [--quick] [--seeds N] [--keep FOLDER] [--own]
 
 `volition/Welcome-v0`: the door is opened, the guest is bowed to, the lamp is lit, the host steps
 aside. For each seed three whole runs with the same judge, the same number of judgments and of
@@ -15,6 +15,9 @@ steps at most, all questions being about states that cover what can be, before t
 So that it is known what is the goal's and what the judgments', the same learner also learns from
 what these two judges go by, as a formula, with all of the steps and no judgment.
 
+With --own a fourth run is made for the first two seeds: in stages, but no step teaches another
+stage than the one in which it was taken.
+
 The judge is simulated: it answers from what is true (`volition.tasks.truth`), with the errors of a
 strong multimodal LLM. What the policies do is counted over 100 episodes: the share in which all
 four things are done, each in its turn; and the same without the bow, which is what pictures can
@@ -27,6 +30,7 @@ import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import equinox as eqx
 import jax
@@ -39,6 +43,7 @@ from volition.envs.scene import open_scene
 from volition.learners.base import Transitions
 from volition.run.evaluation import evaluate
 from volition.run.run import Run, train
+from volition.run.sessions import StateReward
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 from volition.tasks.truth import truth_of
@@ -47,16 +52,29 @@ from volition.tasks.truth import welcome as w
 JUDGE = "simulated:strong"
 JUDGMENTS, STEPS = 400, 12_000
 WELCOMED, BUT_FOR_BOW = "welcomed", "welcomed but for the bow"
+OWN = "in stages, each step in its own"
 STAGED, AT_ONCE, TRUSTING = "in stages", "at once", "at once, no bow doubted"
 
 
 def task_of(name: str) -> Task:
-    task = Task.find("welcome", "in-turn" if name == STAGED else "at-once")
+    task = Task.find("welcome", "in-turn" if name in (STAGED, OWN) else "at-once")
     asked = {"first_judgments": JUDGMENTS, "max_judgments": JUDGMENTS}
     changed: dict[str, Any] = {"training": task.training.model_copy(update=asked)}
     if name == TRUSTING:
         changed["goal"] = task.goal.model_copy(update={"truth": "welcome-trusting"})
     return task.model_copy(update=changed)
+
+
+def in_its_own_stage(reward: StateReward, transitions: Transitions) -> Transitions:
+    """In the place of `StateReward.relabelled`: the stage that was under way stays."""
+    model = reward.model
+    if not model.stages:
+        return transitions
+    entries = len(model.stages) + 1
+    stage = jnp.asarray(transitions.observation)[:, -entries:]
+    reached = jnp.asarray(transitions.next_observation)[:, :-entries]
+    after = model.moved_on(jnp.concatenate([reached, stage], -1))
+    return transitions._replace(next_observation=after)
 
 
 class Formula(eqx.Module):
@@ -138,6 +156,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to leave the runs")
+    parser.add_argument("--own", action="store_true", help="also without teaching other stages")
     options = parser.parse_args()
     enable_cache()
     seeds = range(1 if options.quick else options.seeds)
@@ -149,6 +168,13 @@ def main() -> None:
             for name in (STAGED, AT_ONCE, TRUSTING)
         }
         runs = {name: [run.result for run in some] for name, some in made.items()}
+        if options.own:
+            with patch.object(StateReward, "relabelled", in_its_own_stage):
+                own = [learned(OWN, seed, folder).result for seed in seeds[:2]]
+            at_last = [round(result.measures[WELCOMED], 3) for result in own]
+            done = [round(result.measures["things done in their turn"], 2) for result in own]
+            unit, more = "share of episodes, best seed", {"all": at_last, "things_done": done}
+            claim(f"the same {OWN}", max(at_last), unit, "reported", True, **more, simulated=True)
         formulas = {
             name: [by_formula(name, seed) for seed in seeds] for name in (AT_ONCE, TRUSTING)
         }
@@ -157,7 +183,7 @@ def main() -> None:
         name: [round(result.measures[WELCOMED], 3) for result in results]
         for name, results in runs.items()
     }
-    told = {
+    told_of = {
         name: {
             "all": shares[name],
             "but_for_the_bow": [round(result.measures[BUT_FOR_BOW], 3) for result in results],
@@ -175,7 +201,7 @@ def main() -> None:
             "share of episodes, worst seed",
             ">= 0.9",
             min(shares[STAGED]) >= 0.9,
-            **told[STAGED],
+            **told_of[STAGED],
             **common,
         ),
         *(
@@ -185,7 +211,7 @@ def main() -> None:
                 "share of episodes, best seed",
                 "<= 0.3",
                 max(shares[name]) <= 0.3,
-                **told[name],
+                **told_of[name],
                 **common,
             )
             for name in (AT_ONCE, TRUSTING)
