@@ -93,7 +93,8 @@ def draft(
     """Let a model that sees an environment write what a wish means there, for you to edit.
 
     It becomes a task folder: one goal, principles and vetoes, each with the picture that led to
-    it. Nothing trains on it before it is approved.
+    it, and stages where the wish takes several things in turn. Nothing trains on it before it is
+    approved.
     """
     check_counts(seed=seed, pictures=pictures)
     ways = {"--out": out, "--ask": ask, "--answer": answer, "--approve": approve, "--check": check}
