@@ -10,8 +10,15 @@ from typing import Literal, get_args
 
 VETO_SHARE = 3  # one question in so many is about a veto, where there is one
 VETO = "veto:"  # what a line of a constitution file begins with that is one
+DONE = "done:"  # what a judgment's principle begins with that says whether a stage is done
+STAGE_SHARE = 1  # questions about what a stage wants, for each about whether it is done
+FEWEST_STAGES, MOST_STAGES = 2, 12
+LONGEST_STAGE = 300  # characters of each of its sentences
 MEANT = "What is meant by that:"
 NEVER = "What may not happen, whatever else is reached:"
+
+
+Asks = Literal["", "stage", "done"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +28,18 @@ class Principle:
     Attributes:
         text: The sentence.
         veto: Whether it is judged by itself, whatever else the goal says, and caps the reward.
+        asks: Of a goal in stages: which of two is further in a `stage`, or whether
+            it is `done` in what is shown first.
     """
 
     text: str
     veto: bool = False
+    asks: Asks = ""
+
+    @property
+    def words(self) -> str:
+        """As it is told to whoever judges, who is asked otherwise whether a stage is done."""
+        return self.text.removeprefix(f"{DONE} ") if self.asks == "done" else self.text
 
 
 Principles = tuple[Principle | None, ...]
@@ -48,6 +63,46 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True, init=False)
+class GoalStage:
+    """One of several things that are wanted in turn.
+
+    Attributes:
+        text: What is wanted in it.
+        done: What is so when it is done; by default its text.
+
+    Raises:
+        ValueError: One of them says nothing, is longer than `LONGEST_STAGE`, or is not one line
+            that reads as it looks.
+    """
+
+    text: str
+    done: str
+
+    def __init__(self, text: str, done: str = "") -> None:
+        object.__setattr__(self, "text", text.strip())
+        object.__setattr__(self, "done", done.strip() or self.text)
+        for sentence in (self.text, self.done):
+            if not sentence:
+                raise ValueError("a stage needs words: its text is empty")
+            if len(sentence) > LONGEST_STAGE:
+                raise ValueError(
+                    f"a stage has {len(sentence):,} characters, and may have {LONGEST_STAGE}: "
+                    f"{sentence[:40]!r} ..."
+                )
+            if sign := hidden_sign(sentence):
+                raise ValueError(
+                    f"a stage is one line of text, and holds U+{ord(sign):04X}: {sentence!r}"
+                )
+        if self.text.lower().startswith(DONE):
+            raise ValueError(f"a stage's text begins with {DONE!r}, which says when it is done")
+
+    @property
+    def asked(self) -> tuple[Principle, Principle]:
+        """What is judged of it: which of two is further, and whether it is done in one."""
+        return Principle(self.text, asks="stage"), Principle(f"{DONE} {self.done}", asks="done")
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class Goal:
     """A goal as a person states it.
 
@@ -58,6 +113,7 @@ class Goal:
         principles: A constitution; a judgment may be put under one of them.
         vetoes: Principles that are judged by themselves: what violates one is worth little,
             however well it represents the goal.
+        stages: What is wanted in turn, where that is several things; each is judged by itself.
     """
 
     text: str
@@ -65,6 +121,7 @@ class Goal:
     counterexamples: tuple[Path, ...]
     principles: tuple[str, ...]
     vetoes: tuple[str, ...]
+    stages: tuple[GoalStage, ...]
 
     def __init__(
         self,
@@ -73,7 +130,9 @@ class Goal:
         counterexamples: Sequence[str | Path] = (),
         principles: Sequence[str] = (),
         vetoes: Sequence[str] = (),
+        stages: Sequence[GoalStage | str | tuple[str, str]] = (),
     ) -> None:
+        """A stage may be given as its text, or as its text and what is so when it is done."""
         if not text.strip():
             raise ValueError("a goal needs words: its text is empty")
         for kind, sentences in (("principle", principles), ("veto", vetoes)):
@@ -81,11 +140,15 @@ class Goal:
                 raise ValueError(f"a {kind} needs words: one of {list(sentences)} is empty")
         if both := set(principles) & set(vetoes):
             raise ValueError(f"{both.pop()!r} is either a principle or a veto, not both")
+        in_turn = tuple(map(_as_stage, stages))
+        if in_turn:
+            _check_stages(in_turn, vetoes)
         object.__setattr__(self, "text", text.strip())
         object.__setattr__(self, "images", tuple(Path(image) for image in images))
         object.__setattr__(self, "counterexamples", tuple(Path(image) for image in counterexamples))
         object.__setattr__(self, "principles", tuple(principles))
         object.__setattr__(self, "vetoes", tuple(vetoes))
+        object.__setattr__(self, "stages", in_turn)
 
     @property
     def pictures(self) -> tuple[Path, ...]:
@@ -96,10 +159,19 @@ class Goal:
     def put_under(self) -> Principles:
         """What one judgment is put under: one of these, each as likely as the others.
 
-        None is the goal as it is. Where there are vetoes, they are a `VETO_SHARE`-th of it.
+        None is the goal as it is. Where there are vetoes, they are a `VETO_SHARE`-th of it. Of a
+        goal in stages each is asked about alike, `STAGE_SHARE` times as often what it wants as
+        whether it is done.
         """
-        ordinary: list[Principle | None] = [*map(Principle, self.principles)] or [None]
-        return _with_vetoes(ordinary, self.vetoes)
+        return _with_vetoes(self.asked, self.vetoes)
+
+    @property
+    def asked(self) -> list[Principle | None]:
+        """Likewise without the vetoes."""
+        if not self.stages:
+            return [*map(Principle, self.principles)] or [None]
+        asked = [stage.asked for stage in self.stages]
+        return [one for wants, done in asked for one in (*[wants] * STAGE_SHARE, done)]
 
     def put_under_after(self, changes: Sequence[Change]) -> Principles:
         """Likewise after these changes, the last of which made this goal.
@@ -107,6 +179,8 @@ class Goal:
         What was there before the first of them is put still, the goal as it was among it where it
         had no principle; a principle that came last is put as often as all others together.
         """
+        if self.stages:
+            return self.put_under
         said = [change.text for change in changes if change.kind == "principle"]
         first: list[Principle | None] = [
             Principle(text) for text in self.principles if text not in said
@@ -147,8 +221,31 @@ class Change:
         elif self.kind == "veto":
             vetoes = (*vetoes, self.text)
         if self.kind == "goal":
-            return Goal(self.text, principles=principles, vetoes=vetoes)
-        return Goal(goal.text, goal.images, goal.counterexamples, principles, vetoes)
+            return Goal(self.text, principles=principles, vetoes=vetoes, stages=goal.stages)
+        return Goal(goal.text, goal.images, goal.counterexamples, principles, vetoes, goal.stages)
+
+
+def _as_stage(said: GoalStage | str | tuple[str, str]) -> GoalStage:
+    if isinstance(said, GoalStage):
+        return said
+    return GoalStage(said) if isinstance(said, str) else GoalStage(*said)
+
+
+def _check_stages(stages: Sequence[GoalStage], vetoes: Sequence[str]) -> None:
+    """That a goal can have these.
+
+    Raises:
+        ValueError: It cannot.
+    """
+    if not FEWEST_STAGES <= len(stages) <= MOST_STAGES:
+        raise ValueError(
+            f"a goal has {FEWEST_STAGES} to {MOST_STAGES} stages, and {len(stages)} are given"
+        )
+    for texts in ([s.text for s in stages], [s.done for s in stages]):
+        if twice := [text for text in texts if texts.count(text) > 1]:
+            raise ValueError(f"two stages say the same, {twice[0]!r}: each is another")
+    if both := set(vetoes) & {s.text for s in stages}:
+        raise ValueError(f"{both.pop()!r} is either a stage or a veto, not both")
 
 
 def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[str]) -> Principles:

@@ -28,6 +28,7 @@ SCENES: dict[str, float] = {
     "volition/Guest-v0": 0.0,
     "volition/Lamp-v0": 0.0,
     "volition/Regatta-v0": 0.0,
+    "volition/Welcome-v0": 0.0,
 }
 every_scene = pytest.mark.parametrize(("env_id", "tolerance"), SCENES.items())
 STEPS = 40

@@ -142,7 +142,7 @@ def test_a_goal_that_is_not_there_is_named(tmp_path: Path) -> None:
             SEVERAL.replace('text = "hello"', 'txt = "hello"'),
             ":17: goals.hello.txt: there is no "
             "such key; allowed here: text, images, counterexamples, principles, vetoes, "
-            "constitution, together, truth, view, ",
+            "stages, constitution, together, truth, view, ",
         ),
         (SEVERAL.replace('text = "hello"\n', ""), ":16: goals.hello.text: Field required"),
         (SEVERAL.replace("steps = 500", "steps = 5"), ":21: goals.hello.training.steps: Input"),

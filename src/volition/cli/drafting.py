@@ -93,7 +93,8 @@ def draft(
     """Let a model that sees an environment write what a wish means there, for you to edit.
 
     It becomes a task folder: one goal, principles and vetoes, each with the picture that led to
-    it. Nothing trains on it before it is approved.
+    it, and stages where the wish takes several things in turn. Nothing trains on it before it is
+    approved.
     """
     check_counts(seed=seed, pictures=pictures)
     ways = {"--out": out, "--ask": ask, "--answer": answer, "--approve": approve, "--check": check}
@@ -243,6 +244,7 @@ def _approve(folder: Path, as_json: bool) -> int:
         ("goal", goal.text),
         *(("principle", text) for text in goal.principles),
         *(("veto", text) for text in goal.vetoes),
+        *(("stage", f"{stage.text} (done: {stage.done})") for stage in goal.stages),
     ):
         print(f"{kind}: {text}")
     print(f"approved; then: {shlex.join(['volition', 'train', str(folder)])} --judge ...")
@@ -261,5 +263,7 @@ def _print_proposal(done: Draft) -> None:
         for sentence in sentences:
             why = f": {sentence.why}" if sentence.why else ""
             print(f"{kind}: {sentence.text} (picture {sentence.picture}{why})")
+    for stage in proposal.stages:
+        print(f"stage: {stage.text} (done: {stage.done})")
     for question in proposal.questions:
         print(f"it asks: {question}")

@@ -268,6 +268,9 @@ def score(
 
     scored = score_run(Run.open(run), judgments)
     _print_score(scored)
+    for stage in scored.stages:
+        print(f"the stage “{stage.stage}” alone:")
+        _print_score(stage)
     for veto in scored.vetoes:
         print(f"by the veto “{veto.principle}” alone:")
         _print_score(veto)

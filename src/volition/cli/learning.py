@@ -231,9 +231,11 @@ def play(
     check_counts(seed=seed, episodes=episodes)
     played, more = Run.open(run), read_kwargs(kwargs)
     if out is None:
-        returns = show_episodes(played, episodes, seed, more)
-        for number, value in enumerate(returns):
-            print(f"seed {seed + number}: true return {value:.1f} (evaluation only)")
+        for number, (value, done) in enumerate(show_episodes(played, episodes, seed, more)):
+            stages = (
+                "" if done is None else f", {done} of {len(played.folder.task.goal.stages)} stages"
+            )
+            print(f"seed {seed + number}: true return {value:.1f} (evaluation only){stages}")
     else:
         print(film_episodes(played, episodes, seed, out, more))
     return 0
@@ -257,6 +259,9 @@ def advance(run: Run, as_json: bool) -> int:
     )
     for name, mean in result.measures.items():
         print(f"{name}: {mean:.4g} on average (evaluation only)")
+    if result.stages_done is not None:
+        stages = len(run.folder.task.goal.stages)
+        print(f"stages done: {result.stages_done:.4g} of {stages} on average, as was learned")
     if compared:
         print(compared)
     print(f"report: {page}")

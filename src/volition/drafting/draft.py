@@ -52,18 +52,28 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftedStage:
+    """One of several things that the wish takes in turn, as of `GoalStage`."""
+
+    text: str
+    done: str
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """What a wish means in one environment.
 
     Attributes:
         goal: In one sentence.
         questions: Which the wish leaves open, to the person whose wish it is.
+        stages: Where the wish takes several things in turn.
     """
 
     goal: str
     principles: tuple[Sentence, ...]
     vetoes: tuple[Sentence, ...]
     questions: tuple[str, ...] = ()
+    stages: tuple[DraftedStage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +260,9 @@ def finish(folder: Path, draft: Draft, proposal: Proposal) -> Draft:
     done = replace(draft, proposal=proposal)
     write_whole(folder / CONSTITUTION, written_constitution(done.writer, proposal))
     known = draft.subject.task
-    goal = {"text": proposal.goal, "constitution": CONSTITUTION, "together": True}
+    goal: dict[str, Any] = {"text": proposal.goal, "constitution": CONSTITUTION, "together": True}
+    if proposal.stages:
+        goal["stages"] = [{"text": stage.text, "done": stage.done} for stage in proposal.stages]
     document = {**known, "goal": {**goal, **known.get("goal", {})}}
     write_whole(folder / TASK_FILE, tomli_w.dumps(document))
     save(folder, done)
@@ -338,8 +350,9 @@ def _digest(task: Task) -> str:
     trained."""
     goal = task.goal_in_parts()
     pictures = [read_frame(path).id for path in goal.pictures]
+    stages = [[[stage.text, stage.done] for stage in goal.stages]] if goal.stages else []
     said = {
-        "goal": [goal.text, goal.principles, goal.vetoes, task.goal.together, pictures],
+        "goal": [goal.text, goal.principles, goal.vetoes, task.goal.together, pictures, *stages],
         "environment": [task.environment.id, task.environment.kwargs],
     }
     return content_id(json.dumps(said, sort_keys=True).encode())

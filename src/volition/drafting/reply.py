@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from volition.drafting.draft import Proposal, Sentence
-from volition.drafting.request import PRINCIPLES, QUESTIONS, VETOES
+from volition.drafting.draft import DraftedStage, Proposal, Sentence
+from volition.drafting.request import PRINCIPLES, QUESTIONS, STAGES, VETOES
 from volition.drafting.strict import (
     MOST_FAULTS,
     Strict,
@@ -21,7 +21,7 @@ from volition.drafting.strict import (
     told,
     unfit,
 )
-from volition.goal import alike
+from volition.goal import Goal, GoalStage, alike
 from volition.tasks.numbers import shown
 
 WHAT = "draft"  # is read here
@@ -34,10 +34,16 @@ class _Sentence(Strict):
     why: Text
 
 
+class _Stage(Strict):
+    text: Text
+    done: Text
+
+
 class _Reply(Strict):
     goal: Text
     principles: Annotated[tuple[_Sentence, ...], Field(min_length=1, max_length=PRINCIPLES)]
     vetoes: Annotated[tuple[_Sentence, ...], Field(max_length=VETOES)]
+    stages: Annotated[tuple[_Stage, ...], Field(max_length=STAGES)] = ()
     questions: Annotated[tuple[Text, ...], Field(max_length=QUESTIONS)]
 
 
@@ -62,7 +68,8 @@ def read_reply(text: str, pictures: int) -> Proposal:
         for some in (reply.principles, reply.vetoes)
     )
     questions = tuple(question.strip() for question in reply.questions)
-    return Proposal(reply.goal.strip(), principles, vetoes, questions)
+    stages = tuple(DraftedStage(s.text.strip(), s.done.strip()) for s in reply.stages)
+    return Proposal(reply.goal.strip(), principles, vetoes, questions, stages)
 
 
 def _check(reply: _Reply, pictures: int) -> None:
@@ -89,7 +96,22 @@ def _check(reply: _Reply, pictures: int) -> None:
                 why = f"there are pictures 1 to {pictures}, and no {shown(sentence.picture)}"
                 check(f"{place}, picture", why)
             seen.add(alike(text))
+    for number, stage in enumerate(reply.stages, start=1):
+        check(f"stages {number}, text", unfit(stage.text))
+        check(f"stages {number}, done", unfit(stage.done))
+    if reply.stages and not faults:
+        check("stages", _no_stages(reply))
     for number, question in enumerate(reply.questions, start=1):
         check(f"questions {number}", unfit(question))
     if faults:
         raise Unreadable("\n".join(faults[:MOST_FAULTS]))
+
+
+def _no_stages(reply: _Reply) -> str:
+    """Why a goal cannot have these stages; empty where it can."""
+    try:
+        stages = [GoalStage(stage.text, stage.done) for stage in reply.stages]
+        Goal(reply.goal, vetoes=[veto.text for veto in reply.vetoes], stages=stages)
+    except ValueError as error:
+        return str(error)
+    return ""

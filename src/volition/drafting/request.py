@@ -13,8 +13,8 @@ from volition.comparison import Frame
 from volition.drafting.draft import PAGE_OF_PICTURES, PICTURES
 from volition.judges.prompt import Document, Outline, Picture, Prompt, object_schema
 
-VERSION = "2"
-PRINCIPLES, VETOES, QUESTIONS = 7, 3, 7  # at most
+VERSION = "3"
+PRINCIPLES, VETOES, QUESTIONS, STAGES = 7, 3, 7, 6  # at most
 LONGEST = 300  # characters of a sentence
 
 SYSTEM = (
@@ -41,6 +41,9 @@ two such pictures can say by your words which of them is better:
   another.
 - vetoes: none to {VETOES} sentences, each of something that may not happen, whatever else is
   reached.
+- stages: none, or two to {STAGES}, where the wish takes several things one after the other and a
+  single picture could not tell how far that is. Each says what is wanted in it (text) and what such
+  a picture shows once that is done (done).
 - questions: none to {QUESTIONS} questions to the person, where the wish leaves open what you would
   have to know.
 
@@ -49,7 +52,8 @@ few words. Write only of what such pictures can show: whoever judges by your sen
 others, not these, and reads all of the sentences together."""
 EXAMPLE = (
     '{"goal": "...", "principles": [{"text": "...", "picture": 1, "why": "..."}], '
-    '"vetoes": [{"text": "...", "picture": 2, "why": "..."}], "questions": ["..."]}'
+    '"vetoes": [{"text": "...", "picture": 2, "why": "..."}], '
+    '"stages": [{"text": "...", "done": "..."}], "questions": ["..."]}'
 )
 FORM = (
     "Answer with one JSON object and nothing else. Every text in it is one line of at most "
@@ -108,7 +112,7 @@ def instructions(wish: str, count: int, clips: bool) -> str:
 
 def empty_answer() -> str:
     """answer.json, to be filled in."""
-    return json.dumps({**EMPTY, "questions": []}, indent=2) + "\n"
+    return json.dumps({**EMPTY, "stages": [], "questions": []}, indent=2) + "\n"
 
 
 def schema() -> Document:
@@ -116,9 +120,16 @@ def schema() -> Document:
     text = {"type": "string"}
     sentence = object_schema({"text": text, "picture": {"type": "integer"}, "why": text})
     several = {"type": "array", "items": sentence}
+    stages = {"type": "array", "items": object_schema({"text": text, "done": text})}
     questions = {"type": "array", "items": text}
     return object_schema(
-        {"goal": text, "principles": several, "vetoes": several, "questions": questions}
+        {
+            "goal": text,
+            "principles": several,
+            "vetoes": several,
+            "stages": stages,
+            "questions": questions,
+        }
     )
 
 

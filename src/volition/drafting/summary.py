@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from volition.drafting.consistency import Check
-from volition.drafting.draft import PAGE, Sentence, is_approved, open_draft
+from volition.drafting.draft import PAGE, DraftedStage, Sentence, is_approved, open_draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class Summary:
     vetoes: tuple[Sentence, ...] = ()
     questions: tuple[str, ...] = ()
     check: Check | None = None
+    stages: tuple[DraftedStage, ...] = ()
 
 
 def summary(folder: Path) -> Summary:
@@ -54,4 +55,5 @@ def summary(folder: Path) -> Summary:
         said.vetoes,
         said.questions,
         draft.check,
+        said.stages,
     )

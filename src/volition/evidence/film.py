@@ -13,12 +13,13 @@ from typing import Any
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from volition.comparison import Observations, Pixels, observed
 from volition.envs.scene import draw
 from volition.learners.base import Policy
 from volition.learners.rollout import CUT_AFTER, Padded, Rollout, episodes
+from volition.reward.stages import Staging
 from volition.run.evaluation import FIRST_SEED, abreast
 from volition.run.run import Run
 from volition.storage.files import write_whole
@@ -27,6 +28,7 @@ from volition.tasks.view import JudgeView
 
 FRAMES_PER_SECOND = 30
 PANEL = 320  # pixels at most, of the longer side
+MARK = 8  # pixels of the mark of a stage
 GAP = 12  # pixels between two panels
 MARGIN = 0.04  # of the drawing, shown around what the judge sees
 LONGEST = 250  # drawings of one episode at most; of a longer one every second, third ... is drawn
@@ -46,6 +48,7 @@ class Episode:
         length: Its steps.
         drawings: uint8 (height, width, 3) each; a drawing that looks like the one before is it.
         steps: The step that each drawing shows.
+        done: How many stages of the goal were done in the end; None where it has none.
     """
 
     place: str
@@ -55,6 +58,7 @@ class Episode:
     length: int = 0
     drawings: list[Pixels] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
+    done: int | None = None
 
 
 def choose_episodes(true_returns: Sequence[float]) -> dict[str, int]:
@@ -77,7 +81,7 @@ def record_chosen(run: Run) -> list[Episode]:
     ]
     lengths = evaluation.lengths
     longest = max((lengths[e.seed - FIRST_SEED] for e in chosen), default=None) if lengths else None
-    record(run.policy, task.environment, chosen, task.view, longest)
+    record(run.policy, task.environment, chosen, task.view, longest, run.staging)
     return chosen
 
 
@@ -87,6 +91,7 @@ def record(
     recorded: Sequence[Episode],
     view: JudgeView,
     longest: int | None = None,
+    staging: Staging | None = None,
 ) -> None:
     """Acts the episodes all at once, each from its seed, and fills them in.
 
@@ -96,16 +101,46 @@ def record(
         recorded: Their observations and drawings are appended to.
         view: The drawings show what it shows, and a little more around it.
         longest: Steps after which an episode is cut, as of `episodes`.
+        staging: As of `Rollout`.
     """
     pens = _Pens(recorded, view)
     # As many rows as the evaluation has, so that its compiled program serves here, too.
     rows = max(len(recorded), abreast(policy.form.observation_shape))
-    with closing(Rollout(environment, len(recorded), pens, "rgb_array")) as rollout:
+    made = Rollout(environment, len(recorded), pens, "rgb_array", staging)
+    with closing(made) as rollout:
         longest = longest or rollout.episode_limit or CUT_AFTER
         pens.every = -(-longest // LONGEST)
         seeds = [episode.seed for episode in recorded]
-        for _ in episodes(rollout, Padded(policy, rows), seeds, longest):
-            pass
+        passed = [np.zeros(len(recorded), np.int64)]
+        for moment in episodes(rollout, Padded(policy, rows), seeds, longest):
+            if staging is not None:
+                reached = staging.passed(np.asarray(moment.step.transitions.next_observation))
+                passed.append(np.where(moment.running, reached, passed[-1]))
+    if staging is not None:
+        for episode, of_steps in zip(recorded, np.stack(passed, 1), strict=True):
+            _mark(episode, of_steps.tolist(), len(staging.done))
+
+
+def _mark(episode: Episode, passed: Sequence[int], count: int) -> None:
+    """Shows in every drawing how many stages were done by then: a mark for each."""
+    known: dict[tuple[int, int], Pixels] = {}
+    episode.done = passed[-1]
+    plain, episode.drawings = episode.drawings, []
+    for drawing, step in zip(plain, episode.steps, strict=True):
+        key = id(drawing), passed[step]
+        if key not in known:
+            known[key] = _marked(drawing, passed[step], count)
+        episode.drawings.append(known[key])
+
+
+def _marked(drawing: Pixels, passed: int, count: int) -> Pixels:
+    picture = Image.fromarray(drawing)
+    pen = ImageDraw.Draw(picture)
+    for number in range(count):
+        left = MARK + number * 2 * MARK
+        box = left, MARK, left + MARK, 2 * MARK
+        pen.ellipse(box, (60, 180, 90) if number < passed else (235, 235, 235), (30, 30, 30))
+    return np.asarray(picture)
 
 
 class _Pens:

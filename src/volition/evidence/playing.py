@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from volition.envs.making import check_alike
 from volition.errors import RunError
 from volition.evidence.film import Episode, record, write_mp4
@@ -18,7 +20,9 @@ from volition.run.run import Run
 from volition.tasks.task import EnvironmentSection
 
 
-def show_episodes(run: Run, count: int, seed: int, kwargs: Mapping[str, Any]) -> list[float]:
+def show_episodes(
+    run: Run, count: int, seed: int, kwargs: Mapping[str, Any]
+) -> list[tuple[float, int | None]]:
     """Opens a window and acts in it, one episode after the other.
 
     Args:
@@ -28,7 +32,8 @@ def show_episodes(run: Run, count: int, seed: int, kwargs: Mapping[str, Any]) ->
         kwargs: Of the environment, beside the run's own.
 
     Returns:
-        The environment's own return of each episode.
+        The environment's own return of each episode, and how many stages of the goal were done in
+        it; None where it has none.
 
     Raises:
         EnvironmentUnsupported: The policy cannot act where `kwargs` lead.
@@ -36,12 +41,15 @@ def show_episodes(run: Run, count: int, seed: int, kwargs: Mapping[str, Any]) ->
     """
     if sys.platform == "linux" and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
         raise RunError("there is no display to open a window on: write a film with --out FILE")
-    policy, returns = run.policy, []
-    with closing(Rollout(_where(run.folder, kwargs), 1, render_mode="human")) as rollout:
+    policy, staging, told = run.policy, run.staging, []
+    where = _where(run.folder, kwargs)
+    with closing(Rollout(where, 1, render_mode="human", staging=staging)) as rollout:
         for number in range(count):
             *_, last = episodes(rollout, policy, seed + number)
-            returns.append(float(last.step.true_returns[0]))
-    return returns
+            reached = np.asarray(last.step.transitions.next_observation)
+            done = None if staging is None else int(staging.passed(reached)[0])
+            told.append((float(last.step.true_returns[0]), done))
+    return told
 
 
 def film_episodes(run: Run, count: int, seed: int, out: Path, kwargs: Mapping[str, Any]) -> Path:
@@ -53,7 +61,8 @@ def film_episodes(run: Run, count: int, seed: int, out: Path, kwargs: Mapping[st
         RunError: The file cannot be written.
     """
     recorded = [Episode("", seed + number, float("nan")) for number in range(count)]
-    record(run.policy, _where(run.folder, kwargs), recorded, run.folder.task.view)
+    where, view = _where(run.folder, kwargs), run.folder.task.view
+    record(run.policy, where, recorded, view, staging=run.staging)
     try:
         return write_mp4([drawing for episode in recorded for drawing in episode.drawings], out)
     except OSError as error:

@@ -47,6 +47,13 @@ class VetoScore(Decided):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageScore(Decided):
+    """What a stage's model decides of the comparisons that were judged by what it wants."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score(Decided):
     """A run's reward model on judgments that it never saw.
 
@@ -54,11 +61,13 @@ class Score(Decided):
         run: Its folder.
         judgments: Where they are.
         vetoes: Of each veto that caps.
+        stages: Of each stage of the goal, where it has any; together they are the whole.
     """
 
     run: str
     judgments: str
     vetoes: tuple[VetoScore, ...]
+    stages: tuple[StageScore, ...] = ()
 
 
 def score_run(run: Run, judgments: Path) -> Score:
@@ -86,12 +95,42 @@ def score_run(run: Run, judgments: Path) -> Score:
         if fitted.caps and judged:
             decided = _decided(of_veto, recording, judged, again)
             of_vetoes.append(VetoScore(**asdict(decided), principle=fitted.principle))
-    decided = _decided(model, recording, ordinary, again)
+    of_stages = [
+        StageScore(
+            **asdict(
+                _decided(
+                    of_stage,
+                    recording,
+                    [j for j in ordinary if j.principle == stage.text],
+                    again,
+                )
+            ),
+            stage=stage.text,
+        )
+        for stage, of_stage in zip(run.reward_fit.stages, model.stages, strict=True)
+    ]
+    decided = _together(of_stages) if of_stages else _decided(model, recording, ordinary, again)
     return Score(
         **asdict(decided),
         run=str(run.folder.path),
         judgments=str(judgments),
         vetoes=tuple(of_vetoes),
+        stages=tuple(of_stages),
+    )
+
+
+def _together(stages: Sequence[StageScore]) -> Decided:
+    """What the models of all stages decide."""
+    correct = sum(stage.correct for stage in stages)
+    count = sum(stage.comparisons for stage in stages)
+    result = Proportion(correct, count)
+    return Decided(
+        result.share if count else None,
+        result.interval,
+        correct,
+        count,
+        ties=sum(stage.ties for stage in stages),
+        seen=sum(stage.seen for stage in stages),
     )
 
 

@@ -10,6 +10,7 @@ from volition.envs.making import make_env
 from volition.tasks.task import EnvironmentSection, Task, TrainingSection
 
 LOOKS = 6  # the horizon of a discount, 1 / (1 - gamma) steps, so many times in an episode
+FIRST_OF_A_STAGE = 45  # questions that cover what can be, before the policy begins to learn
 LEAST_GAMMA, MOST_GAMMA = 0.95, 0.99  # whatever the length of an episode
 
 
@@ -90,6 +91,13 @@ def find_horizon(task: Task) -> tuple[TrainingSection, Mapping[str, str]]:
     if "steps" not in training.model_fields_set:
         how["training.steps"] = (
             f"{training.steps:,} at most: learned until the learned reward no longer rises"
+        )
+    count = len(task.goal.stages)
+    if count and "first_judgments" not in training.model_fields_set:
+        first = FIRST_OF_A_STAGE * count
+        training = training.model_copy(update={"first_judgments": first})
+        how["training.first_judgments"] = (
+            f"{first}, for {count} stages that are judged each by itself"
         )
     return training, how
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from volition.comparison import Comparison, Segment
-from volition.goal import Goal, Principle
+from volition.goal import Asks, Goal, Principle
 from volition.judgment import Failure, JudgeIdentity, Order, Reply, Verdict
 from volition.tasks.view import JudgeView
 
@@ -51,19 +51,21 @@ class Question:
         order: Which of them is shown first.
         principle: The one principle of the goal's constitution under which it is put, if any.
         veto: Whether that principle alone counts, whatever the goal says.
+        asks: As of `Principle`.
     """
 
     comparison: Comparison
     order: Order
     principle: str | None = None
     veto: bool = False
+    asks: Asks = ""
 
     @classmethod
     def put(cls, comparison: Comparison, order: Order, under: Principle | None) -> Question:
         """The question under a principle, or under the goal as it is."""
         if under is None:
             return cls(comparison, order)
-        return cls(comparison, order, under.text, under.veto)
+        return cls(comparison, order, under.text, under.veto, under.asks)
 
     @property
     def shown(self) -> tuple[Segment, Segment]:

@@ -23,6 +23,7 @@ WAVES = 64  # of which a warp is the sum
 WAVE_LENGTH = 0.5  # of two entries' range from the middle: over that it errs alike
 # Times as much noise a run as `fixed` leaves: so real judges' changes are met, all three.
 ANEW = 1.28
+YES_OR_NO = 0.5  # of a potential that is 1 where a stage is done, and else 0
 DRIFTS = 0.2  # share of a drifting eye's variance that is drawn anew
 
 
@@ -47,6 +48,12 @@ class Asking:
         """How well a segment represents what is asked about, by what is true of this task."""
         question, truth = self.question, truth_of(task)
         return truth.of(segment, question.principle, question.veto, self.together)
+
+    def worths(self, task: str) -> tuple[float, float]:
+        """Of what is shown first and second. Whether a stage is done is asked of the first alone:
+        it is compared with what lies between yes and no."""
+        first, second = (self.worth(segment, task) for segment in self.question.shown)
+        return first, YES_OR_NO if self.question.asks == "done" else second
 
 
 class ErrorModel(Protocol):
@@ -92,7 +99,7 @@ class Truthful:
         draw = self.chance(question, question.order, asking.run)
         if draw < self.refused:
             return REFUSED
-        first, second = (asking.worth(segment, self.task) for segment in question.shown)
+        first, second = asking.worths(self.task)
         if first == second:
             return TIE
         return FIRST if (first > second) is not (draw < self.wrong) else SECOND
@@ -171,8 +178,8 @@ class Fallible:
             return REFUSED
         eye = self.later_eye if asking.before >= self.drifts_after else self.eye
         first, second = (
-            asking.worth(segment, self.task) + self._misseen(segment, eye)
-            for segment in question.shown
+            worth + self._misseen(segment, eye)
+            for worth, segment in zip(asking.worths(self.task), question.shown, strict=True)
         )
         of_pair = _logistic(self.chance(question))
         if order is not Order.FORWARD:
@@ -237,6 +244,8 @@ class Teacher:
     def answer(self, asking: Asking) -> Answer:
         question = asking.question
         first, second = (self._return(segment, asking) for segment in question.shown)
+        if question.asks == "done":
+            second = YES_OR_NO
         if max(first, second) < self.skip:
             return REFUSED
         if first == second or abs(first - second) < self.equal:

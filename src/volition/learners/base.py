@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from jax import Array
 from jaxtyping import Bool, Float, Shaped
@@ -102,6 +102,20 @@ class RewardFunction(Protocol):
     """
 
     def __call__(self, transitions: Transitions, /) -> Float[Array, " batch"]: ...
+
+
+@runtime_checkable
+class Relabels(Protocol):
+    """A reward function that knows better than what is stored which stage was under way."""
+
+    def relabelled(self, transitions: Transitions) -> Transitions:
+        """The same transitions as they would be observed now: (batch, ...)."""
+        ...
+
+
+def relabelled(transitions: Transitions, reward: RewardFunction) -> Transitions:
+    """What is learned from, of what was stored; most reward functions leave it as it is."""
+    return reward.relabelled(transitions) if isinstance(reward, Relabels) else transitions
 
 
 class Learner(Protocol[State]):

@@ -18,6 +18,7 @@ from volition.comparison import Array, observed
 from volition.envs.checking import tried
 from volition.envs.scene import make_env
 from volition.learners.base import Acts, Transitions
+from volition.reward.stages import Staging, check_observed
 from volition.tasks.task import EnvironmentSection
 
 CUT_AFTER = 1000  # steps of an episode, where the environment ends none by itself
@@ -75,6 +76,11 @@ class Rollout:
         watch: Looks at an environment after each step, at what is observed there and whether the
             episode ended, and tells its state, float64 (fields,).
         render_mode: How the environments are drawn, if they are, as Gymnasium names it.
+        staging: Says which stage of a goal is under way, where it has any: that is observed, too.
+            Another one of as many stages may take its place.
+
+    Raises:
+        EnvironmentUnsupported: They cannot be made so, or no stage can be observed there.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class Rollout:
         envs: int,
         watch: Watch | None = None,
         render_mode: str | None = None,
+        staging: Staging | None = None,
     ) -> None:
         more = {} if render_mode is None else {"render_mode": render_mode}
 
@@ -98,12 +105,14 @@ class Rollout:
         self._observations: Array = np.zeros(0)
         self._returns: Array = np.zeros(envs)
         self._watched = watch is not None
-        self.envs = envs
+        self.envs, self.staging = envs, staging
+        if staging is not None:
+            check_observed(self._env.single_observation_space.shape, environment.id)
 
     @property
     def observation_space(self) -> gymnasium.Space[Any]:
         space: gymnasium.Space[Any] = self._env.single_observation_space
-        return space
+        return space if self.staging is None else staged_space(space, self.staging)
 
     @property
     def action_space(self) -> gymnasium.Space[Any]:
@@ -128,6 +137,8 @@ class Rollout:
         """
         observations, _ = self._env.reset(seed=seed)
         self._observations = observed(observations)
+        if self.staging is not None:
+            self._observations = self.staging.begun(self._observations)
         self._returns = np.zeros(self.envs)
         return self._observations
 
@@ -141,6 +152,11 @@ class Rollout:
             reached = observations.copy()
             for index in np.flatnonzero(ended):
                 reached[index] = info["final_obs"][index]
+        if self.staging is not None:
+            begun, reached = observations, self.staging.after(self._observations, reached)
+            observations = reached.copy()
+            if ended.any():
+                observations[ended] = self.staging.begun(begun[ended])
         returns = self._returns + rewards
         transitions = Transitions(self._observations, actions, reached, terminated.copy())
         self._observations = observations
@@ -150,6 +166,14 @@ class Rollout:
 
     def close(self) -> None:
         self._env.close()
+
+
+def staged_space(space: gymnasium.Space[Any], staging: Staging) -> gymnasium.Space[Any]:
+    """What is observed of a goal in stages: a vector, and which stage is under way."""
+    assert isinstance(space, gymnasium.spaces.Box)
+    none, all_of_it = np.zeros(staging.entries), np.ones(staging.entries)
+    low, high = np.append(space.low, none), np.append(space.high, all_of_it)
+    return gymnasium.spaces.Box(low.astype(np.float32), high.astype(np.float32))
 
 
 class Moment(NamedTuple):

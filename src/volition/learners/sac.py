@@ -30,6 +30,7 @@ from volition.learners.base import (
     Transitions,
     first_steps,
     held_value,
+    relabelled,
 )
 from volition.learners.spaces import Bounds, bounds_of
 from volition.networks import AnyArray, Layers, apply_layers, init_layers
@@ -289,6 +290,7 @@ class SAC:
         replay = ring.add(state.replay, transitions)
 
         batch = ring.sample(replay, jax.random.uniform(streams.rows, (draws,)))
+        batch = relabelled(batch, reward)
         rewards = reward(batch)
         batch = batch._replace(action=2.0 * (batch.action - low) / (high - low) - 1.0)
         noise = jax.random.normal(streams.noise, (draws, 2, len(self.low)))

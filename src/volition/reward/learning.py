@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from volition.comparison import Floats, Observations, ObservedPair, content_id
 from volition.errors import RunError
+from volition.goal import GoalStage
 from volition.judgment import (
     Answers,
     JudgeIdentity,
@@ -82,6 +83,7 @@ class Recipe:
             judgments speak for.
         said: Principles that a person added by correcting what was learned: they count as the goal
             does, and have no slope of their own, since they are to go against what was there.
+        stages: What is wanted in turn, where the goal has stages: each is learned by itself.
     """
 
     section: RewardSection
@@ -90,6 +92,7 @@ class Recipe:
     seed: int = 0
     sparse: bool = False
     said: tuple[str, ...] = ()
+    stages: tuple[GoalStage, ...] = ()
 
     def as_counted(self, judgments: Sequence[Judgment]) -> list[Judgment]:
         """The judgments, those under what was said as if the goal as it is had been judged."""
@@ -154,6 +157,45 @@ class VetoFit:
 
 
 @dataclass(frozen=True, slots=True)
+class StageFit:
+    """What is known of one stage of a goal as it was learned.
+
+    Attributes:
+        text: What it wants.
+        done: What is so when it is done.
+        judgments, heldout: Of what it wants, as of `Fit`; no judgments where too little is known.
+        inputs: Likewise as of `RewardFit`.
+        done_judgments: Of whether it is done.
+        done_least: How many of them say the rarer of the two.
+        known: Share of them with which the learned threshold agrees, not held out; None where too
+            little is known, and then the stage is never done.
+    """
+
+    text: str
+    done: str
+    judgments: int
+    heldout: Counted
+    done_judgments: int
+    done_least: int
+    known: float | None = None
+    inputs: ChosenInputs | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know before relying on it."""
+        if self.known is None:
+            return [
+                f"nobody can tell when the stage “{self.text}” is done: of {self.done_judgments} "
+                f"judgments about that {self.done_least} say the rarer of yes and no, so no stage "
+                "after it is ever reached; more --max-judgments may help, or other words for when "
+                "it is done"
+            ]
+        if not self.heldout.trials:
+            return [f"too few judgments say what the stage “{self.text}” wants"]
+        return []
+
+
+@dataclass(frozen=True, slots=True)
 class RewardFit:
     """What is known of a reward model's fit; it is kept in the model's file.
 
@@ -174,6 +216,7 @@ class RewardFit:
         inputs: Which observation entries it is given; None where the task says it, and of pictures.
         told: Pairs of moments that nobody judged, decided from observations as from their pictures,
             where the judgments were learned from pictures.
+        stages: What became of each stage of the goal, in their order.
     """
 
     judgments: int
@@ -190,6 +233,7 @@ class RewardFit:
     good: float | None = None
     inputs: ChosenInputs | None = None
     told: Counted | None = None
+    stages: tuple[StageFit, ...] = field(default=())
 
     @property
     def heldout_accuracy(self) -> float | None:
@@ -200,6 +244,7 @@ class RewardFit:
     def warnings(self) -> list[str]:
         """What a person should know before believing what is learned from it."""
         reasons = [alarm.reason for alarm in self.alarms]
+        reasons += [warning for stage in self.stages for warning in stage.warnings]
         if self.told is not None and self.told.share < TELLING:
             correct, total = self.told
             reasons.append(
@@ -235,19 +280,19 @@ def learn_reward(
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
     preferences = derive_preferences(recipe.as_counted(ordinary))
     data = PreferenceData.gather(judged.observed, preferences)
-    fitted, inputs, told = _fit(data, preferences, recipe, look)
-    _check_judges(judged.judges, ordinary, preferences, fitted)
+    fitted, inputs, told = fit_seen(data, preferences, recipe, look)
+    check_judges(judged.judges, ordinary, preferences, fitted)
     biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
     as_asked = PreferenceData.gather(judged.observed, derive_preferences(ordinary))
     heeds = heeded(as_asked, fitted.unseen, biases)
     doubtful = [heed for heed in heeds if heed.principle not in recipe.said]
     unsaid = [j for j in ordinary if j.principle not in recipe.said]
-    vetoes = [_fit_veto(judged, veto, recipe, look) for veto in recipe.vetoes]
+    vetoes = [fit_veto(judged, veto, recipe, look) for veto in recipe.vetoes]
     warned = [alarm for _, veto in vetoes for alarm in veto.alarms()]
     model = fitted.model.capped_by([model for model, _ in vetoes])
     states = data.observations.reshape(-1, *data.observations.shape[3:])
     return model, RewardFit(
-        judgments=_verdicts(judged.judgments),
+        judgments=verdicts(judged.judgments),
         preferences=digest(derive_preferences(judged.judgments)),
         symmetric=recipe.symmetric,
         strength=fitted.strength,
@@ -297,7 +342,7 @@ def doubling(judged: Judged, recipe: Recipe) -> Doubling:
     whole = PreferenceData.gather(judged.observed, [p for half in halves for p in half])
     fitted = fit(whole, recipe.section, recipe.symmetric, recipe.seed)
     by_halves = [
-        _members_say(fit(mine, recipe.section, recipe.symmetric, recipe.seed).model, others)
+        members_say(fit(mine, recipe.section, recipe.symmetric, recipe.seed).model, others)
         for mine, others in (data, data[::-1])
     ]
     agrees = (np.concatenate(by_halves[::-1], -1) > 0) == (whole.p_first > 0.5)  # (members, rows)
@@ -316,7 +361,7 @@ def read_fit(folder: Path) -> RewardFit:
         raise RunError(f"{folder / FILE} is not a fitted reward model: {error}") from error
 
 
-def _members_say(model: RewardModel, data: PreferenceData) -> Floats:
+def members_say(model: RewardModel, data: PreferenceData) -> Floats:
     """Logit of P(first preferred) by each member: (members, rows)."""
     observations = data.observations
     values, _ = opinions(model, observations.reshape(-1, *observations.shape[2:]))
@@ -324,34 +369,34 @@ def _members_say(model: RewardModel, data: PreferenceData) -> Floats:
     return np.asarray(first - second)
 
 
-def _fit_veto(
+def fit_veto(
     judged: Judged, principle: str, recipe: Recipe, look: Look | None
 ) -> tuple[RewardModel | None, VetoFit]:
     """What the judgments under a veto say, as a reward model of its own; None: too little."""
     judgments = [j for j in judged.judgments if j.principle == principle]
     preferences = derive_preferences(judgments)
     decided = sum(preference.p_first != 0.5 for preference in preferences)
-    count = _verdicts(judgments)
+    count = verdicts(judgments)
     if decided < LEAST_OF_A_VETO:
         return None, VetoFit(principle, False, count, Proportion(0, decided))
     data = PreferenceData.gather(judged.observed, preferences)
-    fitted, inputs, _ = _fit(data, preferences, recipe, look)
+    fitted, inputs, _ = fit_seen(data, preferences, recipe, look)
     states = data.observations.reshape(-1, *data.observations.shape[3:])
     return fitted.model.as_veto(states), VetoFit(principle, True, count, fitted.heldout, inputs)
 
 
-def _fit(
+def fit_seen(
     data: PreferenceData, preferences: Sequence[Preference], recipe: Recipe, look: Look | None
 ) -> tuple[Fit, ChosenInputs | None, Counted | None]:
     """The fit; which entries it is given; and where it learned from pictures, as of `told`."""
     sees = recipe.section.sees
     if sees == "observations" or look is None or data.observations.dtype == np.uint8:
-        return (*_fit_entries(data, recipe), None)
+        return (*fit_entries(data, recipe), None)
     seen = look()
     pictures = PreferenceData.gather(seen.judged, preferences)
     of_pictures = fit(pictures, RewardSection(), False, recipe.seed)
     if sees == "auto":
-        fitted, inputs = _fit_entries(data, recipe)
+        fitted, inputs = fit_entries(data, recipe)
         if min(fitted.log_loss.values()) <= min(of_pictures.log_loss.values()):
             return fitted, inputs, None
     told = _distilled(of_pictures.model, seen, recipe)
@@ -373,7 +418,7 @@ def _distilled(model: RewardModel, seen: Seen, recipe: Recipe) -> Fit:
     return fit(data, recipe.section, recipe.symmetric, recipe.seed)
 
 
-def _fit_entries(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInputs | None]:
+def fit_entries(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInputs | None]:
     """The fit, of fewer entries where held-out judgments speak for that."""
     every = fit(data, recipe.section, recipe.symmetric, recipe.seed)
     shown = every.model.inputs
@@ -389,7 +434,7 @@ def _fit_entries(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInput
     return (fewer if inputs.taken == sparse else every), inputs
 
 
-def _check_judges(
+def check_judges(
     judges: Mapping[str, JudgeIdentity],
     judgments: Sequence[Judgment],
     preferences: Sequence[Preference],
@@ -406,7 +451,7 @@ def _check_judges(
     check_fit(judgments, names, foretold(judgments, unseen, biases))
 
 
-def _verdicts(judgments: Sequence[Judgment]) -> int:
+def verdicts(judgments: Sequence[Judgment]) -> int:
     return sum(isinstance(judgment.outcome, Verdict) for judgment in judgments)
 
 

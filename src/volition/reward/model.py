@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -42,19 +43,27 @@ class RewardModel(eqx.Module):
     picture: tuple[int, ...] = eqx.field(static=True, default=())  # height, width, channels
     features: Features | None = None  # of pictures
     vetoes: tuple[RewardModel, ...] = ()  # each scaled so that 0 is clean and -1 caps at the mean
+    stages: tuple[RewardModel, ...] = ()  # of a goal in stages: what each wants
+    done: tuple[RewardModel, ...] = ()  # whether each is done: above 0 it is
 
     @property
     def entries(self) -> tuple[int, ...]:
         """The observation entries on which it depends; none of pictures, which are seen whole."""
         if self.picture:
             return ()
+        if self.stages:
+            return tuple(sorted({entry for stage in self.stages for entry in stage.entries}))
         given = np.asarray(self.input_scale) < UNSEEN
         return tuple(np.array(self.inputs)[given].tolist())
 
     def members(
         self, observations: Float[Array, "*batch obs_dim"]
     ) -> Float[Array, "members *batch"]:
-        """What every member says, in logits: (members, *batch)."""
+        """What every member says, in logits: (members, *batch); of the stage under way, where the
+        goal has stages and the last entries say which that is."""
+        if self.stages:
+            told = jnp.stack([stage.members(observations) for stage in self.stages])
+            return (jnp.moveaxis(self._under_way(observations), -1, 0)[:, None] * told).sum(0)
         if self.features is None:
             seen = observations[..., self.inputs]
         else:
@@ -75,7 +84,7 @@ class RewardModel(eqx.Module):
         Whatever it would be, a veto caps it at `CAP` (1 + v), v being what the veto's own model
         says: 0 of what keeps to it, -1 of what does so as much less as judged states differ.
         """
-        reward = (self.cautious(observations) - self.shift) / self.scale
+        reward = self._staged(observations) if self.stages else self._of_state(observations)
         for veto in self.vetoes:
             reward = jnp.minimum(reward, CAP * (1 + veto(observations)))
         return reward
@@ -83,10 +92,45 @@ class RewardModel(eqx.Module):
     def normalised(self, observations: Floats) -> RewardModel:
         """The same model with zero mean and unit scale over `observations` (rows, obs_dim).
 
-        `NORMALISED_OVER` of them are taken, of pictures fewer.
+        `NORMALISED_OVER` of them are taken, of pictures fewer. Of a goal in stages it is the same
+        whatever was visited: its reward is bounded.
         """
+        if self.stages:
+            return self
         shift, scale = _moments(self, jax.device_put(evenly_spread(observations)))
         return eqx.tree_at(lambda m: (m.shift, m.scale), self, (shift, scale))
+
+    def _of_state(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
+        return (self.cautious(observations) - self.shift) / self.scale
+
+    def _under_way(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, "*batch n"]:
+        """Which stage is under way, one-hot (*batch, stages); after all of them it is the last."""
+        told = observations[..., -len(self.stages) - 1 :]
+        return jnp.concatenate([told[..., :-2], told[..., -2:].sum(-1, keepdims=True)], -1)
+
+    def _staged(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
+        """The number of stages that are done, and between 0 and 1 how well the state represents the
+        one under way: so moving on never costs. Scaled as if every number were as likely."""
+        count = len(self.stages)
+        wanted = jnp.stack([stage._of_state(observations) for stage in self.stages], -1)
+        share = jax.nn.sigmoid((self._under_way(observations) * wanted).sum(-1))
+        number = observations[..., -count - 1 :] @ jnp.arange(count + 1.0)
+        return self.worth_of(number + share)
+
+    def worth_of(self, done: Any) -> Any:
+        """The reward where so many stages are done, parts of one counted, and no veto caps it."""
+        span = len(self.stages) + 1
+        return (done - span / 2) / np.float32(span / np.sqrt(12))
+
+    def moved_on(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, "*batch d"]:
+        """What is observed with the stage after the one that its last entries say, where that one
+        is done: (*batch, obs_dim)."""
+        done = jnp.stack([stage._of_state(observations) > 0 for stage in self.done], -1)
+        stage = observations[..., -len(self.done) - 1 :]
+        moves = stage[..., :-1] * done
+        none = jnp.zeros_like(moves[..., :1])
+        moved = stage - jnp.concatenate([moves, none], -1) + jnp.concatenate([none, moves], -1)
+        return jnp.concatenate([observations[..., : -len(self.done) - 1], moved], -1)
 
     def scaled(self, factor: float) -> RewardModel:
         """The same model with every logit multiplied: surer or less sure, of the same mind."""
@@ -113,8 +157,23 @@ class RewardModel(eqx.Module):
         It has the same shape as any other, so that a program that is compiled serves them all.
         """
         nothing = jax.device_put((np.float32(-UNCAPPED), np.float32(1)))
-        inert = eqx.tree_at(lambda m: (m.shift, m.scale), replace(self, vetoes=()), nothing)
+        plain = replace(self, vetoes=(), stages=(), done=())
+        inert = eqx.tree_at(lambda m: (m.shift, m.scale), plain, nothing)
         return replace(self, vetoes=tuple(inert if veto is None else veto for veto in vetoes))
+
+    def in_stages(
+        self, stages: Sequence[RewardModel | None], done: Sequence[RewardModel | None]
+    ) -> RewardModel:
+        """The same model with these stages; None is one of which nothing is known, and which is
+        never done. It has the same shape as any other."""
+        plain = replace(self, vetoes=(), stages=(), done=())
+        never = jax.device_put((np.float32(UNCAPPED), np.float32(1)))
+        inert = eqx.tree_at(lambda m: (m.shift, m.scale), plain, never)
+        return replace(
+            self,
+            stages=tuple(plain if stage is None else stage for stage in stages),
+            done=tuple(inert if stage is None else stage for stage in done),
+        )
 
     def save(self, folder: Path, description: Mapping[str, object] | None = None) -> None:
         """Writes the model as safetensors with JSON in its header: its form, and a description.
@@ -130,6 +189,7 @@ class RewardModel(eqx.Module):
             "members": len(self.centre),
             "picture": self.picture,
             "sizes": [int(layer.weight.shape[-1]) for layer in self.layers],
+            "stages": len(self.stages),
             "vetoes": len(self.vetoes),
         }
         save_tree(folder / FILE, self, {"form": form, **(description or {})})
@@ -154,7 +214,8 @@ class RewardModel(eqx.Module):
             form["members"],
             tuple(form["sizes"]),
         )
-        like = like.capped_by([None] * form.get("vetoes", 0))
+        nothing = [None] * form.get("stages", 0)
+        like = like.in_stages(nothing, nothing).capped_by([None] * form.get("vetoes", 0))
         return load_tree(folder / FILE, like)
 
     @classmethod

@@ -30,6 +30,7 @@ from volition.learners.rollout import AtRandom, Rollout
 from volition.questions.covering import covering_comparisons, covering_pairs
 from volition.reward.fit import check_inputs
 from volition.reward.preferences import PreferenceData
+from volition.reward.stages import check_observed
 from volition.run.folder import RunFolder, RunSettings
 from volition.run.live import Quota, limits_of
 from volition.run.sessions import Setup
@@ -42,6 +43,7 @@ from volition.tasks.task import (
     EnvironmentSection,
     GoalSection,
     RewardSection,
+    StageSection,
     Task,
 )
 from volition.tasks.truth import TRUTHS, truth_of
@@ -73,6 +75,7 @@ def task_for(env_id: str, goal: Goal) -> Task:
         counterexamples=tuple(str(path.absolute()) for path in goal.counterexamples),
         principles=goal.principles,
         vetoes=goal.vetoes,
+        stages=tuple(StageSection(text=stage.text, done=stage.done) for stage in goal.stages),
     )
     return Task(name=name[:60] or "task", environment=environment, goal=section)
 
@@ -118,6 +121,7 @@ def setup_of(task: Task, settings: RunSettings) -> Setup:
         settings.envs,
         task.view.clip is not None,
         further,
+        len(task.goal.stages),
     )
 
 
@@ -136,6 +140,8 @@ def check_environment(setup: Setup, section: RewardSection, truth: str | None) -
     """
     with closing(Rollout(setup.environment, setup.envs)) as rollout:
         shape = setup.learner(rollout).observation_shape
+        if setup.goal_stages:
+            check_observed(shape, setup.environment.id)
         rollout.reset(0)
         rollout.step(AtRandom(rollout, 0)(np.zeros(setup.envs)))
     check_inputs(section, shape)

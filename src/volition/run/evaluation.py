@@ -18,6 +18,8 @@ import numpy.typing as npt
 from volition.comparison import Floats, Observations
 from volition.learners.base import Acts
 from volition.learners.rollout import CUT_AFTER, Moment, Padded, Rollout, episodes
+from volition.reward.model import RewardModel
+from volition.reward.stages import Staging
 from volition.run.results import Session
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.truth import TRUTHS, Measure
@@ -50,6 +52,7 @@ class Evaluation:
         measures: Numbers of each episode that say what was reached, by their names.
         lengths: The steps of each; none where an older version evaluated.
         highest, late: As of `Round`; none where an older version evaluated.
+        stages: How many stages of the goal were done in each; none where it has none.
         cut: How many of the episodes had not ended when they were cut.
         left_out: Episodes for which there was no time.
         hurried: Whether time was what cut them, or left some out.
@@ -62,6 +65,7 @@ class Evaluation:
     lengths: tuple[int, ...] = ()
     highest: tuple[float, ...] = ()
     late: tuple[float, ...] = ()
+    stages: tuple[int, ...] = ()
     cut: int = 0
     left_out: int = 0
     hurried: bool = False
@@ -73,6 +77,11 @@ class Evaluation:
     @property
     def std(self) -> float:
         return float(np.std(self.true_returns))
+
+    @property
+    def stages_done(self) -> float | None:
+        """The mean number of stages that were done; None where the goal has none."""
+        return float(np.mean(self.stages)) if self.stages else None
 
     @property
     def measured(self) -> dict[str, float]:
@@ -114,6 +123,8 @@ class Round:
         terminated: bool (episodes,), which the environment ended by itself.
         observations: What each step led to, (episodes, obs_dim); kept only where it is measured.
         during: bool (episodes,) for each of those steps.
+        passed: How many stages were done by the end of each, int (episodes,); None where the goal
+            has none.
     """
 
     true_returns: Floats
@@ -123,6 +134,7 @@ class Round:
     rewards: list[Floats] = field(default_factory=list)
     observations: list[Observations] = field(default_factory=list)
     during: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    passed: npt.NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -144,6 +156,9 @@ class Round:
             np.zeros(rows, np.bool_),
         )
         unscored: list[tuple[Observations, npt.NDArray[np.bool_]]] = []
+        staging = staging_of(reward)
+        if staging is not None:
+            acted.passed = np.zeros(rows, np.int64)
         for moment in moments:
             running, step = moment.running, moment.step
             reached = np.asarray(step.transitions.next_observation)
@@ -151,6 +166,8 @@ class Round:
             acted.lengths += running
             acted.running = running & ~step.ended
             acted.terminated |= running & np.asarray(step.transitions.terminated)
+            if staging is not None and acted.passed is not None:
+                acted.passed[running] = staging.passed(reached)[running]
             unscored.append((reached, running))
             if len(unscored) == scored_together(reached.shape[1:]):
                 acted._score(unscored, reward)
@@ -258,16 +275,17 @@ class Trials:
 
     Args:
         environment: Where.
+        staging: As of `Rollout`; that of the reward that is looked at takes its place.
     """
 
-    def __init__(self, environment: EnvironmentSection) -> None:
+    def __init__(self, environment: EnvironmentSection, staging: Staging | None = None) -> None:
         with closing(Rollout(environment, 1)) as one:
             self._rows = abreast(one.observation_space.shape)
             limit = one.episode_limit or CUT_AFTER
         most = PICTURES_LONGEST if self._rows == PICTURES_ABREAST else CUT_AFTER
         self._longest = min(limit, most)
         count = min(self._rows, max(FEWEST, TRIAL_STEPS // self._longest))
-        self._rollout = Rollout(environment, count)
+        self._rollout = Rollout(environment, count, staging=staging)
 
     def __enter__(self) -> Self:
         return self
@@ -278,9 +296,15 @@ class Trials:
     def __call__(self, policy: Acts, reward: Scores) -> Trial:
         """Acts all episodes."""
         acting = Padded(policy, self._rows)
+        self._rollout.staging = staging_of(reward)
         moments = episodes(self._rollout, acting, TRIAL_SEED, self._longest)
         worth = Round.of(moments, self._rollout.envs, reward).worth(self._longest)
         return Trial(float(worth.mean()), float(worth.min()))
+
+
+def staging_of(reward: Scores) -> Staging | None:
+    """Which stage is under way by a reward model; None where it knows of none."""
+    return Staging.of(reward) if isinstance(reward, RewardModel) else None
 
 
 def doing_badly(worth: npt.ArrayLike, untrained: float) -> npt.NDArray[np.bool_]:
@@ -408,7 +432,7 @@ def evaluate(
     rows = int(min(rows, max(FEWEST, in_time)))
     rounds: list[Round] = []
     late = False
-    with closing(Rollout(environment, rows)) as rollout:
+    with closing(Rollout(environment, rows, staging=staging_of(reward))) as rollout:
         end = time.perf_counter() + seconds
         for first in range(0, count, rows):
 
@@ -440,6 +464,7 @@ def _evaluation(
         values: list[Any] = np.concatenate([*parts])[:count].tolist()
         return values
 
+    staged = any(part.passed is not None for part in rounds)
     true_returns = joined(part.true_returns for part in rounds)
     measured = {
         name: tuple(
@@ -457,6 +482,7 @@ def _evaluation(
         tuple(joined(part.lengths for part in rounds)),
         tuple(joined(part.highest for part in rounds)),
         tuple(joined(part.late for part in rounds)),
+        tuple(joined(part.passed for part in rounds if part.passed is not None) if staged else ()),
         cut=sum(joined(part.running for part in rounds)),
         left_out=count - len(true_returns),
         hurried=hurried,

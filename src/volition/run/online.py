@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -22,12 +21,14 @@ from volition.comparison import Segment, Shown, shown_together
 from volition.envs.base import Scene
 from volition.envs.scene import open_scene
 from volition.finding.horizon import Stage
+from volition.goal import GoalStage
 from volition.learners.visited import Passages, Visited
 from volition.questions import Querying
 from volition.questions.candidates import Candidates, chosen_comparisons
 from volition.reward.examining import ENOUGH
 from volition.reward.learning import Doubling, RewardFit
-from volition.reward.model import RewardModel, opinions
+from volition.reward.model import RewardModel
+from volition.reward.stages import Topic, topics
 from volition.run.live import LiveJudging, Quota
 from volition.run.results import Progress
 from volition.tasks.task import EnvironmentSection
@@ -55,6 +56,7 @@ class Plan:
         concurrency: Requests under way at once.
         querying: How comparisons are chosen.
         asked: How many were asked before under this goal; None is all that were.
+        goal_stages: Of the goal, each of which is asked about by itself.
     """
 
     environment: EnvironmentSection
@@ -66,6 +68,7 @@ class Plan:
     concurrency: int
     querying: Querying
     asked: int | None = None
+    goal_stages: tuple[GoalStage, ...] = ()
 
 
 class Asked(NamedTuple):
@@ -296,23 +299,27 @@ class Inquiry:
         return self._plan.quota.before(number) + round(reached * self._planned()) - self._asked
 
     def _ask(self, reached: Passages | list[Segment], count: int) -> None:
-        chosen = chosen_comparisons(
-            self._candidates(reached),
-            partial(opinions, self._model),
-            self._plan.goal_id,
-            self._shown,
-            count,
-            self._rng,
-            self._plan.querying,
-        )
-        self._asked += len(chosen)
-        self._shown |= {shown_together(c.first.frames, c.second.frames) for c in chosen}
-        self._judging.ask(self._judge, chosen, self._put_under)
+        plan = self._plan
+        for topic in topics(self._model, plan.goal_stages, self._put_under, count, self._asked):
+            chosen = chosen_comparisons(
+                self._candidates(reached, topic),
+                topic.opinions,
+                plan.goal_id,
+                self._shown,
+                topic.questions,
+                self._rng,
+                plan.querying,
+            )
+            self._asked += len(chosen)
+            self._shown |= {shown_together(c.first.frames, c.second.frames) for c in chosen}
+            self._judging.ask(self._judge, chosen, topic.under)
 
-    def _candidates(self, reached: Passages | list[Segment]) -> Candidates:
+    def _candidates(self, reached: Passages | list[Segment], topic: Topic) -> Candidates:
         if isinstance(reached, list):
             return Candidates.filmed(reached)
+        about = topic.among(reached.observations)
         if self._scene is None:  # a drawing surface belongs to the thread that opened it
             environment = self._plan.environment
             self._scene = open_scene(environment.id, environment.kwargs)
-        return Candidates.drawn(*reached, self._scene, self._plan.view)
+        states = reached.states[about]
+        return Candidates.drawn(reached.observations[about], states, self._scene, self._plan.view)

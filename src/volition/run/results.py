@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from volition.reward.learning import VetoFit
+from volition.reward.learning import StageFit, VetoFit
 from volition.reward.principles import Alarm, Heed
 
 STAGES = ("judgments", "reward model", "policy", "evaluation", "report")
@@ -113,7 +113,9 @@ class Result:
         measures: Means over the episodes of what is measured of the task.
         episodes: How many.
         heldout_accuracy: Of the reward model, on comparisons that it did not see.
-        principles, vetoes, alarms: As of `RewardFit`.
+        principles, vetoes, alarms, stages: As of `RewardFit`.
+        stages_done: How many stages of the goal were done in an episode on average, by what was
+            learned; None where it has none.
         env_steps: Environment steps taken.
         updates_per_s: Gradient steps a second, the median over the sessions.
         wall_s: Seconds that this process took.
@@ -144,6 +146,8 @@ class Result:
     measures: dict[str, float] = field(default_factory=dict)
     principles: tuple[Heed, ...] = ()
     vetoes: tuple[VetoFit, ...] = ()
+    stages: tuple[StageFit, ...] = ()
+    stages_done: float | None = None
     alarms: tuple[Alarm, ...] = ()
     warnings: tuple[str, ...] = ()
     ended: str = ""

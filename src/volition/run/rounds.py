@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from volition.comparison import Segment, content_id
+from volition.comparison import Comparison, Segment, content_id, shown_together
 from volition.envs.scene import find_scene, scenes_of
 from volition.errors import InputError, JudgeUnavailable, RunError
 from volition.finding.view import find_view
@@ -42,6 +41,7 @@ from volition.tasks.task import BUNDLED, Task
 
 if TYPE_CHECKING:
     from volition.questions.candidates import Candidates
+    from volition.reward.stages import Topic
 
 OUTCOMES = {"A": Verdict(1.0), "B": Verdict(0.0), "tie": Verdict(0.5)}
 VERDICTS = {1.0: "first", 0.0: "second", 0.5: "tie"}
@@ -132,7 +132,10 @@ def _ask_about_run(
     """Of a run that was corrected first what may have changed by that, and was not judged again."""
     run = RunFolder.open(path)
     asked, under = _changed_pairs(run, pairs) if run.settings.correction else ([], [])
-    if len(asked) < pairs:
+    in_stages = bool(run.task.goal.stages)
+    if in_stages:
+        asked, under = _of_stages(run, pairs, seed)
+    elif len(asked) < pairs:
         now = doubtful_pairs(run, pairs - len(asked), seed)
         asked += now
         under += spread_over(run.put_under(), len(now))
@@ -145,7 +148,7 @@ def _ask_about_run(
         run.path.absolute(),
         batches,
         given=run.settings.given,
-        under=[under[place] for place in order] if run.settings.correction else None,
+        under=[under[place] for place in order] if run.settings.correction or in_stages else None,
     )
 
 
@@ -307,8 +310,20 @@ def doubtful_pairs(run: RunFolder, count: int, seed: int) -> list[Pair]:
     Raises:
         RunError: The run has learned nothing yet, or nothing is left to ask.
     """
+    return [pair for pair, _ in _doubtful(run, count, seed)]
+
+
+def _of_stages(run: RunFolder, count: int, seed: int) -> tuple[list[Pair], list[Principle | None]]:
+    """Such pairs, and the principle of a stage that each is judged under."""
+    doubtful = _doubtful(run, count, seed)
+    return [pair for pair, _ in doubtful], [under[0] for _, under in doubtful]
+
+
+def _doubtful(run: RunFolder, count: int, seed: int) -> list[tuple[Pair, Principles]]:
+    """Such pairs, and what each is put under: one of these."""
     from volition.questions.candidates import chosen_comparisons
-    from volition.reward.model import RewardModel, opinions
+    from volition.reward.model import RewardModel
+    from volition.reward.stages import topics
 
     if not run.checkpoint.is_file():
         raise RunError(
@@ -318,10 +333,13 @@ def doubtful_pairs(run: RunFolder, count: int, seed: int) -> list[Pair]:
     with run.open_store() as store:
         (goal_id, *_), shown_before = store.goal_texts(), set(store.shown())
     rng = np.random.default_rng([seed, len(shown_before)])
-    model = RewardModel.load(run.reward_model)
-    chosen = chosen_comparisons(
-        candidates_of(run, count, rng), partial(opinions, model), goal_id, shown_before, count, rng
-    )
+    model, goal = RewardModel.load(run.reward_model), run.task.stated_goal()
+    chosen: list[tuple[Comparison, Principles]] = []
+    for topic in topics(model, goal.stages, run.put_under(), count, 0):
+        told, among = topic.opinions, candidates_of(run, topic, rng)
+        some = chosen_comparisons(among, told, goal_id, shown_before, topic.questions, rng)
+        shown_before |= {shown_together(c.first.frames, c.second.frames) for c in some}
+        chosen += [(comparison, topic.under) for comparison in some]
     if not chosen:
         raise RunError(
             f"{run.path}: no two states that its policy visits look different to the judge, and "
@@ -329,21 +347,23 @@ def doubtful_pairs(run: RunFolder, count: int, seed: int) -> list[Pair]:
         )
     sides = rng.random(len(chosen)) < 0.5
     return [
-        (c.second, c.first) if swap else (c.first, c.second)
-        for c, swap in zip(chosen, sides, strict=True)
+        ((c.second, c.first) if swap else (c.first, c.second), under)
+        for (c, under), swap in zip(chosen, sides, strict=True)
     ]
 
 
-def candidates_of(run: RunFolder, count: int, rng: np.random.Generator) -> Candidates:
+def candidates_of(run: RunFolder, topic: Topic, rng: np.random.Generator) -> Candidates:
     """What the policy visits: drawn where states can be set, and filmed elsewhere."""
     from volition.learners.checkpoint import Checkpoint
     from volition.questions.candidates import Candidates
 
     scene = find_scene(run.task.environment)
     if scene is None:
-        return Candidates.filmed(film_policies(run, count, rng))
-    visited = Checkpoint(run.checkpoint, run.kept).visited()
-    return Candidates.drawn(*visited.passages(rng, run.task.view.steps), scene, run.task.view)
+        return Candidates.filmed(film_policies(run, topic.questions, rng))
+    visited, view = Checkpoint(run.checkpoint, run.kept).visited(), run.task.view
+    observations, states = visited.passages(rng, view.steps)
+    about = topic.among(observations)
+    return Candidates.drawn(observations[about], states[about], scene, view)
 
 
 def film_policies(run: RunFolder, count: int, rng: np.random.Generator) -> list[Segment]:
@@ -354,13 +374,16 @@ def film_policies(run: RunFolder, count: int, rng: np.random.Generator) -> list[
     """
     from volition.learners.checkpoint import Checkpoint
     from volition.learners.rollout import CUT_AFTER, AtRandom
+    from volition.reward.model import RewardModel
+    from volition.reward.stages import Staging
     from volition.run.creating import setup_of
 
     setup, checkpoint = setup_of(run.task, run.settings), Checkpoint(run.checkpoint, run.kept)
     wanted = 2 * count * DRAWN_PER_SEGMENT
     filming = Filming(run.task.view, 0.0, rng)
     segments: list[Segment] = []
-    with closing(setup.rollout(filming)) as rollout:
+    staging = Staging.of(RewardModel.load(run.reward_model)) if run.task.goal.stages else None
+    with closing(setup.rollout(filming, staging)) as rollout:
         learner = setup.learner(rollout)
         history = checkpoint.history()
         stage = setup.stages(rollout, learner).of(len(history))

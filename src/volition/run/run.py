@@ -45,11 +45,11 @@ from volition.reward.learning import (
     Seen,
     digest,
     doubling,
-    learn_reward,
     read_fit,
 )
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
+from volition.reward.stages import Staging, learn, weigh
 from volition.run.correcting.asking import JudgedAgain, judge_again
 from volition.run.correcting.changing import begin_again
 from volition.run.correcting.comparing import left_usd
@@ -230,6 +230,12 @@ class Run:
         return load_policy(folder, None if says_its_form(folder) else self._form_of_policy())
 
     @property
+    def staging(self) -> Staging | None:
+        """What says which stage is under way, which the policy observes; None of a goal that has
+        none."""
+        return Staging.of(self.reward_model) if self.folder.task.goal.stages else None
+
+    @property
     def result(self) -> Result:
         """What came of it, in the folder where the run is now.
 
@@ -306,6 +312,8 @@ class Run:
             principles=learned.principles,
             vetoes=learned.vetoes,
             alarms=learned.alarms,
+            stages=learned.stages,
+            stages_done=evaluation.stages_done,
             env_steps=history[-1].env_steps,
             updates_per_s=float(np.median([session.updates_per_s for session in history])),
             wall_s=time.perf_counter() - started,
@@ -337,7 +345,7 @@ class Run:
             if known.preferences == digest(folder.preferences(store)):
                 return self.reward_model, known
         judged = self._judged(store)
-        model, learned = learn_reward(judged, self._recipe(), partial(self._look, store))
+        model, learned = learn(judged, self._recipe(), partial(self._look, store))
         model.save(folder.reward_model, as_document(learned))
         return model, learned
 
@@ -435,7 +443,8 @@ class Run:
         """Likewise."""
         with self.folder.open_store() as store:
             judged = self._judged(store)
-        return doubling(judged, self._recipe())
+        recipe = self._recipe()
+        return weigh(judged, recipe) if recipe.stages else doubling(judged, recipe)
 
     def _warm_up(self, store: Store) -> None:
         """Compiles what comes next. Programs depend on shapes, not on what a judge will answer."""
@@ -498,6 +507,7 @@ class Run:
             settings.seed,
             "reward.observations" in settings.found,
             tuple(said.said for said in settings.corrections if said.kind == "principle"),
+            task.stated_goal().stages,
         )
 
     @contextmanager
@@ -571,6 +581,7 @@ class Run:
             live.concurrency,
             live.querying,
             asked,
+            task.stated_goal().stages,
         )
 
     @contextmanager

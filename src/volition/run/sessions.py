@@ -25,11 +25,11 @@ from volition.errors import Interrupted
 from volition.finding.horizon import Stage, Stages
 from volition.learners.base import Learner, Policy, RewardFunction, Transitions
 from volition.learners.checkpoint import Checkpoint, Kept
-from volition.learners.rollout import Rollout, Step
+from volition.learners.rollout import Rollout, Step, Watch
 from volition.learners.visited import Visited
 from volition.questions.filming import Filming
-from volition.reward.fit import check_inputs
 from volition.reward.model import RewardModel, opinions
+from volition.reward.stages import Staging, unfitted
 from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly, scored_together
 from volition.run.interrupting import noted
 from volition.run.results import Listener, Progress, Session
@@ -65,6 +65,25 @@ class StateReward(eqx.Module):
     def __call__(self, transitions: Transitions) -> jax.Array:
         return self.model(jnp.asarray(transitions.next_observation))
 
+    def relabelled(self, transitions: Transitions) -> Transitions:
+        """Of a goal in stages, half of them as they would have been in any other stage, and all
+        moving on as the model of now says.
+
+        The environment does not know of stages, so every step teaches all of them (counterfactual
+        experiences for reward machines: Toro Icarte et al., arXiv:2010.03950, section 3.3).
+        """
+        if not self.model.stages:
+            return transitions
+        entries, rows = len(self.model.stages) + 1, len(transitions.terminated)
+        seen = jnp.asarray(transitions.observation)
+        other = jax.nn.one_hot(jnp.arange(rows) // 2 % entries, entries)
+        as_stored = (jnp.arange(rows) % 2 == 0)[:, None]
+        stage = jnp.where(as_stored, seen[:, -entries:], other)
+        before = jnp.concatenate([seen[:, :-entries], stage], -1)
+        reached = jnp.asarray(transitions.next_observation)[:, :-entries]
+        after = self.model.moved_on(jnp.concatenate([reached, stage], -1))
+        return transitions._replace(observation=before, next_observation=after)
+
     @classmethod
     def over(cls, model: RewardModel, visited: Visited) -> StateReward:
         """The model normalised over what was visited; before that, over the judged states."""
@@ -84,6 +103,7 @@ class Setup:
         envs: Environments side by side.
         moves: Whether clips are judged, since the goal is how something moves.
         further: As of `Stages`, where a run is corrected.
+        goal_stages: Of the goal; 0 where it has none.
     """
 
     environment: EnvironmentSection
@@ -93,6 +113,7 @@ class Setup:
     envs: int = 4
     moves: bool = False
     further: tuple[tuple[int, int], ...] = ()
+    goal_stages: int = 0
 
     def learner(self, rollout: Rollout) -> Learner[Any]:
         """The learner for the spaces of these environments.
@@ -108,14 +129,15 @@ class Setup:
             gamma=self.training.gamma,
         )
 
-    def rollout(self, filming: Filming | None = None) -> Rollout:
+    def rollout(self, filming: Filming | None = None, staging: Staging | None = None) -> Rollout:
         """The environments, whose states are told where they can be, and filmed elsewhere."""
         scene = find_scene(self.environment)
         if scene is not None:
-            return Rollout(self.environment, self.envs, lambda env, *_: scene.capture(env))
+            watch: Watch = lambda env, *_: scene.capture(env)  # noqa: E731
+            return Rollout(self.environment, self.envs, watch, staging=staging)
         if filming is None:
-            return Rollout(self.environment, self.envs)
-        return Rollout(self.environment, self.envs, filming, "rgb_array")
+            return Rollout(self.environment, self.envs, staging=staging)
+        return Rollout(self.environment, self.envs, filming, "rgb_array", staging)
 
     def start(self, rollout: Rollout, learner: Learner[Any], steps: int) -> Position:
         """Where learning begins that takes so many steps, unless it is prolonged."""
@@ -215,7 +237,11 @@ def learn_policy(
         Interrupted: Ctrl-C was pressed; a checkpoint has been written.
         JudgeUnavailable: The judge cannot be asked any more.
     """
-    with closing(setup.rollout(filming)) as rollout, Trials(setup.environment) as trials:
+    staging = Staging.of(model)
+    with (
+        closing(setup.rollout(filming, staging)) as rollout,
+        Trials(setup.environment, staging) as trials,
+    ):
         sessions = _Sessions(setup, rollout, trials, model, checkpoint, companion, filming)
         done = sessions.history[-1].env_steps if sessions.history else None
         with noted() as pressed, closing(Curves(curves, done)) as drawn:
@@ -344,6 +370,7 @@ class _Sessions:
             if model is None:
                 return None
             self._model = model
+            self._rollout.staging = Staging.of(model)
             return StateReward.over(model, visited)
 
         reward = StateReward.over(self._model, self._position.visited)
@@ -435,12 +462,12 @@ def practise(setup: Setup, section: RewardSection, vetoes: int) -> None:
         section: What the reward model is given.
         vetoes: How many cap it.
     """
-    with closing(setup.rollout()) as rollout:
+    with closing(Rollout(setup.environment, 1)) as one:
+        plain = setup.learner(one).observation_shape
+    blank = unfitted(section, plain, setup.goal_stages)
+    with closing(setup.rollout(staging=Staging.of(blank))) as rollout:
         learner = setup.learner(rollout)
-        shape = learner.observation_shape
-        inputs = check_inputs(section, shape)
-        blank = RewardModel.unfitted(inputs, shape if len(shape) == 3 else ())
-        model = blank.capped_by([None] * vetoes)
+        shape, model = learner.observation_shape, blank.capped_by([None] * vetoes)
         reward = StateReward(model)
         state, actions, _ = setup.start(rollout, learner, setup.stages(rollout, learner).first)
         rollout.reset(0)

@@ -116,7 +116,11 @@ class Store:
         """Stores the goal with its pictures; returns its id."""
         pictures = [(read_frame(path), 0) for path in goal.images]
         pictures += [(read_frame(path), 1) for path in goal.counterexamples]
-        principles = [*goal.principles, *({"veto": veto} for veto in goal.vetoes)]
+        principles = [
+            *goal.principles,
+            *({"veto": veto} for veto in goal.vetoes),
+            *({"stage": stage.text, "done": stage.done} for stage in goal.stages),
+        ]
         goal_id = _goal_id(
             goal.text, principles, [(frame.id, counter) for frame, counter in pictures]
         )

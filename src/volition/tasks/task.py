@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from volition.errors import InputError, StoreError
-from volition.goal import Goal, Principle, in_one, read_constitution
+from volition.goal import Goal, GoalStage, Principle, in_one, read_constitution
 from volition.storage.pictures import read_frame
 from volition.tasks.numbers import COUNTS, shown
 from volition.tasks.toml import Place, by_goal, check_kwargs, explain, line_of, read_toml
@@ -50,6 +50,18 @@ class EnvironmentSection(Section):
         return type(self)(id=self.id, kwargs=self.kwargs, home=str(folder.absolute()))
 
 
+class StageSection(Section):
+    """One of several things that are wanted in turn, as of `GoalStage`."""
+
+    text: str = Field(min_length=1)
+    done: str = ""
+
+    @model_validator(mode="after")
+    def _stage_says_something(self) -> Self:
+        GoalStage(self.text, self.done)
+        return self
+
+
 class GoalSection(Section):
     """The goal in words and pictures; the paths of files are relative to the task folder."""
 
@@ -58,6 +70,8 @@ class GoalSection(Section):
     counterexamples: tuple[str, ...] = ()
     principles: tuple[str, ...] = ()
     vetoes: tuple[str, ...] = ()
+    stages: tuple[StageSection, ...] = ()
+    """What is wanted in turn, where that is several things."""
     constitution: str | None = None
     """A file with further principles and vetoes, likewise relative."""
     together: bool = False
@@ -264,11 +278,19 @@ class Task(Section):
         """The goal as judges are told it.
 
         Raises:
-            InputError: As of `goal_in_parts`.
+            InputError: As of `goal_in_parts`, or it has stages and principles beside them.
         """
-        if not self.goal.together:
-            return self.goal_in_parts()
-        return self._goal(in_one(self.goal.text, self._constitution()), [])
+        if self.goal.together:
+            goal = self._goal(in_one(self.goal.text, self._constitution()), [])
+        else:
+            goal = self.goal_in_parts()
+        if goal.stages and goal.principles:
+            raise InputError(
+                f"the goal of {self.name} has stages, each judged by itself, and beside "
+                f"them the principle {goal.principles[0]!r}: say it in a stage, or make it part of "
+                "the goal's words, in a constitution with goal.together = true"
+            )
+        return goal
 
     def goal_in_parts(self) -> Goal:
         """The goal, with the paths of its pictures resolved and its constitution read.
@@ -289,6 +311,7 @@ class Task(Section):
                 [self.folder / image for image in self.goal.counterexamples],
                 _each_once(self.goal.principles, [p.text for p in further if not p.veto]),
                 _each_once(self.goal.vetoes, [p.text for p in further if p.veto]),
+                [GoalStage(stage.text, stage.done) for stage in self.goal.stages],
             )
         except ValueError as error:
             raise InputError(f"the goal of {self.name}: {error}") from None

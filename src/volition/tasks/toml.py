@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -256,9 +257,11 @@ def line_of(text: str, place: Sequence[int | str]) -> int:
     start, matched = 0, 0
     for length in range(len(location), 0, -1):
         header = f"[{'.'.join(location[:length])}]"
-        headed = [number for number, line in enumerate(lines) if line.startswith(header)]
+        headed = [
+            number for number, line in enumerate(lines) if line.startswith((header, f"[{header}]"))
+        ]
         if headed:
-            start, matched = headed[0], length
+            start, matched = headed[min(_which(place, length), len(headed) - 1)], length
             break
     if matched < len(location):
         word = re.compile(rf"(?<![\w.-]){re.escape(location[-1])}(?![\w-])")
@@ -266,3 +269,13 @@ def line_of(text: str, place: Sequence[int | str]) -> int:
             if word.search(line):
                 return number + 1
     return start + 1
+
+
+def _which(place: Sequence[int | str], length: int) -> int:
+    """Which of several tables of one name, the name being so many words of the place: from 0."""
+    words = 0
+    for part, after in pairwise([*place, ""]):
+        words += isinstance(part, str)
+        if words == length:
+            return after if isinstance(after, int) else 0
+    return 0

@@ -12,6 +12,7 @@ ENVIRONMENTS = {
     "volition/Guest-v0": ("volition.envs.own.guest:Guest", 80),
     "volition/Lamp-v0": ("volition.envs.own.lamp:Lamp", 100),
     "volition/Regatta-v0": ("volition.envs.own.regatta:Regatta", 160),
+    "volition/Welcome-v0": ("volition.envs.own.welcome:Welcome", 100),
 }
 """Id: where its class is, and after how many steps an episode is cut."""
 

@@ -13,6 +13,7 @@ from volition.envs.scene import draw, make_env
 from volition.evidence.film import Episode, encode_mp4, panel, side_by_side
 from volition.learners.base import Acts
 from volition.learners.rollout import AtRandom, Rollout, episodes
+from volition.reward.stages import Staging
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView
 
@@ -39,6 +40,7 @@ class FilmedPair:
 
 def act_pairs(
     policies: Sequence[Acts | None],
+    stagings: Sequence[Staging | None],
     environment: EnvironmentSection,
     view: JudgeView,
     count: int,
@@ -48,12 +50,16 @@ def act_pairs(
 
     Args:
         policies: Of A and of B; None is the random policy.
+        stagings: What they observe of the stages of their goals; None where these have none.
         environment: Where.
         view: How the judge sees a clip of it.
         count: Episodes of each.
         seed: Of the random policy.
     """
-    acted = [_episodes(policy, environment, count, seed) for policy in policies]
+    acted = [
+        _episodes(policy, staging, environment, count, seed)
+        for policy, staging in zip(policies, stagings, strict=True)
+    ]
     for number, pair in enumerate(zip(*acted, strict=True)):
         length = max(FRAMES, *(len(observations) for observations, _ in pair))
         first = FIRST_SEED + number
@@ -76,13 +82,19 @@ def _moments(view: JudgeView, length: int, seed: int) -> range:
 
 
 def _episodes(
-    policy: Acts | None, environment: EnvironmentSection, count: int, seed: int
+    policy: Acts | None,
+    staging: Staging | None,
+    environment: EnvironmentSection,
+    count: int,
+    seed: int,
 ) -> list[tuple[Array, Array]]:
     """What is observed after each step, and what was done, of every episode."""
-    with closing(Rollout(environment, count)) as rollout:
+    with closing(Rollout(environment, count, staging=staging)) as rollout:
         acting = AtRandom(rollout, seed) if policy is None else policy
         moments = [*episodes(rollout, acting, FIRST_SEED)]
     reached = np.stack([moment.step.transitions.next_observation for moment in moments])
+    if staging is not None:  # what is judged is what everybody observes
+        reached = reached[..., : -staging.entries]
     actions = np.stack([moment.actions for moment in moments])
     during = np.stack([moment.running for moment in moments])  # (steps, episodes)
     return [(reached[during[:, n], n], actions[during[:, n], n]) for n in range(count)]

@@ -372,13 +372,16 @@ def _act(
     if not is_free(folder):
         raise InputError(f"{folder} is there already: choose another folder with --out")
     policies = [side.run.policy if side.run else None for side in sides]
+    stagings = [side.run.staging if side.run else None for side in sides]
     try:
         with new_folder(folder) as partial, Store.create(partial) as store:
             (partial / FILMS).mkdir()
             goal_id = store.add_goal(task.stated_goal())
             rows: list[ActedPair] = []
             acted(0)
-            for pair in act_pairs(policies, task.environment, task.view, about.pairs, about.seed):
+            for pair in act_pairs(
+                policies, stagings, task.environment, task.view, about.pairs, about.seed
+            ):
                 rows.append(_stored(store, goal_id, pair))
                 (partial / FILMS / f"{pair.seed}.mp4").write_bytes(pair.film)
                 acted(len(rows))

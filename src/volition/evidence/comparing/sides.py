@@ -173,12 +173,16 @@ def matter_of(a: Side, b: Side, goal: str | None) -> Matter:
         matter = Matter(other, other.stated_goal().put_under)
     elif runs[0].settings.corrections:
         matter = _whole(task)
+    elif stated.stages:
+        matter = Matter(task, (None,))
     else:
         matter = Matter(task, stated.put_under)
     view = matter.task.view
     clip = view.clip or ClipSection(steps=CUT_AFTER, frames=FRAMES)
     seen = view.model_copy(update={"clip": clip, "overlay": False})
-    changed = {"view": seen, "environment": task.environment}
+    # A storyboard of the whole episode shows what was done in turn: the whole wish is judged.
+    whole = matter.task.goal.model_copy(update={"stages": ()})
+    changed = {"view": seen, "environment": task.environment, "goal": whole}
     return replace(matter, task=matter.task.model_copy(update=changed))
 
 

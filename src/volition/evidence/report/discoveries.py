@@ -67,6 +67,11 @@ def _dependencies(evidence: Evidence) -> list[Discovery]:
             Discovery("the reward depends on", "the picture that is observed", "it is all there is")
         ]
     depends = [("the reward depends on", model.entries, fit.inputs)]
+    if fit.stages:
+        depends = [
+            (f"the stage “{stage.text}” depends on", of_stage.entries, stage.inputs)
+            for stage, of_stage in zip(fit.stages, model.stages, strict=True)
+        ]
     for veto, of_veto in zip(fit.vetoes, model.vetoes, strict=True):
         if veto.caps:
             depends.append(

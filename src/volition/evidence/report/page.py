@@ -38,7 +38,7 @@ from volition.evidence.report.pairs import (
 )
 from volition.evidence.report.reading import Evidence, as_base64, embedded
 from volition.evidence.report.versions import shown_versions
-from volition.goal import Goal
+from volition.goal import Goal, GoalStage
 from volition.run.correcting.changing import VERSIONS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -73,7 +73,7 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         pairs=shown,
         judged=len(pairs),
         dots=_dots(len(evidence.segments)),
-        counts=shown_counts(evidence),
+        counts=shown_counts(evidence.judgments),
         consistency=consistency(pairs),
         measures=measures(evidence, pairs),
         filters=_filters(pairs),
@@ -175,13 +175,14 @@ class ShownGoal(NamedTuple):
     text: str
     principles: tuple[str, ...]
     vetoes: tuple[str, ...]
+    stages: tuple[GoalStage, ...]
     images: list[Picture]
     counterexamples: list[Picture]
 
 
 def _goal(goal: Goal) -> ShownGoal:
     pictures = ([Picture.of(path) for path in some] for some in (goal.images, goal.counterexamples))
-    return ShownGoal(goal.text, goal.principles, goal.vetoes, *pictures)
+    return ShownGoal(goal.text, goal.principles, goal.vetoes, goal.stages, *pictures)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,9 @@ def read_pairs(evidence: Evidence) -> list[Pair]:
             evidence.comparisons[comparison_id],
             judgments,
             evidence.preferences.get(comparison_id),
-            evidence.p_first(evidence.comparisons[comparison_id], judgments[0].principle),
+            evidence.p_first(
+                evidence.comparisons[comparison_id], judgments[0].principle, judgments[0].order
+            ),
         )
         for number, (comparison_id, judgments) in enumerate(judged.items(), start=1)
     ]
@@ -213,7 +215,8 @@ def measures(evidence: Evidence, pairs: Sequence[Pair]) -> list[Measure]:
         shares.append(
             Measure("Judge agrees with itself", "the same pair again, the sides swapped", repeats)
         )
-    shown = shown_counts(evidence)
+    # Whether a stage is done is asked of what is shown first: yes is no lean to one side.
+    shown = shown_counts([j for j in evidence.judgments if j.principle not in evidence.thresholds])
     shares.append(
         Measure(
             "Judge chooses the side shown first",
@@ -260,11 +263,11 @@ def consistency(pairs: Sequence[Pair]) -> Proportion:
     return Proportion(sum(same), len(same))
 
 
-def shown_counts(evidence: Evidence) -> dict[str, int]:
+def shown_counts(judgments: Sequence[Judgment]) -> dict[str, int]:
     """How many answers were: first (the side shown first), second, tie, failure."""
     counts = {"first": 0, "second": 0, "tie": 0, "failure": 0}
     names = {"A": "first", "B": "second", "tie": "tie"}
-    for judgment in evidence.judgments:
+    for judgment in judgments:
         outcome = judgment.outcome
         if isinstance(outcome, Failure):
             counts["failure"] += 1

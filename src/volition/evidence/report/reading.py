@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from PIL import Image
 
 from volition.comparison import Comparison, Floats, Pixels, Segment, encode_png
 from volition.finding.naming import entry_names
-from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences
+from volition.goal import Goal
+from volition.judgment import JudgeIdentity, Judgment, Order, Preference, derive_preferences
 from volition.reward.learning import RewardFit
-from volition.reward.model import RewardModel, opinions
+from volition.reward.model import SPREAD_PENALTY, RewardModel, opinions
 from volition.run.correcting.versions import Version, versions_of
 from volition.run.folder import RunFolder
 from volition.run.results import Result, Session
@@ -50,7 +52,9 @@ class Evidence:
     values: dict[str, Floats]
     names: tuple[str, ...]
     vetoed: dict[str, dict[str, Floats]] = field(default_factory=dict)
-    """The same by the model of each veto, by its words."""
+    """The same by the model of each veto, and of what is judged of each stage, by its words."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """From where on a stage is done, by the words under which that is asked, in logits."""
     versions: list[Version] = field(default_factory=list)
     """Of the run, where it was corrected."""
 
@@ -65,10 +69,19 @@ class Evidence:
         pairs = self.comparisons.values()
         return {segment.id: segment for c in pairs for segment in (c.first, c.second)}
 
-    def p_first(self, comparison: Comparison, principle: str | None = None) -> float:
+    def p_first(
+        self, comparison: Comparison, principle: str | None = None, order: Order = Order.FORWARD
+    ) -> float:
         """The reward model's probability that the first segment is preferred (Bradley-Terry); under
-        a veto that of the veto's own."""
+        a veto, or of a stage, that of its own. Of whether a stage is done, that it is so in what
+        was shown first, where that is the first segment, and that it is not where it is the second.
+        """
         values = self.vetoed.get(principle or "", self.values)
+        if (threshold := self.thresholds.get(principle or "")) is not None:
+            forward = order is Order.FORWARD
+            shown = values[(comparison.first if forward else comparison.second).id]
+            beyond = float(shown.mean() - SPREAD_PENALTY * shown.std()) - threshold
+            return float(np.exp(-np.logaddexp(0.0, -beyond if forward else beyond)))
         logit = float((values[comparison.first.id] - values[comparison.second.id]).mean())
         return float(np.exp(-np.logaddexp(0.0, -logit)))
 
@@ -86,6 +99,11 @@ def read_evidence(run: Run) -> Evidence:
         comparisons, judgments = store.comparisons(), folder.judgments(store)
         judges, versions = folder.judges(store), versions_of(folder, store)
     segments = {s.id: s for c in comparisons.values() for s in (c.first, c.second)}
+    heads = {
+        name: _segment_values(head, segments)
+        for name, head in heads_of(folder.task.stated_goal(), model).items()
+    }
+    values = _as_judged(comparisons, judgments, heads) if model.stages else None
     return Evidence(
         folder,
         result,
@@ -97,14 +115,39 @@ def read_evidence(run: Run) -> Evidence:
         judgments,
         {p.comparison_id: p for p in derive_preferences(judgments)},
         model,
-        _segment_values(model, segments),
+        _segment_values(model, segments) if values is None else values,
         entry_names(folder.task.environment),
+        heads,
         {
-            veto: _segment_values(head, segments)
-            for veto, head in zip(folder.task.stated_goal().vetoes, model.vetoes, strict=True)
+            stage.asked[1].text: float(done.shift)
+            for stage, done in zip(folder.task.stated_goal().stages, model.done, strict=True)
         },
         versions,
     )
+
+
+def heads_of(goal: Goal, model: RewardModel) -> dict[str, RewardModel]:
+    """Whatever is judged by itself and has a model of its own, by what it is put under."""
+    heads = dict(zip(goal.vetoes, model.vetoes, strict=True))
+    for stage, wanted, done in zip(goal.stages, model.stages, model.done, strict=True):
+        wants, is_done = stage.asked
+        heads |= {wants.text: wanted, is_done.text: done}
+    return heads
+
+
+def _as_judged(
+    comparisons: Mapping[str, Comparison],
+    judgments: Sequence[Judgment],
+    heads: Mapping[str, Mapping[str, Floats]],
+) -> dict[str, Floats]:
+    """What every member says of each segment, by the model of what it was judged by first."""
+    first = next(iter(heads.values()))
+    values = dict(first)
+    for judgment in reversed(judgments):
+        comparison, head = comparisons[judgment.comparison_id], heads.get(judgment.principle or "")
+        for segment in (comparison.first, comparison.second):
+            values[segment.id] = (head or first)[segment.id]
+    return values
 
 
 def member_values(model: RewardModel, observations: Floats) -> Floats:

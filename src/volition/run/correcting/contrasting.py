@@ -17,6 +17,7 @@ from volition.judging.folders import Pair
 from volition.questions.covering import covering_pairs
 from volition.questions.distinct import look_different
 from volition.reward.model import RewardModel, opinions
+from volition.reward.stages import Topic
 from volition.run.folder import RunFolder
 from volition.run.rounds import candidates_of
 
@@ -41,10 +42,9 @@ def contrasting_pairs(run: RunFolder, count: int, seed: int) -> list[Pair]:
         for pair in covering_pairs(task.environment, task.view, OTHERS * count // 2, seed)
         for segment in pair
     ]
-    reward = opinions(
-        RewardModel.load(run.reward_model), np.stack([s.observations for s in others])
-    )[1]
-    now = candidates_of(run, count, rng)
+    model = RewardModel.load(run.reward_model)
+    _, reward = opinions(model, np.stack([segment.observations for segment in others]))
+    now = candidates_of(run, Topic(run.put_under(), model, count), rng)
     places = rng.permutation(len(now.observations))
     with run.open_store() as store:
         shown = set(store.shown())

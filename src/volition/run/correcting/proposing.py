@@ -33,6 +33,11 @@ def propose(goal: Goal, words: str, kind: Kind = "principle") -> Change:
             "a correction is one line of text, and this one holds control characters: leave them "
             "out"
         )
+    if goal.stages:
+        raise InputError(
+            "a goal in stages cannot be corrected yet: change its stages in task.toml, and train "
+            "anew"
+        )
     known = {"goal": [goal.text], "principle": goal.principles, "veto": goal.vetoes}
     for what, sentences in known.items():
         if any(alike(text) == alike(sentence) for sentence in sentences):

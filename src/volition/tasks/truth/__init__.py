@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from volition.errors import InputError
-from volition.tasks.truth import classic_control, guest, lamp, lander, mujoco, regatta
+from volition.tasks.truth import classic_control, guest, lamp, lander, mujoco, regatta, welcome
 from volition.tasks.truth.base import Measure, Potential, Rule, Truth, of_state
 from volition.tasks.truth.rules import RULES
 
@@ -27,6 +27,7 @@ TRUTHS = {
     **lander.TRUTHS,
     **mujoco.TRUTHS,
     **_with_rules(regatta.TRUTHS, "regatta"),
+    **welcome.TRUTHS,
 }
 
 

@@ -33,6 +33,8 @@ from volition.judging.folders import Row
 from volition.judging.recordings import HUMAN, JUDGMENTS_FILE, Judged, open_recording
 from volition.judgment import Order, Verdict
 from volition.questions.exploring import coarse, farthest
+from volition.reward.model import RewardModel
+from volition.reward.stages import Topic
 from volition.run.correcting.looking import Looked
 from volition.run.correcting.proposal.request import VERSION, Shown, lines_of
 from volition.run.folder import RunFolder
@@ -322,7 +324,8 @@ def _id(subject: Subject) -> str:
 def _moments(run: RunFolder) -> list[Frame]:
     """Pictures of what the policy does now that look as different as they can."""
     rng = np.random.default_rng(run.settings.seed)
-    candidates = candidates_of(run, MOMENTS, rng)
+    about = Topic(run.put_under(), RewardModel.load(run.reward_model), MOMENTS)
+    candidates = candidates_of(run, about, rng)
     rows = coarse(candidates.observations)
     means = rows.reshape(*rows.shape[:2], -1).mean(1)
     places = farthest(means, MOMENTS, rng)
