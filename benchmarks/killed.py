@@ -65,6 +65,7 @@ WRITTEN = {
     "vetoes": [{"text": "It never hangs straight down.", "picture": 3, "why": "it hangs"}],
     "questions": [],
 }
+PROPOSED = {"kind": "principle", "text": "The rod stays on the left.", "why": "said so"}
 STALE = "learns from them"  # of a reward model in the middle of a run: answers came after its fit
 
 A_TRIAL = 3  # kills, one after the other
@@ -424,7 +425,11 @@ def main() -> None:
     held_claims, total, lost = [], 0, 0
     with (
         tempfile.TemporaryDirectory() as work,
-        serving(strict=False, latency_s=LATENCY_S, writes=json.dumps(WRITTEN)) as server,
+        serving(
+            strict=False,
+            latency_s=LATENCY_S,
+            writes=f"{json.dumps(WRITTEN)}\n{json.dumps(PROPOSED)}",
+        ) as server,
     ):
         place = Place(Path(work), server, given.concurrency)
         for stage, share in STAGES.items():
