@@ -233,12 +233,12 @@ def learn_reward(
         JudgeUnfit: A judge's answers say nothing.
     """
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
-    preferences = derive_preferences(recipe.as_counted(ordinary))
+    preferences = _preferences(judged, recipe, recipe.as_counted(ordinary))
     data = PreferenceData.gather(judged.observed, preferences)
     fitted, inputs, told = _fit(data, preferences, recipe, look)
     _check_judges(judged.judges, ordinary, preferences, fitted)
     biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
-    as_asked = PreferenceData.gather(judged.observed, derive_preferences(ordinary))
+    as_asked = PreferenceData.gather(judged.observed, _preferences(judged, recipe, ordinary))
     heeds = heeded(as_asked, fitted.unseen, biases)
     doubtful = [heed for heed in heeds if heed.principle not in recipe.said]
     unsaid = [j for j in ordinary if j.principle not in recipe.said]
@@ -288,7 +288,7 @@ def doubling(judged: Judged, recipe: Recipe) -> Doubling:
         InputError: The judgments say nothing.
     """
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
-    preferences = derive_preferences(recipe.as_counted(ordinary))
+    preferences = _preferences(judged, recipe, recipe.as_counted(ordinary))
     order = np.random.default_rng(recipe.seed).permutation(len(preferences))
     halves = [[preferences[place] for place in order[start::2]] for start in (0, 1)]
     data = [PreferenceData.gather(judged.observed, half) for half in halves]
@@ -316,6 +316,13 @@ def read_fit(folder: Path) -> RewardFit:
         raise RunError(f"{folder / FILE} is not a fitted reward model: {error}") from error
 
 
+def _preferences(judged: Judged, recipe: Recipe, judgments: Sequence[Judgment]) -> list[Preference]:
+    """Those of these judgments, a person's answer counting as often as the task says."""
+    weight = recipe.section.person_weight
+    people = {name: weight for name, judge in judged.judges.items() if judge.is_person}
+    return derive_preferences(judgments, people)
+
+
 def _members_say(model: RewardModel, data: PreferenceData) -> Floats:
     """Logit of P(first preferred) by each member: (members, rows)."""
     observations = data.observations
@@ -329,7 +336,7 @@ def _fit_veto(
 ) -> tuple[RewardModel | None, VetoFit]:
     """What the judgments under a veto say, as a reward model of its own; None: too little."""
     judgments = [j for j in judged.judgments if j.principle == principle]
-    preferences = derive_preferences(judgments)
+    preferences = _preferences(judged, recipe, judgments)
     decided = sum(preference.p_first != 0.5 for preference in preferences)
     count = _verdicts(judgments)
     if decided < LEAST_OF_A_VETO:

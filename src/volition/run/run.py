@@ -278,6 +278,7 @@ class Run:
 
     def _advance(self, listener: Listener) -> Result:
         enable_cache()
+        self._take_in_labels()
         self._forget_what_is_outdated()
         if self.folder.result.is_file():
             return self.result
@@ -550,6 +551,11 @@ class Run:
             raise Interrupted(f"{error}: {how}") from None
         except JudgeUnavailable as error:
             raise JudgeUnavailable(f"{error}: {how}") from None
+
+    def _take_in_labels(self) -> None:
+        if self.folder.labels.is_file():
+            with self.folder.open_store() as store:
+                self.folder.take_in_labels(store)
 
     def _forget_what_is_outdated(self) -> None:
         """Removes all that was learned from other judgments than the store's, such as from fewer.
