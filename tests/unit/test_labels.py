@@ -57,7 +57,7 @@ def test_a_changed_line_is_named(tmp_path: Path, damage: str) -> None:
     log.append([label("1"), label("2", "tie")])
     text = log.path.read_text()
     log.path.write_text(text.replace({"Anne": "Anna", "tye": "tie"}[damage], damage))
-    with pytest.raises(StoreError, match="after line . a line is not as it was"):
+    with pytest.raises(StoreError, match=r"after line . a line is not as it was"):
         LabelLog(tmp_path).refresh()
 
 

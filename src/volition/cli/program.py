@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tyro
 
-from volition.cli.asking import answer, ask
+from volition.cli.asking import answer, ask, label
 from volition.cli.drafting import draft
 from volition.cli.examining import compare, export, score, verify
 from volition.cli.learning import play, report, resume, say, train
@@ -33,6 +33,7 @@ VERBS: dict[str, Callable[..., int]] = {
         verify,
         ask,
         answer,
+        label,
         draft,
         tasks,
         doctor,

@@ -388,10 +388,13 @@ class Store:
             shown.setdefault(row, {}).setdefault(segment_id, []).append(frame_id)
         return [frozenset(tuple(ids) for ids in sides.values()) for sides in shown.values()]
 
-    def put(self) -> dict[str, Put]:
-        """How every comparison was put, by its id, in the order in which they were stored."""
+    def put(self, after: int = 0) -> dict[str, Put]:
+        """How every comparison was put, by its id, in the order in which they were stored; the
+        first `after` of them left out."""
         rows = self._database.read(
-            "SELECT id, goal_id, first_id, second_id FROM comparisons ORDER BY rowid"
+            "SELECT id, goal_id, first_id, second_id FROM comparisons WHERE rowid > ? "
+            "ORDER BY rowid",
+            after,
         )
         return {comparison_id: Put(*row) for comparison_id, *row in rows}
 

@@ -11,12 +11,12 @@ import ipaddress
 import logging
 import secrets
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOG = logging.getLogger("volition.web")
@@ -126,23 +126,15 @@ class Guard:
         try:
             inside = self._admitted(scope)
         except Refused as refused:
-            await self._refuse(refused, scope, receive, send)
+            await refusal(refused, scope, self._doors.token)(scope, receive, send)
             return
-        started = False
 
         async def guarded(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 _add_headers(message)
             await send(message)
 
-        try:
-            await self._app(inside, _bounded(receive), guarded)
-        except Refused as refused:
-            if started:
-                raise
-            await self._refuse(refused, scope, receive, send)
+        await self._app(inside, _bounded(receive), guarded)
 
     def _admitted(self, scope: Scope) -> Scope:
         """What the app is asked.
@@ -168,25 +160,24 @@ class Guard:
             )
         return {**scope, "root_path": f"/{token}"}
 
-    async def _refuse(
-        self, refused: Refused, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        client = scope.get("client") or ("somebody", 0)
-        path = scope["path"].replace(self._doors.token, "TOKEN")[:200]
-        LOG.warning(
-            "refused %s of %s: %s %r: %s",
-            refused.status.value,
-            client[0],
-            scope["method"],
-            path,
-            refused.reason,
-        )
-        response = PlainTextResponse(
-            f"{refused.status.value} {refused.status.phrase}: {refused.reason}\n",
-            refused.status,
-            {**HEADERS, "Cache-Control": "no-store", "Connection": "close"},
-        )
-        await response(scope, receive, send)
+
+def refusal(refused: Refused, scope: Scope, token: str) -> Response:
+    """What is answered, which is logged, too."""
+    client = scope.get("client") or ("somebody", 0)
+    path = scope["path"].replace(token, "TOKEN")[:200]
+    status, reason = refused.status, refused.reason
+    LOG.warning("refused %d of %s: %s %r: %s", status, client[0], scope["method"], path, reason)
+    return PlainTextResponse(
+        f"{status.value} {status.phrase}: {reason}\n",
+        status,
+        {**HEADERS, "Cache-Control": "no-store", "Connection": "close"},
+    )
+
+
+async def on_refused(request: Request, error: Exception) -> Response:
+    """For what is refused only once its body has come."""
+    assert isinstance(error, Refused)
+    return refusal(error, request.scope, request.scope["root_path"].strip("/"))
 
 
 def _check_origin(method: str, headers: Headers) -> None:

@@ -6,7 +6,7 @@ import logging
 import secrets
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import uvicorn
@@ -26,7 +26,8 @@ class Address:
 
     Attributes:
         host: A name or number of this machine.
-        port: 0 is any that is free.
+        port: 0 is any that is free, and None a page's own, or any if that is taken: a browser
+            keeps what was not handed in yet by the port.
         token: The first part of every address; made up where nobody says it.
 
     Raises:
@@ -34,11 +35,11 @@ class Address:
     """
 
     host: str = "127.0.0.1"
-    port: int = 0
+    port: int | None = None
     token: str = ""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= HIGHEST_PORT:
+        if self.port is not None and not 0 <= self.port <= HIGHEST_PORT:
             raise InputError(f"--port is 0 to {HIGHEST_PORT}, not {self.port}")
         if self.token and (len(self.token) < LEAST_TOKEN or set(self.token) - set(SAFE)):
             raise InputError(
@@ -56,12 +57,13 @@ class Address:
         return Doors(self.token or new_token(), self.host)
 
 
-def serve(app: ASGIApp, address: Address, tell: Callable[[str], None]) -> None:
+def serve(app: ASGIApp, address: Address, own_port: int, tell: Callable[[str], None]) -> None:
     """Serves until Ctrl-C.
 
     Args:
         app: What answers.
         address: Where.
+        own_port: Of the page.
         tell: Is told the address to open, once somebody listens there.
 
     Raises:
@@ -69,7 +71,7 @@ def serve(app: ASGIApp, address: Address, tell: Callable[[str], None]) -> None:
     """
     doors = address.doors
     logging.getLogger("volition.web").setLevel(logging.WARNING)
-    with closing(_listening(address)) as listening:
+    with closing(_listening(address, own_port)) as listening:
         port = listening.getsockname()[1]
         config = uvicorn.Config(
             Guard(app, doors),
@@ -80,22 +82,40 @@ def serve(app: ASGIApp, address: Address, tell: Callable[[str], None]) -> None:
             timeout_keep_alive=30,
         )
         tell(f"http://{_shown(address.host)}:{port}/{doors.token}/")
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
 
 
-def _listening(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+def _listening(address: Address, own_port: int) -> socket.socket:
+    """A socket there.
+
+    Raises:
+        InputError: Nobody can listen there.
+    """
+    try:
+        if address.port is not None:
+            return _bound(address.host, address.port)
+        try:
+            return _bound(address.host, own_port)
+        except OSError:
+            return _bound(address.host, 0)
+    except OSError as error:
+        raise InputError(
+            f"nobody can listen at {address.host}, port {address.port or own_port} "
+            f"({error.strerror or error}): choose another with --port or --host"
+        ) from None
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address.host, address.port))
+        listening.bind((host, port))
         listening.listen(128)
-    except OSError as error:
+    except OSError:
         listening.close()
-        raise InputError(
-            f"nobody can listen at {address.host}, port {address.port} ({error.strerror or error}): "
-            "choose another with --port or --host"
-        ) from None
+        raise
     return listening
 
 

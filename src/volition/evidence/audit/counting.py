@@ -1,4 +1,4 @@
-"""What an audit says of a judge: its accuracy, with an interval that knows how the sample was drawn.
+"""What an audit says of a judge: its accuracy, with an interval that knows how it was drawn.
 
 A stratum of which twice as much was drawn counts half as much. The share of answers that people
 confirm, among those that people decide, is a ratio of two totals, whose variance in a stratified
@@ -91,8 +91,7 @@ def count(sample: Sample, said: Mapping[Question, float | None]) -> Audit:
         if (drawn.comparison_id, drawn.principle) in said
     ]
     inside = [
-        [one for one in looked if one.drawn.stratum == place]
-        for place in range(len(sample.strata))
+        [one for one in looked if one.drawn.stratum == place] for place in range(len(sample.strata))
     ]
     strata = tuple(
         StratumCount(
@@ -134,7 +133,7 @@ def estimate(strata: Sequence[StratumCount]) -> tuple[float | None, float]:
     if not unseen:
         return share, math.inf
     if 0 < share < 1:
-        # Never more than as many as there are: strata in which nothing differed hide their variance.
+        # Never more than there are: strata in which nothing differed hide their variance.
         return share, min(share * (1 - share) / variance if variance else math.inf, trials / unseen)
     squares = sum(weight[s.name] ** 2 * s.confirmed.trials for s in seen)
     return share, decided**2 / squares / unseen
@@ -143,7 +142,10 @@ def estimate(strata: Sequence[StratumCount]) -> tuple[float | None, float]:
 def _variance(stratum: StratumCount, share: float) -> float:
     """Of the total of residuals, confirmed - share of what is decided, in a stratum."""
     number = stratum.looked_at
-    right, wrong = stratum.confirmed.successes, stratum.confirmed.trials - stratum.confirmed.successes
+    right, wrong = (
+        stratum.confirmed.successes,
+        stratum.confirmed.trials - stratum.confirmed.successes,
+    )
     total = right * (1 - share) - wrong * share
     squares = right * (1 - share) ** 2 + wrong * share**2
     spread = (squares - total**2 / number) / (number - 1) if number > 1 else squares

@@ -172,7 +172,9 @@ def draw(answered: Sequence[Answered], size: int, judge: str, seed: int = 0) -> 
     strata = [Stratum(name, sizes[name], drawn[name]) for name in sorted(sizes)]
     chosen: list[Drawn] = []
     for place, stratum in enumerate(strata):
-        inside = [one for one, (name, _) in zip(answered, named, strict=True) if name == stratum.name]
+        inside = [
+            one for one, (name, _) in zip(answered, named, strict=True) if name == stratum.name
+        ]
         for row in rng.choice(len(inside), stratum.drawn, replace=False):
             one = inside[row]
             chosen.append(Drawn(one.comparison_id, one.principle, one.p_judge, place))
@@ -215,9 +217,9 @@ def _by_model(folder: RunFolder, pairs: Sequence[ObservedPair]) -> npt.NDArray[n
     if not (folder.reward_model / "model.safetensors").is_file():
         return None
     model = RewardModel.load(folder.reward_model)
-    values, _ = opinions(model, np.stack([np.stack(pair) for pair in pairs]).reshape(
-        -1, *pairs[0][0].shape
-    ))
+    values, _ = opinions(
+        model, np.stack([np.stack(pair) for pair in pairs]).reshape(-1, *pairs[0][0].shape)
+    )
     first, second = values.mean(0).reshape(-1, 2).T
     return np.asarray(1.0 / (1.0 + np.exp(second - first)), np.float64)
 
@@ -231,7 +233,10 @@ def _unlike(pairs: Sequence[ObservedPair]) -> Floats:
     references = states[places]
     nearest = min(NEAREST, len(references) - 1)
     distances = np.concatenate(
-        [_distance(states[n : n + TOGETHER], references, nearest) for n in range(0, len(states), TOGETHER)]
+        [
+            _distance(states[n : n + TOGETHER], references, nearest)
+            for n in range(0, len(states), TOGETHER)
+        ]
     )
     return np.asarray(distances.reshape(-1, 2).max(1))
 
