@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -45,11 +45,14 @@ class Judged(NamedTuple):
         judgments: All of them.
         observed: What the reward model sees of every comparison, by its id.
         judges: Who judged, by id.
+        beside: How many more verdicts they are than those of judges who are no people: what people
+            said, less what they overruled.
     """
 
     judgments: Sequence[Judgment]
     observed: Mapping[str, ObservedPair]
     judges: Mapping[str, JudgeIdentity]
+    beside: int = 0
 
 
 class Seen(NamedTuple):
@@ -172,6 +175,7 @@ class RewardFit:
         good: What the best tenth of the judged states is worth at least, as a learner is rewarded;
             None where an older version fitted.
         inputs: Which observation entries it is given; None where the task says it, and of pictures.
+        beside: As of `Judged`.
         told: Pairs of moments that nobody judged, decided from observations as from their pictures,
             where the judgments were learned from pictures.
     """
@@ -190,6 +194,7 @@ class RewardFit:
     good: float | None = None
     inputs: ChosenInputs | None = None
     told: Counted | None = None
+    beside: int = 0
 
     @property
     def heldout_accuracy(self) -> float | None:
@@ -247,7 +252,7 @@ def learn_reward(
     model = fitted.model.capped_by([model for model, _ in vetoes])
     states = data.observations.reshape(-1, *data.observations.shape[3:])
     return model, RewardFit(
-        judgments=_verdicts(judged.judgments),
+        judgments=verdicts(judged.judgments),
         preferences=digest(derive_preferences(judged.judgments)),
         symmetric=recipe.symmetric,
         strength=fitted.strength,
@@ -261,6 +266,7 @@ def learn_reward(
         good=float(np.quantile(model(evenly_spread(states)), GOOD)),
         inputs=inputs,
         told=told,
+        beside=judged.beside,
     )
 
 
@@ -338,7 +344,7 @@ def _fit_veto(
     judgments = [j for j in judged.judgments if j.principle == principle]
     preferences = _preferences(judged, recipe, judgments)
     decided = sum(preference.p_first != 0.5 for preference in preferences)
-    count = _verdicts(judgments)
+    count = verdicts(judgments)
     if decided < LEAST_OF_A_VETO:
         return None, VetoFit(principle, False, count, Proportion(0, decided))
     data = PreferenceData.gather(judged.observed, preferences)
@@ -413,7 +419,8 @@ def _check_judges(
     check_fit(judgments, names, foretold(judgments, unseen, biases))
 
 
-def _verdicts(judgments: Sequence[Judgment]) -> int:
+def verdicts(judgments: Iterable[Judgment]) -> int:
+    """How many of them prefer a side, or neither."""
     return sum(isinstance(judgment.outcome, Verdict) for judgment in judgments)
 
 

@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -284,8 +284,21 @@ class RunFolder:
 
     def judgments(self, store: Store) -> list[Judgment]:
         """Those from which this version learns: people's overrule those of others."""
-        people = [name for name, judge in store.judges().items() if judge.is_person]
-        goal_ids, judgments = self.settings.goal_ids, as_people_say(store.judgments(), people)
+        return self.counting(store.judgments(), store)
+
+    def counting(
+        self, said: Sequence[Judgment], store: Store, people: Collection[str] | None = None
+    ) -> list[Judgment]:
+        """Those of them from which this version learns.
+
+        Args:
+            said: All judgments of the store, as of one moment.
+            store: The store.
+            people: The ids of the judges who overrule others; by default of those who are people.
+        """
+        if people is None:
+            people = [name for name, judge in store.judges().items() if judge.is_person]
+        goal_ids, judgments = self.settings.goal_ids, as_people_say(said, people)
         if not goal_ids:
             return judgments
         return that_count(judgments, store.put(), goal_ids, self.task.stated_goal().vetoes)
