@@ -14,7 +14,7 @@ import tyro
 from volition.cli.asking import answer, ask, label
 from volition.cli.drafting import draft
 from volition.cli.examining import compare, export, score, verify
-from volition.cli.learning import play, report, resume, say, train
+from volition.cli.learning import play, report, resume, say, train, watch
 from volition.cli.listing import doctor, tasks
 from volition.cli.parsing import REGISTRY
 from volition.errors import Interrupted, VolitionError
@@ -25,6 +25,7 @@ VERBS: dict[str, Callable[..., int]] = {
         train,
         resume,
         say,
+        watch,
         report,
         play,
         score,
