@@ -7,45 +7,22 @@ import json
 import logging
 import shutil
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from starlette.types import ASGIApp
 
+from servers.pages import TOKEN, served
 from volition.cli import main
 from volition.errors import InputError
 from volition.run.run import Run
 from volition.storage.labels import LABELS, LabelLog
-from volition.web.guarding import MOST_BYTES, Doors, Guard, is_loopback
+from volition.web.guarding import MOST_BYTES, Doors, is_loopback
 from volition.web.labelling import Desk, labelling_app
 from volition.web.serving import Address
 from volition.web.sources import RunSource
-
-TOKEN = "secret-of-the-tests"
-
-
-@contextmanager
-def served(app: ASGIApp, host: str = "127.0.0.1") -> Iterator[int]:
-    """The app behind its guard, on a port of its own."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(Guard(app, Doors(TOKEN, host)), log_level="error", access_log=False)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture(scope="module")

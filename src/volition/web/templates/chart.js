@@ -7,7 +7,7 @@
     if (text !== undefined) node.textContent = text;
     return node;
   };
-  const short = (value) => Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(value);
+  const short = (value) => Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(Math.abs(value) < 1e-9 ? 0 : value);
 
   function ticks(low, high, count) {
     const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));

@@ -75,7 +75,7 @@
       place.replaceChildren(...question.images[side]);
       question.images[side].forEach((image, number) => {
         image.classList.toggle("now", number === 0);
-        image.alt = number === 0 ? ["left", "right"][side] : "";
+        image.alt = number === 0 ? (question.sides[side].frames > 1 ? "a clip" : "a state") : "";
       });
     });
     $("under").hidden = !question.principle;
@@ -128,11 +128,11 @@
         body: JSON.stringify({ person, answers: some }),
       });
       if (!response.ok) throw new Error((await response.text()).trim() || response.statusText);
-      const told = await response.json();
-      const stored = new Set(told.stored);
+      const tells = await response.json();
+      const stored = new Set(tells.stored);
       outbox = outbox.filter((one) => !stored.has(one.id));
       keepBox();
-      tell(told);
+      tell(tells);
       sending = false;
       send();
     } catch (error) {
@@ -159,14 +159,15 @@
       const address = `desk?person=${encodeURIComponent(person)}&ahead=${AHEAD + held}${first ? "&back=1" : ""}`;
       const response = await fetch(address);
       if (!response.ok) throw new Error((await response.text()).trim());
-      const told = await response.json();
+      const tells = await response.json();
       const waiting = new Set(outbox.filter((one) => one.choice !== "undo").map((one) => one.question));
       const known = new Set(queue.map((question) => question.key));
-      const fresh = told.next.filter((question) => !known.has(question.key) && !waiting.has(question.key));
+      const fresh = tells.next.filter((question) => !known.has(question.key) && !waiting.has(question.key));
       queue.push(...fresh.map(load));
-      if (first) back = told.back;
-      exhausted = told.next.length < AHEAD + held;
-      tell(told);
+      if (first) back = tells.back;
+      exhausted = tells.next.length < AHEAD + held;
+      tell(tells);
+      told();
       fetching = false;
       if (shown === null) show();
     } catch (error) {

@@ -91,7 +91,7 @@
     $("simulated").hidden = !run.simulated;
     $("about").textContent = `${run.task} · judged by ${run.judge}`;
     $("controls").hidden = !under;
-    $("pause").textContent = run.state === "paused" ? "Go on" : "Pause";
+    $("hold").textContent = run.state === "paused" ? "Go on" : "Pause";
     $("budget").hidden = run.max_usd === null;
     $("usd").min = run.max_usd ?? 0;
     if (run.max_usd !== null && !$("usd").value) $("usd").placeholder = `more than ${run.max_usd}`;
@@ -187,7 +187,7 @@
       $("message").textContent = await say(`${encodeURIComponent(name)}/wish`, body);
       $("message").hidden = false;
     };
-    $("pause").addEventListener("click", () => wish({ wish: now?.state === "paused" ? "go" : "pause" }));
+    $("hold").addEventListener("click", () => wish({ wish: now?.state === "paused" ? "go" : "pause" }));
     $("stop").addEventListener("click", () => wish({ wish: "stop" }));
     $("budget").addEventListener("submit", (event) => {
       event.preventDefault();
