@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from volition.web.guarding import Doors, Guard
+from volition.web.serving import bound
 
 TOKEN = "secret-of-the-tests"
 
@@ -19,8 +19,7 @@ TOKEN = "secret-of-the-tests"
 @contextmanager
 def served(app: ASGIApp, host: str = "127.0.0.1") -> Iterator[int]:
     """The app behind its guard, on a port of its own."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+    with bound("127.0.0.1", 0) as listening:
         config = uvicorn.Config(Guard(app, Doors(TOKEN, host)), log_level="error", access_log=False)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -115,7 +115,7 @@ class Desk:
     def desk(self, person: str, ahead: int, back: bool) -> Json:
         self.people.refresh()
         answered = list(self.people.answers(person).values())[-BACK:] if back else []
-        by_asked = {question.asked: question for question in self.people.questions.values()}
+        by_asked = self.people.by_asked
         return {
             **_as_json(self.people.standing(person)),
             "next": [self.shown(q, person) for q in self.people.next_for(person, ahead)],
@@ -123,9 +123,7 @@ class Desk:
                 {**self.shown(by_asked[label.question], person), "choice": label.choice}
                 for label in answered
                 if label.question in by_asked
-            ]
-            if back
-            else [],
+            ],
         }
 
     def take(self, handed_in: HandedIn) -> Json:

@@ -55,8 +55,8 @@ class People:
     def __init__(self, source: Source, log: LabelLog) -> None:
         self.source, self.log = source, log
         self.questions: dict[str, Question] = {}  # by their keys
+        self.by_asked: dict[Asked, Question] = {}
         self._order: list[Question] = []
-        self._asked: set[Asked] = set()
         self._said: dict[str, dict[Asked, Label]] = {}
         self._who: dict[Asked, set[str]] = {}  # has answered it
         self._held: dict[Asked, tuple[str, float]] = {}
@@ -67,7 +67,7 @@ class People:
         """Reads what has come meanwhile: questions, and what others have handed in."""
         if fresh := self.source.new_questions():
             self.questions |= {question.key: question for question in fresh}
-            self._asked |= {question.asked for question in fresh}
+            self.by_asked |= {question.asked: question for question in fresh}
             self._order += shuffled(fresh)
         self.log.refresh()
         for label in self.log.labels[self._folded :]:
@@ -122,11 +122,11 @@ class People:
 
     def standing(self, person: str) -> Standing:
         """How far that person is, and everybody."""
-        mine = [asked for asked in self.answers(person) if asked in self._asked]
-        anybody = sum(bool(who) and asked in self._asked for asked, who in self._who.items())
+        mine = [asked for asked in self.answers(person) if asked in self.by_asked]
+        anybody = sum(bool(who) and asked in self.by_asked for asked, who in self._who.items())
         people = tuple(sorted(name for name, answers in self._said.items() if answers))
         with_judge, with_people = self._agreement(person, mine)
-        return Standing(len(self._asked), len(mine), anybody, people, with_judge, with_people)
+        return Standing(len(self.by_asked), len(mine), anybody, people, with_judge, with_people)
 
     def _agreement(self, person: str, mine: Sequence[Asked]) -> tuple[Proportion, Proportion]:
         """With the judge and with others, counted anew after every `STEP` answers."""

@@ -94,11 +94,11 @@ def _listening(address: Address, own_port: int) -> socket.socket:
     """
     try:
         if address.port is not None:
-            return _bound(address.host, address.port)
+            return bound(address.host, address.port)
         try:
-            return _bound(address.host, own_port)
+            return bound(address.host, own_port)
         except OSError:
-            return _bound(address.host, 0)
+            return bound(address.host, 0)
     except OSError as error:
         raise InputError(
             f"nobody can listen at {address.host}, port {address.port or own_port} "
@@ -106,9 +106,15 @@ def _listening(address: Address, own_port: int) -> socket.socket:
         ) from None
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        OSError: Nobody can.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol said: of such a socket alone asyncio sends small replies without waiting.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))

@@ -156,6 +156,7 @@ class RunSource:
         self._known: set[Asked] = set()
         self._fresh: list[Question] = []
         self._sides: set[str] = set()
+        self._counts: dict[str, int] = {}
         self._said: dict[Asked, tuple[float, int, str]] = {}
         self._outcomes_read, self._read_at = 0, -math.inf
         self._pictures = Pictures()
@@ -172,7 +173,9 @@ class RunSource:
         return Said(total / count, words)
 
     def frames(self, side: str) -> int:
-        return len(self._store.segment(side).frames)
+        if side not in self._counts:
+            self._counts[side] = len(self._store.segment(side).frames)
+        return self._counts[side]
 
     def picture(self, side: str, number: int) -> bytes | None:
         if side not in self._sides:
