@@ -33,7 +33,7 @@ DESKTOP, PHONE = (1280, 860), (390, 844)
 KEYS = {"ArrowLeft": "first", "ArrowRight": "second", "ArrowDown": "tie", "s": "skip"}
 
 
-def until(page: Page, condition: str, seconds: float = 120.0) -> None:
+def until(page: Page, condition: str, seconds: float = 60.0) -> None:
     """Waits for what Playwright's own waiting would evaluate in the page, where nothing may be."""
     end = time.monotonic() + seconds
     while not page.evaluate(condition):
@@ -54,9 +54,11 @@ def opened(
     page.on("console", lambda line: said.append(f"{line.type}: {line.text}"))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
-    yield page
-    context.close()
+    try:
+        page.goto(address)
+        yield page
+    finally:
+        context.close()
     assert said == []
     assert [url for url in asked if not url.startswith(address.partition(TOKEN)[0])] == []
 
@@ -206,12 +208,10 @@ def test_a_run_is_watched_paused_and_ends(browser: Browser, tmp_path: Path) -> N
             until(page, "document.getElementById('state').textContent === 'running'")
             page.click("#hold")
             until(page, "document.getElementById('state').textContent === 'paused'")
-            page.fill("#usd", "0.5")
-            page.click("#budget button")
-            until(page, "document.getElementById('message').textContent.includes('only be raised')")
             page.fill("#usd", "2.5")
             page.click("#budget button")
             until(page, "document.getElementById('of-budget').textContent === 'of $2.50'")
+            assert page.inner_text("#told") == "it may spend $2.5 in all"
             page.click("#hold")
             until(page, "document.getElementById('state').textContent === 'finished'", 150)
             until(page, "document.querySelectorAll('#learned svg .curve').length === 1")

@@ -20,7 +20,12 @@ TOKEN = "secret-of-the-tests"
 def served(app: ASGIApp, host: str = "127.0.0.1") -> Iterator[int]:
     """The app behind its guard, on a port of its own."""
     with bound("127.0.0.1", 0) as listening:
-        config = uvicorn.Config(Guard(app, Doors(TOKEN, host)), log_level="error", access_log=False)
+        config = uvicorn.Config(
+            Guard(app, Doors(TOKEN, host)),
+            log_level="error",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -184,8 +184,7 @@
 
   function steer(name) {
     const wish = async (body) => {
-      $("message").textContent = await say(`${encodeURIComponent(name)}/wish`, body);
-      $("message").hidden = false;
+      $("told").textContent = await say(`${encodeURIComponent(name)}/wish`, body);
     };
     $("hold").addEventListener("click", () => wish({ wish: now?.state === "paused" ? "go" : "pause" }));
     $("stop").addEventListener("click", () => wish({ wish: "stop" }));
