@@ -325,7 +325,7 @@ def watch(
     Ending it stops no run.
     """
     serving = needs_pages()
-    from volition.web.watch import watch as serve_runs
+    from volition.web.watching import watch as serve_runs
 
     def tell(address: str) -> None:
         print(f"open {address}", flush=True)

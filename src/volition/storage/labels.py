@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -171,7 +171,7 @@ def take_in(labels: Sequence[Label], store: Store) -> None:
         store.add_judgments(judgments)
 
 
-def _named(body: dict[str, Any]) -> str:
+def _named(body: Mapping[str, object]) -> str:
     return content_id(json.dumps(body, sort_keys=True).encode())
 
 

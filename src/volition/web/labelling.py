@@ -31,9 +31,8 @@ from volition.judgment import Order
 from volition.storage.labels import Choice, Label, LabelLog
 from volition.web.guarding import Refused, on_refused
 from volition.web.pages import page, static
-from volition.web.people import People, Standing, check_name
-from volition.web.results import disagreements, shown_goal
-from volition.web.sources import Question, Source
+from volition.web.people import People, Standing, check_name, disagreements
+from volition.web.sources import Question, Source, shown_goal
 
 T = TypeVar("T")
 MOST_AHEAD = 64  # questions that a page holds
@@ -188,58 +187,69 @@ def _as_json(standing: Standing) -> Json:
     return told
 
 
-def labelling_app(desk: Desk) -> Starlette:
-    """The pages of a desk that is open."""
-    facts = {"title": desk.source.title, "audit": desk.sample is not None}
-    pictures = shown_goal(desk.source.goal)
+class LabelPages:
+    """What is answered.
 
-    async def home(request: Request) -> Response:
-        goal = desk.source.goal
-        return page(
-            "label.html",
-            {**facts, "goal": goal, "source": str(desk.source.folder), "pictures": pictures},
-        )
+    Args:
+        desk: Where people are asked, which is open.
+    """
 
-    async def next_questions(request: Request) -> Response:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._facts = {"title": desk.source.title, "audit": desk.sample is not None}
+        self._pictures = shown_goal(desk.source.goal)
+
+    async def home(self, request: Request) -> Response:
+        source = self._desk.source
+        about = {"goal": source.goal, "source": str(source.folder), "pictures": self._pictures}
+        return page("label.html", {**self._facts, **about})
+
+    async def next_questions(self, request: Request) -> Response:
         person = check_name(request.query_params.get("person", ""))
         ahead = _whole(request, "ahead", MOST_AHEAD)
         back = request.query_params.get("back") == "1"
+        desk = self._desk
         return JSONResponse(await desk.on_thread(lambda: desk.desk(person, ahead, back)))
 
-    async def answers(request: Request) -> Response:
+    async def answers(self, request: Request) -> Response:
         handed_in = HandedIn.model_validate_json(await request.body())
-        return JSONResponse(await desk.on_thread(lambda: desk.take(handed_in)))
+        return JSONResponse(await self._desk.on_thread(lambda: self._desk.take(handed_in)))
 
-    async def picture(request: Request) -> Response:
+    async def picture(self, request: Request) -> Response:
         side, number = request.path_params["side"], request.path_params["number"]
+        desk = self._desk
         png = await desk.on_thread(lambda: desk.source.picture(side, number))
         if png is None:
             return PlainTextResponse("there is no such picture\n", 404)
         return Response(png, media_type="image/png", headers=FOREVER)
 
-    async def goal_picture(request: Request) -> Response:
+    async def goal_picture(self, request: Request) -> Response:
         number = request.path_params["number"]
-        if number >= len(pictures):
+        if number >= len(self._pictures):
             return PlainTextResponse("there is no such picture\n", 404)
-        return Response(pictures[number].png, media_type="image/png")
+        return Response(self._pictures[number].png, media_type="image/png")
 
-    async def results(request: Request) -> Response:
+    async def results(self, request: Request) -> Response:
         person = check_name(request.query_params.get("person", ""))
-        found = await desk.on_thread(lambda: desk.results(person))
+        found = await self._desk.on_thread(lambda: self._desk.results(person))
         if found is None:
             return PlainTextResponse(
                 "first answer all: what the judge said is shown afterwards\n", 403
             )
-        return page("results.html", {**facts, "person": person, **found})
+        return page("results.html", {**self._facts, "person": person, **found})
 
+
+def labelling_app(desk: Desk) -> Starlette:
+    """The pages of a desk that is open."""
+    pages = LabelPages(desk)
     return Starlette(
         routes=[
-            Route("/", home),
-            Route("/desk", next_questions),
-            Route("/answers", answers, methods=["POST"]),
-            Route("/sides/{side}/{number:int}.png", picture),
-            Route("/goal/{number:int}.png", goal_picture),
-            Route("/results", results),
+            Route("/", pages.home),
+            Route("/desk", pages.next_questions),
+            Route("/answers", pages.answers, methods=["POST"]),
+            Route("/sides/{side}/{number:int}.png", pages.picture),
+            Route("/goal/{number:int}.png", pages.goal_picture),
+            Route("/results", pages.results),
             static(),
         ],
         exception_handlers=HANDLERS,

@@ -10,9 +10,11 @@ import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from volition.errors import InputError
 from volition.goal import hidden_sign
+from volition.judgment import Order
 from volition.reward.preferences import Proportion
 from volition.storage.labels import Label, LabelLog
 from volition.web.sources import Asked, Question, Source
@@ -20,6 +22,7 @@ from volition.web.sources import Asked, Question, Source
 STEP = 10  # agreement is told in steps of so many answers: none can be read from it
 HELD_S = 60.0  # for which a question that somebody is looking at is offered last to others
 LONGEST_NAME = 40
+MOST_SHOWN = 200  # disagreements on one page
 NONE = Proportion(0, 0)
 
 
@@ -158,6 +161,61 @@ class People:
             for asked, who in self._who.items()
             if who
         }
+
+
+class Disagreement(NamedTuple):
+    """A question that a person and the judge answered otherwise.
+
+    Attributes:
+        sides: As the person saw them; each its name and the number of its frames.
+        person, judge: The side that each preferred: 0, 1, or None of a tie.
+        p_judge: The judge's probability of the side that it preferred.
+        words: Why, where the judge said so.
+        others: What other people said, each their name and their side.
+    """
+
+    question: Question
+    sides: tuple[tuple[str, int], tuple[str, int]]
+    person: int | None
+    judge: int | None
+    p_judge: float
+    words: str
+    others: tuple[tuple[str, int | None], ...]
+
+
+def disagreements(people: People, person: str) -> Sequence[Disagreement]:
+    """Where that person and the judge did not prefer the same, the latest first."""
+    found = []
+    for question in people.questions.values():
+        label = people.answers(person).get(question.asked)
+        said = people.source.said(question.asked)
+        if label is None or label.p_first is None or said is None:
+            continue
+        swapped = question.order_for(person) is Order.SWAPPED
+        mine, theirs = _side(label.p_first, swapped), _side(said.p_first, swapped)
+        if mine == theirs:
+            continue
+        names = [question.first, question.second][:: -1 if swapped else 1]
+        first, second = [(name, people.source.frames(name)) for name in names]
+        others = [
+            (name, _side(other.p_first, swapped))
+            for name in people.standing(person).people
+            if name != person
+            and (other := people.answers(name).get(question.asked)) is not None
+            and other.p_first is not None
+        ]
+        sure = max(said.p_first, 1 - said.p_first)
+        found.append(
+            Disagreement(question, (first, second), mine, theirs, sure, said.words, tuple(others))
+        )
+    return found[::-1][:MOST_SHOWN]
+
+
+def _side(p_first: float, swapped: bool) -> int | None:
+    """Which of two sides is preferred, as they were shown; None of a tie."""
+    if p_first == 0.5:
+        return None
+    return int((p_first < 0.5) != swapped)
 
 
 def check_name(name: str) -> str:

@@ -119,6 +119,20 @@ class Source(Protocol):
         ...
 
 
+class GoalPicture(NamedTuple):
+    """A picture of the goal, or of what is not meant."""
+
+    caption: str
+    png: bytes
+
+
+def shown_goal(goal: Goal) -> list[GoalPicture]:
+    """The pictures of a goal, encoded."""
+    named = [(REACHED, path) for path in goal.images]
+    named += [(NOT_MEANT, path) for path in goal.counterexamples]
+    return [GoalPicture(caption, encode_png(read_frame(path).pixels)) for caption, path in named]
+
+
 class Pictures:
     """The last encoded frames, by the side and the number of each."""
 

@@ -43,9 +43,11 @@ from volition.run.interrupting import Helm
 from volition.web.following import Follower, row_of, runs_in
 from volition.web.labelling import HANDLERS
 from volition.web.pages import page, static
+from volition.web.serving import Address, serve
 
 T = TypeVar("T")
 Json = dict[str, Any]
+PORT = 8766
 LOOK_S = 1.0  # between two looks at a folder
 FORGET_S = 60.0  # after which nobody follows a run that nobody looks at
 KEEP_ALIVE_S = 15.0
@@ -208,26 +210,33 @@ def _film(folder: RunFolder, out: Path) -> None:
     write_mp4(episode.drawings, out)
 
 
-def watching_app(watch: Watch) -> Starlette:
-    """The pages of runs."""
+class WatchPages:
+    """What is answered.
 
-    async def home(request: Request) -> Response:
-        if (watch.root / CONFIG).is_file():
-            return RedirectResponse(f"run/{quote(watch.root.resolve().name)}", 303)
-        return page("runs.html", {"folder": str(watch.root), "root": ""})
+    Args:
+        watch: The runs.
+    """
 
-    async def all_events(request: Request) -> Response:
-        return _events(watch, request, lambda _: {"runs": watch.rows()})
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
 
-    async def one_run(request: Request) -> Response:
+    async def home(self, request: Request) -> Response:
+        root = self._watch.root
+        if (root / CONFIG).is_file():
+            return RedirectResponse(f"run/{quote(root.resolve().name)}", 303)
+        return page("runs.html", {"folder": str(root), "root": ""})
+
+    async def all_events(self, request: Request) -> Response:
+        return _events(self._watch, request, lambda _: {"runs": self._watch.rows()})
+
+    async def one_run(self, request: Request) -> Response:
         name = request.path_params["name"]
-        folder = await watch.on_thread(lambda: watch.folder(name))
+        folder = await self._watch.on_thread(lambda: self._watch.folder(name))
         goal = folder.task.goal.text
-        facts = {"name": name, "task": folder.task, "goal": goal, "root": "../"}
-        return page("run.html", facts)
+        return page("run.html", {"name": name, "task": folder.task, "goal": goal, "root": "../"})
 
-    async def run_events(request: Request) -> Response:
-        name = request.path_params["name"]
+    async def run_events(self, request: Request) -> Response:
+        name, watch = request.path_params["name"], self._watch
         await watch.on_thread(lambda: watch.folder(name))
 
         def look(seen: int) -> Json:
@@ -235,17 +244,17 @@ def watching_app(watch: Watch) -> Starlette:
 
         return _events(watch, request, look)
 
-    async def wish(request: Request) -> Response:
+    async def wish(self, request: Request) -> Response:
         said = Wish.model_validate_json(await request.body())
-        name = request.path_params["name"]
+        name, watch = request.path_params["name"], self._watch
         return JSONResponse({"told": await watch.on_thread(lambda: watch.wish(name, said))})
 
-    async def film(request: Request) -> Response:
-        await watch.film(request.path_params["name"])
+    async def film(self, request: Request) -> Response:
+        await self._watch.film(request.path_params["name"])
         return JSONResponse({"told": "filmed"})
 
-    async def picture(request: Request) -> Response:
-        place = request.path_params
+    async def picture(self, request: Request) -> Response:
+        place, watch = request.path_params, self._watch
         png = await watch.on_thread(
             lambda: watch.picture(place["name"], place["side"], place["number"])
         )
@@ -253,32 +262,37 @@ def watching_app(watch: Watch) -> Starlette:
             return PlainTextResponse("there is no such picture\n", 404)
         return Response(png, media_type="image/png", headers={"Cache-Control": "private"})
 
-    async def shown_film(request: Request) -> Response:
-        place = request.path_params
+    async def shown_film(self, request: Request) -> Response:
+        place, watch = request.path_params, self._watch
         folder = await watch.on_thread(lambda: watch.folder(place["name"]))
         file = folder.film if place["which"] == "policy" else watch.made_film(place["name"])
         if place["which"] not in ("policy", "now") or not file.is_file():
             return PlainTextResponse("there is no film yet\n", 404)
         return FileResponse(file, media_type="video/mp4")
 
-    async def compare(request: Request) -> Response:
+    async def compare(self, request: Request) -> Response:
         names = list(dict.fromkeys(request.query_params.getlist("run")))[:MOST_COMPARED]
+        watch = self._watch
         states = [await watch.on_thread(partial(watch.state, name)) for name in names]
         if request.query_params.get("json") == "1":
             return JSONResponse({"runs": states})
         return page("compare.html", {"states": states, "root": "", "names": names})
 
+
+def watching_app(watch: Watch) -> Starlette:
+    """The pages of runs."""
+    pages = WatchPages(watch)
     return Starlette(
         routes=[
-            Route("/", home),
-            Route("/events", all_events),
-            Route("/compare", compare),
-            Route("/run/{name}", one_run),
-            Route("/run/{name}/events", run_events),
-            Route("/run/{name}/wish", wish, methods=["POST"]),
-            Route("/run/{name}/film", film, methods=["POST"]),
-            Route("/run/{name}/sides/{side}/{number:int}.png", picture),
-            Route("/run/{name}/{which}.mp4", shown_film),
+            Route("/", pages.home),
+            Route("/events", pages.all_events),
+            Route("/compare", pages.compare),
+            Route("/run/{name}", pages.one_run),
+            Route("/run/{name}/events", pages.run_events),
+            Route("/run/{name}/wish", pages.wish, methods=["POST"]),
+            Route("/run/{name}/film", pages.film, methods=["POST"]),
+            Route("/run/{name}/sides/{side}/{number:int}.png", pages.picture),
+            Route("/run/{name}/{which}.mp4", pages.shown_film),
             static(),
         ],
         exception_handlers={**HANDLERS, Unknown: _unknown},
@@ -321,3 +335,26 @@ def _events(watch: Watch, request: Request, look: Callable[[int], Json]) -> Resp
 
 def _event(name: str, value: object) -> str:
     return f"event: {name}\ndata: {json.dumps(value)}\n\n"
+
+
+def watch(root: Path, address: Address, tell: Callable[[str], None]) -> None:
+    """Lets people watch and steer runs until Ctrl-C, which stops no run.
+
+    Args:
+        root: A run, or a folder of runs.
+        address: Where the pages are served.
+        tell: Is told their address.
+
+    Raises:
+        RunError: It is neither, or damaged.
+        InputError: Nobody can listen there.
+    """
+    if not root.is_dir():
+        raise RunError(f"{root} is not a folder: name a run, or a folder of runs such as runs/")
+    if (root / CONFIG).is_file():
+        RunFolder.read_config(root)
+    watched = Watch(root)
+    try:
+        serve(watching_app(watched), address, PORT, tell)
+    finally:
+        watched.close()
