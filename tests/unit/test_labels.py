@@ -22,8 +22,10 @@ from volition.judgment import (
     as_people_say,
     derive_preferences,
 )
+from volition.reward.learning import Judged, Recipe, preferences_of
 from volition.storage.labels import Choice, Label, LabelLog, take_in
 from volition.storage.store import Store
+from volition.tasks.task import RewardSection
 
 
 def label(key: str, choice: Choice = "first", person: str = "Anna", pair: str = "c") -> Label:
@@ -138,3 +140,14 @@ def test_who_is_a_person() -> None:
     assert JudgeIdentity("human:Anna").is_person
     assert JudgeIdentity("recorded:human:Anna").is_person
     assert not JudgeIdentity("openai:human").is_person
+
+
+def test_the_task_says_how_much_a_person_counts() -> None:
+    judges = {name: JudgeIdentity(name) for name in ("llm", "human:Anna")}
+    judgments = [said("human:Anna", 1.0), said("llm", 0.0, principle="another")]
+    for weight, p_first in ((1, 0.5), (3, 0.75)):
+        recipe = Recipe(RewardSection(person_weight=weight))
+        (preference,) = preferences_of(Judged(judgments, {}, judges), recipe, judgments)
+        assert (preference.p_first, preference.weight) == (p_first, 1 + weight)
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        RewardSection(person_weight=0)

@@ -17,12 +17,15 @@ import pytest
 from servers.pages import TOKEN, served
 from volition.cli import main
 from volition.errors import InputError
+from volition.judgment import Order
 from volition.run.run import Run
-from volition.storage.labels import LABELS, LabelLog
+from volition.storage.labels import LABELS, Label, LabelLog
 from volition.web.guarding import MOST_BYTES, Doors, is_loopback
+from volition.web.label import finish_folder
 from volition.web.labelling import Desk, labelling_app
+from volition.web.people import People
 from volition.web.serving import Address
-from volition.web.sources import RunSource
+from volition.web.sources import FolderSource, RunSource, shown_goal
 
 
 @pytest.fixture(scope="module")
@@ -300,3 +303,41 @@ def test_what_cannot_be_done_is_said(
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1
+
+
+def test_a_folder_of_questions_becomes_one_of_judgments(tmp_path: Path) -> None:
+    folder = tmp_path / "asked"
+    assert main(["ask", "pendulum", "--out", str(folder), "--pairs", "6"]) == 0
+    source = FolderSource(folder)
+    assert [picture.caption for picture in shown_goal(source.goal)] == ["The goal reached"]
+    people = People(source, LabelLog(folder))
+    people.refresh()
+    questions = list(people.questions.values())
+    assert source.picture(questions[0].first, 0) is not None
+    assert source.picture(questions[0].first, 1) is None
+    assert source.picture("../asked", 0) is None
+    chosen: dict[int, str] = {}
+    for question in questions:
+        number = source.numbers[question.comparison_id]
+        order = question.order_for("Anna")
+        chosen[number] = "first" if order is Order.FORWARD else "second"
+        assert "pairs have no answer yet" in finish_folder(folder, source, people)
+        left = Label(f"label-{number}", "Anna", question.comparison_id, order, "first")
+        people.hand_in([left])
+    assert "is a folder of judgments by human:Anna" in finish_folder(folder, source, people)
+    lines = (folder / "judgments.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert {row["pair"]: row["verdict"] for row in rows} == chosen
+    assert {row["judge"] for row in rows} == {"human:Anna"}
+    assert set(chosen.values()) == {"first", "second"}
+
+
+def test_frames_outside_of_a_folder_are_no_frames(tmp_path: Path) -> None:
+    folder = tmp_path / "asked"
+    assert main(["ask", "pendulum", "--out", str(folder), "--pairs", "2"]) == 0
+    file = folder / "pairs.jsonl"
+    text = file.read_text()
+    shown = json.loads(text.splitlines()[0])["first"]["frame"]
+    file.write_text(text.replace(shown, "frames/../../secret.png"))
+    with pytest.raises(InputError, match="is not one of its frames/"):
+        FolderSource(folder)

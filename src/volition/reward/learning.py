@@ -238,12 +238,12 @@ def learn_reward(
         JudgeUnfit: A judge's answers say nothing.
     """
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
-    preferences = _preferences(judged, recipe, recipe.as_counted(ordinary))
+    preferences = preferences_of(judged, recipe, recipe.as_counted(ordinary))
     data = PreferenceData.gather(judged.observed, preferences)
     fitted, inputs, told = _fit(data, preferences, recipe, look)
     _check_judges(judged.judges, ordinary, preferences, fitted)
     biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
-    as_asked = PreferenceData.gather(judged.observed, _preferences(judged, recipe, ordinary))
+    as_asked = PreferenceData.gather(judged.observed, preferences_of(judged, recipe, ordinary))
     heeds = heeded(as_asked, fitted.unseen, biases)
     doubtful = [heed for heed in heeds if heed.principle not in recipe.said]
     unsaid = [j for j in ordinary if j.principle not in recipe.said]
@@ -294,7 +294,7 @@ def doubling(judged: Judged, recipe: Recipe) -> Doubling:
         InputError: The judgments say nothing.
     """
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
-    preferences = _preferences(judged, recipe, recipe.as_counted(ordinary))
+    preferences = preferences_of(judged, recipe, recipe.as_counted(ordinary))
     order = np.random.default_rng(recipe.seed).permutation(len(preferences))
     halves = [[preferences[place] for place in order[start::2]] for start in (0, 1)]
     data = [PreferenceData.gather(judged.observed, half) for half in halves]
@@ -322,7 +322,9 @@ def read_fit(folder: Path) -> RewardFit:
         raise RunError(f"{folder / FILE} is not a fitted reward model: {error}") from error
 
 
-def _preferences(judged: Judged, recipe: Recipe, judgments: Sequence[Judgment]) -> list[Preference]:
+def preferences_of(
+    judged: Judged, recipe: Recipe, judgments: Sequence[Judgment]
+) -> list[Preference]:
     """Those of these judgments, a person's answer counting as often as the task says."""
     weight = recipe.section.person_weight
     people = {name: weight for name, judge in judged.judges.items() if judge.is_person}
@@ -342,7 +344,7 @@ def _fit_veto(
 ) -> tuple[RewardModel | None, VetoFit]:
     """What the judgments under a veto say, as a reward model of its own; None: too little."""
     judgments = [j for j in judged.judgments if j.principle == principle]
-    preferences = _preferences(judged, recipe, judgments)
+    preferences = preferences_of(judged, recipe, judgments)
     decided = sum(preference.p_first != 0.5 for preference in preferences)
     count = verdicts(judgments)
     if decided < LEAST_OF_A_VETO:

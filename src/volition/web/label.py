@@ -81,7 +81,7 @@ def label(
         serve(labelling_app(desk), address, PORT, tell)
         people = desk.people
         people.refresh()
-        then = _then_run(folder, people) if is_run else _then_folder(folder, desk.source, people)
+        then = finish_run(folder, people) if is_run else finish_folder(folder, desk.source, people)
         return _labelled(desk, then)
     finally:
         desk.close()
@@ -112,7 +112,7 @@ def _labelled(desk: Desk, then: str) -> Labelled:
     )
 
 
-def _then_run(folder: Path, people: People) -> str:
+def finish_run(folder: Path, people: People) -> str:
     """Gives the run what was answered, unless it is under way and takes it itself."""
     if not people.log.labels:
         return "nobody answered"
@@ -128,7 +128,7 @@ def _then_run(folder: Path, people: People) -> str:
     return f"the run has the answers: `volition resume {folder}` learns from them"
 
 
-def _then_folder(folder: Path, source: Source, people: People) -> str:
+def finish_folder(folder: Path, source: Source, people: People) -> str:
     """Completes the folder once every pair has an answer."""
     assert isinstance(source, FolderSource)
     means = people.means()
