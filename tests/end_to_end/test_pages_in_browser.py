@@ -221,7 +221,9 @@ def test_a_run_is_watched_paused_and_ends(browser: Browser, tmp_path: Path) -> N
             page.click("#make-film")
             until(page, "!document.getElementById('film').hidden", 120)
             until(page, "document.getElementById('film').duration > 1")
-            accessible(page)
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                accessible(page)
             page.click("a:has-text('All runs')")
             page.check("input[type=checkbox]")
             accessible(page)

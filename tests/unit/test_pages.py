@@ -285,6 +285,8 @@ def test_a_damaged_line_is_told(copied: Path, tmp_path: Path, capsys: Any) -> No
     (folder / LABELS).write_text('{"id": "nonsense"}\n')
     assert main(["label", str(folder)]) == 1
     assert "a line is not as it was written" in capsys.readouterr().err
+    assert main(["verify", str(folder)]) == 1
+    assert "a line is not as it was written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
