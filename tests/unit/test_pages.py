@@ -6,7 +6,10 @@ import http.client
 import json
 import logging
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -343,3 +346,31 @@ def test_frames_outside_of_a_folder_are_no_frames(tmp_path: Path) -> None:
     file.write_text(text.replace(shown, "frames/../../secret.png"))
     with pytest.raises(InputError, match="is not one of its frames/"):
         FolderSource(folder)
+
+
+def test_the_verb_serves_until_ctrl_c_and_says_what_became_of_the_answers(
+    copied: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(copied, folder)
+    (folder / LABELS).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "volition.cli", "label", str(folder), "--audit", "10"]
+    with subprocess.Popen(
+        [*command, "--token", TOKEN, "--port", "0", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[1]
+        port = int(address.split(":")[2].partition("/")[0])
+        assert ask(port, "answers", answers(port))[0] == 200
+        time.sleep(1.1)  # later than what was read last is read again
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "Ctrl-C ends it; every answer is kept\n")
+    assert TOKEN not in said
+    assert "1 of 10 pairs answered; the run has the answers" in said
+    told = json.loads(said.splitlines()[-1])
+    assert told["verdicts"] == {"Anna": 1}
+    assert (told["audit"]["looked_at"], told["audit"]["drawn"]) == (1, 10)

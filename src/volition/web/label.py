@@ -79,10 +79,7 @@ def label(
     try:
         desk.open()
         serve(labelling_app(desk), address, PORT, tell)
-        people = desk.people
-        people.refresh()
-        then = finish_run(folder, people) if is_run else finish_folder(folder, desk.source, people)
-        return _labelled(desk, then)
+        return desk.at_once(lambda: _ended(folder, desk))
     finally:
         desk.close()
 
@@ -93,8 +90,14 @@ def _source(folder: Path, sample: Sample | None) -> Source:
     return FolderSource(folder)
 
 
-def _labelled(desk: Desk, then: str) -> Labelled:
+def _ended(folder: Path, desk: Desk) -> Labelled:
+    """Hands the answers on; what came of it."""
     people = desk.people
+    people.refresh()
+    if isinstance(desk.source, FolderSource):
+        then = finish_folder(folder, desk.source, people)
+    else:
+        then = finish_run(folder, people)
     standing = people.standing("")
     verdicts = Counter(
         name
@@ -128,9 +131,8 @@ def finish_run(folder: Path, people: People) -> str:
     return f"the run has the answers: `volition resume {folder}` learns from them"
 
 
-def finish_folder(folder: Path, source: Source, people: People) -> str:
+def finish_folder(folder: Path, source: FolderSource, people: People) -> str:
     """Completes the folder once every pair has an answer."""
-    assert isinstance(source, FolderSource)
     means = people.means()
     chosen = {}
     for question in people.questions.values():

@@ -76,17 +76,21 @@ class Desk:
     async def on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
+    def at_once(self, work: Callable[[], T]) -> T:
+        """Does it on the thread, and waits; not for whoever answers requests."""
+        return self._thread.submit(work).result()
+
     def open(self) -> None:
         """Opens it.
 
         Raises:
             VolitionError: It cannot be.
         """
-        self._thread.submit(self._begin).result()
+        self.at_once(self._begin)
 
     def close(self) -> None:
         if hasattr(self, "source"):
-            self._thread.submit(self.source.close).result()
+            self.at_once(self.source.close)
         self._thread.shutdown()
 
     def _begin(self) -> None:
