@@ -9,6 +9,11 @@
     if (kind) node.className = kind;
     return node;
   };
+  const cell = (label, words) => {
+    const node = make("td", words);
+    node.dataset.label = label;
+    return node;
+  };
   const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(1)}%`);
   const dollars = (usd) => (usd === null ? "–" : `$${usd.toFixed(usd < 1 ? 4 : 2)}`);
   const counted = (number) => number.toLocaleString("en");
@@ -70,9 +75,10 @@
       if (run.simulated) judge.append(" ", make("strong", "simulated", "tag loud"));
       row.append(
         first, name, state, judge,
-        make("td", counted(run.judgments)), make("td", dollars(run.cost_usd)),
-        make("td", `${counted(run.env_steps)} of ${counted(run.total_steps)}`),
-        make("td", percent(run.heldout)), make("td", run.true === null ? "–" : run.true.toFixed(1)),
+        cell("judgments", counted(run.judgments)), cell("cost", dollars(run.cost_usd)),
+        cell("steps", `${counted(run.env_steps)} of ${counted(run.total_steps)}`),
+        cell("held-out", percent(run.heldout)),
+        cell("true return", run.true === null ? "–" : run.true.toFixed(1)),
       );
       return row;
     }));
