@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from volition.comparison import Comparison
     from volition.errors import VolitionError
-    from volition.evidence.contest import compare
+    from volition.evidence.comparing.contest import compare
     from volition.goal import Goal
     from volition.judges.base import Judge
     from volition.judges.settings import JudgeSettings
@@ -52,7 +52,7 @@ _HOMES = {
     "Run": "volition.run.run",
     "Task": "volition.tasks.task",
     "VolitionError": "volition.errors",
-    "compare": "volition.evidence.contest",
+    "compare": "volition.evidence.comparing.contest",
     "judge_pairs": "volition.judging.pairs",
     "train": "volition.run.run",
 }

@@ -30,8 +30,19 @@ class Principle:
 Principles = tuple[Principle | None, ...]
 UNSEEN = ("Cc", "Cs", "Zl", "Zp")  # kinds of signs that nobody sees, or that end a line
 HIDDEN = frozenset(  # others: they turn text round, or carry words that nobody sees
-    map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xE0000, 0xE1000), 0xFEFF))
+    map(
+        chr,
+        (
+            *range(0x202A, 0x202F),
+            *range(0x2060, 0x2070),
+            *range(0xFFF9, 0xFFFC),
+            *range(0xE0000, 0xE1000),
+            *(0x00AD, 0x115F, 0x1160, 0x180E, 0x3164, 0xFEFF, 0xFFA0),
+        ),
+    )
 )
+JOINERS = frozenset("\u200b\u200c\u200d")  # within words of some scripts, and within emoji
+DIRECTIONS = frozenset("\u061c\u200e\u200f")  # beside words that are written to the left
 Kind = Literal["principle", "veto", "goal"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -77,6 +88,11 @@ class Goal:
         object.__setattr__(self, "vetoes", tuple(vetoes))
 
     @property
+    def pictures(self) -> tuple[Path, ...]:
+        """All that show what is meant, and what is not."""
+        return (*self.images, *self.counterexamples)
+
+    @property
     def put_under(self) -> Principles:
         """What one judgment is put under: one of these, each as likely as the others.
 
@@ -120,7 +136,7 @@ class Change:
         return None if self.kind == "goal" else Principle(self.text, self.kind == "veto")
 
     def of(self, goal: Goal) -> Goal:
-        """The goal with it.
+        """The goal with it. Pictures of what was meant before go when the sentence does.
 
         Raises:
             ValueError: It has no words, or the goal cannot have it.
@@ -130,8 +146,9 @@ class Change:
             principles = (*principles, self.text)
         elif self.kind == "veto":
             vetoes = (*vetoes, self.text)
-        text = self.text if self.kind == "goal" else goal.text
-        return Goal(text, goal.images, goal.counterexamples, principles, vetoes)
+        if self.kind == "goal":
+            return Goal(self.text, principles=principles, vetoes=vetoes)
+        return Goal(goal.text, goal.images, goal.counterexamples, principles, vetoes)
 
 
 def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[str]) -> Principles:
@@ -142,8 +159,30 @@ def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[str]) ->
 
 
 def hidden_sign(text: str) -> str:
-    """The first sign because of which a text is not one line that reads as it looks; else empty."""
-    return next((s for s in text if unicodedata.category(s) in UNSEEN or s in HIDDEN), "")
+    """The first sign because of which a text is not one line that reads as it looks; else empty.
+
+    A sign without width is where a script needs it: a joiner between two signs of which none is
+    ASCII or another joiner, a mark of direction where something is written to the left.
+    """
+    leftward = any(
+        unicodedata.bidirectional(s) in ("R", "AL") and s not in DIRECTIONS for s in text
+    )
+    for place, sign in enumerate(text):
+        beside = (text[place - 1 : place], text[place + 1 : place + 2])
+        if (
+            unicodedata.category(sign) in UNSEEN
+            or sign in HIDDEN
+            or (sign in DIRECTIONS and not leftward)
+            or (sign in JOINERS and any(s.isascii() or s in JOINERS for s in beside))
+        ):
+            return sign
+    return ""
+
+
+def alike(sentence: str) -> str:
+    """The same for sentences that differ in nothing that a reader minds."""
+    seen = "".join(s for s in sentence if unicodedata.category(s) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", seen).casefold().split()).rstrip(".!")
 
 
 def in_one(text: str, principles: Sequence[Principle]) -> str:

@@ -14,8 +14,8 @@ import pytest
 from volition import cli, compare
 from volition.comparison import Segment
 from volition.errors import InputError, RunError
-from volition.evidence.contest import Contest
-from volition.evidence.contest_result import Tally
+from volition.evidence.comparing.contest import Contest
+from volition.evidence.comparing.result import Tally
 from volition.judges.settings import JudgeSettings
 from volition.run.run import Run
 from volition.storage.store import Store

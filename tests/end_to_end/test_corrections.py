@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -25,17 +26,19 @@ from servers import Server, serving
 from volition import cli
 from volition.comparison import Observations
 from volition.errors import RunError
+from volition.evidence.comparing.contest import Contest
 from volition.evidence.export import export
 from volition.evidence.verification import verify
-from volition.goal import Change
+from volition.goal import Change, Principle
 from volition.judgment import Verdict
 from volition.run.correcting import changing
 from volition.run.correcting.saying import plan, say, undo
-from volition.run.correcting.versions import versions_of
+from volition.run.correcting.versions import Version, versions_of
 from volition.run.folder import RunFolder
 from volition.run.run import Run
 from volition.storage.compilation import enable_cache
 from volition.storage.files import exclusively
+from volition.storage.store import Store
 from volition.tasks.truth import TRUTHS, Truth
 
 LEFT, ALONE = "It never leans to the right.", "Nothing leans to the right."
@@ -118,8 +121,10 @@ def test_a_principle_makes_the_next_version_and_goes_back(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before, steps = version_of(run), Run.open(run).result.env_steps
-    assert cli.main(["say", str(run), LEFT, "--yes", "--json"]) == 0
+    assert cli.main(["say", str(run), LEFT, "--yes", "--compare", "3", "--json"]) == 0
     out, err = capsys.readouterr()
+    assert "then at most 3 pairs of episodes of version 2 and version 1, blind" in out
+    assert "version 2 against version 1: " in out
     assert f"version 1: The rod points up.\nversion 2: The rod points up.\n  - {LEFT}\n" in out
     assert "10 of 60 judged pairs are judged again first, at most 20 in all" in out
     assert "answers of the sample are others now" in err
@@ -143,6 +148,10 @@ def test_a_principle_makes_the_next_version_and_goes_back(
     page = folder.report.read_text(encoding="utf-8")
     assert "What was said of it" in page
     assert 'href="versions/1/policy.mp4"' in page
+    assert page.count('<article class="version') == 2
+    assert page.count("in its median episode") == 2, "each version is on film in the page itself"
+    check_compared(run, new, page)
+    second_judge_counts_alone(run, capsys)
     paid = answers(run)
     after = version_of(run)
 
@@ -158,6 +167,35 @@ def test_a_principle_makes_the_next_version_and_goes_back(
     listed = capsys.readouterr().out
     assert "version 1 (now)" in listed
     assert "version 2 (taken back)" in listed
+    assert "    against version 1: " in listed, "what came of comparing is kept with the version"
+
+
+def check_compared(run: Path, version: Version, page: str) -> None:
+    """That a version was compared with the one before, and that its page says so."""
+    compared = version.compared
+    assert compared is not None
+    assert (compared.pairs, compared.unjudged) == (3, 0)
+    assert compared.wins + compared.losses + compared.ties == 3
+    assert (compared.simulated, compared.same_judge) == (True, True)
+    assert compared.goal == f"The rod points up.\nWhat is meant by that:\n- {LEFT}"
+    assert f'<a href="{compared.page}">Every pair</a>' in page
+    assert "Blind, against version 1" in page
+    assert "Worth more now than in version 1" in page
+    with Store.open((run / compared.page).parent) as store:
+        judgments = store.judgments()
+    assert {judgment.principle for judgment in judgments} <= {None}, "the whole goal is put"
+    assert len(judgments) <= 3
+
+
+def second_judge_counts_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever trained neither is believed, and what it says shows on the run's page."""
+    a, b = str(run), str(run / "versions" / "1")
+    assert cli.main(["compare", a, b, "--judge", "simulated:strong"]) == 0
+    assert "judged by simulated:strong, which is simulated\n" in capsys.readouterr().out
+    assert "Judged by simulated:strong, under all" in (run / "report.html").read_text("utf-8")
+    alone = Contest(a, b, LEFT, out=run.parent / "alone", pairs=1)
+    assert alone.matter.under == (Principle(LEFT),)
+    assert alone.matter.said == LEFT
 
 
 def test_another_sentence_that_changes_nothing_is_asked_about_no_further(
@@ -166,7 +204,9 @@ def test_another_sentence_that_changes_nothing_is_asked_about_no_further(
     """What is true of the goal is the same, so every answer is."""
     says = ["say", str(run), "The rod stands upright.", "--as", "goal", "--max-judgments", "14"]
     assert cli.main([*says, "--yes"]) == 0
-    assert "0 of 10 answers of the sample are others now, 0%" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "0 of 10 answers of the sample are others now, 0%" in err
+    assert "version 2 and version 1 are not compared then: too few judgments are left" in out
     folder = RunFolder.open(run)
     assert folder.task.stated_goal().text == "The rod stands upright."
     with folder.open_store() as store:
@@ -175,8 +215,17 @@ def test_another_sentence_that_changes_nothing_is_asked_about_no_further(
         assert answers(run) == PAIRS + 14, "and four about what the policy does now"
 
 
+def test_a_correction_after_which_no_policy_does_better_says_so(run: Path) -> None:
+    folder = RunFolder.open(run)
+    say(folder, planned := plan(folder, Change("principle", LEFT), steps=800))
+    corrected = Run.open(run)
+    assert "has changed nothing" in corrected._unheeded(planned.begun)[0]
+    assert corrected._unheeded(planned.begun + 400) == []
+
+
 def test_a_veto_caps_and_replaces_nothing(run: Path) -> None:
-    assert cli.main(["say", str(run), ALONE, "--as", "veto", "--yes"]) == 0
+    says = ["say", str(run), ALONE, "--as", "veto", "--yes", "--compare", "0"]
+    assert cli.main(says) == 0
     (veto,) = Run.open(run).reward_fit.vetoes
     assert (veto.principle, veto.caps) == (ALONE, True)
     assert rewards(run)[0] > rewards(run)[1]
@@ -239,6 +288,10 @@ def test_what_is_exported_is_what_counts(run: Path, tmp_path: Path) -> None:
         ([LEFT, "--undo"], "or else give --undo or --list"),
         ([LEFT, "--yes", "--judge", "nobody:knows"], "there is no judge"),
         ([LEFT, "--yes", "--steps", "0"], "--steps must be at least 1"),
+        ([LEFT, "--yes", "--compare", "-1"], "--compare must be at least 0, not -1"),
+        ([LEFT, "--yes", "--per-sheet", "4"], "--per-sheet is of the sheets that --ask"),
+        ([LEFT, "--yes", "--batch", "openai:x"], "--batch is of the sheets that --ask"),
+        ([LEFT, "--yes", "--compare", "4", "--ask", "x"], "needs a judge that is connected"),
         (["--undo"], "at its first version"),
     ],
 )
@@ -268,7 +321,7 @@ def test_a_run_that_is_unfinished_or_in_use_is_not_corrected(
 
 def test_what_looks_like_a_page_is_text(run: Path) -> None:
     said = "<script>alert('lean')</script> & [b]no[/b]"
-    assert cli.main(["say", str(run), said, "--yes", "--steps", "800"]) == 0
+    assert cli.main(["say", str(run), said, "--yes", "--steps", "800", "--compare", "0"]) == 0
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "<script>alert(" not in page
     assert "&lt;script&gt;alert(" in page
@@ -282,6 +335,7 @@ sys.path[:0] = [{tests!r}, {here!r}]
 from pathlib import Path
 from test_corrections import LEFT, TRUTHS, truth
 from volition import cli
+from volition.evidence.comparing.contest import Contest
 from volition.run.correcting import changing
 from volition.run import sessions
 from volition.storage.store import Store
@@ -313,6 +367,7 @@ sys.exit(cli.main({words}))
         ('killed(Store, "add_judgments")', 1),  # while the sample is judged
         ('killed(Store, "add_judgments")', 3),  # and what may have changed with it
         ('killed(sessions, "run_session")', 0),  # while the policy learns
+        ('killed(Contest, "conclude")', 0),  # before the comparison that was judged is counted
     ],
 )
 def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
@@ -321,6 +376,8 @@ def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
     before = version_of(run)
     here = Path(__file__).parent
     words = ["say", str(run), LEFT, "--yes", "--judge", "simulated:exact?per_request=5"]
+    pairs = "2" if "Contest" in kill else "0"
+    words += ["--compare", pairs]
     script = SAYING.format(
         tests=str(here.parent), here=str(here), left=left, kill=kill, words=words
     )
@@ -328,8 +385,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
     ended = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()[-2000:]
     known = answers(run)
-    again = ["say", str(run), LEFT, "--yes", "--judge", "simulated:exact?per_request=5"]
-    assert cli.main(again) == 0
+    assert cli.main(words) == 0
     assert version_of(run / "versions" / "1") == before
     assert verify(RunFolder.open(run)) == []
     folder = RunFolder.open(run)
@@ -339,6 +395,11 @@ def test_killed_at_any_moment_nothing_is_lost_or_asked_again(
     assert max(asked.values()) == 1, "nothing that was answered is asked again"
     assert sum(asked.values()) >= known
     assert new.now
+    if pairs != "0":
+        assert new.compared is not None
+        with Store.open((run / new.compared.page).parent) as store:
+            compared = Counter(judgment.comparison_id for judgment in store.judgments())
+        assert max(compared.values(), default=1) == 1
     assert cli.main(["say", str(run), "--undo"]) == 0
     assert version_of(run) == before
 
@@ -364,16 +425,23 @@ def test_a_live_judge_is_asked_within_its_limits(
     assert answers(out) == 30
     before = Run.open(out).result.cost_usd
     server.asked.clear()
-    assert cli.main(["say", str(out), "Calmly.", "--yes", "--max-usd", "0.00000001"]) == 1
+    stands = ["say", str(out), "Calmly.", "--as", "principle", "--yes"]
+    assert cli.main([*stands, "--max-usd", "0.00000001"]) == 1
     assert "no verdict on any pair of the sample" in capsys.readouterr().err
     assert not server.asked
     assert cli.main(["say", str(out), "--undo"]) == 0
-    says = ["say", str(out), "Calmly.", "--yes", "--max-usd", "0.05", "--max-judgments", "15"]
-    assert cli.main(says) == 0
-    assert 10 <= sum(server.asked.values()) <= 15
+    limits = ["--max-usd", "0.05", "--max-judgments", "17", "--compare", "2"]
+    assert cli.main([*stands, *limits]) == 0
+    assert 12 <= sum(server.asked.values()) <= 17
     assert max(server.asked.values()) == 1
     result = Run.open(out).result
-    assert before < result.cost_usd < before + 0.05
+    folder = RunFolder.open(out)
+    with folder.open_store() as store:
+        compared = versions_of(folder, store)[-1].compared
+    assert compared is not None
+    assert compared.pairs == 2
+    assert compared.cost_usd > 0, "the comparison is of what the correction may spend"
+    assert before < result.cost_usd < result.cost_usd + compared.cost_usd < before + 0.05
     assert result.judge == "openai:test"
     assert RunFolder.open(out).task.stated_goal().principles == ("Calmly.",)
 
@@ -425,6 +493,7 @@ def test_without_a_connection_it_goes_in_rounds(
     assert verify(RunFolder.open(out)) == []
     assert cli.main(resumes) == 0
     assert Run.open(out).result == made, "doing it again changes nothing"
+    compare_without_a_connection(out, tmp_path, capsys)
 
     assert cli.main(["ask", str(out), "--out", str(further), "--pairs", "16"]) == 0
     answered(further)
@@ -439,20 +508,47 @@ def test_without_a_connection_it_goes_in_rounds(
     assert version_of(out) == {n: before[n] for n in version_of(out)}
 
 
-def test_what_was_asked_of_another_version_is_not_taken(
+def compare_without_a_connection(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both, sheets = [str(out), str(out / "versions" / "1")], tmp_path / "compared"
+    assert "Nobody has compared the two" in (out / "report.html").read_text("utf-8")
+    assert cli.main(["compare", *both, "--pairs", "2", "--ask", str(sheets)]) == 0
+    (sheets / "mine.csv").write_text("pair,choice\n1,A\n2,tie\n")
+    said = ["answer", str(sheets), str(sheets / "mine.csv"), "--judge", "another person"]
+    assert cli.main(said) == 0
+    counts = capsys.readouterr().out.splitlines()[-1].removeprefix("count them: volition ")
+    assert cli.main(shlex.split(counts)) == 0
+    assert f"report: {out / 'report.html'}" in capsys.readouterr().out
+    page = (out / "report.html").read_text("utf-8")
+    assert "1 of 1 decided pairs" in page or "0 of 1 decided pairs" in page
+    assert "Judged by recorded:another person, under all that the goal says" in page
+
+
+def test_answers_to_what_another_run_asked_are_taken_under_the_same_goal_alone(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = tmp_path / "asked"
+    asked, other = tmp_path / "asked", tmp_path / "other"
+    shutil.copytree(run, other)
     assert cli.main(["ask", str(run), "--out", str(asked), "--pairs", "4"]) == 0
-    assert cli.main(["resume", str(run), "--judgments", str(asked)]) == 1
-    assert "was not written by `volition say`" in capsys.readouterr().err
+    assert cli.main(["resume", str(other), "--judgments", str(asked)]) == 1
+    assert "has no answers yet" in capsys.readouterr().err
+    answered(asked)
+    assert cli.main(["resume", str(other), "--judgments", str(asked)]) == 0
+    assert answers(other) == answers(run)
+    about = asked / "asked.json"
+    about.write_text(about.read_text().replace("The rod points up.", "The rod hangs."))
+    assert cli.main(["resume", str(other), "--judgments", str(asked)]) == 1
+    assert "was asked under another goal" in capsys.readouterr().err
 
 
 def test_sheets_of_an_earlier_version_are_not_taken(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = tmp_path / "asked"
-    assert cli.main(["say", str(run), ALONE, "--yes", "--ask", str(asked)]) == 0
+    batch = ["--per-sheet", "4", "--batch", "openai:gpt-6-luna"]
+    assert cli.main(["say", str(run), ALONE, "--yes", "--ask", str(asked), *batch]) == 0
+    assert len(lines(asked / "batch" / "openai-gpt-6-luna.jsonl")) >= 3, "a request a sheet"
     answered(asked)
     folder = RunFolder.open(run)
     say(folder, plan(folder, Change("principle", LEFT), steps=800))

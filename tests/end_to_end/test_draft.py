@@ -343,6 +343,65 @@ def test_principles_are_checked_and_nothing_is_asked_again(
     assert "--judge says who compares" in capsys.readouterr().err
 
 
+def test_principles_are_checked_by_somebody_who_is_not_connected(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, sheets = tmp_path / "d", tmp_path / "sheets"
+    assert main(command(server, folder)) == 0
+    before = contents(folder)
+    check = ["draft", str(folder), "--check"]
+    assert main([*check, "--ask", str(sheets)]) == 0
+    assert "24 pairs on 2 sheets" in capsys.readouterr().out
+    assert contents(folder) == before
+    told = (sheets / "README.md").read_text()
+    assert f"> {GIVEN['goal']}\n\nJudge the pairs 1 to 12 by this principle alone" in told
+    assert main([*check, "--answer", str(sheets)]) == 1
+    assert "has no answers yet: run `volition answer" in capsys.readouterr().err
+    chosen = []
+    for line in (sheets / "pairs.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        left, right = (abs(row[side]["theta"]) for side in ("first", "second"))
+        tied = row["principle"] == "Higher is better."
+        chosen.append("tie" if tied else "A" if left < right else "B")
+    form = sheets / "answers.csv"
+    lines = ["pair,choice", *(f"{number},{c}" for number, c in enumerate(chosen, start=1))]
+    form.write_text("\n".join(lines[:-1]))
+    answers = ["answer", str(sheets), str(form), "--judge", "<i>you</i>"]
+    assert main(answers) == 1
+    assert "no answer for the pairs 24" in capsys.readouterr().err
+    form.write_text("\n".join(lines))
+    assert main(answers) == 0
+    assert f"volition draft {folder} --check --answer {sheets}" in capsys.readouterr().out
+    for _ in range(2):  # taken again, they are the same
+        assert main([*check, "--answer", str(sheets), "--json"]) == 0
+        came = json.loads(capsys.readouterr().out.splitlines()[-1])["check"]
+        assert (came["judge"], came["pairs"]) == ("recorded:<i>you</i>", 12)
+        assert [(one["decided"], one["ties"]) for one in came["sentences"]] == [(0, 12), (12, 0)]
+        assert "12 of 12 pairs decide nothing" in came["sentences"][0]["findings"][0]
+    assert server.requests.total() == 1
+    page = (folder / "draft.html").read_text()
+    assert "recorded:&lt;i&gt;you&lt;/i&gt; compared 12 pairs" in page
+    constitution = folder / "constitution.txt"
+    constitution.write_text("It is another.\n")
+    assert main([*check, "--answer", str(sheets)]) == 1
+    assert "asks about no sentence of" in capsys.readouterr().err
+    constitution.write_text("It is another.\nveto: It never leans left.\n")
+    assert main([*check, "--answer", str(sheets)]) == 0
+    assert "principle: It is another.\n  nobody has judged by it yet" in capsys.readouterr().out
+    for more, why in (
+        (["--ask", str(sheets), "--judge", "a:b"], "--judge does not go with --check --ask"),
+        (["--answer", str(sheets), "--judge", "you"], "--check --answer: the answers say who"),
+        (["--ask", str(sheets)], "is there already"),
+        (["--ask", "one", "--answer", "other"], "give one of"),
+    ):
+        assert main([*check, *more]) == 1
+        assert why in capsys.readouterr().err
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_contradiction_is_found(
     server: Server,
     tmp_path: Path,

@@ -14,9 +14,14 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from volition.evidence.comparing.contest import Contest
 from volition.evidence.report import write_report
 from volition.evidence.report.pairs import Pair, read_pairs
 from volition.evidence.report.reading import read_evidence
+from volition.goal import Change
+from volition.judges.settings import JudgeSettings
+from volition.run.correcting.saying import plan, say
+from volition.run.folder import RunFolder
 from volition.run.run import Run
 
 pytestmark = pytest.mark.browser
@@ -44,11 +49,18 @@ def until(page: Page, condition: str, seconds: float = 30.0) -> None:
         page.wait_for_timeout(50)
 
 
+CHARTS = "document.querySelectorAll('.js-plotly-plot').length >= 6"
+
+
 @contextmanager
 def opened(
-    browser: Browser, report: Path, size: tuple[int, int] = DESKTOP, **options: Any
+    browser: Browser,
+    report: Path,
+    size: tuple[int, int] = DESKTOP,
+    ready: str = CHARTS,
+    **options: Any,
 ) -> Iterator[Page]:
-    """The report in a new page, which may neither complain nor ask the network for anything."""
+    """A page from its file, which may neither complain nor ask the network for anything."""
     width, height = size
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
     page = context.new_page()
@@ -58,7 +70,7 @@ def opened(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(report.as_uri())
-    until(page, "document.querySelectorAll('.js-plotly-plot').length >= 6")
+    until(page, ready)
     yield page
     context.close()
     assert complaints == []
@@ -188,3 +200,42 @@ def test_switch_of_scheme(browser: Browser, report: Path) -> None:
         assert before[1] != after[1]
         page.locator("#scheme").click()
         assert colours() == before
+
+
+def test_a_comparison_without_a_film_of_its_own_says_nothing_is_wrong(
+    browser: Browser, run: Run, tmp_path: Path
+) -> None:
+    contest = Contest(str(run.folder.path), "random", out=tmp_path / "kept", pairs=2)
+    contest.put_to(JudgeSettings("simulated:exact", 2))
+    contest.conclude()
+    ready = "document.querySelectorAll('.contest video').length === 2"
+    for size in (DESKTOP, PHONE):
+        with opened(browser, contest.page, size, ready, color_scheme="dark") as page:
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            page.locator("#scheme").click()
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+
+
+def test_versions_play_side_by_side_and_stop_by_one_button(
+    browser: Browser, run: Run, tmp_path: Path
+) -> None:
+    copy, words = tmp_path / "run", f"<b>Calm</b> {'x' * 300}"
+    shutil.copytree(run.folder.path, copy)
+    write_report(Run.open(copy))
+    folder, judge = RunFolder.open(copy), JudgeSettings("simulated:exact", 12)
+    say(folder, plan(folder, Change("principle", words), 800, 12, 0), judge)
+    Run.open(copy).advance()
+    report = write_report(Run.open(copy))
+    with opened(browser, report, PHONE) as page:
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.locator(".version").count() == 2
+        newest = page.locator("#version-2").bounding_box()
+        assert newest is not None
+        assert newest["x"] + newest["width"] <= PHONE[0], "the newest is in sight"
+        assert page.locator("#version-2 blockquote").inner_text() == words
+        page.locator("#version-2 video").scroll_into_view_if_needed()
+        button = page.locator("#pause-versions")
+        until(page, "document.getElementById('pause-versions').textContent === 'Pause'")
+        button.click()
+        assert page.evaluate("[...document.querySelectorAll('.strip video')].every(v => v.paused)")

@@ -28,6 +28,7 @@ Part = str | Pixels
 Rule = Callable[[Pixels], float]
 
 FRAMES = ((80, 80), (72, 72))  # of pictures on a contact sheet: a pendulum's, and of the probe
+PRINCIPLE = re.compile(r"\(judge (?:under this principle|by this principle [^:]*): (.*)\)", re.M)
 STEEPNESS = 40.0  # of the probability in the difference of two heights
 
 
@@ -94,6 +95,13 @@ def find_pairs(parts: Sequence[Part]) -> list[Pair]:
         if isinstance(before, str) and not isinstance(part, str) and before in ("A:", "B:")
     }
     return [Pair(named["A:"], named["B:"])] if len(named) == 2 else []
+
+
+def find_principle(parts: Sequence[Part]) -> str:
+    """Under which principle a single pair is judged; empty where it is the goal."""
+    said = "\n".join(part for part in parts if isinstance(part, str))
+    found = PRINCIPLE.search(said)
+    return found[1] if found else ""
 
 
 def compare(pair: Pair, rule: Rule) -> float:

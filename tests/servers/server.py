@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from servers import protocols
-from servers.eyes import NotAPicture, Rule, compare, find_pairs, ink_height
+from servers.eyes import NotAPicture, Rule, compare, find_pairs, find_principle, ink_height
 from servers.protocols import Answer, Asked, BadRequest
 
 PROTOCOLS = frozenset({"decisions", "systemone", "chat", "messages", "gemini", "gemini-decisions"})
@@ -108,6 +108,7 @@ class Server:
         pictures: In each request.
         asked: How often each pair of pictures was put, by `Pair.key`.
         answered: Likewise, where the answer was sent whole.
+        under: Likewise of single pairs, each by the principle that it was put under and its key.
         headers: Of each request, in strict mode.
         bodies: Of each request, in strict mode.
         replies: What was sent back, in strict mode.
@@ -122,6 +123,7 @@ class Server:
     pictures: list[int] = field(default_factory=list)
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
+    under: Counter[tuple[str, str]] = field(default_factory=Counter)
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
@@ -207,13 +209,14 @@ class Server:
             return failure(400, refused)
         if behaviour.latency_s:
             await asyncio.sleep(behaviour.latency_s)
-        reply, keys = self._answer(protocol, body, fault if fault in SAID else None)
+        reply, keys, principle = self._answer(protocol, body, fault if fault in SAID else None)
         self.billed += behaviour.price * protocols.tokens_in(reply)
         if fault == "cut_off":
             return CutOff(reply)
         if fault == "lost":
             return failure(500, "The server had an error after it was done")
         self.answered.update(keys)
+        self.under.update((principle, key) for key in keys if len(keys) == 1)
         if behaviour.strict:
             self.replies.append(reply)
         if behaviour.streams:
@@ -248,8 +251,8 @@ class Server:
 
     def _answer(
         self, protocol: str, body: dict[str, Any], says: str | None
-    ) -> tuple[str, list[str]]:
-        """The reply, and what was asked."""
+    ) -> tuple[str, list[str], str]:
+        """The reply, what was asked, and under which principle a single pair was."""
         behaviour = self.behaviour
         name = protocol.replace("-", "_")
         asked: Asked = getattr(protocols, f"read_{name}")(body, behaviour.strict)
@@ -276,7 +279,7 @@ class Server:
             reply = write(asked, answer, logprobs=not behaviour.drops_logprobs)
         else:
             reply = write(asked, answer)
-        return self._billed(reply), keys
+        return self._billed(reply), keys, find_principle(asked.parts)
 
     def _billed(self, reply: str) -> str:
         if not self.behaviour.forgets_usage and self.behaviour.cost_usd is None:

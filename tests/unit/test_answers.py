@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volition.errors import InputError
-from volition.judging.answers import read_answers
+from volition.judging.answers import read_answers, read_name
 
 GOOD = {1: "A", 2: "B", 3: "tie"}
 
@@ -128,3 +128,18 @@ def test_question_0_has_answers_of_its_own(file: Path) -> None:
         read_answers(file, [1], asked_first=True)
     assert ':1: the answer to question 0 is still or clip, not "A"' in str(caught.value)
     assert ':2: the choice for pair 1 must be A, B or tie, not "clip"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " \n", "x" * 201, "a\x1b[2J", "\u202egnorw", "a\0", "x" * 1_000_000]
+)
+def test_a_name_is_one_line_that_reads_as_it_looks(name: str) -> None:
+    with pytest.raises(InputError, match="--judge needs a name of one line") as raised:
+        read_name(name)
+    assert len(str(raised.value)) < 300
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["<b>me</b>", "Σωκράτης", "$(id)", 'gpt "6"', "花"])
+def test_any_name_is_text(name: str) -> None:
+    assert read_name(f" {name}\n") == name

@@ -197,7 +197,7 @@ def test_episodes_that_come_to_less_than_the_others_are_told(
     assert says is None or says in warnings[0]
 
 
-@pytest.mark.parametrize(("highest", "stuck"), [(0.6, True), (1.4, False)])
+@pytest.mark.parametrize(("highest", "stuck"), [(0.6, True), (1.28, False), (1.4, False)])
 def test_a_policy_that_stops_on_the_way_is_told(highest: float, stuck: bool) -> None:
     """The race with seed 6: every episode ends at the third of five gates."""
     evaluation = replace(evaluated(*[0.3] * 50), late=(0.3,) * 50, highest=(highest,) * 50)

@@ -130,6 +130,15 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "picture a text": (GOOD + 'images = ["task.toml"]\n', ":6: .*task.toml is not a picture"),
     "picture's null": (GOOD + 'images = ["\\u0000"]\n', "goal.images.0: .*character U.0000"),
     "picture's number": (GOOD + "images = [3]\n", "goal.images.0: .*text in quotes"),
+    "goal of 1 MB": (HEAD + f'[goal]\ntext = "{"x" * 1_000_000}"\n', "goal.text: .*20000"),
+    "a thousand": (
+        GOOD + f"principles = {[f'The {n}th.' for n in range(1000)]}\n",
+        ":4: the goal of mine holds 1,000 principles and vetoes, and may hold 100",
+    ),
+    "principle of 1 MB": (
+        GOOD + f'principles = ["{"x" * 1_000_000}"]\n',
+        ":4: .* a sentence of 1,000,000 characters, and it may have 4,000",
+    ),
     "principle empty": (GOOD + 'principles = [" "]\n', ":4: .*a principle needs words"),
     "principle a veto": (GOOD + 'principles = ["x"]\nvetoes = ["x"]\n', ":4: .*either a principle"),
     "constitution missing": (GOOD + 'constitution = "c.md"\n', ":6: the constitution c.md is miss"),
@@ -429,3 +438,35 @@ def test_every_limit_is_kept() -> None:
         for wrong in (int(least) - 1, int(most) + 1):
             with pytest.raises(InputError, match=f"--{name.replace('_', '-')} must"):
                 check_counts(**{name: wrong})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 5000,
+        "a/" * 3000,
+        "$(rm -rf ~)",
+        "<script>alert(1)</script>",
+        "\u202egnorw",
+        "a\nb",
+        "a\0b",
+    ],
+    ids=["long", "deep", "shell", "page", "turned", "line", "nul"],
+)
+@pytest.mark.parametrize("verb", ["train", "draft", "ask"])
+def test_a_task_that_is_none_is_named_in_one_short_line(
+    verb: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = {"draft": ["--judge", "openai:test"], "ask": ["--out", "asked"], "train": []}
+    assert cli.main([verb, name, *words[verb]]) == 1
+    told = capfd.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
+    assert len(told) < 600
+    assert "\u202e" not in told
+    assert list(tmp_path.iterdir()) == []

@@ -11,12 +11,14 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from volition.cli.options import (
+    Batches,
     Clip,
     Env,
     GoalOrText,
     Host,
     Json,
     Kwargs,
+    PerSheet,
     Port,
     Token,
     made_for,
@@ -28,12 +30,12 @@ from volition.cli.options import (
 from volition.errors import InputError
 from volition.tasks.numbers import check_counts, check_dollars
 
-PerSheet = Annotated[
-    int | None, option("INT", "Comparisons on one sheet; by default 60, of clips fewer.")
-]
-Batches = Annotated[
-    tuple[str, ...],
-    option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
+OfVerdicts = Annotated[
+    bool,
+    arg(
+        help="Of a run: write what was judged, for a person to look through and overrule.",
+        help_behavior_hint="",
+    ),
 ]
 
 
@@ -51,6 +53,7 @@ def ask(
     per_sheet: PerSheet = None,
     clip: Clip = False,
     seed: Annotated[int, arg(help="Of the states that are shown.")] = 0,
+    verdicts: OfVerdicts = False,
     batch: Batches = (),
     submit: Annotated[
         bool,
@@ -72,6 +75,9 @@ def ask(
     _check_batch(batch, submit, max_usd)
     if bool(subject) == bool(env):
         raise InputError("give either a TASK, a RUN or --env ID, not both or neither")
+    if verdicts:
+        beside = env or goal or kwargs or per_sheet or clip or batch
+        return _write_verdicts(Path(str(subject)), out, pairs, seed, bool(beside))
     questions = ask_about(
         made_for(env, goal) if env else str(subject),
         out,
@@ -92,6 +98,21 @@ def ask(
     then = [] if submit else [str(out / "answers.csv"), "--judge", "NAME"]
     when = "later" if submit else "then"
     print(f"{when}: {shlex.join(['volition', 'answer', str(out), *then])}")
+    return 0
+
+
+def _write_verdicts(run: Path, out: Path, pairs: int, seed: int, beside: bool) -> int:
+    from volition.evidence.report.verdicts import write_page
+    from volition.run.correcting.looking import FORM, write_verdicts
+
+    if beside:
+        raise InputError("--verdicts takes a RUN, --out, --pairs and --seed, and nothing else")
+    verdicts = write_verdicts(run, out, pairs, seed)
+    page = write_page(out)
+    print(f"{len(verdicts.said)} verdicts: look through {page}")
+    print(f"and write into {out / FORM} what you would have otherwise")
+    then = ["volition", "say", str(run), "--overruled", str(out), "--by", "YOURNAME"]
+    print(f"then: {shlex.join(then)}")
     return 0
 
 
@@ -121,11 +142,10 @@ def answer(
     ] = None,
 ) -> int:
     """Take in the answers to what `ask` wrote: all of them, or none if one is wrong."""
+    from volition.judging.answers import read_name
     from volition.run.rounds import answer as take_in
 
-    if judge is not None and not judge.strip():
-        raise InputError("--judge needs a name: who judged?")
-    answered = take_in(folder, file, judge and judge.strip())
+    answered = take_in(folder, file, None if judge is None else read_name(judge))
     questions, failures = answered.questions, answered.failures
     print(f"{questions.pairs - len(failures)} answers of {answered.judge} in {folder}")
     for pair, failure in failures.items():
@@ -139,8 +159,11 @@ def answer(
     if questions.said is not None:
         command = ["volition", "resume", str(questions.run), "--judgments", str(folder)]
         print(f"the run is corrected by them: {shlex.join(command)}")
+    elif questions.draft is not None:
+        command = ["volition", "draft", str(questions.draft), "--check", "--answer", str(folder)]
+        print(f"what they say of its sentences: {shlex.join(command)}")
     elif questions.contest is not None:
-        from volition.evidence.contest import to_count
+        from volition.evidence.comparing.contest import to_count
 
         print(f"count them: {to_count(questions)}")
     elif questions.run is None:

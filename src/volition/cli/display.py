@@ -17,6 +17,7 @@ from rich.text import Text
 
 from volition.run.results import STAGES, Progress
 
+BETWEEN = ("comparison",)  # only of what was corrected
 SLOW = 3.0  # seconds after which a person wants to know
 
 
@@ -67,7 +68,12 @@ def _table(progress: Progress) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column()
-    reached = STAGES.index(progress.stage) if progress.stage in STAGES else 0
+    stages: tuple[str, ...] = STAGES
+    reached = 0
+    if progress.stage in STAGES:
+        reached = STAGES.index(progress.stage)
+    elif progress.stage in BETWEEN:  # the last stage is the report
+        stages, reached = (*STAGES[:-1], progress.stage, STAGES[-1]), len(STAGES) - 1
     grid.add_row(
         "stage",
         "  ".join(
@@ -76,7 +82,7 @@ def _table(progress: Progress) -> Table:
             else f"[bold cyan]▶ {stage}[/]"
             if number == reached
             else f"[dim]{stage}[/]"
-            for number, stage in enumerate(STAGES)
+            for number, stage in enumerate(stages)
         ),
     )
     if progress.comparisons:

@@ -68,10 +68,10 @@ def draft(
         Path | None, option("FOLDER", "The draft; by default one under drafts/.")
     ] = None,
     ask: Annotated[
-        Path | None, option("FOLDER", "Write the request there, for whoever is not connected.")
+        Path | None, option("FOLDER", "Write the request there, for others; with --check, sheets.")
     ] = None,
     answer: Annotated[
-        Path | None, option("FOLDER|FILE", "Take in what was written there, all of it or nothing.")
+        Path | None, option("FOLDER|FILE", "Take in what came there, all of it or nothing.")
     ] = None,
     approve: Annotated[
         bool, arg(help="Approve a draft as it stands now.", help_behavior_hint="")
@@ -100,7 +100,7 @@ def draft(
     _check_ways([name for name, way in ways.items() if way not in (None, False)], live.judge)
     if approve or check:
         folder = _folder(subject, "--approve" if approve else "--check")
-        return _approve(folder, json) if approve else _check(folder, live, json)
+        return _approve(folder, json) if approve else _check(folder, live, ask, answer, json)
     if answer is not None:
         from volition.drafting.asking import take_answer
 
@@ -115,12 +115,14 @@ def draft(
 
 def _check_ways(ways: Sequence[str], judge: str) -> None:
     """That one thing is to be done, with a judge where one is needed."""
-    if len(ways) > 1:
+    by_sheets = list(ways) in (["--ask", "--check"], ["--answer", "--check"])
+    if len(ways) > 1 and not by_sheets:
         raise InputError(f"give one of {', '.join(ways)}")
     way = ways[0] if ways else "--out"
-    if way in ("--ask", "--approve"):
+    if by_sheets or way in ("--ask", "--approve"):
         if judge:
-            raise InputError(f"--judge does not go with {way}: nobody is asked then")
+            why = "the answers say who judged" if way == "--answer" else "nobody is asked then"
+            raise InputError(f"--judge does not go with {' '.join(reversed(ways))}: {why}")
     elif not judge.strip():
         who = {"--answer": "who wrote it", "--check": "who compares: PROVIDER:MODEL"}
         raise InputError(
@@ -199,12 +201,24 @@ def _finish(folder: Path, done: Draft, yes: bool, as_json: bool) -> int:
     return 0
 
 
-def _check(folder: Path, live: JudgeSettings, as_json: bool) -> int:
-    from volition.drafting.checking import check_draft
+def _check(
+    folder: Path, live: JudgeSettings, ask: Path | None, answer: Path | None, as_json: bool
+) -> int:
+    from volition.drafting.asking import README
+    from volition.drafting.checking import check_draft, take_check, write_check
     from volition.drafting.summary import summary
     from volition.evidence.draft_page import write_page
+    from volition.judging.folders import FORM_FILE
 
-    check = check_draft(folder, live, _tell)
+    if ask is not None:
+        asked = write_check(folder, ask, _tell)
+        print(f"{asked.pairs} pairs on {len(asked.sheets)} sheets: {ask / README} says what to do")
+        filled = str(ask / FORM_FILE)
+        print(f"then: {shlex.join(['volition', 'answer', str(ask), filled, '--judge', 'NAME'])}")
+        then = ["volition", "draft", str(folder), "--check", "--answer", str(ask)]
+        print(f"and: {shlex.join(then)}")
+        return 0
+    check = check_draft(folder, live, _tell) if answer is None else take_check(folder, answer)
     page = write_page(folder)
     by = f"the simulated judge {check.judge}" if check.simulated else check.judge
     print(f"{by} on {check.pairs} pairs by each, {check.ties_share:.0%} ties:")

@@ -18,6 +18,7 @@ from volition.errors import InputError
 from volition.tasks.numbers import check_counts
 
 if TYPE_CHECKING:
+    from volition.evidence.comparing.contest import Contest
     from volition.evidence.scoring import Decided
 
 
@@ -56,16 +57,29 @@ def _print_score(scored: Decided) -> None:
     )
 
 
+OtherGoal = Annotated[
+    str | None,
+    option(
+        "NAME|TEXT",
+        "Another of the task's goals, one of its principles alone, or in words; by default that of "
+        "RUN_A, all of it where that was corrected.",
+    ),
+]
+KeptIn = Annotated[
+    Path | None,
+    option(
+        "FOLDER", "What is kept; by default beside the run, named for both, of two versions in it."
+    ),
+]
+
+
 def compare(
     run_a: Annotated[
         Positional[str], option("RUN_A", "A run folder, or any folder with a policy; or random.")
     ],
     run_b: Annotated[Positional[str], option("RUN_B", "Another; or random, the random policy.")],
     *,
-    goal: Annotated[
-        str | None,
-        option("NAME|TEXT", "Another of the task's goals, or in words; by default that of RUN_A."),
-    ] = None,
+    goal: OtherGoal = None,
     judge: Annotated[
         str | None, option("PROVIDER:MODEL", "Who compares; none that RUN_A or RUN_B learned from.")
     ] = None,
@@ -85,13 +99,12 @@ def compare(
         int | None, option("N", "Episodes of each, from the same seeds; by default 40.")
     ] = None,
     seed: Annotated[int, arg(help="Of the sides, and of the random policy.")] = 0,
-    out: Annotated[
-        Path | None, option("FOLDER", "What is kept; by default beside the run, named for both.")
-    ] = None,
+    out: KeptIn = None,
     json: Json = False,
 ) -> int:
     """Let a judge compare two policies, blind, by clips of their episodes from the same seeds."""
-    from volition.evidence.contest import Contest
+    from volition.cli.display import told_if_slow
+    from volition.evidence.comparing.contest import Contest
     from volition.judges.settings import JudgeSettings
 
     check_counts(seed=seed, pairs=pairs)
@@ -99,7 +112,8 @@ def compare(
         raise InputError(
             "say who judges: one of --judge PROVIDER:MODEL, --ask FOLDER or --judgments FOLDER"
         )
-    contest = Contest(run_a, run_b, goal, out=out, pairs=pairs, seed=seed)
+    with told_if_slow(f"{run_a} and {run_b} act, from the same seeds ..."):
+        contest = Contest(run_a, run_b, goal, out=out, pairs=pairs, seed=seed)
     if ask is not None:
         questions = contest.ask(ask)
         print(f"{questions.pairs} pairs: {ask / 'README.md'} says how to judge them")
@@ -113,9 +127,21 @@ def compare(
     result = contest.conclude()
     print(result.summary)
     print(f"page: {contest.page}")
+    _show_on_its_page(contest)
     if json:
         print_json(result)
     return 0
+
+
+def _show_on_its_page(contest: Contest) -> None:
+    """Writes the page of a run anew, of which two versions were compared."""
+    from volition.evidence.report import write_report
+    from volition.run.run import Run
+
+    if contest.is_of_versions and contest.a.home is not None:
+        run = Run.open(contest.a.home)
+        if run.folder.result.is_file():
+            print(f"report: {write_report(run)}")
 
 
 def export(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from dataclasses import replace
@@ -30,15 +29,13 @@ from volition.cli.options import (
     print_json,
     read_kwargs,
 )
-from volition.errors import InputError
-from volition.goal import Change, Kind
+from volition.errors import InputError, JudgeUnavailable
 from volition.tasks.numbers import check_counts
 
 if TYPE_CHECKING:
-    from volition.goal import Goal
     from volition.judges.settings import JudgeSettings
-    from volition.run.correcting.saying import Plan
     from volition.run.folder import RunFolder
+    from volition.run.results import Listener, Result
     from volition.run.run import Run
     from volition.tasks.task import Task
 
@@ -114,7 +111,7 @@ def train(
             symmetric=symmetries,
             clip=clip,
         )
-    return _advance(run, json)
+    return advance(run, json)
 
 
 def _find_task(task: str | None, env: str | None, goal: str | None, judgments: str | None) -> Task:
@@ -165,7 +162,11 @@ def resume(
     ] = None,
     judgments: Annotated[
         Path | None,
-        option("FOLDER", "Take the answers to what `volition say RUN WORDS --ask FOLDER` wrote."),
+        option(
+            "FOLDER",
+            "Take the answers to what `volition say RUN WORDS --ask FOLDER` wrote, or to what "
+            "another run of the same goal asked.",
+        ),
     ] = None,
     json: Json = False,
 ) -> int:
@@ -177,132 +178,15 @@ def resume(
     if judgments is not None:
         _with_film_of_finished(RunFolder.open(run))
         take_answers(run, judgments)
-    return _advance(Run.open(run, patience=patience), json)
-
-
-def say(
-    run: Folder,
-    words: Annotated[
-        Positional[str | None], option("WORDS", "What should be otherwise, in one sentence.")
-    ] = None,
-    *,
-    become: Annotated[
-        Kind, arg(name="as", help="What the words become: another sentence as the goal, if goal.")
-    ] = "principle",
-    live: JudgeOptions = NO_JUDGE,
-    steps: Annotated[
-        int | None, option("N", "Environment steps at most; by default half of the run's own.")
-    ] = None,
-    ask: Annotated[
-        Path | None, option("FOLDER", "Write sheets for a judge who is not connected, and stop.")
-    ] = None,
-    undo: Annotated[
-        bool, arg(help="Go back to the version before.", help_behavior_hint="")
-    ] = False,
-    list: Annotated[bool, arg(help="List the versions.", help_behavior_hint="")] = False,
-    yes: Annotated[bool, arg(help="Do it without asking.", help_behavior_hint="")] = False,
-    json: Json = False,
-) -> int:
-    """Correct a finished run in words: what should be otherwise becomes a part of its goal.
-
-    Of the judgments there are, those that this may change are judged again, a sample of them first;
-    the others stay. The run goes on from where it is, as its next version; the one before is kept.
-    """
-    from volition.cli.display import told_if_slow
-    from volition.run.correcting.proposing import propose
-    from volition.run.correcting.saying import is_under_way, plan
-    from volition.run.correcting.saying import say as begin
-    from volition.run.folder import RunFolder
-    from volition.run.run import Run
-
-    check_counts(steps=steps)
-    folder = RunFolder.open(run)
-    if words is None or undo or list:
-        return _of_versions(folder, words, undo, list, json)
-    last = folder.settings.correction
-    said = Change(become, words.strip())
-    if not (is_under_way(folder, said) and last is not None and last.live is not None):
-        said = propose(folder.task.stated_goal(), words, become)
-        planned = plan(folder, said, steps, live.max_judgments)
-        if not _is_wanted(planned, yes):
-            print("nothing was changed")
-            return 0
-        if ask is not None:
-            return _write_sheets(folder, planned, ask)
-        _with_film(folder)
-        with told_if_slow(f"changing the goal of {run}, and trying its judge ..."):
-            begin(folder, planned, live)
-    return _advance(Run.open(run), json)
-
-
-def _of_versions(
-    folder: RunFolder, words: str | None, undo: bool, listed: bool, as_json: bool
-) -> int:
-    """What `say` does without a correction: goes back to the version before, or lists them."""
-    from volition.run.correcting.saying import undo as go_back
-    from volition.run.correcting.versions import Versions, told, versions_of
-
-    if words is not None or undo == listed:
-        raise InputError(
-            'say what should be otherwise, as in volition say RUN "not so close", or else give '
-            "--undo or --list"
-        )
-    if undo:
-        folder = go_back(folder.path)
-    with folder.open_store() as store:
-        versions = versions_of(folder, store)
-    if undo:
-        print(f"{folder.path} is version {folder.settings.version} again")
-    elif not versions:
-        print(f"{folder.path} has one version: nothing was said of it")
-    else:
-        print("\n".join(told(versions)))
-    if as_json:
-        print_json(Versions(folder.settings.version, tuple(versions)))
-    return 0
-
-
-def _is_wanted(planned: Plan, yes: bool) -> bool:
-    """Shows what a correction would do; whether a person wants it."""
-    print(f"version {planned.corrected}: {planned.before.text}")
-    print("\n".join(_listed(planned.before)), end="\n" if _listed(planned.before) else "")
-    print(f"version {planned.version}: {planned.after.text}")
-    print("\n".join(_listed(planned.after)), end="\n" if _listed(planned.after) else "")
-    print(
-        f"{planned.sample} of {planned.judged} judged pairs are judged again first, at most "
-        f"{planned.most} in all; then at most {planned.questions} questions about what the policy "
-        f"does now, and at most {planned.ends - planned.begun:,} steps"
-    )
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise InputError("nobody is asked here whether that is meant: give --yes")
-    return input("is that what you mean? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def _listed(goal: Goal) -> list[str]:
-    principles = [f"  - {text}" for text in goal.principles]
-    return [*principles, *(f"  - veto: {text}" for text in goal.vetoes)]
-
-
-def _write_sheets(folder: RunFolder, planned: Plan, out: Path) -> int:
-    from volition.run.correcting.saying import write_sheets
-
-    questions = write_sheets(folder, planned, out)
-    sheets = "1 sheet" if len(questions.sheets) == 1 else f"{len(questions.sheets)} sheets"
-    print(f"{questions.pairs} pairs on {sheets}: {out / 'README.md'} says how to judge them")
-    then = ["volition", "answer", str(out), str(out / "answers.csv"), "--judge", "NAME"]
-    print(f"then: {shlex.join(then)}")
-    print(f"and: {shlex.join(['volition', 'resume', str(folder.path), '--judgments', str(out)])}")
-    return 0
+    return advance(Run.open(run, patience=patience), json)
 
 
 def _with_film_of_finished(folder: RunFolder) -> None:
     if folder.result.is_file():
-        _with_film(folder)
+        with_film(folder)
 
 
-def _with_film(folder: RunFolder) -> None:
+def with_film(folder: RunFolder) -> None:
     """Films what is left, where nobody has: every version keeps its film."""
     from volition.evidence.report import write_report
     from volition.run.run import Run
@@ -369,24 +253,15 @@ def play(
     return 0
 
 
-def _advance(run: Run, as_json: bool) -> int:
+def advance(run: Run, as_json: bool) -> int:
+    """Goes on with a run, writes its report, and says what came of it."""
     from volition.cli.display import Display
-    from volition.evidence.report import write_report
-    from volition.run.results import Progress
 
     print(f"run folder: {run.folder.path}", file=sys.stderr)
     with Display() as display:
         result = run.advance(display)
-        display(
-            Progress(
-                "report",
-                judgments=result.judgments,
-                env_steps=result.env_steps,
-                total_steps=result.env_steps,
-                heldout_accuracy=result.heldout_accuracy,
-            )
-        )
-        page = write_report(run)
+        compared, failed = _compare_versions(run, display)
+        page = _show_report(run, result, display)
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(
@@ -396,7 +271,41 @@ def _advance(run: Run, as_json: bool) -> int:
     )
     for name, mean in result.measures.items():
         print(f"{name}: {mean:.4g} on average (evaluation only)")
+    if compared:
+        print(compared)
     print(f"report: {page}")
+    if failed is not None:
+        raise failed
     if as_json:
         print_json(replace(result, wall_s=time.perf_counter() - STARTED))
     return 0
+
+
+def _compare_versions(run: Run, listener: Listener) -> tuple[str, JudgeUnavailable | None]:
+    """What came of comparing a corrected run with the version before, as a line; or why it stopped,
+    which is no reason not to show what was learned."""
+    if not run.folder.settings.corrections:
+        return "", None
+    from volition.evidence.comparing.versions import compare_with_before
+
+    try:
+        compared = compare_with_before(run, listener)
+    except JudgeUnavailable as error:
+        return "", error
+    return compared.told if compared else "", None
+
+
+def _show_report(run: Run, result: Result, listener: Listener) -> Path:
+    from volition.evidence.report import write_report
+    from volition.run.results import Progress
+
+    listener(
+        Progress(
+            "report",
+            judgments=result.judgments,
+            env_steps=result.env_steps,
+            total_steps=result.env_steps,
+            heldout_accuracy=result.heldout_accuracy,
+        )
+    )
+    return write_report(run)

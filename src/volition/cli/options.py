@@ -49,6 +49,13 @@ GoalOrText = Annotated[
     str | None,
     option("NAME|TEXT", "One of the task's goals by name; with --env what is wanted, in words."),
 ]
+PerSheet = Annotated[
+    int | None, option("INT", "Comparisons on one sheet; by default 60, of clips fewer.")
+]
+Batches = Annotated[
+    tuple[str, ...],
+    option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
+]
 Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
 Host = Annotated[
     str,

@@ -12,9 +12,10 @@ from collections.abc import Callable
 import tyro
 
 from volition.cli.asking import answer, ask, label
+from volition.cli.correcting.saying import say
 from volition.cli.drafting import draft
 from volition.cli.examining import compare, export, score, verify
-from volition.cli.learning import play, report, resume, say, train, watch
+from volition.cli.learning import play, report, resume, train, watch
 from volition.cli.listing import doctor, tasks
 from volition.cli.parsing import REGISTRY
 from volition.errors import Interrupted, VolitionError
@@ -70,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:  # the disk is full, a folder may not be written, a name is too long
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename!s:.200}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     return int(code)

@@ -15,14 +15,16 @@ from volition.comparison import Frame, encode_png
 from volition.drafting import draft as drafts
 from volition.drafting.draft import Draft, GivenReply, Subject, begin, finish, open_draft, save
 from volition.drafting.pictures import chosen_pictures, draw_page
-from volition.drafting.reply import Unreadable, read_reply
+from volition.drafting.reply import read_reply
 from volition.drafting.request import VERSION, compose, empty_answer, instructions, outline, schema
+from volition.drafting.strict import Unreadable, written_in
 from volition.errors import InputError, JudgeUnavailable
 from volition.finding.view import find_view
 from volition.judges.live.judge import LiveJudge
 from volition.judges.live.probe import Trial
 from volition.judges.settings import JudgeSettings
 from volition.judges.writing import write, writers
+from volition.judging.answers import read_name
 from volition.judgment import Failure, Reply
 from volition.storage.files import exclusively, write_whole
 from volition.tasks.task import Task
@@ -30,8 +32,6 @@ from volition.tasks.view import JudgeView
 
 ANSWER, README = "answer.json", "README.md"
 MOST_TOKENS = 4000  # of what is written
-LARGEST = 1 << 20  # bytes of a file with an answer
-LONGEST_NAME = 200  # characters of who wrote
 
 Tell = Callable[[str], None]
 
@@ -118,11 +118,9 @@ def take_answer(path: Path, writer: str) -> tuple[Path, Draft]:
             fault, with the file, the place and the value.
     """
     file = path / ANSWER if path.is_dir() else path
-    folder, name = file.parent, " ".join(writer.split())
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InputError("--judge says who wrote, in one line: who was it?")
+    folder, name = file.parent, read_name(writer)
     draft = open_draft(folder)
-    text = _read_file(file)
+    text = written_in(file)
     if draft.proposal is not None:
         if draft.replies[-1].raw == text and draft.writer == name:
             return folder, draft
@@ -209,17 +207,3 @@ def _read_live(folder: Path, judges: list[LiveJudge]) -> Draft:
             f"{folder / drafts.DRAFT_FILE}, and the same command asks once more"
         ) from None
     return finish(folder, draft, proposal)
-
-
-def _read_file(file: Path) -> str:
-    try:
-        data = file.read_bytes() if file.stat().st_size <= LARGEST else None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from error
-    if data is None:
-        raise InputError(f"{file} has more than {LARGEST:,} bytes")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{file}:{line} is not UTF-8 text: save it as UTF-8") from None

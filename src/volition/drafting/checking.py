@@ -1,4 +1,7 @@
-"""Whether a draft's principles hold together: a few judgments, before many are paid for."""
+"""Whether a draft's principles hold together: a few judgments, before many are paid for.
+
+A live judge is asked at once; for whoever is not connected the same pairs are written as sheets.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,17 @@ import numpy as np
 from volition.comparison import Comparison, Segment
 from volition.drafting.consistency import Check, examine
 from volition.drafting.draft import check_finished, open_draft, save
+from volition.envs.scene import scenes_of
+from volition.errors import InputError
 from volition.goal import Goal, Principle
 from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge
 from volition.judges.settings import JudgeSettings
+from volition.judging.folders import QuestionFolder, check_new, read_questions, write_questions
 from volition.judging.limits import Limits, check_price
+from volition.judging.recordings import JUDGMENTS_FILE, Judged, open_recording
 from volition.judging.thread import Judging
-from volition.judgment import Verdict, undo_order
+from volition.judgment import JudgeIdentity, Verdict, undo_order
 from volition.questions.covering import covering_pairs
 from volition.storage.files import exclusively
 from volition.storage.store import Store
@@ -44,20 +51,94 @@ def check_draft(folder: Path, settings: JudgeSettings, tell: Callable[[str], Non
         InputError: The draft is unfinished, or the judge will not do.
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
     """
-    check_finished(folder)
-    draft = open_draft(folder)
-    task, view = Task.read(folder), JudgeView.model_validate(draft.subject.view)
-    goal = task.goal_in_parts()
-    sentences = [*map(Principle, goal.principles), *(Principle(v, True) for v in goal.vetoes)]
-    tell(f"choosing {PAIRS} pairs of {task.environment.id} ...")
-    pairs = covering_pairs(task.environment, view, PAIRS, draft.subject.seed)
-    judge = make_judge(settings, Assignment(goal, view, task.goal.truth or ""))
+    task, sentences, pairs = _to_check(folder, tell)
+    assignment = Assignment(task.goal_in_parts(), task.view, task.goal.truth or "")
+    judge = make_judge(settings, assignment)
     with exclusively(folder):
         asked = _put(folder / FOLDER, judge, settings, sentences, pairs, tell)
         spent = judge.capability.cost_usd if judge.capability else 0.0
-        check = _read(folder / FOLDER, judge, sentences, asked, spent)
-        save(folder, replace(open_draft(folder), check=check))
-    return check
+        return _checked(folder, judge.identity, sentences, asked, spent)
+
+
+def write_check(folder: Path, out: Path, tell: Callable[[str], None]) -> QuestionFolder:
+    """Writes the same pairs for a judge who is not connected: sheets, each by one sentence alone.
+
+    Args:
+        folder: Of the draft, which stays as it is.
+        out: A new folder.
+        tell: Is told what is under way.
+
+    Raises:
+        InputError: The draft is unfinished, or `out` is there already or cannot be written.
+    """
+    check_new(out)
+    task, sentences, pairs = _to_check(folder, tell)
+    apart = task.model_copy(update={"goal": task.goal.model_copy(update={"together": False})})
+    return write_questions(
+        [pair for _ in sentences for pair in pairs],
+        apart,
+        out,
+        draft=folder.absolute(),
+        under=[Principle(sentence.text, veto=True) for sentence in sentences for _ in pairs],
+    )
+
+
+def take_check(folder: Path, questions: Path) -> Check:
+    """What the answers to `write_check` say of the sentences as they stand in the folder now.
+
+    They are stored before they are used. Doing it again with the same answers changes nothing.
+
+    Args:
+        folder: Of the draft.
+        questions: What `write_check` wrote, answered by now.
+
+    Raises:
+        InputError: They are not of this draft's sentences, or there are no answers yet.
+    """
+    task, sentences = _sentences(folder)
+    asked_of = read_questions(questions)[0].draft
+    if asked_of is None:
+        raise InputError(
+            f"{questions} was not asked by a draft: see `volition draft --check --ask`"
+        )
+    if not (questions / JUDGMENTS_FILE).is_file():
+        raise InputError(
+            f"{questions} has no answers yet: run `volition answer {questions} FILE --judge NAME`"
+        )
+    recording = open_recording(questions, "", "", scenes_of(task.environment), task.view)
+    known = {sentence.text for sentence in sentences}
+    judged = [one for one in recording.judged() if one[1].principle in known]
+    if not judged:
+        raise InputError(
+            f"{questions} asks about no sentence of {folder} as it stands now (it was asked by "
+            f"{asked_of}): ask again in another folder"
+        )
+    with exclusively(folder):
+        asked = _store(folder / FOLDER, recording.judge, sentences, judged)
+        return _checked(folder, recording.judge, sentences, asked, 0.0)
+
+
+def _sentences(folder: Path) -> tuple[Task, list[Principle]]:
+    """A finished draft's task, as it is shown, and what it says now."""
+    check_finished(folder)
+    view = JudgeView.model_validate(open_draft(folder).subject.view)
+    task = Task.read(folder).model_copy(update={"view": view})
+    goal = task.goal_in_parts()
+    vetoes = [Principle(text, veto=True) for text in goal.vetoes]
+    sentences = [*map(Principle, goal.principles), *vetoes]
+    if not sentences:
+        raise InputError(f"{folder} has neither principles nor vetoes: there is nothing to check")
+    return task, sentences
+
+
+def _to_check(
+    folder: Path, tell: Callable[[str], None]
+) -> tuple[Task, list[Principle], list[tuple[Segment, Segment]]]:
+    """Likewise, and the pairs that are judged by each sentence."""
+    task, sentences = _sentences(folder)
+    tell(f"choosing {PAIRS} pairs of {task.environment.id} ...")
+    seed = open_draft(folder).subject.seed
+    return task, sentences, covering_pairs(task.environment, task.view, PAIRS, seed)
 
 
 Asked = Sequence[Sequence[tuple[Comparison, bool]]]
@@ -96,8 +177,55 @@ def _put(
     ]
 
 
+def _store(
+    folder: Path,
+    judge: JudgeIdentity,
+    sentences: Sequence[Principle],
+    judged: Sequence[Judged],
+) -> Asked:
+    """Stores what was answered elsewhere, as what a live judge answers: all of it, or nothing."""
+    pairs = {(c.first.id, c.second.id): (c.first, c.second) for c, _ in judged}
+    with Store.create(folder) as store, store.transaction():
+        goals = {s.text: store.add_goal(Goal(s.text)) for s in sentences}
+        asked = [
+            [Comparison.between(goal, *two) for two in pairs.values()] for goal in goals.values()
+        ]
+        for comparisons in asked:
+            store.add_comparisons(comparisons)
+        judgments = [
+            replace(
+                judgment,
+                comparison_id=Comparison.between(
+                    goals[judgment.principle or ""], comparison.first, comparison.second
+                ).id,
+            )
+            for comparison, judgment in judged
+        ]
+        store.add_judge(judge)
+        store.add_replies(judge.id, (judgment.reply for judgment in judgments))
+        store.add_judgments(judgments)
+    return [[(comparison, True) for comparison in comparisons] for comparisons in asked]
+
+
+def _checked(
+    folder: Path,
+    judge: JudgeIdentity,
+    sentences: Sequence[Principle],
+    asked: Asked,
+    probed_usd: float,
+) -> Check:
+    """What the answers in the draft's store say, kept with the draft."""
+    check = _read(folder / FOLDER, judge, sentences, asked, probed_usd)
+    save(folder, replace(open_draft(folder), check=check))
+    return check
+
+
 def _read(
-    folder: Path, judge: Judge, sentences: Sequence[Principle], asked: Asked, probed_usd: float
+    folder: Path,
+    judge: JudgeIdentity,
+    sentences: Sequence[Principle],
+    asked: Asked,
+    probed_usd: float,
 ) -> Check:
     with Store.open(folder) as store:
         store.check()
@@ -105,7 +233,7 @@ def _read(
     verdicts = {
         judgment.comparison_id: (judgment.outcome, judgment.order)
         for judgment in judgments
-        if judgment.judge_id == judge.identity.id and isinstance(judgment.outcome, Verdict)
+        if judgment.judge_id == judge.id and isinstance(judgment.outcome, Verdict)
     }
     p_first = np.full((len(asked), len(asked[0])), np.nan)
     p_shown = p_first.copy()
@@ -117,5 +245,4 @@ def _read(
                 p_first[row, column] = p if forward else 1 - p
                 p_shown[row, column] = verdict.p_shown_first
     checked, agreements = examine(sentences, p_first, p_shown)
-    name, simulated = judge.identity.name, judge.identity.simulated
-    return Check(name, simulated, len(asked[0]), cost, checked, agreements)
+    return Check(judge.name, judge.simulated, len(asked[0]), cost, checked, agreements)

@@ -119,7 +119,9 @@ def examine(
 
 def _of_itself(answered: Floats, decided: Floats, p_shown: Floats) -> list[str]:
     count, told = int(answered.sum()), int(decided.sum())
-    if count and count - told >= UNSEEN * count:
+    if not count:
+        return ["nobody has judged by it yet"]
+    if count - told >= UNSEEN * count:
         return [
             "cannot be seen in these pictures, or nothing in them violates it: "
             f"{count - told} of {count} pairs decide nothing"

@@ -24,7 +24,7 @@ import tomli_w
 from volition.comparison import Frame, content_id, encode_png
 from volition.drafting.consistency import Check
 from volition.errors import InputError, RunError
-from volition.goal import VETO, Goal
+from volition.goal import VETO, Goal, hidden_sign
 from volition.storage.documents import read_document, write_document
 from volition.storage.files import is_free, new_folder, write_whole
 from volition.storage.pictures import read_frame
@@ -156,6 +156,11 @@ def subject_of(task: Task, wish: str, count: int, seed: int) -> Subject:
         raise InputError(f"--goal has {len(wish):,} characters, and may have {LONGEST_WISH:,}")
     if any("\ud800" <= sign <= "\udfff" for sign in wish):
         raise InputError(f"--goal is not UTF-8 text: {shown(wish)}")
+    if sign := hidden_sign(" ".join(wish.replace("\t", " ").splitlines())):
+        raise InputError(
+            f"--goal holds the sign U+{ord(sign):04X}, which nobody sees: leave it out of "
+            f"{shown(wish)}"
+        )
     kept = {"name", "environment", *({"reward", "training"} & task.model_fields_set)}
     document = task.model_dump(mode="json", include=kept, exclude_none=True, exclude_unset=True)
     document["name"] = task.name.removesuffix(f"-{task.chosen}")
@@ -273,12 +278,23 @@ def approve(folder: Path) -> Goal:
     """Notes that a person approves the goal as it stands in the folder; returns it.
 
     Raises:
-        InputError: The draft is unfinished, or task.toml or constitution.txt are wrong.
+        InputError: The draft is unfinished, or task.toml or constitution.txt are wrong, or hold
+            what nobody sees.
     """
     check_finished(folder)
     draft, task = open_draft(folder), Task.read(folder)
+    goal = task.goal_in_parts()
+    for file, text in (
+        (TASK_FILE, goal.text),
+        *((CONSTITUTION, sentence) for sentence in (*goal.principles, *goal.vetoes)),
+    ):
+        if sign := hidden_sign(" ".join(text.splitlines())):
+            raise InputError(
+                f"{folder / file} holds the sign U+{ord(sign):04X}, which nobody sees, so that it "
+                f"is not what a person reads: take it out of {shown(text)}"
+            )
     save(folder, replace(draft, approved=_digest(task)))
-    return task.goal_in_parts()
+    return goal
 
 
 def check_finished(folder: Path) -> None:
@@ -321,7 +337,7 @@ def _digest(task: Task) -> str:
     """Of all that is approved: the goal and the environment; not of comments, nor of how long is
     trained."""
     goal = task.goal_in_parts()
-    pictures = [read_frame(path).id for path in (*goal.images, *goal.counterexamples)]
+    pictures = [read_frame(path).id for path in goal.pictures]
     said = {
         "goal": [goal.text, goal.principles, goal.vetoes, task.goal.together, pictures],
         "environment": [task.environment.id, task.environment.kwargs],

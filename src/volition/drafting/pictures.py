@@ -39,7 +39,7 @@ def chosen_pictures(
     pairs = covering_pairs(environment, view, count, seed)
     segments = [segment for pair in pairs for segment in pair]
     segments += _explored(environment, view, 2 * count, seed)
-    pictures = {picture.id: picture for picture in map(_picture, segments)}
+    pictures = {picture.id: picture for picture in map(as_shown, segments)}
     found = list(pictures.values())
     looks = coarse(np.stack([picture.pixels for picture in found]))
     places = farthest(looks, count, np.random.default_rng(seed))
@@ -58,7 +58,8 @@ def _explored(
     return [seen(state) for state in islice(states, count)]
 
 
-def _picture(segment: Segment) -> Frame:
+def as_shown(segment: Segment) -> Frame:
+    """A state as its frame, a clip as its storyboard."""
     first = segment.frames[0]
     if len(segment.frames) == 1:
         return first

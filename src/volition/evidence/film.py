@@ -30,6 +30,7 @@ PANEL = 320  # pixels at most, of the longer side
 GAP = 12  # pixels between two panels
 MARGIN = 0.04  # of the drawing, shown around what the judge sees
 LONGEST = 250  # drawings of one episode at most; of a longer one every second, third ... is drawn
+SMALL, SKIPPING = 224, 2  # pixels of the longer side, and one frame in so many, of a small film
 STILL = 2e-3  # observations that differ by less look the same: the last drawing stands for them
 
 
@@ -180,9 +181,9 @@ def panel(view: JudgeView, drawing: Pixels) -> Pixels:
     return _reduced(_with_margin(view).frame(drawing).pixels)
 
 
-def _reduced(drawing: Pixels) -> Pixels:
+def _reduced(drawing: Pixels, longest: int = PANEL) -> Pixels:
     height, width = drawing.shape[:2]
-    ratio = PANEL / max(height, width)
+    ratio = longest / max(height, width)
     if ratio >= 1:
         return drawing
     size = (round(width * ratio), round(height * ratio))
@@ -218,14 +219,22 @@ def write_mp4(drawings: Sequence[Pixels], out: Path) -> Path:
     return out
 
 
-def encode_mp4(frames: Sequence[Pixels]) -> bytes:
-    """Frames of one size, uint8 (height, width, 3) each, as H.264 in MP4, which browsers play."""
+def encode_mp4(
+    frames: Sequence[Pixels], rate: int = FRAMES_PER_SECOND, quality: str = "20"
+) -> bytes:
+    """Frames of one size, uint8 (height, width, 3) each, as H.264 in MP4, which browsers play.
+
+    Args:
+        frames: As they follow each other.
+        rate: Frames a second.
+        quality: x264's constant rate factor: the higher, the smaller and the worse.
+    """
     height, width = (length // 2 * 2 for length in frames[0].shape[:2])  # yuv420p needs even ones
     buffer, converter = io.BytesIO(), VideoReformatter()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"preset": "superfast", "crf": "20"}
+        stream.options = {"preset": "superfast", "crf": quality}
         for frame, times in runs(frames):
             pixels = np.ascontiguousarray(frame[:height, :width])
             picture = converter.reformat(av.VideoFrame.from_ndarray(pixels), format="yuv420p")
@@ -234,6 +243,33 @@ def encode_mp4(frames: Sequence[Pixels]) -> bytes:
                 container.mux(stream.encode(picture))
         container.mux(stream.encode())
     return buffer.getvalue()
+
+
+def one_panel(film: bytes, panels: int, chosen: int) -> bytes:
+    """One of the episodes that a film of `side_by_side` shows, in half as many and smaller frames.
+
+    Args:
+        film: H.264 in MP4.
+        panels: How many episodes it shows.
+        chosen: Which of them, from 0.
+
+    Raises:
+        ValueError: It is no such film.
+    """
+    frames: list[Pixels] = []
+    try:
+        with av.open(io.BytesIO(film), "r") as container:
+            for number, picture in enumerate(container.decode(video=0)):
+                if number % SKIPPING == 0:
+                    pixels = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
+                    width = (pixels.shape[1] + GAP) // panels - GAP
+                    left = chosen * (width + GAP)
+                    frames.append(_reduced(pixels[:, left : left + width], SMALL))
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"it is no film: {error}") from error
+    if not frames:
+        raise ValueError("it is no film: it has no frame")
+    return encode_mp4(frames, FRAMES_PER_SECOND // SKIPPING, "30")
 
 
 def encode_animation(

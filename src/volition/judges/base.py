@@ -30,6 +30,7 @@ class Assignment:
             that very one, and does not try it again.
         asked_before: How many questions it was asked, in a run that goes on; only a simulated judge
             that drifts looks at it.
+        together: Principles that the goal's words hold; only a simulated judge looks at them.
     """
 
     goal: Goal
@@ -38,6 +39,7 @@ class Assignment:
     probe: bool = True
     known_id: str | None = None
     asked_before: int = 0
+    together: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,11 +34,19 @@ class Asking:
         question: What is asked.
         run: Noise that does not belong to the pair is drawn anew in every run.
         before: How many questions the judge was asked before this one.
+        together: Principles that the goal's words hold, so that each of them counts as the goal
+            does where the question is put under none.
     """
 
     question: Question
     run: int = 0
     before: int = 0
+    together: tuple[str, ...] = ()
+
+    def worth(self, segment: Segment, task: str) -> float:
+        """How well a segment represents what is asked about, by what is true of this task."""
+        question, truth = self.question, truth_of(task)
+        return truth.of(segment, question.principle, question.veto, self.together)
 
 
 class ErrorModel(Protocol):
@@ -84,8 +92,7 @@ class Truthful:
         draw = self.chance(question, question.order, asking.run)
         if draw < self.refused:
             return REFUSED
-        potential = truth_of(self.task).under(question.principle)
-        first, second = (potential(segment.observations) for segment in question.shown)
+        first, second = (asking.worth(segment, self.task) for segment in question.shown)
         if first == second:
             return TIE
         return FIRST if (first > second) is not (draw < self.wrong) else SECOND
@@ -163,9 +170,8 @@ class Fallible:
         if self.chance(question, order, "failure", asking.run) < self.failures:
             return REFUSED
         eye = self.later_eye if asking.before >= self.drifts_after else self.eye
-        potential = truth_of(self.task).under(question.principle)
         first, second = (
-            potential(segment.observations) + self._misseen(segment, eye)
+            asking.worth(segment, self.task) + self._misseen(segment, eye)
             for segment in question.shown
         )
         of_pair = _logistic(self.chance(question))
@@ -230,7 +236,7 @@ class Teacher:
 
     def answer(self, asking: Asking) -> Answer:
         question = asking.question
-        first, second = (self._return(segment, question.principle) for segment in question.shown)
+        first, second = (self._return(segment, asking) for segment in question.shown)
         if max(first, second) < self.skip:
             return REFUSED
         if first == second or abs(first - second) < self.equal:
@@ -246,10 +252,12 @@ class Teacher:
             prefers_first = not prefers_first
         return FIRST if prefers_first else SECOND
 
-    def _return(self, segment: Segment, principle: str | None) -> float:
-        potential, observed = truth_of(self.task).under(principle), segment.observations
+    def _return(self, segment: Segment, asking: Asking) -> float:
+        observed = segment.observations
         if self.gamma == 1:
-            return potential(observed)
+            return asking.worth(segment, self.task)
+        truth, principle = truth_of(self.task), asking.question.principle
+        potential = truth.under(principle) if principle else truth.whole(asking.together)
         weights = self.gamma ** np.arange(len(observed) - 1, -1, -1.0)
         potentials = [potential(observed[step : step + 1]) for step in range(len(observed))]
         return float(np.average(potentials, weights=weights))

@@ -132,6 +132,7 @@ class SimulatedJudge:
         service: How it serves.
         run: Of the noise that does not belong to the pair.
         before: How many questions it was asked before.
+        together: As of `Assignment`.
     """
 
     def __init__(
@@ -141,11 +142,13 @@ class SimulatedJudge:
         service: Service = Service(),
         run: int = 0,
         before: int = 0,
+        together: tuple[str, ...] = (),
     ) -> None:
         self.identity, self.per_request = identity, service.per_request
         self.capability: Capability | None = None
         self.immediate = service.latency == 0 and math.isinf(service.rate)
         self._errors, self._service, self._run, self._before = errors, service, run, before
+        self._together = together
         self._allowed, self._counted_at = max(1.0, service.rate), time.monotonic()
 
     def estimate(self, questions: Sequence[Question]) -> Estimate:
@@ -156,7 +159,8 @@ class SimulatedJudge:
         key = " ".join(f"{q.comparison.id} {q.order} {q.principle}" for q in questions)
         answers = []
         for question in questions:
-            answers.append(self._errors.answer(Asking(question, self._run, self._before)))
+            asking = Asking(question, self._run, self._before, self._together)
+            answers.append(self._errors.answer(asking))
             self._before += 1
         latency = self._service.latency
         if self._service.jitter:
@@ -222,7 +226,8 @@ def make(model: str, _settings: JudgeSettings, assignment: Assignment) -> Simula
     settings |= {name: f"{value:g}" for name, value in sorted(knobs.items()) if value}
     identity = JudgeIdentity(f"simulated:{variant}", simulated=True, settings=settings)
     run = int(knobs.get("run", 0))
-    return SimulatedJudge(identity, errors, service, run, assignment.asked_before)
+    before, together = assignment.asked_before, assignment.together
+    return SimulatedJudge(identity, errors, service, run, before, together)
 
 
 def _error_model(variant: str, number: float, task: str, knobs: Mapping[str, float]) -> ErrorModel:

@@ -8,14 +8,35 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from volition.errors import InputError
+from volition.tasks.numbers import shown
 
 CHOICES = {"a": "A", "b": "B", "tie": "tie"}
 FIRST = 0  # the number of the question whether one picture can show the goal
 FORMS = ("still", "clip")  # the answers to it
 COLUMNS = ("pair", "choice")
 MOST_SHOWN = 10  # defects of a file in one message
+LONGEST_NAME = 200  # characters of who answered
 
 Row = tuple[int, object, object]  # line, pair, choice
+
+
+def read_name(given: str, option: str = "--judge") -> str:
+    """Who answered, in one line that is shown with all that comes of it.
+
+    Args:
+        given: By a person.
+        option: Of the command line, with which.
+
+    Raises:
+        InputError: It says nobody, is too long, or holds signs that nobody sees.
+    """
+    name = " ".join(given.split())
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InputError(
+            f"{option} needs a name of one line and at most {LONGEST_NAME} characters, not "
+            f"{shown(given)}: who was it?"
+        )
+    return name
 
 
 def read_answers(file: Path, pairs: Collection[int], asked_first: bool = False) -> dict[int, str]:

@@ -94,11 +94,13 @@ class Said:
         change: Of the goal, which the answers would make.
         version: Of the run, by its number, of which it was said.
         steps: Environment steps that the run may take, then.
+        proposal: By which it came to the change, if there was one.
     """
 
     change: Change
     version: int
     steps: int
+    proposal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class QuestionFolder:
         contest: The comparison of two policies that asked, if one did.
         view: What was shown of it; None of folders before 0.2.
         said: The correction that the run would be given by the answers, if there is one.
+        goal: The sentence under which it asks, without a constitution.
+        draft: The draft whose sentences are checked, if one asked.
     """
 
     folder: Path
@@ -123,11 +127,13 @@ class QuestionFolder:
     contest: Path | None = None
     view: JudgeView | None = None
     said: Said | None = None
+    goal: str = ""
+    draft: Path | None = None
 
     @property
     def asks_first(self) -> bool:
         """Whether there is a question 0: where it shows states of a task, and nobody chose so."""
-        of_task = self.run is None and self.contest is None
+        of_task = self.run is None and self.contest is None and self.draft is None
         return of_task and self.view is not None and self.view.clip is None
 
 
@@ -160,6 +166,7 @@ def write_questions(
     given: Given | None = None,
     under: Sequence[Principle | None] | None = None,
     said: Said | None = None,
+    draft: Path | None = None,
 ) -> QuestionFolder:
     """Writes pairs, numbered from 1, into the new folder `out`: all of it, or nothing.
 
@@ -173,7 +180,7 @@ def write_questions(
         contest: The comparison of two policies that asks, if one does.
         given: How the task is named, where a command can name it.
         under: What each pair is judged under; by default as `put_under` deals it.
-        said: As of `QuestionFolder`.
+        said, draft: As of `QuestionFolder`.
 
     Raises:
         InputError: The folder is there already, or cannot be written; a sheet cannot hold so many
@@ -183,12 +190,14 @@ def write_questions(
     numbered = [NumberedPair(number, *pair) for number, pair in enumerate(pairs, start=1)]
     given = given or Given()
     goal = task.stated_goal()
-    pages = _pages(numbered, under or put_under(len(pairs), goal), per_sheet)
+    pages = as_pages(numbered, under or put_under(len(pairs), goal), per_sheet)
     written, view = tuple(out / page.path for page in pages), task.view
-    questions = QuestionFolder(out, given, run, len(pairs), written, contest, view, said)
-    with _new_folder(out) as folder:
+    questions = QuestionFolder(
+        out, given, run, len(pairs), written, contest, view, said, draft=draft
+    )
+    with new_question_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
-        _write_pairs(pages, task.environment.kwargs, contest is not None, folder)
+        write_pairs(pages, task.environment.kwargs, contest is not None, folder)
         pictures = _write_goal(goal, folder)
         numbers = [*([0] if questions.asks_first else []), *(pair.number for pair in numbered)]
         form = [",".join(COLUMNS), *(f"{number}," for number in numbers)]
@@ -202,7 +211,7 @@ def write_questions(
 
 def _about(questions: QuestionFolder, task: Task) -> Row:
     """Who asked, and about what."""
-    given, said = questions.given, questions.said
+    given, said, draft = questions.given, questions.said, questions.draft
     about: Row = {
         "goal": task.goal.text,
         "task": given.task,
@@ -213,9 +222,12 @@ def _about(questions: QuestionFolder, task: Task) -> Row:
         "contest": str(questions.contest) if questions.contest else None,
         "view": task.view.model_dump(mode="json"),
     }
+    if draft is not None:
+        about["draft"] = str(draft)
     if said is not None:
         change = {"kind": said.change.kind, "text": said.change.text}
         about["said"] = {**change, "version": said.version, "steps": said.steps}
+        about["said"] |= {"proposal": said.proposal} if said.proposal else {}
     return about
 
 
@@ -235,7 +247,7 @@ def _spread(under: Sequence[Principle | None], count: int) -> list[Principle | N
     return [under[place * len(under) // count] for place in range(count)]
 
 
-def _pages(
+def as_pages(
     pairs: Sequence[NumberedPair], under: Sequence[Principle | None], per_sheet: int
 ) -> list[Page]:
     """The sheets: a new one begins where one is full, or where the principle is another."""
@@ -264,7 +276,7 @@ def check_new(out: Path) -> None:
 
 
 @contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
+def new_question_folder(out: Path) -> Iterator[Path]:
     """A folder that takes its place as `out` when the block that fills it ends well."""
     check_new(out)
     try:
@@ -285,7 +297,8 @@ def _write_sheets(pages: Sequence[Page], per_sheet: int, folder: Path) -> None:
             Image.fromarray(sheet).save(folder / page.path)
 
 
-def _write_pairs(pages: Sequence[Page], kwargs: Kwargs, of_contest: bool, folder: Path) -> None:
+def write_pairs(pages: Sequence[Page], kwargs: Kwargs, of_contest: bool, folder: Path) -> None:
+    """Writes pairs.jsonl, and the pictures that it names."""
     (folder / FRAMES).mkdir()
     side_of = _shown if of_contest else _side
     rows = []
@@ -417,11 +430,19 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         sheets = tuple(folder / name for name in dict.fromkeys(row["sheet"] for row in rows))
         contest = Path(about["contest"]) if about.get("contest") else None
         env = about.get("env", "")
-        goal = about["goal"] if env else about.get("goal_name") or ""
-        given = Given(about["task"], env, goal, about.get("kwargs", {}))
+        text = about["goal"]
+        given = Given(
+            about["task"],
+            env,
+            text if env else about.get("goal_name") or "",
+            about.get("kwargs", {}),
+        )
         view = JudgeView.model_validate(about["view"]) if "view" in about else None
         said = _read_said(about["said"]) if "said" in about else None
-        asked = QuestionFolder(folder, given, run, len(rows), sheets, contest, view, said)
+        draft = Path(about["draft"]) if "draft" in about else None
+        asked = QuestionFolder(
+            folder, given, run, len(rows), sheets, contest, view, said, text, draft
+        )
         return asked, rows
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -432,7 +453,9 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
 def _read_said(said: Row) -> Said:
     if said["kind"] not in KINDS:
         raise ValueError(f"a correction is one of {KINDS}, not {said['kind']!r}")
-    return Said(Change(said["kind"], said["text"]), int(said["version"]), int(said["steps"]))
+    change = Change(said["kind"], said["text"])
+    proposal = str(said.get("proposal", ""))
+    return Said(change, int(said["version"]), int(said["steps"]), proposal)
 
 
 def view_asked(judgments: Path) -> JudgeView | None:

@@ -68,6 +68,7 @@ JUDGMENTS_FILE = "judgments.jsonl"
 OBSERVATIONS = "observations"  # the folder of those that are pictures, beside the frames
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 RECORDED = "recorded:"  # what the name of a judge begins with that was recorded
+HUMAN = "human:"  # likewise of a person who overruled what a judge had said
 SHOWN = 80  # characters of a value that a message repeats
 TOGETHER = 500  # judgments that are stored together
 
@@ -224,8 +225,9 @@ def open_recording(
     judged_by = _line(file, *next(iter(numbered.items()))).judge
     settings = {"file": content_id(*(line.encode() for line in lines))}
     named = (judged_by or "").strip() or name
-    is_simulated = named.startswith("simulated:")
-    judge = JudgeIdentity(f"{RECORDED}{named}", is_simulated, settings)
+    is_simulated = named.removeprefix(HUMAN).startswith("simulated:")
+    name = named if named.startswith(HUMAN) else f"{RECORDED}{named}"
+    judge = JudgeIdentity(name, is_simulated, settings)
     return RecordingFile(judge, numbered, _Reader(file, goal_id, judge.id, judged_by, scenes, view))
 
 
@@ -530,7 +532,7 @@ def write_observed(segment: Segment, folder: Path) -> None:
 
 def _made_with(judge: JudgeIdentity, judgment: Judgment) -> dict[str, JsonValue]:
     """What a recorded line says of how the environment was made."""
-    if not judge.name.startswith(RECORDED):
+    if not judge.name.startswith((RECORDED, HUMAN)):
         return {}
     kwargs = Line.model_validate_json(judgment.reply.raw).kwargs
     return {} if kwargs is None else {"kwargs": kwargs}

@@ -219,6 +219,7 @@ GROUP = 0.02  # of the episodes: fewer that do badly are no group
 LITTLE = 0.1  # reward of a step on average: a policy that has no more has hardly learned the goal
 LATE = 0.25  # of an episode's steps, by which is seen where it has got to
 FEW = 0.5  # of the episodes: if more never come near what was judged best, that is said
+NEAR = 0.05  # of a judged state's deviation: so little less than what was judged best is near it
 APART = 0.25  # of a judged state's deviation: a gap between what episodes come to that is one
 TIMES = 2.0  # as wide as either side deviates, likewise
 BAD = 0.5  # of the way from an untrained policy to the median: an episode below does badly
@@ -335,7 +336,7 @@ def doubts(
 
 def _stuck(highest: Floats, good: float) -> list[str]:
     """Whether most episodes never come near what was judged best."""
-    short = highest < good
+    short = highest < good - NEAR
     if not short.mean() > FEW:
         return []
     return [

@@ -57,9 +57,12 @@ class Correction:
         live: The live judge, where one is asked; else answers come in rounds.
         judge_id: Of the live judge, where it was tried.
         probe_usd: US dollars that trying it did cost.
-        most_judgments: As many may have been asked of live judges by its end, from the first on.
-        most_usd: Likewise US dollars; None is no limit.
+        most_judgments: As many may have been asked of live judges by its end, from the first on,
+            what compares this version with the one before among them.
+        most_usd: Likewise US dollars, those of earlier comparisons among them; None is no limit.
         questions: How many of them may be about what the policy does now.
+        compare: How many pairs of episodes may compare this version with the one before.
+        proposal: Of what the person said or overruled, by its id, if there was one.
     """
 
     kind: Kind
@@ -73,10 +76,17 @@ class Correction:
     most_judgments: int = 0
     most_usd: float | None = None
     questions: int = 0
+    compare: int = 0
+    proposal: str = ""
 
     @property
     def change(self) -> Change:
         return Change(self.kind, self.said)
+
+    @property
+    def most_learned_from(self) -> int:
+        """As `most_judgments`, but for what compares the versions."""
+        return self.most_judgments - self.compare
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,7 @@ class RunFolder:
     control = property(lambda self: self.path / "control.json")
     progress = property(lambda self: self.path / "progress.json")
     versions_before = property(lambda self: self.path / VERSIONS)
+    proposals = property(lambda self: self.path / "proposals")
 
     @classmethod
     @contextmanager

@@ -320,7 +320,7 @@ def doubtful_pairs(run: RunFolder, count: int, seed: int) -> list[Pair]:
     rng = np.random.default_rng([seed, len(shown_before)])
     model = RewardModel.load(run.reward_model)
     chosen = chosen_comparisons(
-        _candidates(run, count, rng), partial(opinions, model), goal_id, shown_before, count, rng
+        candidates_of(run, count, rng), partial(opinions, model), goal_id, shown_before, count, rng
     )
     if not chosen:
         raise RunError(
@@ -334,7 +334,7 @@ def doubtful_pairs(run: RunFolder, count: int, seed: int) -> list[Pair]:
     ]
 
 
-def _candidates(run: RunFolder, count: int, rng: np.random.Generator) -> Candidates:
+def candidates_of(run: RunFolder, count: int, rng: np.random.Generator) -> Candidates:
     """What the policy visits: drawn where states can be set, and filmed elsewhere."""
     from volition.learners.checkpoint import Checkpoint
     from volition.questions.candidates import Candidates

@@ -27,7 +27,7 @@ from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.finding.found import find_out
 from volition.goal import Goal
 from volition.judges import make_judge
-from volition.judges.base import Judge
+from volition.judges.base import Assignment, Judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.folders import view_asked
 from volition.judging.limits import Wanted
@@ -54,6 +54,7 @@ from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
 from volition.run.correcting.asking import JudgedAgain, judge_again
 from volition.run.correcting.changing import begin_again
+from volition.run.correcting.comparing import left_usd
 from volition.run.creating import (
     OBJECT,
     assignment_of,
@@ -324,6 +325,7 @@ class Run:
                 *learned.warnings,
                 *evaluation.warnings,
                 *doubts(evaluation, self._since_corrected(history), learned.good),
+                *self._unheeded(kept_steps),
             ),
             ended=ended,
             asked=asked.told,
@@ -485,6 +487,17 @@ class Run:
         said = self.folder.settings.correction
         return history if said is None else [s for s in history if s.env_steps > said.begun]
 
+    def _unheeded(self, kept_steps: int) -> list[str]:
+        """Whether a correction has left the policy as it was."""
+        said = self.folder.settings.correction
+        if said is None or kept_steps > said.begun:
+            return []
+        return [
+            "what was said has changed nothing that the policy does: none since does better by the "
+            "reward of now than the one from before, which is kept; more answers (`volition ask "
+            f"{self.folder.path}`) or more --steps may help"
+        ]
+
     def _setup(self) -> Setup:
         return setup_of(self.folder.task, self.folder.settings)
 
@@ -518,17 +531,20 @@ class Run:
     @contextmanager
     def _live_judging(self) -> Iterator[LiveJudging]:
         task, settings = self.folder.task, self.folder.settings
-        live, said = settings.judge, settings.correction
+        live, said = self.live, settings.correction
         assert live is not None
-        if self._patience is not None:
-            live = replace(live, patience=self._patience)
         if said is None:
             limits = limits_of(live, Quota.of(live, task.training).most, settings.probe_usd)
         else:
-            limits = replace(limits_of(live, said.most_judgments), max_usd=said.most_usd)
+            most_usd = left_usd(self.folder.path, said.most_usd)
+            limits = replace(limits_of(live, said.most_learned_from), max_usd=most_usd)
         path, under, seed = self.folder.path, self.folder.put_under(), settings.seed
-        judge_now = partial(self._judge_now, live)
-        with live_judging(path, judge_now, under, limits, seed, self._wanted) as judging:
+        about = assignment_of(task)
+
+        def judge(asked_before: int) -> Judge:
+            return self.judge_of(replace(about, asked_before=asked_before))
+
+        with live_judging(path, judge, under, limits, seed, self._wanted) as judging:
             yield judging
 
     def _wanted(self) -> Wanted:
@@ -538,14 +554,30 @@ class Run:
             return wanted
         return replace(wanted, max_usd=max(0.0, wanted.max_usd - self.folder.settings.probe_usd))
 
-    def _judge_now(self, live: JudgeSettings, asked_before: int) -> Judge:
-        """The judge that the run began with."""
-        known_id = self.folder.settings.known_judge
+    @property
+    def live(self) -> JudgeSettings | None:
+        """The live judge of this version, where there is one."""
+        live = self.folder.settings.judge
+        if live is None or self._patience is None:
+            return live
+        return replace(live, patience=self._patience)
+
+    @property
+    def is_without_its_judge(self) -> bool:
+        """Whether that was an object of Python's which nobody gave this time."""
+        live = self.live
+        return live is not None and live.judge.startswith(OBJECT) and self._judge is None
+
+    def judge_of(self, assignment: Assignment) -> Judge:
+        """The judge that the version began with, for what it is to judge.
+
+        Raises:
+            JudgeUnavailable: It cannot be asked.
+        """
+        known_id, live = self.folder.settings.known_judge, self.live
+        assert live is not None
         if not live.judge.startswith(OBJECT):
-            assignment = assignment_of(self.folder.task)
-            return make_judge(
-                live, replace(assignment, known_id=known_id, asked_before=asked_before)
-            )
+            return make_judge(live, replace(assignment, known_id=known_id))
         if self._judge is None or self._judge.identity.id != known_id:
             raise JudgeUnavailable(
                 f"the run began with a judge that was given as an object, "
@@ -562,7 +594,7 @@ class Run:
         if said is not None:
             asked = len(self.folder.comparison_ids(store))
             again = asked - len(JudgedAgain(self.folder, store).asked_about_now())
-            left = max(0, said.most_judgments - store.judged_live())
+            left = max(0, said.most_learned_from - store.judged_live())
             quota = Quota(max(again, min(again + said.questions, asked + left)), again)
         return Plan(
             task.environment,

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from volition.errors import InputError, StoreError
 from volition.goal import Goal, Principle, in_one, read_constitution
 from volition.storage.pictures import read_frame
-from volition.tasks.numbers import COUNTS
+from volition.tasks.numbers import COUNTS, shown
 from volition.tasks.toml import Place, by_goal, check_kwargs, explain, line_of, read_toml
 from volition.tasks.truth import TRUTHS
 from volition.tasks.view import JudgeView, Number, Section, Whole
@@ -20,6 +20,8 @@ from volition.tasks.view import JudgeView, Number, Section, Whole
 TASK_FILE = "task.toml"
 BUNDLED = Path(__file__).parent / "bundled"
 
+MOST_SENTENCES, LONGEST_SENTENCE = 100, 4000  # of principles and vetoes; characters of each
+LONGEST_GOAL = 20_000  # characters
 HIDDEN = ("folder", "chosen", "more_kwargs", "is_file")  # what a Task knows of itself
 
 Kwargs = dict[str, Any]
@@ -51,7 +53,7 @@ class EnvironmentSection(Section):
 class GoalSection(Section):
     """The goal in words and pictures; the paths of files are relative to the task folder."""
 
-    text: str = Field(min_length=1)
+    text: str = Field(min_length=1, max_length=LONGEST_GOAL)
     images: tuple[str, ...] = ()
     counterexamples: tuple[str, ...] = ()
     principles: tuple[str, ...] = ()
@@ -209,8 +211,8 @@ class Task(Section):
                 raise InputError(f"{folder} holds no {TASK_FILE}: it is not a task folder")
             else:
                 raise InputError(
-                    f"there is no task {name_or_path!r}: it is neither a folder nor one of the "
-                    f"bundled tasks ({', '.join(bundled_names())})"
+                    f"there is no task {shown(name_or_path)}: it is neither a folder nor one of "
+                    f"the bundled tasks ({', '.join(bundled_names())})"
                 )
         return cls.read(folder, goal)
 
@@ -280,6 +282,8 @@ class Task(Section):
         return self._goal(self.goal.text, self._constitution())
 
     def _goal(self, text: str, further: Sequence[Principle]) -> Goal:
+        own = (*self.goal.principles, *self.goal.vetoes)
+        _check_sentences(f"the goal of {self.name}", [*own, *(each.text for each in further)])
         try:
             return Goal(
                 text,
@@ -303,6 +307,7 @@ class Task(Section):
             raise InputError(f"{path} cannot be read: {error.strerror}") from error
         if not principles:
             raise InputError(f"{path} holds no principle: write one on each line")
+        _check_sentences(str(path), [principle.text for principle in principles])
         return principles
 
     def with_files(self, names: Mapping[str, str], folder: Path) -> Self:
@@ -376,6 +381,25 @@ def _check_files(task: Task, where: Place) -> None:
         task.stated_goal()
     except InputError as error:
         raise wrong(task.goal.constitution, error) from None
+
+
+def _check_sentences(where: str, sentences: Sequence[str]) -> None:
+    """That judges can be told all of them.
+
+    Raises:
+        InputError: They are too many, or one is too long.
+    """
+    if len(sentences) > MOST_SENTENCES:
+        raise InputError(
+            f"{where} holds {len(sentences):,} principles and vetoes, and may hold "
+            f"{MOST_SENTENCES}: keep those that matter"
+        )
+    longest = max(sentences, key=len, default="")
+    if len(longest) > LONGEST_SENTENCE:
+        raise InputError(
+            f"{where} holds a sentence of {len(longest):,} characters, and it may have "
+            f"{LONGEST_SENTENCE:,}: {shown(longest)}"
+        )
 
 
 def _each_once(*lists: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import mimetypes
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ from volition.evidence.report.pairs import (
     shown_counts,
 )
 from volition.evidence.report.reading import Evidence, as_base64, embedded
+from volition.evidence.report.versions import shown_versions
 from volition.goal import Goal
+from volition.run.correcting.changing import VERSIONS
 
 TEMPLATES = Path(__file__).parent / "templates"
 LADDER = 9  # judged states shown from the lowest to the highest predicted reward
@@ -45,8 +48,12 @@ LADDER = 9  # judged states shown from the lowest to the highest predicted rewar
 def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) -> str:
     """The page, with everything that it shows inside it."""
     pairs, ladder = read_pairs(evidence), _ladder(evidence)
-    shown = sample(pairs)
-    pictures = _embedded([rung.segment for rung in ladder] + [s for p in shown for s in (p.a, p.b)])
+    shown, stories = sample(pairs), shown_versions(evidence)
+    pictures = _embedded(
+        [rung.segment for rung in ladder]
+        + [segment for pair in shown for segment in (pair.a, pair.b)]
+        + [segment for story in stories for segment in story.segments]
+    )
     around = landscape(evidence.model, evidence.folder.task)
     scripts = {"plotly": plotly_source(), "script": read_source("report.js")}
     return template("report.html").render(
@@ -78,12 +85,24 @@ def render_page(evidence: Evidence, episodes: Sequence[Episode], film: bytes) ->
         facts=_facts(evidence),
         discoveries=discoveries(evidence),
         versions=evidence.folder.versions(),
-        corrected=evidence.versions,
+        stories=stories,
+        places=_places(evidence),
         again=again(evidence.folder),
         style=Markup(read_source("report.css")),
         **{name: Markup(source) for name, source in scripts.items()},
         script_hashes=" ".join(f"'sha256-{digest_source(source)}'" for source in scripts.values()),
     )
+
+
+def _places(evidence: Evidence) -> dict[int, str]:
+    """Where each version of a corrected run is, as a command names it."""
+    run = Path(evidence.result.run)
+    return {
+        version.number: shlex.quote(
+            str(run if version.now else run / VERSIONS / str(version.number))
+        )
+        for version in evidence.versions
+    }
 
 
 class EmbeddedFrame(NamedTuple):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from volition.comparison import Comparison, Segment
 from volition.errors import InputError
 from volition.goal import Principle, Principles
-from volition.judgment import as_people_say, derive_preferences, that_count
+from volition.judging.recordings import HUMAN
+from volition.judgment import Verdict, as_people_say, derive_preferences, that_count
 from volition.reward.preferences import Proportion
 from volition.run.correcting.choosing import (
     Known,
@@ -71,7 +72,8 @@ class JudgedAgain:
         correction = folder.settings.correction
         assert correction is not None
         self._change, self._goal_id = correction.change, folder.settings.goal_ids[-1]
-        self.known = known_before(folder, store, folder.settings.goal_ids[:-1])
+        known, told = known_before(folder, store, folder.settings.goal_ids[:-1]), overruled(store)
+        self.known = [one for one in known if one.pair not in told]
         if not self.known:
             raise InputError(f"{folder.path} holds no judged pair that a correction could change")
         self._segments = store.segments()
@@ -155,6 +157,17 @@ class JudgedAgain:
             judgment for judgment in self._store.judgments() if judgment.comparison_id in places
         )
         return {places[p.comparison_id]: p.p_first for p in preferences}
+
+
+def overruled(store: Store) -> set[tuple[str, str]]:
+    """The pairs of which a person said something: no judge is asked about them again."""
+    people = {name for name, judge in store.judges().items() if judge.name.startswith(HUMAN)}
+    put = store.put()
+    return {
+        put[judgment.comparison_id].pair
+        for judgment in store.judgments()
+        if judgment.judge_id in people and isinstance(judgment.outcome, Verdict)
+    }
 
 
 def known_before(folder: RunFolder, store: Store, goal_ids: Sequence[str]) -> list[Known]:

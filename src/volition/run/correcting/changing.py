@@ -8,6 +8,7 @@ in which it is there does the rest of it first.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -18,13 +19,17 @@ from volition.storage.files import exclusively, new_folder, write_whole
 VERSIONS = "versions"
 PENDING = "change.json"
 CONFIGURATION = "config.toml"
-LEARNER = ("checkpoint.safetensors", "kept", "tensorboard")  # goes on in the next version
+CURVES = "tensorboard"  # the one thing that is written on in place
+LEARNER = ("checkpoint.safetensors", "kept", CURVES)  # goes on in the next version
 TASK = "task"  # is the same in all versions, and stays
 OUTCOME = ("result.json", "evaluation.json", "report.html", "policy.mp4", "policy", "reward_model")
 
 
 def archive(run: Path, version: int) -> Path:
-    """Copies what a run holds of its version into `versions/N`: all of it, or nothing."""
+    """Copies what a run holds of its version into `versions/N`: all of it, or nothing.
+
+    A file that is only ever written whole, in place of the one before, is linked.
+    """
     to = run / VERSIONS / str(version)
     to.parent.mkdir(exist_ok=True)
     for killed in to.parent.glob(".*.partial"):
@@ -89,9 +94,18 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
+    one = shutil.copyfile if source.name == CURVES else _link
     if source.is_dir():
-        shutil.copytree(source, target)
+        shutil.copytree(source, target, copy_function=one)
     elif source.is_file():
+        one(source, target)
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """Another name of the same file, or a copy where the file system has no such names."""
+    try:
+        os.link(source, target)
+    except OSError:
         shutil.copyfile(source, target)
 
 

@@ -4,7 +4,7 @@ what the words become."""
 from __future__ import annotations
 
 from volition.errors import InputError
-from volition.goal import Change, Goal, Kind, hidden_sign
+from volition.goal import Change, Goal, Kind, alike, hidden_sign
 
 LONGEST = 500  # characters of a correction
 
@@ -35,7 +35,7 @@ def propose(goal: Goal, words: str, kind: Kind = "principle") -> Change:
         )
     known = {"goal": [goal.text], "principle": goal.principles, "veto": goal.vetoes}
     for what, sentences in known.items():
-        if any(_alike(text) == _alike(sentence) for sentence in sentences):
+        if any(alike(text) == alike(sentence) for sentence in sentences):
             named = "its sentence" if what == "goal" else f"a {what} of it"
             raise InputError(f"the goal says that already, as {named}: {text}")
     change = Change(kind, text)
@@ -44,7 +44,3 @@ def propose(goal: Goal, words: str, kind: Kind = "principle") -> Change:
     except ValueError as error:
         raise InputError(f"the goal cannot be changed so: {error}") from None
     return change
-
-
-def _alike(sentence: str) -> str:
-    return " ".join(sentence.casefold().split()).rstrip(".!")

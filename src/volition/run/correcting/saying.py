@@ -27,14 +27,18 @@ from volition.judging.folders import (
 from volition.judging.recordings import JUDGMENTS_FILE, import_recording, open_recording
 from volition.learners.checkpoint import Checkpoint
 from volition.reward.learning import digest, read_fit
-from volition.run.correcting.asking import JudgedAgain, known_before
+from volition.run.correcting.asking import JudgedAgain, known_before, overruled
 from volition.run.correcting.changing import archive, change
 from volition.run.correcting.choosing import most_again, sample_size
+from volition.run.correcting.comparing import LEAST, PAIRS, SHARE, spent_usd
+from volition.run.correcting.contrasting import contrasting_pairs
+from volition.run.correcting.proposal.kept import open_proposal
 from volition.run.correcting.proposing import propose
+from volition.run.correcting.versions import is_to_be_compared
 from volition.run.creating import OBJECT, assignment_of
 from volition.run.folder import CONFIG, Correction, RunFolder, RunSettings
 from volition.run.results import Result
-from volition.run.rounds import doubtful_pairs, spread_over
+from volition.run.rounds import spread_over
 from volition.storage.files import exclusively, write_whole
 from volition.storage.store import Store
 from volition.tasks.task import Task
@@ -57,6 +61,8 @@ class Plan:
         questions: How many questions may be about what the policy does now.
         begun: Environment steps that were taken.
         ends: When learning would end at the latest.
+        compare: On how many pairs of episodes it would be compared with the version before.
+        proposal: The folder of the proposal by which it came to the change, if there was one.
     """
 
     change: Change
@@ -70,20 +76,45 @@ class Plan:
     questions: int
     begun: int
     ends: int
+    compare: int = 0
+    proposal: Path | None = None
 
 
-def is_under_way(folder: RunFolder, words: Change | None) -> bool:
-    """Whether the run was corrected by this very change, and has not learned from it yet.
+def is_under_way(folder: RunFolder, words: Change | None, proposal: str = "") -> bool:
+    """Whether the run was corrected by this very change, and has not learned from it yet, was not
+    compared with the version before as it was to be, or has no page of that.
 
-    Without a change: whether it was corrected at all, and has not.
+    Without a change: whether it was corrected at all, and has not; or by that proposal, where one
+    is named by its id.
     """
     said = folder.settings.correction
-    if said is None or folder.result.is_file():
+    if said is None or _is_done(folder):
         return False
+    if proposal:
+        return said.proposal == proposal
     return words is None or said.change == words
 
 
-def plan(folder: RunFolder, said: Change, steps: int | None, most: int | None = None) -> Plan:
+def _is_done(folder: RunFolder) -> bool:
+    return folder.result.is_file() and folder.report.is_file() and not is_to_be_compared(folder)
+
+
+def said_of(folder: RunFolder) -> str:
+    """The words from which the last correction was proposed; empty where there were none."""
+    said = folder.settings.correction
+    if said is None or not said.proposal:
+        return ""
+    return open_proposal(folder.proposals / said.proposal).subject.words
+
+
+def plan(
+    folder: RunFolder,
+    said: Change,
+    steps: int | None,
+    most: int | None = None,
+    compare: int | None = None,
+    proposal: Path | None = None,
+) -> Plan:
     """What a correction of a finished run would do.
 
     Args:
@@ -91,6 +122,9 @@ def plan(folder: RunFolder, said: Change, steps: int | None, most: int | None = 
         said: The change.
         steps: Environment steps at most; by default half of those that the run took when new.
         most: Questions in all, at most.
+        compare: On how many pairs of episodes the version is compared with the one before, as far
+            as there are so many questions; by default `PAIRS`, and a part of `most`.
+        proposal: The folder of the proposal by which it came to the change, if there was one.
 
     Raises:
         RunError: The run is unfinished, or was given answers that it has not learned from.
@@ -103,12 +137,15 @@ def plan(folder: RunFolder, said: Change, steps: int | None, most: int | None = 
                 f"{folder.path} was given answers that it has not learned from: "
                 f"go on with `volition resume {folder.path}` first"
             )
-        judged = len(known_before(folder, store, folder.settings.goal_ids))
+        told = overruled(store) | _overruled_in(folder, proposal)
+        known = known_before(folder, store, folder.settings.goal_ids)
+        judged = sum(one.pair not in told for one in known)
     if not judged:
         raise InputError(f"{folder.path} holds no judged pair that a correction could change")
     sample = sample_size(judged)
     goal = folder.task.stated_goal()
-    further = most_again(judged) if most is None else max(0, most - sample)
+    compared = pairs_compared(compare, most, sample)
+    further = most_again(judged) if most is None else max(0, most - sample - compared)
     return Plan(
         said,
         goal,
@@ -121,7 +158,34 @@ def plan(folder: RunFolder, said: Change, steps: int | None, most: int | None = 
         further,
         result.env_steps,
         result.env_steps + (steps or _half(folder, result)),
+        compared,
+        proposal,
     )
+
+
+def pairs_compared(chosen: int | None, most: int | None, sample: int) -> int:
+    """How many pairs of episodes a correction compares.
+
+    Args:
+        chosen: How many a person wants; by default `PAIRS`, and one question in `SHARE` at most.
+        most: Questions in all, at most.
+        sample: Of them that are asked before any other.
+    """
+    if most is None:
+        return PAIRS if chosen is None else chosen
+    if chosen is not None:
+        return max(0, min(chosen, most - sample))
+    part = min(PAIRS, most // SHARE)
+    return part if part >= LEAST else 0
+
+
+def _overruled_in(folder: RunFolder, proposal: Path | None) -> set[tuple[str, str]]:
+    """The pairs that a proposal explains, since a person overruled them."""
+    if proposal is None or not (proposal / JUDGMENTS_FILE).is_file():
+        return set()
+    scenes = scenes_of(folder.task.environment)
+    recording = open_recording(proposal, "", "", scenes, folder.task.view)
+    return {(c.first.id, c.second.id) for c, _ in recording.judged()}
 
 
 def say(
@@ -147,7 +211,7 @@ def say(
         folder = _as_planned(folder, planned)
         task, settings = _corrected(folder.task, planned.after), folder.settings
         own = settings.judge
-        chosen = live if live and live.judge else own and _with_own(own, live)
+        chosen = live if live and live.judge else own and with_own(own, live)
         if chosen is None:
             raise InputError(
                 f"{folder.path} learned from recorded judgments: name who judges with --judge "
@@ -160,7 +224,12 @@ def say(
         else:
             _check_object(chosen, judge, settings.known_judge)
             made = _correction(folder, planned, chosen, settings.known_judge, 0.0, live)
-        _make(folder, task, made, planned.version)
+        _make(folder, task, made, planned.version, _answers(planned.proposal))
+
+
+def _answers(proposal: Path | None) -> list[Path]:
+    """Where answers are that came with a proposal: what a person overruled."""
+    return [proposal] if proposal and (proposal / JUDGMENTS_FILE).is_file() else []
 
 
 def _check_object(chosen: JudgeSettings, judge: Judge | None, known_id: str | None) -> None:
@@ -185,13 +254,18 @@ def _correction(
     Raises:
         InputError: Nothing may be spent any more.
     """
+    if planned.proposal is not None:
+        probe_usd += open_proposal(planned.proposal).cost_usd
     with folder.open_store() as store:
-        asked, spent = store.judged_live(), store.spent_usd()
-    most, usd = planned.most + planned.questions, _most_usd(folder.settings)
+        asked, spent = store.judged_live(), store.spent_usd() + spent_usd(folder.path)
+    most = planned.most + planned.questions + planned.compare
+    usd = _most_usd(folder.settings)
     if limits is not None and limits.max_judgments is not None:
         most = limits.max_judgments
     if limits is not None and limits.max_usd is not None:
         usd = spent + max(0.0, limits.max_usd - probe_usd)
+    elif usd is not None and planned.proposal is not None:
+        usd -= probe_usd
     if usd is not None and usd <= spent:
         raise InputError(
             f"${spent:.4f} were spent, which is all that may be: say with --max-usd how much the "
@@ -210,13 +284,23 @@ def _correction(
         asked + most,
         usd,
         planned.questions,
+        planned.compare,
+        planned.proposal.name if planned.proposal else "",
     )
 
 
-def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> QuestionFolder:
+def write_sheets(
+    folder: RunFolder,
+    planned: Plan,
+    out: Path,
+    per_sheet: int | None = None,
+    batches: Sequence[str] = (),
+    seed: int = 0,
+) -> QuestionFolder:
     """Writes a correction's questions for a judge who is not connected; the run stays as it is.
 
-    They are the sample, and pairs of what the policy does now.
+    They are the sample, and pairs of what the policy does now and of what else there is.
+    `per_sheet` and `batches` are as of `write_questions`.
 
     Raises:
         InputError: The folder is there already, or cannot be written.
@@ -229,10 +313,7 @@ def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> 
         again = JudgedAgain(as_it_would_be, store)
         pairs = [again.sides(place) for place in again.sample]
         under = [again.under(place) for place in again.sample]
-        try:
-            now = doubtful_pairs(folder, planned.questions, seed) if planned.questions else []
-        except RunError:  # nothing that it does now looks different, and was not asked
-            now = []
+        now = contrasting_pairs(folder, planned.questions, seed) if planned.questions else []
         asked = [*pairs, *now]
         put = [*under, *spread_over(as_it_would_be.put_under(), len(now))]
         order = sorted(range(len(asked)), key=lambda place: put.index(put[place]))
@@ -240,33 +321,39 @@ def write_sheets(folder: RunFolder, planned: Plan, out: Path, seed: int = 0) -> 
             [asked[place] for place in order],
             task,
             out,
-            run=folder.path.absolute(),
+            per_sheet,
+            folder.path.absolute(),
+            batches,
             given=folder.settings.given,
             under=[put[place] for place in order],
-            said=Said(planned.change, planned.corrected, planned.ends - planned.begun),
+            said=Said(
+                planned.change,
+                planned.corrected,
+                planned.ends - planned.begun,
+                planned.proposal.name if planned.proposal else "",
+            ),
         )
 
 
 def take_answers(path: Path, questions: Path) -> RunFolder:
-    """Makes a run the next version of itself, of which the answers are there already.
+    """Gives a run the answers to questions, which make it the next version of itself if they were
+    asked of a correction; others were asked of another run with the same goal.
 
     Doing it again with the same folder changes nothing.
 
     Raises:
-        InputError: The folder is not one of `volition say`, or has no answers yet.
+        InputError: They were asked under another goal, or there are no answers yet.
         RunError: The run is unfinished, in use, or another version by now.
     """
     asked, _ = read_questions(questions)
-    if asked.said is None:
-        raise InputError(
-            f"{questions} was not written by `volition say`: the run has its answers from "
-            "`volition answer`; leave --judgments out"
-        )
     if not (questions / JUDGMENTS_FILE).is_file():
         raise InputError(f"{questions} has no answers yet: run `volition answer {questions} FILE`")
     with exclusively(path):
         folder = RunFolder.open(path)
         made, said = folder.settings.correction, asked.said
+        if said is None:
+            _take_further(questions, asked.goal, folder)
+            return folder
         if made is None or (made.change, made.corrected) != (said.change, said.version):
             if said.version != folder.settings.version:
                 raise RunError(
@@ -274,16 +361,33 @@ def take_answers(path: Path, questions: Path) -> RunFolder:
                     f"{folder.settings.version} by now: ask again, or go back with --undo"
                 )
             words = propose(folder.task.stated_goal(), said.change.text, said.change.kind)
-            planned = plan(folder, words, said.steps)
+            proposal = folder.proposals / Path(said.proposal).name if said.proposal else None
+            planned = plan(folder, words, said.steps, proposal=proposal)
             correction = Correction(
-                words.kind, words.text, planned.corrected, planned.begun, planned.ends
+                words.kind,
+                words.text,
+                planned.corrected,
+                planned.begun,
+                planned.ends,
+                probe_usd=open_proposal(proposal).cost_usd if proposal else 0.0,
+                proposal=proposal.name if proposal else "",
             )
             task = _corrected(folder.task, planned.after)
-            _make(folder, task, correction, planned.version, questions)
+            _make(folder, task, correction, planned.version, [questions, *_answers(proposal)])
             return RunFolder.open(path)
         with folder.open_store() as store:
             _import(questions, folder, folder.task, store)
     return folder
+
+
+def _take_further(questions: Path, goal: str, folder: RunFolder) -> None:
+    own = folder.task.goal.text
+    if goal != own:
+        raise InputError(
+            f"{questions} was asked under another goal, {goal!r}; the run's is {own!r}"
+        )
+    with folder.open_store() as store:
+        _import(questions, folder, folder.task, store)
 
 
 def undo(path: Path) -> RunFolder:
@@ -312,7 +416,7 @@ def _make(
     task: Task,
     correction: Correction,
     version: int,
-    answers: Path | None = None,
+    answers: Sequence[Path] = (),
 ) -> None:
     """Does it, in the order that the top of this file says."""
     with folder.open_store() as store:
@@ -322,8 +426,8 @@ def _make(
         write_whole(folder.path / CONFIG, folder.written())
         archive(folder.path, settings.version)
         goal_id = store.add_goal(task.stated_goal())
-        if answers is not None:
-            _import(answers, folder, task, store)
+        for path in answers:
+            _import(path, folder, task, store)
         after = replace(
             settings,
             version=version,
@@ -357,10 +461,13 @@ def _finished(folder: RunFolder) -> Result:
 
 
 def _corrected(task: Task, goal: Goal) -> Task:
-    """The task with the words of another goal; its pictures stay, and what is true of it."""
+    """The task with what another goal says; what is true of it stays."""
     was = task.stated_goal()
+    other = goal.text != was.text
     added = {
-        "text": task.goal.text if goal.text == was.text else goal.text,
+        "text": goal.text if other else task.goal.text,
+        "images": () if other else task.goal.images,
+        "counterexamples": () if other else task.goal.counterexamples,
         "principles": (*task.goal.principles, *goal.principles[len(was.principles) :]),
         "vetoes": (*task.goal.vetoes, *goal.vetoes[len(was.vetoes) :]),
     }
@@ -377,7 +484,7 @@ def _settings_after(folder: RunFolder, planned: Plan) -> RunSettings:
     return replace(folder.settings, corrections=corrections, goal_ids=(*goal_ids, "to come"))
 
 
-def _with_own(own: JudgeSettings, chosen: JudgeSettings | None) -> JudgeSettings:
+def with_own(own: JudgeSettings, chosen: JudgeSettings | None) -> JudgeSettings:
     """The run's own judge, with what else was chosen this time."""
     if chosen is None:
         return own
@@ -385,6 +492,15 @@ def _with_own(own: JudgeSettings, chosen: JudgeSettings | None) -> JudgeSettings
     given = {name: getattr(chosen, name) for name in names}
     default = JudgeSettings("")
     return replace(own, **{n: value for n, value in given.items() if value != getattr(default, n)})
+
+
+def left_usd(folder: RunFolder) -> float | None:
+    """What may be spent on a correction where nothing is said of it; None is no limit."""
+    most = _most_usd(folder.settings)
+    if most is None:
+        return None
+    with folder.open_store() as store:
+        return max(0.0, most - store.spent_usd())
 
 
 def _most_usd(settings: RunSettings) -> float | None:

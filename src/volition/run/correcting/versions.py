@@ -10,6 +10,8 @@ from volition.goal import Goal
 from volition.judgment import Verdict
 from volition.run.correcting.asking import JudgedAgain
 from volition.run.correcting.changing import TASK
+from volition.run.correcting.comparing import RESULT, Compared, place, read_compared
+from volition.run.correcting.proposal.kept import told_of
 from volition.run.folder import CONFIG, RunFolder
 from volition.run.results import Result
 from volition.storage.store import Store
@@ -24,6 +26,7 @@ class Version:
         now: Whether the run is this one now.
         undone: Whether it was taken back.
         kind, said: Of the correction that made it; empty of the first.
+        proposed: Who wrote that, and of what, where it was proposed.
         goal: By then, in words.
         judgments: From which it learns, once it has.
         again: What was judged again for it; empty of the first.
@@ -32,6 +35,11 @@ class Version:
         return_mean: By the environment's own reward, likewise.
         measures: What was measured of it besides.
         film, report: Beside the run's own page, where they are there.
+        before: The number of the version of which it was said; None of the first.
+        asked: Pairs that were judged again for it; and
+        kept: those that were not, so that their answer counts as it was.
+        new: Pairs that were judged for it and had not been before.
+        compared: What came of comparing it with the version before, blind; None where nobody has.
     """
 
     number: int
@@ -48,6 +56,12 @@ class Version:
     measures: Mapping[str, float] = field(default_factory=dict)
     film: str = ""
     report: str = ""
+    before: int | None = None
+    asked: int = 0
+    kept: int = 0
+    new: int = 0
+    compared: Compared | None = None
+    proposed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +74,55 @@ class Versions:
 
 def versions_of(folder: RunFolder, store: Store) -> list[Version]:
     """A run's versions, the first one first; none where it was never corrected."""
-    left = {
-        int(path.name): _left(folder, path)
-        for path in folder.versions_before.glob("*")
-        if path.name.isdigit() and (path / CONFIG).is_file()
-    }
-    folders = {**left, folder.settings.version: folder}
+    folders = folders_of(folder)
     if len(folders) < 2:
         return []
-    results = {number: _result(one) for number, one in folders.items()}
-    before = {said.corrected for said in folder.settings.corrections}
-    return [
-        _version(folders[number], results, number, folder, store, number in before)
-        for number in sorted(folders)
-    ]
+    return [_version(folders, number, folder, store) for number in sorted(folders)]
+
+
+def folders_of(run: RunFolder) -> dict[int, RunFolder]:
+    """Each version's own folder, by its number: that of the run is the newest one's."""
+    left = {
+        int(path.name): _left(run, path)
+        for path in run.versions_before.glob("*")
+        if path.name.isdigit() and (path / CONFIG).is_file()
+    }
+    return {**left, run.settings.version: run}
+
+
+def comparison_of(folders: Mapping[int, RunFolder], number: int, run: Path) -> Path | None:
+    """Where the comparison of a version with the one before is kept; None where there is none."""
+    said = folders[number].settings.correction
+    if said is None or said.corrected not in folders:
+        return None
+    numbers = number, said.corrected
+    return place(run, numbers, (folders[number].path, folders[said.corrected].path))
+
+
+def is_to_be_compared(run: RunFolder) -> bool:
+    """Whether the newest version is to be compared with the one before by a live judge, and nobody
+    has counted yet what that came to."""
+    said = run.settings.correction
+    if said is None or said.live is None or not said.compare:
+        return False
+    comparison = comparison_of(folders_of(run), run.settings.version, run.path)
+    return comparison is not None and not (comparison / RESULT).is_file()
 
 
 def _version(
-    of: RunFolder,
-    results: Mapping[int, Result | None],
-    number: int,
-    run: RunFolder,
-    store: Store,
-    in_line: bool,
+    folders: Mapping[int, RunFolder], number: int, run: RunFolder, store: Store
 ) -> Version:
-    result, said = results[number], of.settings.correction
-    earlier = results.get(said.corrected) if said else None
+    of, said = folders[number], folders[number].settings.correction
+    result = _result(of)
+    earlier = _result(folders[said.corrected]) if said and said.corrected in folders else None
     now = number == run.settings.version
+    in_line = number in {said.corrected for said in run.settings.corrections}
     beside = "" if now else f"{of.path.parent.name}/{of.path.name}/"
     as_it_was = RunFolder(run.path, of.task, of.settings)
-    judgments = as_it_was.judgments(store)
+    judgments, again = as_it_was.judgments(store), JudgedAgain(as_it_was, store) if said else None
+    standing = again.standing() if again else None
+    answered = {j.comparison_id for j in judgments if isinstance(j.outcome, Verdict)}
+    comparison = comparison_of(folders, number, run.path)
     return Version(
         number=number,
         now=now,
@@ -98,13 +131,19 @@ def _version(
         said=said.said if said else "",
         goal=of.task.goal_in_parts(),
         judgments=sum(isinstance(judgment.outcome, Verdict) for judgment in judgments),
-        again=JudgedAgain(as_it_was, store).standing().told if said else "",
+        again=standing.told if standing else "",
         cost_usd=_since(result, earlier, "cost_usd"),
         env_steps=None if result is None else round(_since(result, earlier, "env_steps") or 0),
         return_mean=result.return_mean if result else None,
         measures=result.measures if result else {},
         film=_beside(of.film, beside),
         report=_beside(of.report, beside),
+        before=said.corrected if said else None,
+        asked=standing.asked if standing else 0,
+        kept=standing.judged - standing.asked if standing else 0,
+        new=len(answered.intersection(again.asked_about_now())) if again else 0,
+        compared=read_compared(run.path, comparison) if comparison else None,
+        proposed=told_of(run.proposals / said.proposal) if said and said.proposal else "",
     )
 
 
@@ -136,9 +175,13 @@ def told(versions: Sequence[Version]) -> list[str]:
         state = " (now)" if version.now else " (taken back)" if version.undone else ""
         said = f'{version.kind}: "{version.said}"' if version.said else f'"{version.goal.text}"'
         lines.append(f"version {version.number}{state}, {said}")
+        if version.proposed:
+            lines.append(f"    {version.proposed}")
         lines.append(f"    {version.judgments} judgments" + _measured(version))
         if version.again:
             lines.append(f"    {version.again}")
+        if version.compared:
+            lines.append(f"    against version {version.before}: {version.compared.told}")
         if version.film:
             lines.append(f"    film: {version.film}")
     return lines

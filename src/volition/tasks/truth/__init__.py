@@ -6,19 +6,27 @@ where no judge is reachable. Whatever a simulated judge touched says so.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from volition.errors import InputError
 from volition.tasks.truth import classic_control, guest, lamp, lander, mujoco, regatta
-from volition.tasks.truth.base import Measure, Truth, of_state
+from volition.tasks.truth.base import Measure, Potential, Rule, Truth, of_state
+from volition.tasks.truth.rules import RULES
 
-__all__ = ["TRUTHS", "Measure", "Truth", "of_state", "truth_of"]
+__all__ = ["TRUTHS", "Measure", "Potential", "Rule", "Truth", "of_state", "truth_of"]
+
+
+def _with_rules(truths: dict[str, Truth], environment: str) -> dict[str, Truth]:
+    return {name: replace(truth, rules=RULES[environment]) for name, truth in truths.items()}
+
 
 TRUTHS = {
     **classic_control.TRUTHS,
-    **guest.TRUTHS,
-    **lamp.TRUTHS,
+    **_with_rules(guest.TRUTHS, "guest"),
+    **_with_rules(lamp.TRUTHS, "lamp"),
     **lander.TRUTHS,
     **mujoco.TRUTHS,
-    **regatta.TRUTHS,
+    **_with_rules(regatta.TRUTHS, "regatta"),
 }
 
 

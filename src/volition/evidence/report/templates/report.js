@@ -1,22 +1,38 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const read = (id) => JSON.parse(document.getElementById(id)?.textContent ?? "{}");
 
-  // One button in place of the browser's own controls, which would cover the film. A person who
-  // asked for less motion starts it herself.
-  const film = document.getElementById("film");
-  const pause = document.getElementById("pause");
-  film.controls = false;
-  pause.hidden = false;
-  const name = () => (pause.textContent = film.paused ? "Play" : "Pause");
-  for (const event of ["play", "pause"]) film.addEventListener(event, name);
-  pause.addEventListener("click", () => (film.paused ? film.play() : film.pause()));
+  // A person who asked for less motion starts films herself.
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
-    film.removeAttribute("autoplay");
-    film.pause();
+    for (const moving of document.querySelectorAll("video[autoplay]")) {
+      moving.removeAttribute("autoplay");
+      moving.pause();
+    }
   }
-  name();
+
+  // One button in place of the browser's own controls, which would cover the film.
+  const controlled = (button, films) => {
+    if (!button || !films.length) return;
+    const rests = () => films.every((film) => film.paused); // one that is out of sight does
+    const name = () => (button.textContent = rests() ? "Play" : "Pause");
+    button.hidden = false;
+    for (const film of films) {
+      film.controls = false;
+      for (const event of ["play", "pause"]) film.addEventListener(event, name);
+    }
+    button.addEventListener("click", () => {
+      const paused = rests();
+      for (const film of films) paused ? film.play() : film.pause();
+    });
+    name();
+  };
+  controlled(document.getElementById("pause"), [...document.querySelectorAll("#film")]);
+  controlled(document.getElementById("pause-versions"), [...document.querySelectorAll(".strip video")]);
+
+  // Of many versions the newest is shown first.
+  const strip = document.querySelector(".strip");
+  if (strip) strip.scrollLeft = strip.scrollWidth;
 
   // Every frame is in the page once, however often it is shown.
   const frames = read("frames");
@@ -56,10 +72,12 @@
     draw();
   });
 
+  const rest = document.getElementById("rest");
+  if (!rest) return; // a page without a gallery that is filtered
+
   const shownAtOnce = 60;
   const pairs = [...document.querySelectorAll(".pair")];
   const buttons = [...document.querySelectorAll("[data-filter]")];
-  const rest = document.getElementById("rest");
   let kind = "all";
   const show = (limit = shownAtOnce) => {
     const matching = pairs.filter((pair) => pair.dataset.kinds.split(" ").includes(kind));

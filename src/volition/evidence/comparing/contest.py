@@ -16,72 +16,44 @@ the judge that one of the two was trained on: that one would be asked whether it
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from volition.comparison import Comparison, content_id
-from volition.errors import InputError, RunError
-from volition.evidence.contest_acting import FRAMES, FilmedPair, act_pairs
-from volition.evidence.contest_page import ShownPair, ShownReply, render_comparison
-from volition.evidence.contest_result import ContestResult, Tally, summary
+from volition.errors import InputError
+from volition.evidence.comparing.acting import FilmedPair, act_pairs
+from volition.evidence.comparing.page import ShownPair, ShownReply, render_comparison
+from volition.evidence.comparing.result import ContestResult, Tally, summary
+from volition.evidence.comparing.sides import (
+    RANDOM,
+    Side,
+    are_alike,
+    beside,
+    find_sides,
+    matter_of,
+)
 from volition.judges import make_judge
+from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
-from volition.judging.folders import QuestionFolder, write_questions
+from volition.judging.folders import QuestionFolder, put_under, write_questions
+from volition.judging.limits import Limits
 from volition.judging.thread import Judging
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict, undo_order
-from volition.learners.rollout import CUT_AFTER
-from volition.run.creating import assignment_of
+from volition.run.correcting.changing import VERSIONS
+from volition.run.correcting.comparing import PAGE, PAIRS, RESULT, versions_in
+from volition.run.folder import RunFolder
 from volition.run.live import limits_of
 from volition.run.rounds import read_verdicts
-from volition.run.run import Run
 from volition.storage.compilation import enable_cache
-from volition.storage.database import DATABASE
 from volition.storage.documents import read_document, write_document
 from volition.storage.files import is_free, new_folder, write_whole
 from volition.storage.store import Store
-from volition.tasks.task import GoalSection, Task, bundled_tasks
-from volition.tasks.view import ClipSection
+from volition.tasks.task import Task
 
-RANDOM = "random"
-ABOUT, RESULT, PAGE, FILMS = "compare.json", "result.json", "compare.html", "films"
-PAIRS = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two policies.
-
-    Attributes:
-        name: As the page calls it; the judge never sees it.
-        run: None for the random policy.
-        trained_on: Names of the judges that it learned from.
-    """
-
-    name: str
-    run: Run | None
-    trained_on: frozenset[str]
-
-    @classmethod
-    def find(cls, named: str) -> Side:
-        """A run folder, or any folder with a run's configuration and its `policy/`; or `random`.
-
-        Raises:
-            RunError: There is no policy.
-        """
-        if named == RANDOM:
-            return cls("the random policy", None, frozenset())
-        run = Run.open(named)
-        folder = run.folder
-        if not folder.policy.is_dir():
-            raise RunError(f"{named} has no policy yet: go on with `volition resume {named}`")
-        judges: frozenset[str] = frozenset()
-        if (folder.path / DATABASE).is_file():
-            with folder.open_store() as store:
-                judges = frozenset(judge.name for judge in store.judges().values())
-        return cls(folder.path.resolve().name, run, judges)
+ABOUT, FILMS = "compare.json", "films"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +81,7 @@ class About:
         pairs: How many episodes of each.
         seed: Of the sides, and of the random policy.
         rows: Every pair.
+        policies: Names what the two do; none of folders before 0.2.
     """
 
     a: str
@@ -117,6 +90,7 @@ class About:
     pairs: int
     seed: int
     rows: tuple[ActedPair, ...] = ()
+    policies: tuple[str, ...] = ()
 
 
 class Contest:
@@ -129,6 +103,7 @@ class Contest:
             on with if it is about the same.
         pairs: How many episodes of each; by default as many as are kept, else `PAIRS`.
         seed: Of the sides on which they are shown, and of what is random in the random policy.
+        acted: Is told how many pairs have been acted and filmed.
 
     Raises:
         InputError: The two cannot be compared, or the folder is about others.
@@ -144,26 +119,52 @@ class Contest:
         out: Path | None = None,
         pairs: int | None = None,
         seed: int = 0,
+        acted: Callable[[int], None] = lambda _: None,
     ) -> None:
         enable_cache()
-        self.a, self.b, self.seed = Side.find(a), Side.find(b), seed
-        self.folder = out or beside(self.a, self.b)
+        self.a, self.b = find_sides(a, b)
+        self.seed = seed
+        self.folder = out or beside(self.a, self.b, goal)
         kept = self.folder / ABOUT
         known = read_document(kept, About) if kept.is_file() else None
         given = known.given_goal if known and goal is None else goal
-        self.task = _task(self.a, self.b, given)
-        folders = [str(s.run.folder.path.absolute()) if s.run else RANDOM for s in (self.a, self.b)]
-        about = About(
-            folders[0], folders[1], given, pairs or (known.pairs if known else PAIRS), seed
-        )
+        self.matter = matter_of(self.a, self.b, given)
+        self.task = self.matter.task
+        sides = self.a, self.b
+        first, second = (str(s.run.folder.path.absolute()) if s.run else RANDOM for s in sides)
+        count = pairs or (known.pairs if known else PAIRS)
+        does = tuple(side.policy for side in sides)
+        about = About(first, second, given, count, seed, policies=does)
         if known is None:
-            known = _act(self.folder, about, (self.a, self.b), self.task)
-        if replace(known, rows=()) != about:
+            known = _act(self.folder, about, (self.a, self.b), self.task, acted)
+        self._check(known, about)
+        self.rows = known.rows
+
+    def _check(self, known: About, about: About) -> None:
+        """That what is kept is about these two.
+
+        Raises:
+            InputError: It is not.
+        """
+        if known.policies and known.policies != about.policies:
+            raise InputError(
+                f"{self.folder} is about what {about.a} and {about.b} did then, and one of them "
+                "does something else by now: choose another folder with --out"
+            )
+        # Versions may have moved since, in the run or with it; what they do is the same.
+        if self.is_of_versions:
+            known = replace(known, a=about.a, b=about.b)
+        if replace(known, rows=(), policies=about.policies) != about:
             raise InputError(
                 f"{self.folder} is about other runs, another goal, or other pairs: "
                 "choose another folder with --out"
             )
-        self.rows = known.rows
+
+    @property
+    def is_of_versions(self) -> bool:
+        """Whether it is kept in the run of which the two are versions."""
+        home = self.a.home
+        return home is not None and self.folder.resolve().parent == home / VERSIONS
 
     @property
     def page(self) -> Path:
@@ -176,16 +177,28 @@ class Contest:
             InputError: It is a judge that one of the two was trained on.
             JudgeUnavailable: It cannot be asked. What it answered is kept.
         """
-        judge = make_judge(live, assignment_of(self.task))
+        judge = make_judge(live, self.matter.assignment)
         self._refuse(judge.identity.name, same_judge)
-        limits = limits_of(live, live.max_judgments or len(self.rows))
+        limits = self.beside_others(judge, limits_of(live, live.max_judgments or len(self.rows)))
         with Judging(self.folder, limits, self.seed) as judging:
-            judging.ask(judge, self._differing(), self.task.stated_goal().put_under)
+            judging.ask(judge, self.differing(), self.matter.under)
             judging.wait()
+
+    def beside_others(self, judge: Judge, limits: Limits) -> Limits:
+        """These limits for a judge, where others have answered here before."""
+        with Store.open(self.folder) as store:
+            others = [j for j in store.judgments() if j.judge_id != judge.identity.id]
+        paid = {j.reply.id: j.reply.cost_usd for j in others}
+        usd, most = limits.max_usd, limits.max_judgments
+        return replace(
+            limits,
+            max_usd=None if usd is None else usd + sum(paid.values()),
+            max_judgments=None if most is None else most + len(others),
+        )
 
     def ask(self, out: Path) -> QuestionFolder:
         """Writes the pairs as contact sheets, for a judge without a live connection."""
-        differing = self._differing()
+        differing = self.differing()
         if not differing:
             raise InputError("the two policies do exactly the same: there is nothing to judge")
         swapped = np.random.default_rng(self.seed).random(len(differing)) < 0.5
@@ -193,9 +206,11 @@ class Contest:
             (c.second, c.first) if swap else (c.first, c.second)
             for c, swap in zip(differing, swapped, strict=True)
         ]
-        return write_questions(pairs, self.task, out, contest=self.folder.absolute())
+        alone = self.matter.under if len(self.matter.under) == 1 else None
+        under = [*alone] * len(pairs) if alone else put_under(len(pairs), self.task.stated_goal())
+        return write_questions(pairs, self.task, out, contest=self.folder.absolute(), under=under)
 
-    def _differing(self) -> list[Comparison]:
+    def differing(self) -> list[Comparison]:
         """The pairs that there is something to judge about."""
         with Store.open(self.folder) as store:
             comparisons = store.comparisons()
@@ -234,23 +249,29 @@ class Contest:
     def conclude(self) -> ContestResult:
         """Counts the answers, and writes `result.json` and the page.
 
+        Where judges answered that neither was trained on, theirs alone count.
+
         Raises:
             InputError: Nobody has judged yet.
         """
         with Store.open(self.folder) as store:
-            judges, judgments = [*store.judges().values()], store.judgments()
+            judges, judgments = store.judges(), store.judgments()
             comparisons, cost = store.comparisons(), store.cost_usd()
         verdicts = [j for j in judgments if isinstance(j.outcome, Verdict)]
+        trained_on = self.a.trained_on | self.b.trained_on
+        second = [j for j in verdicts if not are_alike(judges[j.judge_id].name, trained_on)]
+        verdicts = second or verdicts
         if not verdicts and any(row.comparison for row in self.rows):
             raise InputError(
                 f"nobody has judged {self.folder} yet: name a judge with --judge, or "
                 "write sheets with --ask"
             )
         pairs = [self._shown(row, comparisons, verdicts) for row in self.rows]
-        result = self._count([pair.preferred for pair in pairs], judges, cost)
+        asked = {j.judge_id for j in verdicts} or {*judges}
+        counting = [judge for name, judge in judges.items() if name in asked]
+        result = self._count([pair.preferred for pair in pairs], counting, cost)
+        write_whole(self.page, render_comparison(result, pairs, sorted(trained_on)))
         write_document(self.folder / RESULT, result)
-        trained_on = sorted(self.a.trained_on | self.b.trained_on)
-        write_whole(self.page, render_comparison(result, pairs, trained_on))
         return result
 
     def _count(
@@ -264,10 +285,10 @@ class Contest:
             a=self.a.name,
             b=self.b.name,
             task=self.task.name,
-            goal=self.task.goal.text,
+            goal=self.matter.said,
             judge=", ".join(names) or "nobody",
             simulated=any(judge.simulated for judge in judges),
-            same_judge=any(_alike(name, trained_on) for name in names),
+            same_judge=any(are_alike(name, trained_on) for name in names),
             pairs=len(preferred),
             unjudged=preferred.count(None),
             wins=tally.wins,
@@ -304,72 +325,49 @@ class Contest:
 
     def _refuse(self, judge: str, same_judge: bool) -> None:
         for side in (self.a, self.b):
-            if not same_judge and _alike(judge, side.trained_on):
+            if not same_judge and are_alike(judge, side.trained_on):
                 raise InputError(
                     f"{side.name} was trained on {judge}, which would judge whether it was obeyed: "
                     "name another judge, or say --same-judge, and the result will say so"
                 )
 
 
-def beside(a: Side, b: Side) -> Path:
-    """The folder of a comparison, where nobody names one."""
-    names = [side.run.folder.path.resolve().name if side.run else RANDOM for side in (a, b)]
-    runs = [side.run.folder.path for side in (a, b) if side.run]
-    return (runs[0].parent if runs else Path()) / "-against-".join(names)
-
-
 def to_count(questions: QuestionFolder) -> str:
     """The command that counts the answers to what a comparison asked."""
-    assert questions.contest is not None
-    known = read_document(questions.contest / ABOUT, About)
+    folder = questions.contest
+    assert folder is not None
+    known = read_document(folder / ABOUT, About)
+    a, b = _where_now(folder, known)
     words = [
         "volition",
         "compare",
-        known.a,
-        known.b,
+        a,
+        b,
         "--out",
-        str(questions.contest),
+        str(folder),
         "--judgments",
         str(questions.folder),
     ]
     return shlex.join([*words, *(["--seed", str(known.seed)] if known.seed else [])])
 
 
-def _alike(judge: str, trained_on: frozenset[str]) -> bool:
-    """Whether it is one of them, whether its answers were recorded or not."""
-    return judge.removeprefix("recorded:") in {n.removeprefix("recorded:") for n in trained_on}
+def _where_now(folder: Path, known: About) -> tuple[str, str]:
+    """Where the two are by now: the newest version of a run is the run itself."""
+    if folder.parent.name != VERSIONS:
+        return known.a, known.b
+    run, numbers = folder.parent.parent, versions_in(folder)
+    newest = RunFolder.open(run).settings.version
+    a, b = (str(run if n == newest else folder.parent / str(n)) for n in numbers)
+    return a, b
 
 
-def _task(a: Side, b: Side, goal: str | None) -> Task:
-    """What is judged: a task whose view is a storyboard of FRAMES, unless it is one already.
-
-    Raises:
-        InputError: The two act in different environments, or neither is a run.
-    """
-    tasks = [side.run.folder.task for side in (a, b) if side.run]
-    if not tasks:
-        raise InputError("the random policy against itself says nothing: name a run folder")
-    ids = {task.environment.id for task in tasks}
-    if len(ids) > 1:
-        raise InputError(f"the two act in different environments: {' and '.join(sorted(ids))}")
-    task = tasks[0] if goal is None else _other_goal(tasks[0], goal)
-    clip = task.view.clip or ClipSection(steps=CUT_AFTER, frames=FRAMES)
-    view = task.view.model_copy(update={"clip": clip, "overlay": False})
-    changed = {"view": view, "environment": tasks[0].environment}
-    return task.model_copy(update=changed)
-
-
-def _other_goal(task: Task, goal: str) -> Task:
-    """The bundled task of that goal's name in the same environment; else the goal in words."""
-    for other in bundled_tasks():
-        if other.chosen == goal and other.environment.id == task.environment.id:
-            return other
-    # No simulated judge knows what is true of a goal that somebody made up.
-    stated = {"goal": GoalSection(text=goal), "name": f"{task.name}-in-other-words"}
-    return task.model_copy(update=stated)
-
-
-def _act(folder: Path, about: About, sides: tuple[Side, Side], task: Task) -> About:
+def _act(
+    folder: Path,
+    about: About,
+    sides: tuple[Side, Side],
+    task: Task,
+    acted: Callable[[int], None],
+) -> About:
     """Acts all episodes, and writes what is judged and the films: all of it, or nothing."""
     if not is_free(folder):
         raise InputError(f"{folder} is there already: choose another folder with --out")
@@ -378,10 +376,12 @@ def _act(folder: Path, about: About, sides: tuple[Side, Side], task: Task) -> Ab
         with new_folder(folder) as partial, Store.create(partial) as store:
             (partial / FILMS).mkdir()
             goal_id = store.add_goal(task.stated_goal())
-            rows = []
+            rows: list[ActedPair] = []
+            acted(0)
             for pair in act_pairs(policies, task.environment, task.view, about.pairs, about.seed):
                 rows.append(_stored(store, goal_id, pair))
                 (partial / FILMS / f"{pair.seed}.mp4").write_bytes(pair.film)
+                acted(len(rows))
             known = replace(about, rows=tuple(rows))
             write_document(partial / ABOUT, known)
         return known

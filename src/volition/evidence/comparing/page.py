@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from volition.evidence.contest_result import ContestResult
+from volition.evidence.comparing.result import ContestResult
 from volition.evidence.report.page import digest_source, read_source, template
 
 

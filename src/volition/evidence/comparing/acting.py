@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from volition.comparison import Array, Frame, Pixels, Segment, spaced
+from volition.comparison import Array, Segment, spaced
 from volition.envs.scene import draw, make_env
 from volition.evidence.film import Episode, encode_mp4, panel, side_by_side
 from volition.learners.base import Acts
@@ -105,18 +105,18 @@ def _look(
     last, frames_of = len(actions) - 1, view.clip.frames
     shown = [min(moments[step], last) for step in spaced(len(moments), frames_of)]
     filmed = [min(round(step), last) for step in np.linspace(0, length - 1, min(FILMED, length))]
-    drawn = {}
+    frames, panels = {}, {}
     made = make_env(environment.id, environment.kwargs, render_mode="rgb_array")
     with closing(made) as env:
         env.reset(seed=seed)
         for step, action in enumerate(actions):
             env.step(action)
             if step in shown or step in filmed:
-                drawn[step] = _drawn(view, draw(env))
+                drawing = draw(env)
+            if step in shown:
+                frames[step] = view.frame(drawing)
+            if step in filmed:
+                panels[step] = panel(view, drawing)
     held = observations[[min(step, last) for step in moments]]
-    episode = Episode("", seed, float("nan"), drawings=[drawn[step][1] for step in filmed])
-    return Segment(held, tuple(drawn[step][0] for step in shown)), episode
-
-
-def _drawn(view: JudgeView, drawing: Pixels) -> tuple[Frame, Pixels]:
-    return view.frame(drawing), panel(view, drawing)
+    episode = Episode("", seed, float("nan"), drawings=[panels[step] for step in filmed])
+    return Segment(held, tuple(frames[step] for step in shown)), episode

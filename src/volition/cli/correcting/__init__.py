@@ -1,0 +1,1 @@
+"""Corrections from the command line: what is said, proposed, and done."""

@@ -1,0 +1,1 @@
+"""Two policies before a judge, blind: acted, asked, counted, and shown on a page."""

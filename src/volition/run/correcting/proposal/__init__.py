@@ -1,0 +1,1 @@
+"""What somebody's words, or the verdicts that they overruled, become: proposed, checked, read."""
