@@ -149,6 +149,7 @@ def test_answers_wait_in_the_browser_while_nobody_takes_them(
         page = context.new_page()
         page.goto(address)
         begin(page, "Anna")
+        page.wait_for_load_state("networkidle")  # what comes next is there already
         context.set_offline(True)
         for _ in range(3):
             press(page, "ArrowLeft")
