@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
 
 from volition.cli.program import GARBAGE
 from volition.comparison import Comparison, Frame, Segment
@@ -43,6 +46,32 @@ def _little_garbage() -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run on the bundled judgments, short. Tests must not change it."""
     return train("pendulum", out=tmp_path_factory.mktemp("shared") / "run", steps=SHORT)
+
+
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium")
+    if executable is None:
+        reason = "there is no chromium: apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        # Launched without a user-data folder it makes a fresh one and removes it.
+        started = playwright.chromium.launch(executable_path=executable, args=list(QUIET))
+        yield started
+        started.close()
 
 
 @pytest.fixture

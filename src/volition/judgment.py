@@ -11,6 +11,8 @@ from volition.comparison import content_id
 
 # Kinds of Failure where no answer came: however often, the question is not given up for them.
 UNREACHED = frozenset({"connection", "rate_limited", "rejected", "server_error", "timeout"})
+HUMAN = "human:"  # what the name of a judge begins with that is a person
+PEOPLE = (HUMAN, f"recorded:{HUMAN}")  # likewise, of one whose answers came in a file, too
 TELLS = 0.1  # from 0.5: an answer that is nearer prefers neither side
 
 
@@ -51,6 +53,11 @@ class JudgeIdentity:
     def id(self) -> str:
         described = {"name": self.name, "simulated": self.simulated, **self.settings}
         return content_id(json.dumps(described, sort_keys=True).encode())
+
+    @property
+    def is_person(self) -> bool:
+        """Whether it is a person, whose answers overrule those of others."""
+        return self.name.startswith(PEOPLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,12 +279,49 @@ def _latest(by_rank: Mapping[int, list[Judgment]]) -> list[Judgment]:
     return latest
 
 
-def derive_preferences(judgments: Iterable[Judgment]) -> list[Preference]:
+def as_people_say(judgments: Iterable[Judgment], people: Collection[str]) -> list[Judgment]:
+    """The judgments that count beside those of people, in their order.
+
+    Of what one person said of a question the last counts, and nothing where that is no verdict. A
+    question that a person answered is answered by people alone.
+
+    Args:
+        judgments: All that there are.
+        people: The ids of the judges who are people.
+    """
+    judgments = list(judgments)
+    said: dict[tuple[str, str | None, str], Judgment] = {}
+    for judgment in judgments:
+        if judgment.judge_id in people:
+            said[judgment.comparison_id, judgment.principle, judgment.judge_id] = judgment
+    last = {id(judgment) for judgment in said.values()}
+    answered = {
+        (j.comparison_id, j.principle) for j in said.values() if isinstance(j.outcome, Verdict)
+    }
+    return [
+        judgment
+        for judgment in judgments
+        if (
+            id(judgment) in last
+            if judgment.judge_id in people
+            else (judgment.comparison_id, judgment.principle) not in answered
+        )
+    ]
+
+
+def derive_preferences(
+    judgments: Iterable[Judgment], weights: Mapping[str, int] | None = None
+) -> list[Preference]:
     """One preference for each comparison that has a verdict.
 
     Repeated judgments of one comparison, shown either way round, are averaged and their number
     is the weight; contradictions therefore move the probability towards 0.5.
+
+    Args:
+        judgments: All that count.
+        weights: As how many judgments one counts, by the judge's id; 1 of others.
     """
+    weights = weights or {}
     answers_by_comparison: dict[str, dict[tuple[str, Order, str | None], list[float]]] = {}
     for judgment in judgments:
         if isinstance(judgment.outcome, Verdict):
@@ -286,18 +330,21 @@ def derive_preferences(judgments: Iterable[Judgment]) -> list[Preference]:
             way = (judgment.judge_id, judgment.order, judgment.principle)
             of_comparison.setdefault(way, []).append(p_first)
     return [
-        _preference(comparison_id, answers)
+        _preference(comparison_id, answers, weights)
         for comparison_id, answers in answers_by_comparison.items()
     ]
 
 
 def _preference(
-    comparison_id: str, probabilities: Mapping[tuple[str, Order, str | None], Sequence[float]]
+    comparison_id: str,
+    probabilities: Mapping[tuple[str, Order, str | None], Sequence[float]],
+    weights: Mapping[str, int],
 ) -> Preference:
+    counted = [(*way, p_first, weights.get(way[0], 1)) for way, p_first in probabilities.items()]
     answers = tuple(
-        Answers(judge_id, order, sum(p_first) / len(p_first), len(p_first), principle)
-        for (judge_id, order, principle), p_first in probabilities.items()
+        Answers(judge_id, order, sum(p_first) / len(p_first), weight * len(p_first), principle)
+        for judge_id, order, principle, p_first, weight in counted
     )
-    count = sum(len(p_first) for p_first in probabilities.values())
-    total = sum(sum(p_first) for p_first in probabilities.values())
+    count = sum(answer.count for answer in answers)
+    total = sum(weight * sum(p_first) for *_, p_first, weight in counted)
     return Preference(comparison_id, total / count, float(count), answers)

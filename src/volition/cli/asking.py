@@ -1,4 +1,4 @@
-"""The verbs of judging without a live connection: ask, answer."""
+"""The verbs by which people and others who are not connected judge: ask, answer, label."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ from volition.cli.options import (
     Clip,
     Env,
     GoalOrText,
+    Host,
+    Json,
     Kwargs,
     PerSheet,
+    Port,
+    Token,
     made_for,
+    needs_pages,
     option,
+    print_json,
     read_kwargs,
 )
 from volition.errors import InputError
@@ -172,4 +178,50 @@ def answer(
         run = shlex.quote(str(questions.run))
         print(f"the run that asked has them too: volition resume {run}")
         print(f"then ask what its policy does by then: volition ask {run} --out NEXT")
+    return 0
+
+
+def label(
+    folder: Annotated[
+        Positional[Path], option("RUN|FOLDER", "A run, or what `volition ask` wrote.")
+    ],
+    *,
+    audit: Annotated[
+        int | None,
+        option("N", "Audit the run's judge by a sample of so many answers; 0 goes on with it."),
+    ] = None,
+    seed: Annotated[int, arg(help="Of the sample.")] = 0,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    token: Token = "",
+    json: Json = False,
+) -> int:
+    """Let people judge in the browser, by keys or on a phone, until Ctrl-C.
+
+    They see neither what the judge said nor each other's answers. Theirs overrule the judge's.
+    With --audit they look at a sample of its answers, and the page says how often it is right.
+    """
+    check_counts(seed=seed)
+    if audit is not None and audit < 0:
+        raise InputError(f"--audit is a whole number from 0 on, not {audit}")
+    serving = needs_pages()
+    from volition.web.label import label as let_judge
+
+    def tell(address: str) -> None:
+        print(f"open {address}", flush=True)
+        print("Ctrl-C ends it; every answer is kept", file=sys.stderr)
+
+    labelled = let_judge(folder, serving.Address(host, port, token), tell, audit, seed)
+    for name, count in labelled.verdicts.items():
+        print(f"{name}: {count} verdicts")
+    print(f"{labelled.answered} of {labelled.questions} pairs answered; {labelled.then}")
+    if labelled.audit is not None and labelled.audit.accuracy is not None:
+        low, high = labelled.audit.interval
+        print(
+            f"{labelled.audit.judge} is right in {labelled.audit.accuracy:.1%} of its answers (95% "
+            f"interval {low:.1%} to {high:.1%}, corrected for the sampling; "
+            f"{labelled.audit.looked_at} of {labelled.audit.drawn} looked at)"
+        )
+    if json:
+        print_json(labelled)
     return 0

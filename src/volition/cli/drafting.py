@@ -107,8 +107,7 @@ def draft(
 
         folder, taken = take_answer(answer, live.judge)
         return _finish(folder, taken, yes, json)
-    wanted = _wanted(subject, env, goal, kwargs)
-    wanted = replace(wanted, count=pictures, seed=seed, clip=clip)
+    wanted = replace(_wanted(subject, env, goal, kwargs), count=pictures, seed=seed, clip=clip)
     if ask is not None:
         return _ask(ask, wanted, json)
     return _write(out or DRAFTS / wanted.task.name, wanted, live, yes, json)

@@ -1,4 +1,4 @@
-"""The verbs that learn, and show what was learned: train, resume, report, play."""
+"""The verbs that learn, and show what is learned: train, resume, watch, report, play."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from volition.cli.options import (
     Env,
     Folder,
     GoalOrText,
+    Host,
     Json,
     JudgeOptions,
     Kwargs,
+    Port,
+    Token,
     chosen_judge,
     made_for,
+    needs_pages,
     option,
     print_json,
     read_kwargs,
@@ -203,6 +207,30 @@ def with_film(folder: RunFolder) -> None:
 
     if not (folder.film.is_file() and folder.report.is_file()):
         write_report(Run(folder))
+
+
+def watch(
+    run: Annotated[
+        Positional[Path], option("RUN|FOLDER", "A run, or a folder of runs; by default runs/.")
+    ] = Path("runs"),
+    *,
+    host: Host = "127.0.0.1",
+    port: Port = None,
+    token: Token = "",
+) -> int:
+    """Watch runs in the browser while they learn, compare them, pause or stop them, until Ctrl-C.
+
+    Ending it stops no run.
+    """
+    serving = needs_pages()
+    from volition.web.watching import watch as serve_runs
+
+    def tell(address: str) -> None:
+        print(f"open {address}", flush=True)
+        print("Ctrl-C ends the page, and stops no run", file=sys.stderr)
+
+    serve_runs(run, serving.Address(host, port, token), tell)
+    return 0
 
 
 def report(run: Folder) -> int:

@@ -6,7 +6,9 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, field, fields, make_dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 from tyro.conf import Positional, Suppress, arg
@@ -55,6 +57,30 @@ Batches = Annotated[
     option("PROVIDER:MODEL ...", "Also write files for these models' batch endpoints."),
 ]
 Folder = Annotated[Positional[Path], arg(metavar="RUN", help="A run folder.")]
+Host = Annotated[
+    str,
+    arg(metavar="ADDRESS", help="Listen there; any but this machine's own needs --token, too."),
+]
+Port = Annotated[int | None, option("N", "Listen there; by default the page's own, or a free one.")]
+Token = Annotated[
+    str, option("SIGNS", "The secret part of the address; by default made up anew each time.")
+]
+
+
+def needs_pages() -> ModuleType:
+    """What serves the pages.
+
+    Raises:
+        InputError: The packages that it needs are missing.
+    """
+    try:
+        return import_module("volition.web.serving")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
+            raise
+        raise InputError(
+            f"the pages need {error.name}, which is not installed: pip install starlette uvicorn"
+        ) from None
 
 
 def described(settings: type, options: Mapping[str, Any]) -> Any:

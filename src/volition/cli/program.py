@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import tyro
 
-from volition.cli.asking import answer, ask
+from volition.cli.asking import answer, ask, label
 from volition.cli.correcting.saying import say
 from volition.cli.drafting import draft
 from volition.cli.examining import certify, compare, export, score, verify
-from volition.cli.learning import play, report, resume, train
+from volition.cli.learning import play, report, resume, train, watch
 from volition.cli.listing import doctor, tasks
 from volition.cli.parsing import REGISTRY
 from volition.errors import Interrupted, VolitionError
@@ -26,6 +26,7 @@ VERBS: dict[str, Callable[..., int]] = {
         train,
         resume,
         say,
+        watch,
         report,
         play,
         certify,
@@ -35,6 +36,7 @@ VERBS: dict[str, Callable[..., int]] = {
         verify,
         ask,
         answer,
+        label,
         draft,
         tasks,
         doctor,

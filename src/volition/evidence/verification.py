@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from volition.errors import VolitionError
+from volition.evidence.audit.sampling import Sample
 from volition.learners.policies import POLICY_FILE
 from volition.reward.learning import digest, read_fit
 from volition.reward.model import FILE, RewardModel
 from volition.run.evaluation import Evaluation
 from volition.run.folder import RunFolder
 from volition.run.results import Result
+from volition.storage.labels import LabelLog
 from volition.storage.store import Store
 from volition.storage.tensors import check_tree
 
@@ -37,7 +39,12 @@ def _verify_files(folder: RunFolder) -> Iterator[str]:
                 check_tree(file)
             except VolitionError as error:
                 yield str(error)
-    for file, kind in ((folder.evaluation, Evaluation), (folder.result, Result)):
+    try:
+        LabelLog(folder.path).refresh()
+    except VolitionError as error:
+        yield str(error)
+    documents = ((folder.evaluation, Evaluation), (folder.result, Result), (folder.audit, Sample))
+    for file, kind in documents:
         if file.is_file():
             try:
                 folder.read(file, kind)

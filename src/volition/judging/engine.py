@@ -7,7 +7,7 @@ share is the writer, the budget and the first error.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,25 @@ from volition.errors import JudgeUnavailable, VolitionError
 from volition.goal import Principles
 from volition.judges.base import Judge
 from volition.judging.lane import Lane, Standing
-from volition.judging.limits import Bills, Budget, Limits
-from volition.judging.writer import Writer
+from volition.judging.limits import Bills, Budget, Limits, Wanted
+from volition.judging.writer import Change, Writer
 from volition.judgment import Showing
+
+HEEDED_EVERY_S = 0.3
 
 
 class Engine:
     """What all judges share: the writer, the budget, and the first error."""
 
-    def __init__(self, folder: Path, limits: Limits, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits,
+        seed: int,
+        wanted: Callable[[], Wanted] = Wanted,
+    ) -> None:
         self.limits, self.seed = limits, seed
+        self._wanted, self._heeded = wanted, Wanted()
         self.writer = Writer(folder)
         self.budget = Budget(limits)
         self.error: VolitionError | None = None
@@ -41,6 +50,33 @@ class Engine:
             lambda s: (s.spent_usd(), s.judged_live(), s.billed())
         )
         self.budget = Budget(self.limits, spent, judged, Bills(*billed))
+        self._minding = asyncio.create_task(self._mind())
+
+    async def _mind(self) -> None:
+        """Nothing may come back for long, and a person's wish is heeded nevertheless."""
+        while True:
+            self.heed()
+            await asyncio.sleep(HEEDED_EVERY_S)
+
+    def heed(self) -> None:
+        """Does what a person wants by now."""
+        wanted = self._wanted()
+        if wanted == self._heeded:
+            return
+        self._heeded = wanted
+        raised = wanted.max_usd is not None and self.budget.raise_to(wanted.max_usd)
+        for lane in self._lanes.values():
+            if wanted.stop:
+                lane.stop()
+                lane.open_ids.clear()
+            elif raised:
+                lane.ask_unasked()
+        self.wake()
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is to be sent."""
+        return self._heeded.pause or self._heeded.stop
 
     async def take(
         self,
@@ -63,6 +99,10 @@ class Engine:
         finally:
             self._taking -= 1
             self.wake()
+
+    async def write(self, change: Change) -> None:
+        """Writes into the store beside what judges say."""
+        await self.writer.write(change)
 
     async def settled(self) -> None:
         while self._taking or self._tasks or any(lane.open_ids for lane in self._lanes.values()):
@@ -89,6 +129,8 @@ class Engine:
         )
 
     async def close(self) -> None:
+        if hasattr(self, "_minding"):
+            self._minding.cancel()
         for lane in self._lanes.values():
             lane.stop()
         while self._tasks:

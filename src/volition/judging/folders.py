@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 PAIRS_FILE, ASKED_FILE, FORM_FILE = "pairs.jsonl", "asked.json", "answers.csv"
 BATCHES = "batch"
+REACHED, NOT_MEANT = "The goal reached", "Not what is meant"  # what a picture of a goal shows
 LONGEST_LINE = 1 << 24  # characters of a line that is looked at before all are read
 FRAMES_OF_CLIP = 8  # in which a recorded clip is drawn that does not say it
 
@@ -334,8 +335,8 @@ def _shown(segment: Segment, folder: Path) -> Row:
 
 def _write_goal(goal: Goal, folder: Path) -> list[tuple[str, str]]:
     """The goal's pictures: what each shows, and where it is."""
-    shown = [("The goal reached", picture) for picture in goal.images]
-    shown += [("Not what is meant", picture) for picture in goal.counterexamples]
+    shown = [(REACHED, picture) for picture in goal.images]
+    shown += [(NOT_MEANT, picture) for picture in goal.counterexamples]
     (folder / "goal").mkdir()
     pictures = []
     for number, (caption, picture) in enumerate(shown, start=1):

@@ -82,6 +82,15 @@ class Shared(Protocol):
         """Runs a piece of work by itself."""
         ...
 
+    @property
+    def paused(self) -> bool:
+        """Whether a person wants nothing to be sent."""
+        ...
+
+    def heed(self) -> None:
+        """Does what a person wants by now."""
+        ...
+
     def fail(self, error: BaseException) -> None:
         """Remembers the first error and asks nothing more of any judge."""
         ...
@@ -143,6 +152,7 @@ class Lane:
         self._pace = Pace(engine.limits.concurrency)
         self._outage = Outage(judge.identity.name, engine.limits.patience_s)
         self._queue: deque[_Waiting] = deque()
+        self._unasked: list[_Waiting] = []  # for the budget did not allow it
         self._again: deque[_Sending] = deque()
         self._put_off: dict[str, _PutOff] = {}  # by the request that brought no answer
         self._sent: dict[str, _Sending] = {}
@@ -201,10 +211,13 @@ class Lane:
     # Sending ---------------------------------------------------------------------------------
 
     def send_more(self) -> None:
-        """Sends what is waiting for as long as pace, pauses and budget allow."""
+        """Sends what is waiting for as long as a person, pace, pauses and budget allow."""
         now = self._loop.time()
+        if self._again or self._queue:
+            self._engine.heed()
         while (
             (self._again or self._queue)
+            and not self._engine.paused
             and self.under_way < int(self._pace.limit)
             and now >= self._resume_at
         ):
@@ -507,7 +520,15 @@ class Lane:
         self._count(unasked=len(self._queue))
         for waiting in self._queue:
             self.open_ids.discard(waiting.comparison.id)
+        self._unasked += self._queue
         self._queue.clear()
+
+    def ask_unasked(self) -> None:
+        """Takes up again what the budget did not allow, since it was raised."""
+        again, self._unasked = self._unasked, []
+        self._count(unasked=-len(again))
+        self.open_ids |= {waiting.comparison.id for waiting in again}
+        self._queue.extend(again)
 
     def _count(self, **more: int) -> None:
         counts = {name: getattr(self.standing, name) + by for name, by in more.items()}

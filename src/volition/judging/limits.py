@@ -51,6 +51,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person wants of judging that is under way.
+
+    Attributes:
+        pause: Nothing more is sent until that is taken back.
+        stop: Nothing more is sent.
+        max_usd: US dollars in all, where more than before may be spent.
+    """
+
+    pause: bool = False
+    stop: bool = False
+    max_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_usd is not None and not 0 <= self.max_usd < math.inf:
+            raise ValueError(f"max_usd is a number of dollars from 0 on, not {self.max_usd}")
+
+
+@dataclass(frozen=True, slots=True)
 class Bills:
     """How bills compare with what was reserved for them.
 
@@ -119,6 +138,14 @@ class Budget:
     def under_way(self) -> bool:
         """Whether anything is reserved that may be given back yet."""
         return self._questions > 0
+
+    def raise_to(self, max_usd: float) -> bool:
+        """Lets more be spent; whether that is more than before. No limit stays none."""
+        most = math.floor(max_usd * PICO)
+        if self._max_usd is None or most <= self._max_usd:
+            return False
+        self._max_usd = most
+        return True
 
     def reserve(self, cost_usd: float | None, questions: int) -> Reservation | None:
         """Sets aside what a request may use; None where that is not left.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,8 @@ from volition.goal import Principle
 from volition.judges.base import Judge
 from volition.judging.engine import Engine
 from volition.judging.lane import Standing
-from volition.judging.limits import Limits
+from volition.judging.limits import Limits, Wanted
+from volition.judging.writer import Change
 from volition.judgment import JudgeIdentity, Showing, Verdict
 from volition.storage.store import Store
 
@@ -38,13 +39,20 @@ class Judging:
         folder: Of the store, which must be there; while this is open nobody else writes to it.
         limits: What may be used. What the store holds already counts.
         seed: Of the presentation orders and the principles.
+        wanted: What a person wants of it by now; it is asked before anything is sent.
     """
 
-    def __init__(self, folder: Path, limits: Limits | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        limits: Limits | None = None,
+        seed: int = 0,
+        wanted: Callable[[], Wanted] = Wanted,
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="judging", daemon=True)
         self._thread.start()
-        self._engine = Engine(folder, limits or Limits(), seed)
+        self._engine = Engine(folder, limits or Limits(), seed, wanted)
         try:
             self._run(self._engine.open()).result()
         except BaseException:
@@ -90,6 +98,14 @@ class Judging:
             waiting.cancel()
             return False
         return True
+
+    def write(self, change: Change) -> None:
+        """Writes into the store, which has no other writer; returns when it is on disk.
+
+        Raises:
+            StoreError: The store cannot be written.
+        """
+        self._run(self._engine.write(change)).result()
 
     def standing(self) -> Standing:
         """Where judging is at this moment."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -46,11 +46,14 @@ class Judged(NamedTuple):
         judgments: All of them.
         observed: What the reward model sees of every comparison, by its id.
         judges: Who judged, by id.
+        beside: How many more verdicts they are than those of judges who are no people: what people
+            said, less what they overruled.
     """
 
     judgments: Sequence[Judgment]
     observed: Mapping[str, ObservedPair]
     judges: Mapping[str, JudgeIdentity]
+    beside: int = 0
 
 
 class Seen(NamedTuple):
@@ -214,6 +217,7 @@ class RewardFit:
         good: What the best tenth of the judged states is worth at least, as a learner is rewarded;
             None where an older version fitted.
         inputs: Which observation entries it is given; None where the task says it, and of pictures.
+        beside: As of `Judged`.
         told: Pairs of moments that nobody judged, decided from observations as from their pictures,
             where the judgments were learned from pictures.
         stages: What became of each stage of the goal, in their order.
@@ -234,6 +238,7 @@ class RewardFit:
     inputs: ChosenInputs | None = None
     told: Counted | None = None
     stages: tuple[StageFit, ...] = field(default=())
+    beside: int = 0
 
     @property
     def heldout_accuracy(self) -> float | None:
@@ -278,12 +283,12 @@ def learn_reward(
         JudgeUnfit: A judge's answers say nothing.
     """
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
-    preferences = derive_preferences(recipe.as_counted(ordinary))
+    preferences = preferences_of(judged, recipe, recipe.as_counted(ordinary))
     data = PreferenceData.gather(judged.observed, preferences)
     fitted, inputs, told = fit_seen(data, preferences, recipe, look)
     check_judges(judged.judges, ordinary, preferences, fitted)
     biases = {judge_id: traits.bias for judge_id, traits in fitted.judges.items()}
-    as_asked = PreferenceData.gather(judged.observed, derive_preferences(ordinary))
+    as_asked = PreferenceData.gather(judged.observed, preferences_of(judged, recipe, ordinary))
     heeds = heeded(as_asked, fitted.unseen, biases)
     doubtful = [heed for heed in heeds if heed.principle not in recipe.said]
     unsaid = [j for j in ordinary if j.principle not in recipe.said]
@@ -306,6 +311,7 @@ def learn_reward(
         good=float(np.quantile(model(evenly_spread(states)), GOOD)),
         inputs=inputs,
         told=told,
+        beside=judged.beside,
     )
 
 
@@ -333,7 +339,7 @@ def doubling(judged: Judged, recipe: Recipe) -> Doubling:
         InputError: The judgments say nothing.
     """
     ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
-    preferences = derive_preferences(recipe.as_counted(ordinary))
+    preferences = preferences_of(judged, recipe, recipe.as_counted(ordinary))
     order = np.random.default_rng(recipe.seed).permutation(len(preferences))
     halves = [[preferences[place] for place in order[start::2]] for start in (0, 1)]
     data = [PreferenceData.gather(judged.observed, half) for half in halves]
@@ -361,6 +367,15 @@ def read_fit(folder: Path) -> RewardFit:
         raise RunError(f"{folder / FILE} is not a fitted reward model: {error}") from error
 
 
+def preferences_of(
+    judged: Judged, recipe: Recipe, judgments: Sequence[Judgment]
+) -> list[Preference]:
+    """Those of these judgments, a person's answer counting as often as the task says."""
+    weight = recipe.section.person_weight
+    people = {name: weight for name, judge in judged.judges.items() if judge.is_person}
+    return derive_preferences(judgments, people)
+
+
 def members_say(model: RewardModel, data: PreferenceData) -> Floats:
     """Logit of P(first preferred) by each member: (members, rows)."""
     observations = data.observations
@@ -374,7 +389,7 @@ def fit_veto(
 ) -> tuple[RewardModel | None, VetoFit]:
     """What the judgments under a veto say, as a reward model of its own; None: too little."""
     judgments = [j for j in judged.judgments if j.principle == principle]
-    preferences = derive_preferences(judgments)
+    preferences = preferences_of(judged, recipe, judgments)
     decided = sum(preference.p_first != 0.5 for preference in preferences)
     count = verdicts(judgments)
     if decided < LEAST_OF_A_VETO:
@@ -451,7 +466,8 @@ def check_judges(
     check_fit(judgments, names, foretold(judgments, unseen, biases))
 
 
-def verdicts(judgments: Sequence[Judgment]) -> int:
+def verdicts(judgments: Iterable[Judgment]) -> int:
+    """How many of them prefer a side, or neither."""
     return sum(isinstance(judgment.outcome, Verdict) for judgment in judgments)
 
 

@@ -194,7 +194,14 @@ class Proportion(NamedTuple):
     def interval(self) -> tuple[float, float]:
         if not self.trials:
             return (0.0, 1.0)
-        z, n, share = 1.959964, self.trials, self.share
-        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-        return (max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+        return wilson(self.share, self.trials)
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's score interval at 95% of a share of `n` trials, which need not be a whole number."""
+    if n == np.inf:
+        return share, share
+    z = 1.959964
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return (max(0.0, float(centre - half)), min(1.0, float(centre + half)))

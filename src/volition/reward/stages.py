@@ -41,6 +41,7 @@ from volition.reward.learning import (
     fit_veto,
     learn_reward,
     members_say,
+    preferences_of,
     verdicts,
 )
 from volition.reward.model import SPREAD_PENALTY, UNCAPPED, RewardModel, opinions
@@ -261,7 +262,7 @@ def weigh(judged: Judged, recipe: Recipe) -> Doubling:
     for stage in recipe.stages:
         wants, _ = stage.asked
         judgments = [j for j in judged.judgments if j.principle == wants.text]
-        preferences = derive_preferences(judgments)
+        preferences = preferences_of(judged, recipe, judgments)
         order = np.random.default_rng(recipe.seed).permutation(len(preferences))
         dealt = [[preferences[place] for place in order[start::2]] for start in (0, 1)]
         if not all(any(p.p_first != 0.5 for p in half) for half in dealt):
@@ -303,7 +304,7 @@ def _learn_stage(judged: Judged, stage: GoalStage, recipe: Recipe, look: Look | 
     )
     labels = Labels.of(judged, is_done)
     done, known_done = _learn_done(labels, recipe) or (None, None)
-    preferences, nothing = derive_preferences(wants), Proportion(0, 0)
+    preferences, nothing = preferences_of(judged, recipe, wants), Proportion(0, 0)
     known = StageFit(
         stage.text, stage.done, verdicts(wants), nothing, len(labels.done), labels.least, known_done
     )

@@ -7,7 +7,7 @@ import importlib.metadata
 import platform
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,11 +19,19 @@ from volition.envs.scene import scenes_of
 from volition.errors import InputError, RunError, StoreError
 from volition.goal import KINDS, Change, Kind, Principles
 from volition.judges.settings import JudgeSettings
-from volition.judgment import JudgeIdentity, Judgment, Preference, derive_preferences, that_count
+from volition.judgment import (
+    JudgeIdentity,
+    Judgment,
+    Preference,
+    as_people_say,
+    derive_preferences,
+    that_count,
+)
 from volition.questions.seeing import drawing
 from volition.run.correcting.changing import VERSIONS, complete
 from volition.storage.documents import read_document, sealed, unsealed
 from volition.storage.files import is_free, new_folder
+from volition.storage.labels import LABELS, LabelLog, take_in
 from volition.storage.store import Store
 from volition.tasks.given import Given
 from volition.tasks.task import Task, bundled_tasks
@@ -164,6 +172,10 @@ class RunFolder:
     evaluation = property(lambda self: self.path / "evaluation.json")
     result = property(lambda self: self.path / "result.json")
     report = property(lambda self: self.path / "report.html")
+    labels = property(lambda self: self.path / LABELS)
+    audit = property(lambda self: self.path / "audit.json")
+    control = property(lambda self: self.path / "control.json")
+    progress = property(lambda self: self.path / "progress.json")
     versions_before = property(lambda self: self.path / VERSIONS)
     proposals = property(lambda self: self.path / "proposals")
 
@@ -269,9 +281,35 @@ class RunFolder:
             raise
         return store
 
+    def take_in_labels(self, store: Store) -> int:
+        """Makes judgments of what people have answered so far; returns how many answers that are.
+
+        Raises:
+            StoreError: One of them was changed.
+        """
+        log = LabelLog(self.path)
+        log.refresh()
+        if log.labels:
+            take_in(log.labels, store)
+        return len(log.labels)
+
     def judgments(self, store: Store) -> list[Judgment]:
-        """Those from which this version learns."""
-        goal_ids, judgments = self.settings.goal_ids, store.judgments()
+        """Those from which this version learns: people's overrule those of others."""
+        return self.counting(store.judgments(), store)
+
+    def counting(
+        self, said: Sequence[Judgment], store: Store, people: Collection[str] | None = None
+    ) -> list[Judgment]:
+        """Those of them from which this version learns.
+
+        Args:
+            said: All judgments of the store, as of one moment.
+            store: The store.
+            people: The ids of the judges who overrule others; by default of those who are people.
+        """
+        if people is None:
+            people = [name for name, judge in store.judges().items() if judge.is_person]
+        goal_ids, judgments = self.settings.goal_ids, as_people_say(said, people)
         if not goal_ids:
             return judgments
         return that_count(judgments, store.put(), goal_ids, self.task.stated_goal().vetoes)

@@ -19,10 +19,10 @@ from volition.errors import (
 from volition.goal import Principles
 from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
-from volition.judging.limits import Limits
+from volition.judging.limits import Limits, Wanted
 from volition.judging.thread import Judging
 from volition.judgment import Failure
-from volition.run.interrupting import noted
+from volition.run.interrupting import PAUSED, noted
 from volition.run.results import Listener, Progress
 from volition.storage.store import Store
 from volition.tasks.task import TrainingSection
@@ -86,7 +86,12 @@ def limits_of(settings: JudgeSettings, most: int, spent_usd: float = 0.0) -> Lim
 
 @contextmanager
 def live_judging(
-    folder: Path, judge: Callable[[int], Judge], under: Principles, limits: Limits, seed: int
+    folder: Path,
+    judge: Callable[[int], Judge],
+    under: Principles,
+    limits: Limits,
+    seed: int,
+    wanted: Callable[[], Wanted] = Wanted,
 ) -> Iterator[LiveJudging]:
     """A live judge, ready to be asked within the block.
 
@@ -96,6 +101,7 @@ def live_judging(
         under: What one question is put under, as of `Goal`.
         limits: What it may use.
         seed: Of the presentation orders and the principles.
+        wanted: What a person wants of it by now.
 
     Raises:
         Interrupted: Ctrl-C was pressed; what was under way has been waited for and stored.
@@ -104,10 +110,10 @@ def live_judging(
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
     """
     try:
-        with Judging(folder, limits, seed) as judging:
+        with Judging(folder, limits, seed, wanted) as judging:
             with Store.open(folder) as store:
                 asked_before = store.judged_live()
-            yield LiveJudging(judge(asked_before), under, judging)
+            yield LiveJudging(judge(asked_before), under, judging, wanted)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped while judging; {KEPT}") from None
     except (EnvironmentUnsupported, RunError) as error:
@@ -130,11 +136,13 @@ class LiveJudging:
 
     Attributes:
         put_under: What one question is put under, as of `Goal`.
+        wanted: What a person wants of it by now.
     """
 
     judge: Judge
     put_under: Principles
     judging: Judging
+    wanted: Callable[[], Wanted] = Wanted
 
     def all_pending(
         self,
@@ -201,7 +209,7 @@ class LiveJudging:
                     judgments=before + standing.verdicts - earlier,
                     comparisons=total,
                     cost_usd=standing.spent_usd,
-                    waiting_for=standing.waiting_for,
+                    waiting_for=PAUSED if self.wanted().pause else standing.waiting_for,
                     told=told,
                 )
             )
@@ -210,7 +218,7 @@ class LiveJudging:
             if told:
                 report()
             return
-        with noted() as pressed:
+        with noted(lambda: self.wanted().stop) as pressed:
             for some in pending:
                 self.judging.ask(self.judge, some.comparisons, some.under)
             report()

@@ -29,6 +29,7 @@ from volition.reward.examining import ENOUGH
 from volition.reward.learning import Doubling, RewardFit
 from volition.reward.model import RewardModel
 from volition.reward.stages import Topic, topics
+from volition.run.interrupting import PAUSED
 from volition.run.live import LiveJudging, Quota
 from volition.run.results import Progress
 from volition.tasks.task import EnvironmentSection
@@ -92,6 +93,7 @@ class Inquiry:
         shown_before: The pictures of every comparison that was asked.
         refit: Fits the reward model to all answers there are; it is called on another thread.
         weigh: What all answers there are taught more than half of them; likewise.
+        hear: Takes in what people have answered since; returns how many answers that are.
     """
 
     def __init__(
@@ -101,9 +103,12 @@ class Inquiry:
         shown_before: Sequence[Shown],
         refit: Callable[[], tuple[RewardModel, RewardFit]],
         weigh: Callable[[], Doubling],
+        hear: Callable[[], int] = lambda: 0,
     ) -> None:
         self._judging, self._judge, self._put_under = live.judging, live.judge, live.put_under
-        self._plan, self._refit, self._weigh = plan, refit, weigh
+        self._plan, self._refit, self._weigh, self._hear = plan, refit, weigh, hear
+        self._wanted = live.wanted
+        self._heard = 0  # of people, and not learned from yet
         self._shown = set(shown_before)
         self._asked = plan.asked if plan.asked is not None else len(shown_before)
         self._rng = np.random.default_rng([plan.seed, self._asked])
@@ -112,7 +117,7 @@ class Inquiry:
         self._scene: Scene | None = None
         self._stage = Stage(0, 0, 1)
         self._model, self._fit = refit()
-        self._verdicts_before = self._fit.judgments - self._judging.standing().verdicts
+        self._verdicts_before = self._learned_from() - self._judging.standing().verdicts
         self._weighed, self._doubling = 0, Doubling(0.0, 0.0)  # so many answers, what they taught
         if self._left() <= 0 and self._unweighed():
             self._look()
@@ -147,6 +152,7 @@ class Inquiry:
         self._stage = stage
         model = self._finished()
         if self._work is None:
+            self._heard += self._hear()
             self._begin(env_steps, visited, filmed)
         if self._judge.immediate and self._work is not None:
             self._work.result()
@@ -160,10 +166,10 @@ class Inquiry:
         standing = self._judging.standing()
         return replace(
             progress,
-            judgments=self._verdicts_before + standing.verdicts,
+            judgments=self._verdicts_before + standing.verdicts + self._fit.beside,
             cost_usd=standing.spent_usd,
             heldout_accuracy=self._fit.heldout_accuracy,
-            waiting_for=standing.waiting_for,
+            waiting_for=PAUSED if self._wanted().pause else standing.waiting_for,
         )
 
     def questions(self, stage: Stage) -> int:
@@ -174,7 +180,12 @@ class Inquiry:
     def exhausted(self) -> bool:
         """Whether all that is worth it was asked, answered and learned from."""
         quiet = self._left() <= 0 and self._work is None and not self._judging.standing().waiting
-        return quiet and self._new() <= 0 and not (self._unweighed() or self._teaches())
+        return (
+            quiet
+            and self._new() <= 0
+            and not self._heard
+            and not (self._unweighed() or self._teaches())
+        )
 
     def asked(self) -> Asked:
         """How many were asked, and why no more."""
@@ -207,6 +218,7 @@ class Inquiry:
         if self._work is not None:
             self._work.result()
         self._judging.wait()
+        self._hear()
 
     def _finished(self) -> RewardModel | None:
         if self._work is None or not self._work.done():
@@ -222,7 +234,7 @@ class Inquiry:
         more of them are worth it."""
         self._judging.check()
         standing, learned_from = self._judging.standing(), self._fit.judgments
-        new, wave = self._new(), self._wave()
+        new, wave = self._new() + self._heard, self._wave()
         enough = max(wave, round(GROWTH * learned_from))
         room = AHEAD * self._plan.concurrency * self._plan.per_request - standing.waiting
         unexamined = ENOUGH - learned_from
@@ -230,6 +242,7 @@ class Inquiry:
             missing = unexamined - new - standing.waiting
             wave, room, enough = min(wave, missing), min(room, missing), min(enough, unexamined)
         if new and (new >= enough or (not standing.waiting and self._left() <= 0)):
+            self._heard = 0
             self._work = self._thread.submit(self._refit)
             return
         if self._left() <= 0 and not standing.waiting and self._unweighed():
@@ -257,7 +270,11 @@ class Inquiry:
 
     def _new(self) -> int:
         """How many answers came that are not learned from yet."""
-        return self._verdicts_before + self._judging.standing().verdicts - self._fit.judgments
+        return self._verdicts_before + self._judging.standing().verdicts - self._learned_from()
+
+    def _learned_from(self) -> int:
+        """How many answers of judges who are no people have been learned from."""
+        return self._fit.judgments - self._fit.beside
 
     def _wave(self) -> int:
         """How many questions are asked together: whole requests."""

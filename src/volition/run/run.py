@@ -30,6 +30,7 @@ from volition.judges import make_judge
 from volition.judges.base import Assignment, Judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.folders import view_asked
+from volition.judging.limits import Wanted
 from volition.judgment import Preference
 from volition.learners.base import Policy, PolicyForm
 from volition.learners.checkpoint import Checkpoint
@@ -46,6 +47,7 @@ from volition.reward.learning import (
     digest,
     doubling,
     read_fit,
+    verdicts,
 )
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
@@ -64,6 +66,7 @@ from volition.run.creating import (
 )
 from volition.run.evaluation import LEAST_SECONDS, SHARE, Evaluation, doubts, evaluate, measures_of
 from volition.run.folder import RunFolder, RunSettings
+from volition.run.interrupting import Helm, Telling
 from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unjudged
 from volition.run.online import Asked, Inquiry, Plan
 from volition.run.results import Listener, Progress, Result, Session
@@ -71,6 +74,7 @@ from volition.run.sessions import Learned, Setup, learn_policy, practise
 from volition.storage.compilation import enable_cache
 from volition.storage.documents import as_document, write_document
 from volition.storage.files import exclusively
+from volition.storage.labels import LabelLog, take_in
 from volition.storage.store import Store
 from volition.tasks.numbers import check_counts
 from volition.tasks.task import Task
@@ -144,6 +148,7 @@ class Run:
     ) -> None:
         self.folder = folder
         self._judge, self._patience = judge, patience
+        self._helm = Helm(folder.control)
         self._looks: Looks | None = None
 
     @classmethod
@@ -281,10 +286,14 @@ class Run:
             RunError: Another process goes on with this run, or its folder cannot be written.
         """
         with exclusively(self.folder.path):
-            return self._advance(listener)
+            if self.folder.control.is_file():
+                self._helm.begin()
+            with Telling(self.folder.progress, self._helm, listener) as telling:
+                return self._advance(telling)
 
     def _advance(self, listener: Listener) -> Result:
         enable_cache()
+        self._take_in_labels()
         self._forget_what_is_outdated()
         if self.folder.result.is_file():
             return self.result
@@ -387,13 +396,18 @@ class Run:
             model,
             Checkpoint(folder.checkpoint, folder.kept),
             folder.tensorboard,
+            helm=self._helm,
         )
         if live is None:
             return learn(progress, listener), Asked()
         plan = self._plan(store)
-        with Inquiry(live, plan, store.shown(), self._refit, self._weigh) as inquiry:
-            learned = learn(progress, listener, inquiry, setup.filming(folder.task.view))
+        hear = partial(self._hear, live, LabelLog(folder.path))
+        with Inquiry(live, plan, store.shown(), self._refit, self._weigh, hear) as inquiry:
+            filming = setup.filming(folder.task.view)
+            learned = learn(progress, listener, companion=inquiry, filming=filming)
             inquiry.finish()
+            if self._helm.stops():
+                raise Interrupted(f"stopped after {learned.history[-1].env_steps} steps")
             return learned, inquiry.asked()
 
     def _evaluate(
@@ -439,6 +453,13 @@ class Run:
         with self.folder.open_store() as store:
             return self.fit_reward(store)
 
+    def _hear(self, live: LiveJudging, log: LabelLog) -> int:
+        """Takes in what people have answered since; returns how many answers that are."""
+        fresh = log.refresh()
+        if fresh:
+            live.judging.write(partial(take_in, fresh))
+        return len(fresh)
+
     def _weigh(self) -> Doubling:
         """Likewise."""
         with self.folder.open_store() as store:
@@ -461,7 +482,14 @@ class Run:
     # What they are given ---------------------------------------------------------------------
 
     def _judged(self, store: Store) -> Judged:
-        return Judged(self.folder.judgments(store), store.observed(), store.judges())
+        judges, said = store.judges(), store.judgments()
+        counting = self.folder.counting(said, store)
+        people = {name for name, judge in judges.items() if judge.is_person}
+        # Of the same moment: others may be answering meanwhile.
+        others = verdicts(
+            j for j in self.folder.counting(said, store, ()) if j.judge_id not in people
+        )
+        return Judged(counting, store.observed(), judges, verdicts(counting) - others)
 
     def _since_corrected(self, history: list[Session]) -> list[Session]:
         """What was measured of this version."""
@@ -526,8 +554,15 @@ class Run:
         def judge(asked_before: int) -> Judge:
             return self.judge_of(replace(about, asked_before=asked_before))
 
-        with live_judging(path, judge, under, limits, seed) as judging:
+        with live_judging(path, judge, under, limits, seed, self._wanted) as judging:
             yield judging
+
+    def _wanted(self) -> Wanted:
+        """What a person wants of judging: what trying the judge did cost is of the same purse."""
+        wanted = self._helm()
+        if wanted.max_usd is None:
+            return wanted
+        return replace(wanted, max_usd=max(0.0, wanted.max_usd - self.folder.settings.probe_usd))
 
     @property
     def live(self) -> JudgeSettings | None:
@@ -594,6 +629,11 @@ class Run:
             raise Interrupted(f"{error}: {how}") from None
         except JudgeUnavailable as error:
             raise JudgeUnavailable(f"{error}: {how}") from None
+
+    def _take_in_labels(self) -> None:
+        if self.folder.labels.is_file():
+            with self.folder.open_store() as store:
+                self.folder.take_in_labels(store)
 
     def _forget_what_is_outdated(self) -> None:
         """Removes all that was learned from other judgments than the store's, such as from fewer.

@@ -31,7 +31,7 @@ from volition.questions.filming import Filming
 from volition.reward.model import RewardModel, opinions
 from volition.reward.stages import Staging, unfitted
 from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly, scored_together
-from volition.run.interrupting import noted
+from volition.run.interrupting import PAUSED, Helm, noted
 from volition.run.results import Listener, Progress, Session
 from volition.storage.curves import Curves
 from volition.tasks.task import EnvironmentSection, RewardSection, TrainingSection
@@ -217,6 +217,7 @@ def learn_policy(
     listener: Listener,
     companion: Companion | None = None,
     filming: Filming | None = None,
+    helm: Helm | None = None,
 ) -> Learned:
     """Learns from the last checkpoint on, until the learned reward no longer rises.
 
@@ -232,22 +233,25 @@ def learn_policy(
         listener: Is told how far this is.
         companion: What goes on meanwhile.
         filming: Films the environments, where their states cannot be told.
+        helm: What a person wants of it.
 
     Raises:
-        Interrupted: Ctrl-C was pressed; a checkpoint has been written.
+        Interrupted: Ctrl-C was pressed, or a person wants it to stop; a checkpoint has been
+            written.
         JudgeUnavailable: The judge cannot be asked any more.
     """
-    staging = Staging.of(model)
+    staging, helm = Staging.of(model), helm or Helm()
     with (
         closing(setup.rollout(filming, staging)) as rollout,
         Trials(setup.environment, staging) as trials,
     ):
         sessions = _Sessions(setup, rollout, trials, model, checkpoint, companion, filming)
         done = sessions.history[-1].env_steps if sessions.history else None
-        with noted() as pressed, closing(Curves(curves, done)) as drawn:
+        with noted(helm.stops) as pressed, closing(Curves(curves, done)) as drawn:
             while not sessions.finished():
                 session = sessions.run_one(progress, listener)
-                sessions.save(at_once=sessions.finished() or pressed.is_set())
+                held = pressed.is_set() or helm.pauses()
+                sessions.save(at_once=sessions.finished() or held)
                 drawn.add(session.scalars, session.env_steps)
                 progress = replace(
                     companion.report(progress) if companion else progress,
@@ -261,6 +265,9 @@ def learn_policy(
                 while companion and companion.held_up and not pressed.is_set():
                     time.sleep(TICK_S)
                     listener(companion.report(progress))
+                while helm.pauses() and not (pressed.is_set() or sessions.finished()):
+                    listener(replace(progress, waiting_for=PAUSED))
+                    time.sleep(TICK_S)
                 if pressed.is_set() and not sessions.finished():
                     raise Interrupted(f"stopped after {session.env_steps} steps; nothing is lost")
         return sessions.learned()

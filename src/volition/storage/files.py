@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from volition.errors import RunError, VolitionError
+
+LOOKS, LOOK_S = 5, 0.02  # how often a lock that is taken is tried, and how long after each
 
 
 def write_whole(path: Path, content: bytes | str, durable: bool = True) -> None:
@@ -67,14 +71,12 @@ def exclusively(folder: Path) -> Iterator[None]:
     Raises:
         RunError: Another process is.
     """
-    try:
-        import fcntl
-    except ImportError:  # of Windows
+    if importlib.util.find_spec("fcntl") is None:  # on Windows
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
     except BlockingIOError:
         os.close(descriptor)
         raise RunError(
@@ -89,6 +91,44 @@ def exclusively(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Takes the lock; whoever only looks whether it is taken has it for a moment."""
+    import fcntl
+
+    for left in reversed(range(LOOKS)):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(LOOK_S)
+    return None
+
+
+def is_in_use(folder: Path) -> bool:
+    """Whether another process, or another thread, is in a block of `exclusively` for this folder.
+
+    Where nobody is kept out nobody knows, and it is said that none is.
+    """
+    if importlib.util.find_spec("fcntl") is None:
+        return False
+    import fcntl
+
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def is_free(path: Path) -> bool:

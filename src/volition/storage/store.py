@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from volition.comparison import (
     Comparison,
@@ -52,6 +52,26 @@ LOOKED_AT = 64  # frames that are remembered, since whoever looks at one looks a
 
 Draw = Callable[[str, Sequence[State]], tuple[Frame, ...]]
 """The frames of a segment that is drawn when somebody looks, by its `drawn_with` and its states."""
+
+
+class Outcome(NamedTuple):
+    """What was made of a judgment, as one row of it says; `order` is one of `Order`."""
+
+    sequence: int
+    comparison_id: str
+    judge_id: str
+    order: str
+    principle: str | None
+    p_shown_first: float | None
+    explanation: str | None
+    failure: str | None
+
+    @property
+    def p_first(self) -> float | None:
+        """Probability that the comparison's first segment is preferred; None of a failure."""
+        if self.p_shown_first is None or self.order == Order.FORWARD:
+            return self.p_shown_first
+        return 1.0 - self.p_shown_first
 
 
 def undrawn(drawn_with: str, states: Sequence[State]) -> tuple[Frame, ...]:
@@ -306,6 +326,29 @@ class Store:
             )
         return segments
 
+    def segment(self, segment_id: str) -> Segment:
+        """One segment, likewise.
+
+        Raises:
+            StoreError: There is none of that id.
+        """
+        rows = self._database.read(
+            "SELECT shape, observations, states, drawn_with FROM segments WHERE id = ?", segment_id
+        )
+        if not rows:
+            raise StoreError(f"{self.folder} holds no segment {segment_id}")
+        ((shape, blob, state_rows, drawn_with),) = rows
+        states = tuple(json.loads(state_rows))
+        if drawn_with is not None:
+            frames = self._draw(drawn_with, states)
+        else:
+            named = self._database.read(
+                "SELECT frame_id FROM segment_frames WHERE segment_id = ? ORDER BY position",
+                segment_id,
+            )
+            frames = tuple(Frame(partial(self._look, i), i) for (i,) in named)
+        return Segment(unpacked(blob, json.loads(shape)), frames, states, drawn_with)
+
     def _look(self, frame_id: str) -> Pixels:
         return self._remembered(frame_id).pixels
 
@@ -349,10 +392,13 @@ class Store:
             shown.setdefault(row, {}).setdefault(segment_id, []).append(frame_id)
         return [frozenset(tuple(ids) for ids in sides.values()) for sides in shown.values()]
 
-    def put(self) -> dict[str, Put]:
-        """How every comparison was put, by its id, in the order in which they were stored."""
+    def put(self, after: int = 0) -> dict[str, Put]:
+        """How every comparison was put, by its id, in the order in which they were stored; the
+        first `after` of them left out."""
         rows = self._database.read(
-            "SELECT id, goal_id, first_id, second_id FROM comparisons ORDER BY rowid"
+            "SELECT id, goal_id, first_id, second_id FROM comparisons WHERE rowid > ? "
+            "ORDER BY rowid",
+            after,
         )
         return {comparison_id: Put(*row) for comparison_id, *row in rows}
 
@@ -361,6 +407,24 @@ class Store:
         return [
             name for (name,) in self._database.read("SELECT id FROM comparisons ORDER BY rowid")
         ]
+
+    def outcomes(self, after: int = 0) -> list[Outcome]:
+        """What was made of every judgment after that one, without the replies."""
+        rows = self._database.read(
+            "SELECT j.sequence, j.comparison_id, r.judge_id, j.presentation, j.principle, "
+            "j.p_shown_first, j.explanation, j.failure_kind FROM judgments j "
+            "JOIN replies r ON r.id = j.reply_id WHERE j.sequence > ? ORDER BY j.sequence",
+            after,
+        )
+        return [Outcome(*row) for row in rows]
+
+    def under_way(self) -> int:
+        """How many requests have no reply: they are under way, or a killed process sent them."""
+        ((count,),) = self._database.read(
+            "SELECT (SELECT count(*) FROM requests) - "
+            "(SELECT count(*) FROM replies WHERE request_id IS NOT NULL)"
+        )
+        return int(count)
 
     def judgments(self) -> list[Judgment]:
         """Every judgment, in the order in which they were stored."""

@@ -127,6 +127,7 @@ class RewardSection(Section):
     Attributes:
         observations: The observation entries that a judge can see in a frame; all by default.
         symmetries: Declared symmetries of the goal; used where the user opts in.
+        person_weight: As how many judgments one answer of a person counts.
         sees: By what it learns from judgments: observations, or the pictures that were judged, of
             which observations are then to tell as much as they can; or whichever foretells more of
             the judgments.
@@ -134,6 +135,7 @@ class RewardSection(Section):
 
     observations: tuple[Annotated[Whole, Field(ge=0)], ...] | None = None
     symmetries: tuple[Symmetry, ...] = ()
+    person_weight: Annotated[Whole, Field(ge=1, le=100)] = 1
     sees: Literal["observations", "pictures", "auto"] = "observations"
 
     @model_validator(mode="after")

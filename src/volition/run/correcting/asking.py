@@ -10,7 +10,7 @@ from volition.comparison import Comparison, Segment
 from volition.errors import InputError
 from volition.goal import Principle, Principles
 from volition.judging.recordings import HUMAN
-from volition.judgment import Verdict, derive_preferences, that_count
+from volition.judgment import Verdict, as_people_say, derive_preferences, that_count
 from volition.reward.preferences import Proportion
 from volition.run.correcting.choosing import (
     Known,
@@ -173,7 +173,8 @@ def overruled(store: Store) -> set[tuple[str, str]]:
 def known_before(folder: RunFolder, store: Store, goal_ids: Sequence[str]) -> list[Known]:
     """What had been judged under these goals, but for what was judged by a veto alone."""
     put, vetoes = store.put(), folder.task.stated_goal().vetoes
-    counting = that_count(store.judgments(), put, goal_ids, vetoes)
+    people = [name for name, judge in store.judges().items() if judge.is_person]
+    counting = that_count(as_people_say(store.judgments(), people), put, goal_ids, vetoes)
     ordinary = [judgment for judgment in counting if judgment.principle not in vetoes]
     return [
         Known(put[p.comparison_id].pair, p.p_first, p.answers[-1].principle)
