@@ -39,6 +39,7 @@ from volition.evidence.verification import verify
 from volition.judges.prompt import legible
 from volition.judgment import Verdict
 from volition.run.correcting.changing import LEARNER, OUTCOME, PENDING, VERSIONS
+from volition.run.correcting.proposal.kept import PROPOSAL, open_proposal
 from volition.run.folder import CONFIG, RunFolder
 from volition.storage.database import DATABASE
 from volition.storage.store import Store
@@ -235,7 +236,10 @@ def killed_at(place: Place, stage: str, moment: Moment, seen: Seen) -> bool:
 def held(place: Place, seen: Seen) -> Counter[Key]:
     """Every answer that is on disk, read or not; what cannot be read is noted."""
     counted: Counter[Key] = Counter()
-    if is_draft(place.draft):
+    if (place.run / CONFIG).is_file():
+        proposals = RunFolder.open(place.run).proposals.glob(f"*/{PROPOSAL}")
+        counted[TEXT] = sum(len(open_proposal(file.parent).replies) for file in proposals)
+    elif is_draft(place.draft):
         counted[TEXT] = len(open_draft(place.draft).replies)
     for folder in (place.draft / CHECK, place.run):
         if (folder / DATABASE).is_file():
