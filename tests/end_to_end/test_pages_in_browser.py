@@ -204,17 +204,17 @@ def test_a_run_is_watched_paused_and_ends(browser: Browser, tmp_path: Path) -> N
     with served(watching_app(watch)) as port:
         with opened(browser, f"http://127.0.0.1:{port}/{TOKEN}/") as page:
             page.click("a:has-text('live')")
-            until(page, "document.getElementById('state').textContent === 'unfinished'")
+            until(page, "document.getElementById('state')?.textContent === 'unfinished'")
             learning.start()
-            until(page, "document.getElementById('state').textContent === 'running'")
+            until(page, "document.getElementById('state')?.textContent === 'running'")
             page.click("#hold")
-            until(page, "document.getElementById('state').textContent === 'paused'")
+            until(page, "document.getElementById('state')?.textContent === 'paused'")
             page.fill("#usd", "2.5")
             page.click("#budget button")
             until(page, "document.getElementById('of-budget').textContent === 'of $2.50'")
             assert page.inner_text("#told") == "it may spend $2.5 in all"
             page.click("#hold")
-            until(page, "document.getElementById('state').textContent === 'finished'", 150)
+            until(page, "document.getElementById('state')?.textContent === 'finished'", 150)
             until(page, "document.querySelectorAll('#learned svg .curve').length === 1")
             until(page, "document.querySelectorAll('#pairs .pair').length > 5")
             assert page.locator("#controls").is_hidden()

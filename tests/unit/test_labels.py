@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,16 +64,21 @@ def test_a_changed_line_is_named(tmp_path: Path, damage: str) -> None:
         LabelLog(tmp_path).refresh()
 
 
+APPENDS = """
+import sys
+from pathlib import Path
+from volition.judgment import Order
+from volition.storage.labels import Label, LabelLog
+log, number = LabelLog(Path(sys.argv[1])), sys.argv[2]
+for place in range(25):
+    log.append([Label(f"{number}-{place}", number, "c", Order.FORWARD, "first", at="now")])
+"""
+
+
 def test_many_processes_append_whole_lines(tmp_path: Path) -> None:
-    children = []
-    for number in range(4):
-        if (child := os.fork()) == 0:
-            log = LabelLog(tmp_path)
-            for place in range(25):
-                log.append([label(f"{number}-{place}", person=f"person {number}")])
-            os._exit(0)
-        children.append(child)
-    assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+    words = [sys.executable, "-c", APPENDS, str(tmp_path)]
+    children = [subprocess.Popen([*words, str(number)]) for number in range(4)]
+    assert [child.wait(60) for child in children] == [0] * 4
     log = LabelLog(tmp_path)
     log.refresh()
     assert len({read.key for read in log.labels}) == len(log.labels) == 100

@@ -262,15 +262,28 @@ def learn_policy(
                     true_return=session.true_return,
                 )
                 listener(progress)
-                while companion and companion.held_up and not pressed.is_set():
-                    time.sleep(TICK_S)
-                    listener(companion.report(progress))
-                while helm.pauses() and not (pressed.is_set() or sessions.finished()):
-                    listener(replace(progress, waiting_for=PAUSED))
-                    time.sleep(TICK_S)
+                if companion:
+                    _wait_for(companion, pressed.is_set, progress, listener)
+                _wait(helm, lambda: pressed.is_set() or sessions.finished(), progress, listener)
                 if pressed.is_set() and not sessions.finished():
                     raise Interrupted(f"stopped after {session.env_steps} steps; nothing is lost")
         return sessions.learned()
+
+
+def _wait_for(
+    companion: Companion, ends: Callable[[], bool], progress: Progress, listener: Listener
+) -> None:
+    """As long as it holds learning up."""
+    while companion.held_up and not ends():
+        time.sleep(TICK_S)
+        listener(companion.report(progress))
+
+
+def _wait(helm: Helm, ends: Callable[[], bool], progress: Progress, listener: Listener) -> None:
+    """As long as a person has it pause."""
+    while helm.pauses() and not ends():
+        listener(replace(progress, waiting_for=PAUSED))
+        time.sleep(TICK_S)
 
 
 def settled(history: Sequence[Session], total: int, moves: bool = False) -> bool:

@@ -163,7 +163,7 @@
       pair.sides.forEach((side, place) => {
         const preferred = pair.p !== null && (place === 0 ? pair.p > 0.5 : pair.p < 0.5);
         const figure = make("figure", "", preferred ? "side chosen" : "side");
-        const strip = make("div", "", "strip");
+        const strip = make("div", "", "moments");
         for (let number = 0; number < side.frames; number += 1) {
           const image = make("img");
           image.src = `${encodeURIComponent(page.dataset.run)}/sides/${side.name}/${number}.png`;
