@@ -56,7 +56,9 @@ CONCURRENCY = 4
 LATENCY_S = 0.1
 JUDGMENTS, STEPS = 40, 1600
 WISH, SAID = "Make it stand, please.", "It stays on the left."
-TEXT = ("", "a text")  # how the server counts what it writes
+TEXT = ("", "a text")  # how the server counts what it writes,
+OF_A_RUN = ("", "a proposal")  # which is this where a run is corrected
+ENDED = "these words made of it already"  # it was killed when all was done
 WRITTEN = {
     "goal": "The rod points straight up.",
     "principles": [
@@ -212,6 +214,8 @@ def note(place: Place, stage: str, code: int, seen: Seen) -> None:
     """What a command said that did not end well."""
     if code not in (0, -signal.SIGKILL):
         told = (place.work / "told").read_text().splitlines() or ["no word"]
+        if stage == "say" and ENDED in told[-1]:
+            return
         seen.failed.append(f"{stage}: exit code {code}: {told[-1]}")
 
 
@@ -238,8 +242,8 @@ def held(place: Place, seen: Seen) -> Counter[Key]:
     counted: Counter[Key] = Counter()
     if (place.run / CONFIG).is_file():
         proposals = RunFolder.open(place.run).proposals.glob(f"*/{PROPOSAL}")
-        counted[TEXT] = sum(len(open_proposal(file.parent).replies) for file in proposals)
-    elif is_draft(place.draft):
+        counted[OF_A_RUN] = sum(len(open_proposal(file.parent).replies) for file in proposals)
+    if is_draft(place.draft):
         counted[TEXT] = len(open_draft(place.draft).replies)
     for folder in (place.draft / CHECK, place.run):
         if (folder / DATABASE).is_file():
@@ -325,6 +329,8 @@ def compare(
     """Compares what the server answered since then with what was and is on disk; returns that."""
     settle(place.server)
     answered = place.server.under - counted
+    if (place.run / CONFIG).is_file() and TEXT in answered:
+        answered[OF_A_RUN] = answered.pop(TEXT)
     now = held(place, seen)
     seen.again += sum(times for key, times in answered.items() if before[key])
     seen.again += sum(times - 1 for times in answered.values())

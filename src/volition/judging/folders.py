@@ -123,6 +123,7 @@ class QuestionFolder:
         said: The correction that the run would be given by the answers, if there is one.
         goal: The sentence under which it asks, without a constitution.
         draft: The draft whose sentences are checked, if one asked.
+        in_stages: Whether it asks about the stages of a goal.
     """
 
     folder: Path
@@ -135,11 +136,16 @@ class QuestionFolder:
     said: Said | None = None
     goal: str = ""
     draft: Path | None = None
+    in_stages: bool = False
 
     @property
     def asks_first(self) -> bool:
-        """Whether there is a question 0: where it shows states of a task, and nobody chose so."""
+        """Whether there is a question 0: where it shows states of a task, and nobody chose so.
+
+        Of a goal in stages the states of each are judged, though no picture shows all of it.
+        """
         of_task = self.run is None and self.contest is None and self.draft is None
+        of_task = of_task and not self.in_stages
         return of_task and self.view is not None and self.view.clip is None
 
 
@@ -199,7 +205,9 @@ def write_questions(
     pages = as_pages(numbered, under or put_under(len(pairs), goal), per_sheet)
     written, view = tuple(out / page.path for page in pages), task.view
     questions = QuestionFolder(
-        out, given, run, len(pairs), written, contest, view, said, draft=draft
+        *(out, given, run, len(pairs), written, contest, view, said),
+        draft=draft,
+        in_stages=bool(goal.stages),
     )
     with new_question_folder(out) as folder:
         _write_sheets(pages, per_sheet, folder)
@@ -230,6 +238,8 @@ def _about(questions: QuestionFolder, task: Task) -> Row:
     }
     if draft is not None:
         about["draft"] = str(draft)
+    if questions.in_stages:
+        about["in_stages"] = True
     if said is not None:
         change = {"kind": said.change.kind, "text": said.change.text}
         about["said"] = {**change, "version": said.version, "steps": said.steps}
@@ -452,7 +462,17 @@ def read_questions(folder: Path) -> tuple[QuestionFolder, list[Row]]:
         said = _read_said(about["said"]) if "said" in about else None
         draft = Path(about["draft"]) if "draft" in about else None
         asked = QuestionFolder(
-            folder, given, run, len(rows), sheets, contest, view, said, text, draft
+            folder,
+            given,
+            run,
+            len(rows),
+            sheets,
+            contest,
+            view,
+            said,
+            text,
+            draft,
+            about.get("in_stages", False) is True,
         )
         return asked, rows
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -79,6 +79,7 @@ def proposed(
 
     if (begun := _under_way(folder, remark)) is not None:
         return begun
+    _check_new(folder, remark)
     judge = _judge(folder, live, offline)
     words, writes = remark.words, judge is not None and _can_write(judge)
     if words is not None and (remark.become is not None or not (writes or remark.propose)):
@@ -117,6 +118,18 @@ def _under_way(folder: RunFolder, remark: Remark) -> tuple[Change, Path | None] 
     else:
         same = remark.become is None and subject.words == (remark.words or "").strip()
     return (last.change, path) if same else None
+
+
+def _check_new(folder: RunFolder, remark: Remark) -> None:
+    """That the run was not made what it is by these words: nobody is asked twice what they mean."""
+    from volition.run.correcting.saying import said_of
+
+    said, words = folder.settings.correction, remark.words and remark.words.strip()
+    if said is not None and words and remark.become is None and words == said_of(folder):
+        raise InputError(
+            f"{folder.path} is what these words made of it already, as a {said.kind}: "
+            f"{said.said}; say what is otherwise now, or take it back with --undo"
+        )
 
 
 def _judge(folder: RunFolder, live: JudgeSettings, offline: bool) -> JudgeSettings | None:
