@@ -17,7 +17,7 @@ from volition.evidence.report import write_report
 from volition.evidence.scoring import score_run
 from volition.evidence.verification import verify
 from volition.judges.settings import JudgeSettings
-from volition.judging.folders import PAIRS_FILE
+from volition.judging.folders import PAIRS_FILE, read_questions
 from volition.learners.policies import POLICY_FILE
 from volition.run.correcting.proposing import propose
 from volition.run.results import Progress
@@ -104,6 +104,14 @@ def test_its_page_and_its_film_show_the_stages(run: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_whether_one_picture_shows_the_goal_is_not_asked_of_stages(tmp_path: Path) -> None:
+    """The states of each stage are judged; no picture shows what is done in turn."""
+    asked = ask("welcome", tmp_path / "asked", pairs=8)
+    assert not asked.asks_first
+    assert not read_questions(asked.folder)[0].asks_first
+    assert (asked.folder / "answers.csv").read_text().splitlines()[1] == "1,"
+
+
 def test_sheets_of_a_run_are_judged_by_stages_and_learned_from(run: Run, tmp_path: Path) -> None:
     truth = truth_of("welcome-in-turn")
 

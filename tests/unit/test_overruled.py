@@ -491,6 +491,23 @@ def test_what_a_proposal_cost_is_of_the_correction(server: Server, copy: Path) -
     assert told_of(path) == "written by openai:test, of “Not so fast!”"
 
 
+def test_words_that_made_a_version_are_not_put_again(
+    server: Server, copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(copy, "Not so fast!", *live(server)) == 1
+    (path,) = (copy / "proposals").iterdir()
+    change = open_proposal(path).change
+    assert change is not None
+    planned = plan(RunFolder.open(copy), change, 400, 12, 0, path)
+    begin(RunFolder.open(copy), planned, JudgeSettings("simulated:exact"))
+    shutil.copy(copy / "versions" / "1" / "result.json", copy)  # as though it had learned
+    (copy / "report.html").write_text("")
+    capsys.readouterr()
+    assert said(copy, "Not so fast!", *live(server)) == 1
+    assert "these words made of it already, as a veto" in capsys.readouterr().err
+    assert server.requests.total() == 1
+
+
 def test_what_may_not_be_paid_for_is_not_asked(
     server: Server, copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
