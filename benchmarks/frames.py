@@ -24,7 +24,7 @@ from claims import claim, run_benchmark
 from volition.comparison import Pixels, State
 from volition.envs.scene import make_env, open_scene
 from volition.judges.settings import JudgeSettings
-from volition.run.live import MOST
+from volition.run.asking.live import MOST
 from volition.run.run import train
 from volition.tasks.task import Task
 

@@ -23,8 +23,8 @@ from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.thread import Judging
 from volition.questions.covering import covering_comparisons
+from volition.run.asking.live import limits_of
 from volition.run.creating import assignment_of
-from volition.run.live import limits_of
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache
 from volition.storage.store import Store

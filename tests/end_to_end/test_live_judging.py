@@ -22,9 +22,9 @@ from volition.evidence.verification import verify
 from volition.judges import make_judge
 from volition.judges.settings import JudgeSettings
 from volition.judgment import Verdict
+from volition.run.asking.live import limits_of
 from volition.run.creating import assignment_of
 from volition.run.folder import RunFolder
-from volition.run.live import limits_of
 from volition.run.results import Progress
 from volition.run.run import Run, train
 from volition.storage.compilation import enable_cache

@@ -15,7 +15,7 @@ from volition.finding.horizon import Stage, Stages, discount, find_horizon
 from volition.learners import sac
 from volition.reward.learning import Judged, Recipe, doubling
 from volition.run import sessions
-from volition.run.live import Quota
+from volition.run.asking.live import Quota
 from volition.run.results import Progress
 from volition.run.run import Run, train
 from volition.run.sessions import session_seeds, session_steps

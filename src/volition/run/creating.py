@@ -31,8 +31,8 @@ from volition.questions.covering import covering_comparisons, covering_pairs
 from volition.reward.fit import check_inputs
 from volition.reward.preferences import PreferenceData
 from volition.reward.stages import check_observed
+from volition.run.asking.live import Quota, limits_of
 from volition.run.folder import RunFolder, RunSettings
-from volition.run.live import Quota, limits_of
 from volition.run.sessions import Setup
 from volition.storage.store import Store
 from volition.tasks.given import Given

@@ -10,7 +10,6 @@ A stage takes values and returns values. Only `Run` knows the folder.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,43 +20,29 @@ from pathlib import Path
 
 import numpy as np
 
-from volition.comparison import Observations, Segment, reduced
 from volition.drafting.draft import check_approved
 from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.finding.found import find_out
 from volition.goal import Goal
-from volition.judges import make_judge
-from volition.judges.base import Assignment, Judge
+from volition.judges.base import Judge
 from volition.judges.settings import JudgeSettings
 from volition.judging.folders import view_asked
-from volition.judging.limits import Wanted
-from volition.judgment import Preference
 from volition.learners.base import Policy, PolicyForm
 from volition.learners.checkpoint import Checkpoint
 from volition.learners.policies import load_policy, save_policy, says_its_form
 from volition.learners.rollout import Rollout
-from volition.questions.covering import Looks, unjudged_looks
-from volition.reward.fit import fit
 from volition.reward.learning import (
-    Doubling,
-    Judged,
-    Recipe,
     RewardFit,
-    Seen,
-    digest,
-    doubling,
     read_fit,
-    verdicts,
 )
-from volition.reward.model import FILE, RewardModel
-from volition.reward.preferences import PreferenceData
-from volition.reward.stages import Staging, learn, weigh
+from volition.reward.model import RewardModel
+from volition.reward.stages import Staging
+from volition.run.asking.judge import LiveJudge
+from volition.run.asking.live import LiveJudging, unjudged
+from volition.run.asking.online import Asked, Inquiry
 from volition.run.correcting.asking import JudgedAgain, judge_again
-from volition.run.correcting.changing import begin_again
-from volition.run.correcting.comparing import left_usd
 from volition.run.creating import (
     OBJECT,
-    assignment_of,
     create_with_judge,
     create_with_recording,
     given_of,
@@ -65,14 +50,13 @@ from volition.run.creating import (
     task_for,
 )
 from volition.run.evaluation import LEAST_SECONDS, SHARE, Evaluation, doubts, evaluate, measures_of
+from volition.run.fitting import Fitting
 from volition.run.folder import RunFolder, RunSettings
 from volition.run.interrupting import Helm, Telling
-from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unjudged
-from volition.run.online import Asked, Inquiry, Plan
 from volition.run.results import Listener, Progress, Result, Session
-from volition.run.sessions import Learned, Setup, learn_policy, practise
+from volition.run.sessions import Learned, Setup, learn_policy
 from volition.storage.compilation import enable_cache
-from volition.storage.documents import as_document, write_document
+from volition.storage.documents import write_document
 from volition.storage.files import exclusively
 from volition.storage.labels import LabelLog, take_in
 from volition.storage.store import Store
@@ -147,9 +131,9 @@ class Run:
         self, folder: RunFolder, judge: Judge | None = None, patience: float | None = None
     ) -> None:
         self.folder = folder
-        self._judge, self._patience = judge, patience
+        self.judge = LiveJudge(folder, judge, patience)
+        self._fitting = Fitting(folder)
         self._helm = Helm(folder.control)
-        self._looks: Looks | None = None
 
     @classmethod
     def create(
@@ -294,7 +278,7 @@ class Run:
     def _advance(self, listener: Listener) -> Result:
         enable_cache()
         self._take_in_labels()
-        self._forget_what_is_outdated()
+        self._fitting.forget_what_is_outdated()
         if self.folder.result.is_file():
             return self.result
         started = time.perf_counter()
@@ -348,15 +332,7 @@ class Run:
         Raises:
             JudgeUnfit: A judge's answers say nothing.
         """
-        folder = self.folder
-        if (folder.reward_model / FILE).is_file():
-            known = read_fit(folder.reward_model)
-            if known.preferences == digest(folder.preferences(store)):
-                return self.reward_model, known
-        judged = self._judged(store)
-        model, learned = learn(judged, self._recipe(), partial(self._look, store))
-        model.save(folder.reward_model, as_document(learned))
-        return model, learned
+        return self._fitting.fit(store)
 
     # Stages ----------------------------------------------------------------------------------
 
@@ -365,8 +341,8 @@ class Run:
         folder = self.folder
         if folder.settings.judge is None:
             return self._learn_policy(store, listener, None)
-        with self._live_judging() as live:
-            warm_up = partial(self._warm_up, store)
+        with self.judge.judging(self._helm) as live:
+            warm_up = partial(self._fitting.warm_up, store)
             asked = folder.comparison_ids(store)
             if folder.settings.correction is not None:
                 judge_again(live, folder, store, listener, warm_up)
@@ -380,7 +356,7 @@ class Run:
         folder, setup = self.folder, self._setup()
         listener(Progress("reward model", total_steps=folder.settings.most_steps))
         with ThreadPoolExecutor(1) as beside:
-            practised = beside.submit(self._practise)
+            practised = beside.submit(self._fitting.practise)
             model, fitted = self.fit_reward(store)
             practised.result()
         progress = Progress(
@@ -400,9 +376,10 @@ class Run:
         )
         if live is None:
             return learn(progress, listener), Asked()
-        plan = self._plan(store)
+        plan = self.judge.plan(store)
         hear = partial(self._hear, live, LabelLog(folder.path))
-        with Inquiry(live, plan, store.shown(), self._refit, self._weigh, hear) as inquiry:
+        fitting = self._fitting
+        with Inquiry(live, plan, store.shown(), fitting.again, fitting.weigh, hear) as inquiry:
             filming = setup.filming(folder.task.view)
             learned = learn(progress, listener, companion=inquiry, filming=filming)
             inquiry.finish()
@@ -448,48 +425,12 @@ class Run:
             learner = setup.learner(rollout)
         return learner.policy(learner.start(0, 1)[0]).form
 
-    def _refit(self) -> tuple[RewardModel, RewardFit]:
-        """On another thread, which has a connection of its own."""
-        with self.folder.open_store() as store:
-            return self.fit_reward(store)
-
     def _hear(self, live: LiveJudging, log: LabelLog) -> int:
         """Takes in what people have answered since; returns how many answers that are."""
         fresh = log.refresh()
         if fresh:
             live.judging.write(partial(take_in, fresh))
         return len(fresh)
-
-    def _weigh(self) -> Doubling:
-        """Likewise."""
-        with self.folder.open_store() as store:
-            judged = self._judged(store)
-        recipe = self._recipe()
-        return weigh(judged, recipe) if recipe.stages else doubling(judged, recipe)
-
-    def _warm_up(self, store: Store) -> None:
-        """Compiles what comes next. Programs depend on shapes, not on what a judge will answer."""
-        ids, recipe = store.comparison_ids(), self._recipe()
-        guesses = [Preference(name, float(n % 2), 1.0) for n, name in enumerate(ids)]
-        data = PreferenceData.gather(store.observed(), guesses)
-        fit(data, recipe.section, recipe.symmetric, recipe.seed)
-        self._practise()
-
-    def _practise(self) -> None:
-        recipe = self._recipe()
-        practise(self._setup(), recipe.section, len(recipe.vetoes))
-
-    # What they are given ---------------------------------------------------------------------
-
-    def _judged(self, store: Store) -> Judged:
-        judges, said = store.judges(), store.judgments()
-        counting = self.folder.counting(said, store)
-        people = {name for name, judge in judges.items() if judge.is_person}
-        # Of the same moment: others may be answering meanwhile.
-        others = verdicts(
-            j for j in self.folder.counting(said, store, ()) if j.judge_id not in people
-        )
-        return Judged(counting, store.observed(), judges, verdicts(counting) - others)
 
     def _since_corrected(self, history: list[Session]) -> list[Session]:
         """What was measured of this version."""
@@ -510,115 +451,6 @@ class Run:
     def _setup(self) -> Setup:
         return setup_of(self.folder.task, self.folder.settings)
 
-    def _look(self, store: Store) -> Seen:
-        """The pictures of what was judged, and of what was not, which are drawn once."""
-        task, settings = self.folder.task, self.folder.settings
-        if self._looks is None:
-            self._looks = unjudged_looks(task.environment, task.view, UNJUDGED, settings.seed)
-
-        def picture(side: Segment) -> Observations:
-            pixels: Observations = reduced(side.frames[0].pixels)
-            return pixels[None]
-
-        judged = {
-            comparison_id: (picture(comparison.first), picture(comparison.second))
-            for comparison_id, comparison in store.comparisons().items()
-        }
-        return Seen(judged, *self._looks)
-
-    def _recipe(self) -> Recipe:
-        task, settings = self.folder.task, self.folder.settings
-        return Recipe(
-            task.reward,
-            task.stated_goal().vetoes,
-            settings.symmetric,
-            settings.seed,
-            "reward.observations" in settings.found,
-            tuple(said.said for said in settings.corrections if said.kind == "principle"),
-            task.stated_goal().stages,
-        )
-
-    @contextmanager
-    def _live_judging(self) -> Iterator[LiveJudging]:
-        task, settings = self.folder.task, self.folder.settings
-        live, said = self.live, settings.correction
-        assert live is not None
-        if said is None:
-            limits = limits_of(live, Quota.of(live, task.training).most, settings.probe_usd)
-        else:
-            most_usd = left_usd(self.folder.path, said.most_usd)
-            limits = replace(limits_of(live, said.most_learned_from), max_usd=most_usd)
-        path, under, seed = self.folder.path, self.folder.put_under(), settings.seed
-        about = assignment_of(task)
-
-        def judge(asked_before: int) -> Judge:
-            return self.judge_of(replace(about, asked_before=asked_before))
-
-        with live_judging(path, judge, under, limits, seed, self._wanted) as judging:
-            yield judging
-
-    def _wanted(self) -> Wanted:
-        """What a person wants of judging: what trying the judge did cost is of the same purse."""
-        wanted = self._helm()
-        if wanted.max_usd is None:
-            return wanted
-        return replace(wanted, max_usd=max(0.0, wanted.max_usd - self.folder.settings.probe_usd))
-
-    @property
-    def live(self) -> JudgeSettings | None:
-        """The live judge of this version, where there is one."""
-        live = self.folder.settings.judge
-        if live is None or self._patience is None:
-            return live
-        return replace(live, patience=self._patience)
-
-    @property
-    def is_without_its_judge(self) -> bool:
-        """Whether that was an object of Python's which nobody gave this time."""
-        live = self.live
-        return live is not None and live.judge.startswith(OBJECT) and self._judge is None
-
-    def judge_of(self, assignment: Assignment) -> Judge:
-        """The judge that the version began with, for what it is to judge.
-
-        Raises:
-            JudgeUnavailable: It cannot be asked.
-        """
-        known_id, live = self.folder.settings.known_judge, self.live
-        assert live is not None
-        if not live.judge.startswith(OBJECT):
-            return make_judge(live, replace(assignment, known_id=known_id))
-        if self._judge is None or self._judge.identity.id != known_id:
-            raise JudgeUnavailable(
-                f"the run began with a judge that was given as an object, "
-                f"{live.judge.removeprefix(OBJECT)} ({known_id}): go on in Python with that very "
-                "one, by Run.open(path, judge).advance()"
-            )
-        return self._judge
-
-    def _plan(self, store: Store) -> Plan:
-        task, settings = self.folder.task, self.folder.settings
-        live, said, asked = settings.judge, settings.correction, None
-        assert live is not None
-        quota = Quota.of(live, task.training)
-        if said is not None:
-            asked = len(self.folder.comparison_ids(store))
-            again = asked - len(JudgedAgain(self.folder, store).asked_about_now())
-            left = max(0, said.most_learned_from - store.judged_live())
-            quota = Quota(max(again, min(again + said.questions, asked + left)), again)
-        return Plan(
-            task.environment,
-            task.view,
-            store.add_goal(task.stated_goal()),
-            quota,
-            settings.seed,
-            live.per_request,
-            live.concurrency,
-            live.querying,
-            asked,
-            task.stated_goal().stages,
-        )
-
     @contextmanager
     def _resumable(self) -> Iterator[None]:
         """Whoever stops the run is told how to go on with it."""
@@ -634,39 +466,6 @@ class Run:
         if self.folder.labels.is_file():
             with self.folder.open_store() as store:
                 self.folder.take_in_labels(store)
-
-    def _forget_what_is_outdated(self) -> None:
-        """Removes all that was learned from other judgments than the store's, such as from fewer.
-
-        So the result of a run that asks nobody meanwhile depends on its judgments and never on when
-        they came. The reward model, by which this is seen, goes last: killed in between, it is done
-        again. A live run that is not finished goes on: new answers are what it lives on.
-        """
-        folder = self.folder
-        unfinished = not folder.result.is_file()
-        if not (folder.reward_model / FILE).is_file() or (folder.settings.judge and unfinished):
-            return
-        with folder.open_store() as store:
-            current = digest(folder.preferences(store))
-        if read_fit(folder.reward_model).preferences == current:
-            return
-        for file in (
-            folder.result,
-            folder.evaluation,
-            folder.report,
-            folder.film,
-            folder.checkpoint,
-        ):
-            file.unlink(missing_ok=True)
-        said = folder.settings.correction
-        if said is not None:  # the learner goes on from where it was before the correction
-            begin_again(folder.path, said.corrected)
-        for outdated in (
-            folder.policy,
-            *((folder.kept, folder.tensorboard) if said is None else ()),
-            folder.reward_model,
-        ):
-            shutil.rmtree(outdated, ignore_errors=True)
 
 
 def _with_steps(task: Task, steps: int | None) -> Task:

@@ -42,10 +42,10 @@ from volition.judging.folders import QuestionFolder, put_under, write_questions
 from volition.judging.limits import Limits
 from volition.judging.thread import Judging
 from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict, undo_order
+from volition.run.asking.live import limits_of
 from volition.run.correcting.changing import VERSIONS
 from volition.run.correcting.comparing import PAGE, PAIRS, RESULT, versions_in
 from volition.run.folder import RunFolder
-from volition.run.live import limits_of
 from volition.run.rounds import read_verdicts
 from volition.storage.compilation import enable_cache
 from volition.storage.documents import read_document, write_document

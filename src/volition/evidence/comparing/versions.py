@@ -9,9 +9,9 @@ from volition.errors import InputError, Interrupted, JudgeUnavailable
 from volition.evidence.comparing.contest import ABOUT, About, Contest
 from volition.evidence.comparing.result import ContestResult
 from volition.judges.base import Judge
+from volition.run.asking.live import Asking, limits_of, live_judging
 from volition.run.correcting.comparing import left_usd
 from volition.run.correcting.versions import comparison_of, folders_of, is_to_be_compared
-from volition.run.live import Asking, limits_of, live_judging
 from volition.run.results import Listener, Progress
 from volition.run.run import Run
 from volition.storage.documents import read_document
@@ -61,7 +61,7 @@ def compare_with_before(run: Run, listener: Listener = lambda _: None) -> Versio
     usd = None if usd is None else max(0.0, usd - spent)
     most = min(said.compare, said.most_judgments - judged)
     why = ""
-    if run.is_without_its_judge:
+    if run.judge.is_missing:
         why = "its judge was given as an object, and is not here"
     elif most < 1 or usd == 0.0:
         why = f"the correction has no {'dollars' if usd == 0.0 else 'judgments'} left"
@@ -87,7 +87,7 @@ def _judged(
     run: Run, before: Path, place: Path, most: int, usd: float | None, listener: Listener
 ) -> VersionsCompared:
     """Acts, unless that has been done; asks for what is missing; and counts."""
-    settings, live = run.folder.settings, run.live
+    settings, live = run.folder.settings, run.judge.settings
     assert live is not None
 
     def acted(count: int) -> None:
@@ -100,7 +100,7 @@ def _judged(
     limits = replace(limits_of(live, most), max_usd=usd)
 
     def judge(asked_before: int) -> Judge:
-        return run.judge_of(replace(contest.matter.assignment, asked_before=asked_before))
+        return run.judge.make(replace(contest.matter.assignment, asked_before=asked_before))
 
     def told(progress: Progress) -> None:
         listener(replace(progress, stage=STAGE))

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from volition.judges.settings import JudgeSettings
 from volition.judging.recordings import RECORDED
+from volition.run.asking.live import Quota
 from volition.run.creating import CLIP, OBJECT
 from volition.run.folder import RunFolder, RunSettings
-from volition.run.live import Quota
 from volition.storage.store import Store
 from volition.tasks.given import Given
 from volition.tasks.task import bundled_tasks

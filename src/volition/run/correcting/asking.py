@@ -12,6 +12,7 @@ from volition.goal import Principle, Principles
 from volition.judging.recordings import HUMAN
 from volition.judgment import Verdict, as_people_say, derive_preferences, that_count
 from volition.reward.preferences import Proportion
+from volition.run.asking.live import Asking, LiveJudging
 from volition.run.correcting.choosing import (
     Known,
     again,
@@ -22,7 +23,6 @@ from volition.run.correcting.choosing import (
     spread,
 )
 from volition.run.folder import RunFolder
-from volition.run.live import Asking, LiveJudging
 from volition.run.results import Listener
 from volition.storage.store import Store
 

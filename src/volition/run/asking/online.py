@@ -29,8 +29,8 @@ from volition.reward.examining import ENOUGH
 from volition.reward.learning import Doubling, RewardFit
 from volition.reward.model import RewardModel
 from volition.reward.stages import Topic, topics
+from volition.run.asking.live import LiveJudging, Quota
 from volition.run.interrupting import PAUSED
-from volition.run.live import LiveJudging, Quota
 from volition.run.results import Progress
 from volition.tasks.task import EnvironmentSection
 from volition.tasks.view import JudgeView

@@ -1,0 +1,1 @@
+"""What a live judge is asked: first, beside learning, and in all."""
