@@ -16,16 +16,15 @@ from volition.drafting import draft as drafts
 from volition.drafting.draft import Draft, GivenReply, Subject, begin, finish, open_draft, save
 from volition.drafting.pictures import chosen_pictures, draw_page
 from volition.drafting.reply import read_reply
-from volition.drafting.request import VERSION, compose, empty_answer, instructions, outline, schema
+from volition.drafting.replying import Replies
+from volition.drafting.request import VERSION, compose, empty_answer, instructions, schema
 from volition.drafting.strict import Unreadable, written_in
-from volition.errors import InputError, JudgeUnavailable
+from volition.errors import InputError
 from volition.finding.view import find_view
 from volition.judges.live.judge import LiveJudge
-from volition.judges.live.probe import Trial
 from volition.judges.settings import JudgeSettings
-from volition.judges.writing import write, writers
+from volition.judges.writing import writers
 from volition.judging.answers import read_name
-from volition.judgment import Failure, Reply
 from volition.storage.files import exclusively, write_whole
 from volition.tasks.task import Task
 from volition.tasks.view import JudgeView
@@ -163,6 +162,10 @@ def _shows_clips(draft: Draft) -> bool:
 # Live ----------------------------------------------------------------------------------------
 
 
+def _replies(folder: Path) -> Replies[Draft]:
+    return Replies(folder / drafts.DRAFT_FILE, open_draft, save, VERSION)
+
+
 def _have_written(
     folder: Path, judges: list[LiveJudge], settings: JudgeSettings, tell: Tell
 ) -> None:
@@ -170,40 +173,12 @@ def _have_written(
     pictures = drafts.read_pictures(folder, draft)
     page = Frame(draw_page(pictures))
     prompt = compose(draft.subject.wish, page, len(pictures), _shows_clips(draft))
-    trial = Trial(settings.patience, settings.max_usd, draft.spent_usd)
-
-    def reserve(spent_usd: float) -> None:
-        save(folder, replace(open_draft(folder), spent_usd=spent_usd))
-
-    def keep(judge: LiveJudge, reply: Reply, spent_usd: float) -> None:
-        raw = reply.raw.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
-        came = GivenReply(judge.name, raw, {**judge.identity.settings, "prompt": VERSION})
-        before = open_draft(folder)
-        save(folder, replace(before, replies=(*before.replies, came), spent_usd=spent_usd))
-
     tell(f"asking {settings.judge} what the wish means here ...")
-    write(judges, prompt, outline(prompt), trial, reserve, keep)
+    _replies(folder).have_written(judges, prompt, settings)
 
 
 def _read_live(folder: Path, judges: list[LiveJudge]) -> Draft:
     """What the reply on disk proposes."""
     draft = open_draft(folder)
-    came = draft.replies[-1]
-    if came.writer != judges[0].name:
-        raise InputError(
-            f"{folder} holds a reply of {came.writer} that was not read yet: name it with --judge"
-        )
-    text = judges[0].text(Reply("", came.raw))
-    try:
-        if isinstance(text, Failure):
-            raise Unreadable(f"{text.kind}: {text.message}")
-        proposal = read_reply(text, len(draft.shown))
-    except Unreadable as faults:
-        told = "; ".join(str(faults).splitlines())
-        marked = (*draft.replies[:-1], replace(came, fault=told))
-        save(folder, replace(draft, replies=marked))
-        raise JudgeUnavailable(
-            f"{came.writer} wrote nothing that can be used: {told}; its reply is kept in "
-            f"{folder / drafts.DRAFT_FILE}, and the same command asks once more"
-        ) from None
+    proposal = _replies(folder).read(judges[0], lambda text: read_reply(text, len(draft.shown)))
     return finish(folder, draft, proposal)

@@ -10,21 +10,20 @@ import numpy as np
 
 from volition.comparison import Comparison
 from volition.drafting.draft import GivenReply
-from volition.drafting.request import outline
+from volition.drafting.replying import Replies
 from volition.drafting.strict import Unreadable, written_in
-from volition.errors import InputError, JudgeUnavailable
+from volition.errors import InputError
 from volition.goal import Goal, Principle
 from volition.judges import make_judge
 from volition.judges.base import Judge
 from volition.judges.live.judge import LiveJudge
-from volition.judges.live.probe import Trial
 from volition.judges.settings import JudgeSettings
-from volition.judges.writing import write, writers
+from volition.judges.writing import writers
 from volition.judging.answers import read_name
 from volition.judging.limits import Limits, check_price
 from volition.judging.recordings import JUDGMENTS_FILE
 from volition.judging.thread import Judging
-from volition.judgment import TELLS, Failure, Reply, Verdict, undo_order
+from volition.judgment import TELLS, Verdict, undo_order
 from volition.run.correcting.proposal.kept import (
     PAGES,
     PROPOSAL,
@@ -90,47 +89,24 @@ def write_live(run: RunFolder, folder: Path, settings: JudgeSettings, tell: Tell
         return _read_live(run, folder, judges)
 
 
+def _replies(folder: Path) -> Replies[Proposal]:
+    return Replies(folder / PROPOSAL, open_proposal, save, VERSION)
+
+
 def _have_written(
     run: RunFolder, folder: Path, judges: list[LiveJudge], settings: JudgeSettings, tell: Tell
 ) -> None:
     proposal = open_proposal(folder)
     prompt = shown_with(run.task, proposal).prompt(read_pages(folder, proposal))
-    trial = Trial(settings.patience, settings.max_usd, proposal.spent_usd)
-
-    def reserve(spent_usd: float) -> None:
-        save(folder, replace(open_proposal(folder), spent_usd=spent_usd))
-
-    def keep(judge: LiveJudge, reply: Reply, spent_usd: float) -> None:
-        raw = reply.raw.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
-        came = GivenReply(judge.name, raw, {**judge.identity.settings, "prompt": VERSION})
-        before = open_proposal(folder)
-        save(folder, replace(before, replies=(*before.replies, came), spent_usd=spent_usd))
-
     tell(f"asking {settings.judge} what that means in this goal ...")
-    write(judges, prompt, outline(prompt), trial, reserve, keep)
+    _replies(folder).have_written(judges, prompt, settings)
 
 
 def _read_live(run: RunFolder, folder: Path, judges: list[LiveJudge]) -> Proposal:
     """What the reply on disk proposes."""
     proposal = open_proposal(folder)
-    came = proposal.replies[-1]
-    if came.writer != judges[0].name:
-        raise InputError(
-            f"{folder} holds a reply of {came.writer} that was not read yet: name it with --judge"
-        )
-    text = judges[0].text(Reply("", came.raw))
-    try:
-        if isinstance(text, Failure):
-            raise Unreadable(f"{text.kind}: {text.message}")
-        change, why = read_proposal(text, shown_with(run.task, proposal))
-    except Unreadable as faults:
-        told = "; ".join(str(faults).splitlines())
-        marked = (*proposal.replies[:-1], replace(came, fault=told))
-        save(folder, replace(proposal, replies=marked))
-        raise JudgeUnavailable(
-            f"{came.writer} wrote nothing that can be used: {told}; its reply is kept in "
-            f"{folder / PROPOSAL}, and the same command asks once more"
-        ) from None
+    shown = shown_with(run.task, proposal)
+    change, why = _replies(folder).read(judges[0], lambda text: read_proposal(text, shown))
     return _finished(folder, replace(proposal, change=change, why=why))
 
 
