@@ -62,6 +62,6 @@ def render_comparison(
         simulated=result.simulated,
         style=Markup(read_source("report.css")),
         script=Markup(script),
-        script_hash=f"'sha256-{digest_source(script)}'",
+        script_hashes=f"'sha256-{digest_source(script)}'",
     )
     return page.encode()

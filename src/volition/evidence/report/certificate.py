@@ -51,7 +51,7 @@ def write_page(folder: Path) -> Path:
         again=AGAIN if (folder / AGAIN).is_file() else "",
         style=Markup(read_source("report.css")),
         script=Markup(script),
-        script_hash=f"'sha256-{digest_source(script)}'",
+        script_hashes=f"'sha256-{digest_source(script)}'",
     )
     write_whole(folder / PAGE, page)
     return folder / PAGE
