@@ -128,7 +128,7 @@ def read_evidence(run: Run) -> Evidence:
 
 def heads_of(goal: Goal, model: RewardModel) -> dict[str, RewardModel]:
     """Whatever is judged by itself and has a model of its own, by what it is put under."""
-    heads = dict(zip(goal.vetoes, model.vetoes, strict=True))
+    heads = dict(zip(goal.by_vetoes, 2 * model.vetoes, strict=True))
     for stage, wanted, done in zip(goal.stages, model.stages, model.done, strict=True):
         wants, is_done = stage.asked
         heads |= {wants.text: wanted, is_done.text: done}
