@@ -122,6 +122,7 @@ def setup_of(task: Task, settings: RunSettings) -> Setup:
         task.view.clip is not None,
         further,
         len(task.goal.stages),
+        settings.correction is not None and settings.correction.kind == "veto",
     )
 
 

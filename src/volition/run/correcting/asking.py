@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from volition.comparison import Comparison, Segment
 from volition.errors import InputError
-from volition.goal import Principle, Principles
+from volition.goal import Change, Principle, Principles
 from volition.judging.recordings import HUMAN
 from volition.judgment import (
     Order,
@@ -163,18 +163,15 @@ class JudgedAgain:
         preferences = derive_preferences(
             judgment for judgment in self._store.judgments() if judgment.comparison_id in places
         )
-        told = _as_told_of_kept if self._change.kind == "veto" else _as_told
-        return {places[p.comparison_id]: told(p) for p in preferences}
+        return {places[p.comparison_id]: as_told(p, self._change) for p in preferences}
 
 
-def _as_told(preference: Preference) -> float:
-    return preference.p_first
-
-
-def _as_told_of_kept(preference: Preference) -> float:
-    """P(first preferred) by what was said of whether a veto is kept to: what violates it is worse
-    than the other side, and what keeps to it may be either."""
+def as_told(preference: Preference, change: Change) -> float:
+    """P(first preferred) by the last answer because of a change. Where that says whether a veto is
+    kept to, what violates it is worse than the other side, and what keeps to it may be either."""
     answer = preference.answers[-1]
+    if change.kind != "veto" or change.under is None or answer.principle != change.under.text:
+        return preference.p_first
     keeps = answer.p_first >= 0.5 if answer.order is Order.FORWARD else answer.p_first <= 0.5
     return 0.5 if keeps else answer.p_first
 
