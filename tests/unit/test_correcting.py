@@ -43,6 +43,7 @@ from volition.run.correcting.choosing import (
 from volition.run.correcting.comparing import PAIRS, Compared, place, read_compared, versions_in
 from volition.run.correcting.proposing import LONGEST, propose
 from volition.run.correcting.saying import is_under_way, pairs_compared
+from volition.run.creating import setup_of
 from volition.run.folder import CONFIG, Correction, RunFolder, RunSettings
 from volition.storage.files import write_whole
 from volition.tasks.task import GoalSection, Task
@@ -163,6 +164,19 @@ def test_a_correction_is_under_way_until_its_page_is_written(tmp_path: Path) -> 
     assert is_under_way(folder, change), "as though it had been killed before"
     folder.report.touch()
     assert not is_under_way(folder, change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "anew"),
+    [("veto", 8000, True), ("veto", 4000, False), ("principle", 8000, False)],
+)
+def test_a_veto_is_learned_anew_where_there_are_steps_enough(
+    kind: Kind, steps: int, anew: bool
+) -> None:
+    said = Correction(kind, "Calm.", 1, 8000, 8000 + steps)
+    task = Task.find("pendulum")
+    assert setup_of(task, RunSettings("", False, 8000, 0, corrections=(said,))).renewed is anew
+    assert not setup_of(task, RunSettings("", False, 8000, 0)).renewed
 
 
 @pytest.mark.parametrize(
