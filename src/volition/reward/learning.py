@@ -142,7 +142,8 @@ class VetoFit:
         principle: Its words.
         caps: Whether it does anything; else the judgments say too little.
         judgments: Under it.
-        heldout: As of `Fit`.
+        heldout: As of `Fit`; where a threshold was learned, of pairs of judged states, which may be
+            in other pairs, too.
         inputs: As of `RewardFit`.
         known: Share of the judgments whether it is kept to with which the learned threshold agrees,
             not held out; None where a threshold was not learned so.
