@@ -177,9 +177,8 @@ class Goal:
 
     @property
     def by_vetoes(self) -> tuple[str, ...]:
-        """Under what is judged by a veto alone: which of two keeps to it better, or whether one
-        does."""
-        return (*self.vetoes, *(kept(text).text for text in self.vetoes))
+        """Under what is judged by a veto alone."""
+        return alone(self.vetoes)
 
     def put_under_after(self, changes: Sequence[Change]) -> Principles:
         """Likewise after these changes, the last of which made this goal.
@@ -198,15 +197,15 @@ class Goal:
         if changes and changes[-1].kind == "principle":
             newest = others.pop()
             others += [newest] * len(others)
-        alone = [
+        vetoes = [
             kept(text) if Change("veto", text) in changes else Principle(text, veto=True)
             for text in self.vetoes
         ]
         if changes and changes[-1].kind == "veto":
-            newest_veto = alone.pop()
-            before = _with_vetoes(others, alone)
+            newest_veto = vetoes.pop()
+            before = _with_vetoes(others, vetoes)
             return (*before, *[newest_veto] * len(before))
-        return _with_vetoes(others, alone)
+        return _with_vetoes(others, vetoes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,10 +271,16 @@ def kept(veto: str) -> Principle:
     return Principle(f"{KEPT} {veto}", veto=True, asks="kept")
 
 
-def _with_vetoes(ordinary: Sequence[Principle | None], alone: Sequence[Principle]) -> Principles:
+def alone(vetoes: Sequence[str]) -> tuple[str, ...]:
+    """Under what is judged by one of these vetoes alone: which of two keeps to it better, or
+    whether one does."""
+    return (*vetoes, *(kept(text).text for text in vetoes))
+
+
+def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[Principle]) -> Principles:
     """These, each as often as another, and vetoes as a `VETO_SHARE`-th."""
-    often = max(1, (VETO_SHARE - 1) * len(alone))
-    return (*[*ordinary] * often, *[*alone] * len(ordinary))
+    often = max(1, (VETO_SHARE - 1) * len(vetoes))
+    return (*[*ordinary] * often, *[*vetoes] * len(ordinary))
 
 
 def hidden_sign(text: str) -> str:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from volition.comparison import Floats, Observations, ObservedPair, content_id
 from volition.errors import RunError
-from volition.goal import GoalStage, kept
+from volition.goal import GoalStage, alone, kept
 from volition.judgment import (
     Answers,
     JudgeIdentity,
@@ -101,7 +101,7 @@ class Recipe:
     @property
     def by_vetoes(self) -> tuple[str, ...]:
         """Under what is judged by a veto alone."""
-        return (*self.vetoes, *(kept(text).text for text in self.vetoes))
+        return alone(self.vetoes)
 
     def as_counted(self, judgments: Sequence[Judgment]) -> list[Judgment]:
         """The judgments, those under what was said as if the goal as it is had been judged."""
