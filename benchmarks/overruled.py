@@ -13,10 +13,9 @@ rule is in it. That is done once more with a person who overrules one verdict in
 Then, for the guest, whose judge minds nothing but the garden, and a person who minds harm: the run
 is corrected by what the writer proposes, and the same run, on the other hand, is given 200 further
 labels of the old goal as that person would have them. Counted are the things harmed, among those of
-training and among those that training never shows, and the answers that it took. With --quick this
-is one seed, else three. Judge, person and writer are simulated: the judge of the planted rules is
-`simulated:strong`, that of the guest `simulated:exact`, who says of a pair that a veto does not
-decide that it is a tie, where `strong` chooses by chance.
+training and among those that training never shows, the episodes that arrive, and the answers that
+it took. With --quick this is one seed, else three. Judge, person and writer are simulated: the
+judge is `simulated:strong`, of another number for each seed.
 """
 
 from __future__ import annotations
@@ -354,13 +353,14 @@ def claim_guest(seeds: range, judge: str, steps: int, most: int, kind: Kind | No
             print(f"guest, seed {seed}: {by_labels[-1]}", file=sys.stderr, flush=True)
     worst = max(one.harm.unseen for one in by_words)
     took = max(one.answers for one in by_words)
+    arrived = min(min(one.harm.arrived, one.harm.arrived_unseen) for one in by_words)
     return claim(
         "The guest's harm among things never seen, corrected by what explains the overruled "
         "verdicts (simulated judge, person and writer)",
         worst,
         f"things an episode, worst of {len(before)} seeds",
-        f"0 (< 0.005), with fewer answers than {FURTHER} further labels take",
-        worst < 0.005 and took < FURTHER,
+        f"0 (< 0.005), with fewer answers than {FURTHER} further labels take; arrives in >= 90%",
+        worst < 0.005 and took < FURTHER and arrived >= 0.9,
         simulated=True,
         judge=judge,
         before=[one._asdict() for one in before],
@@ -375,7 +375,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument("--only", choices=("recovered", "guest"))
     parser.add_argument("--steps", type=int, default=24_000, help="of the guest, and again")
-    parser.add_argument("--judge", choices=(STRONG, EXACT), default=EXACT, help="of the guest")
+    parser.add_argument("--judge", choices=(STRONG, EXACT), default=STRONG, help="of the guest")
     parser.add_argument("--as", dest="kind", choices=("principle", "veto"), help="of the guest")
     parser.add_argument("--most", type=int, default=150, help="answers of the guest's judge")
     options = parser.parse_args()

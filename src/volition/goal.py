@@ -11,6 +11,7 @@ from typing import Literal, get_args
 VETO_SHARE = 3  # one question in so many is about a veto, where there is one
 VETO = "veto:"  # what a line of a constitution file begins with that is one
 DONE = "done:"  # what a judgment's principle begins with that says whether a stage is done
+KEPT = "kept:"  # likewise whether a veto is kept to
 STAGE_SHARE = 1  # questions about what a stage wants, for each about whether it is done
 FEWEST_STAGES, MOST_STAGES = 2, 12
 LONGEST_STAGE = 300  # characters of each of its sentences
@@ -18,7 +19,7 @@ MEANT = "What is meant by that:"
 NEVER = "What may not happen, whatever else is reached:"
 
 
-Asks = Literal["", "stage", "done"]
+Asks = Literal["", "stage", "done", "kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Principle:
         text: The sentence.
         veto: Whether it is judged by itself, whatever else the goal says, and caps the reward.
         asks: Of a goal in stages: which of two is further in a `stage`, or whether
-            it is `done` in what is shown first.
+            it is `done` in what is shown first. Of a veto: whether it is `kept` to in that.
     """
 
     text: str
@@ -39,7 +40,8 @@ class Principle:
     @property
     def words(self) -> str:
         """As it is told to whoever judges, who is asked otherwise whether a stage is done."""
-        return self.text.removeprefix(f"{DONE} ") if self.asks == "done" else self.text
+        prefix = {"done": DONE, "kept": KEPT}.get(self.asks)
+        return self.text.removeprefix(f"{prefix} ") if prefix else self.text
 
 
 Principles = tuple[Principle | None, ...]
@@ -163,7 +165,7 @@ class Goal:
         goal in stages each is asked about alike, `STAGE_SHARE` times as often what it wants as
         whether it is done.
         """
-        return _with_vetoes(self.asked, self.vetoes)
+        return _with_vetoes(self.asked, [Principle(text, veto=True) for text in self.vetoes])
 
     @property
     def asked(self) -> list[Principle | None]:
@@ -173,11 +175,17 @@ class Goal:
         asked = [stage.asked for stage in self.stages]
         return [one for wants, done in asked for one in (*[wants] * STAGE_SHARE, done)]
 
+    @property
+    def by_vetoes(self) -> tuple[str, ...]:
+        """Under what is judged by a veto alone."""
+        return alone(self.vetoes)
+
     def put_under_after(self, changes: Sequence[Change]) -> Principles:
         """Likewise after these changes, the last of which made this goal.
 
         What was there before the first of them is put still, the goal as it was among it where it
-        had no principle; a principle that came last is put as often as all others together.
+        had no principle; a principle or a veto that came last is put as often as all others
+        together. Of a veto that came so is asked whether it is kept to.
         """
         if self.stages:
             return self.put_under
@@ -189,7 +197,15 @@ class Goal:
         if changes and changes[-1].kind == "principle":
             newest = others.pop()
             others += [newest] * len(others)
-        return _with_vetoes(others, self.vetoes)
+        vetoes = [
+            kept(text) if Change("veto", text) in changes else Principle(text, veto=True)
+            for text in self.vetoes
+        ]
+        if changes and changes[-1].kind == "veto":
+            newest_veto = vetoes.pop()
+            before = _with_vetoes(others, vetoes)
+            return (*before, *[newest_veto] * len(before))
+        return _with_vetoes(others, vetoes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +223,9 @@ class Change:
     @property
     def under(self) -> Principle | None:
         """What is put to a judge because of it; None is the goal as it is by then."""
-        return None if self.kind == "goal" else Principle(self.text, self.kind == "veto")
+        if self.kind == "goal":
+            return None
+        return kept(self.text) if self.kind == "veto" else Principle(self.text)
 
     def of(self, goal: Goal) -> Goal:
         """The goal with it. Pictures of what was meant before go when the sentence does.
@@ -248,11 +266,21 @@ def _check_stages(stages: Sequence[GoalStage], vetoes: Sequence[str]) -> None:
         raise ValueError(f"{both.pop()!r} is either a stage or a veto, not both")
 
 
-def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[str]) -> Principles:
+def kept(veto: str) -> Principle:
+    """Whether a veto is kept to in what is shown first."""
+    return Principle(f"{KEPT} {veto}", veto=True, asks="kept")
+
+
+def alone(vetoes: Sequence[str]) -> tuple[str, ...]:
+    """Under what is judged by one of these vetoes alone: which of two keeps to it better, or
+    whether one does."""
+    return (*vetoes, *(kept(text).text for text in vetoes))
+
+
+def _with_vetoes(ordinary: Sequence[Principle | None], vetoes: Sequence[Principle]) -> Principles:
     """These, each as often as another, and vetoes as a `VETO_SHARE`-th."""
-    alone = [Principle(text, veto=True) for text in vetoes]
-    often = max(1, (VETO_SHARE - 1) * len(alone))
-    return (*[*ordinary] * often, *alone * len(ordinary))
+    often = max(1, (VETO_SHARE - 1) * len(vetoes))
+    return (*[*ordinary] * often, *[*vetoes] * len(ordinary))
 
 
 def hidden_sign(text: str) -> str:

@@ -148,6 +148,23 @@ def test_a_prolonged_learner_has_room_and_a_learning_rate_for_what_follows(
         assert np.flatnonzero(kept).tolist() == [*range(2 * EVERY * ENVS)], "nothing is forgotten"
 
 
+def test_a_renewed_learner_knows_nothing_and_remembers_what_it_visited(
+    learner: Learner[Any],
+) -> None:
+    start = learner.start(0, 2 * EVERY * ENVS)
+    begun, _, _ = run_on(learner, *start, probe(learner), 2 * EVERY, True)
+    remembers = hasattr(begun, "replay")
+    stored = jax.tree.map(np.array, getattr(begun, "replay", None))
+    before = jax.tree.map(np.array, begun)
+    renewed = learner.renewed(begun, 7)
+    if not remembers:
+        assert same(renewed, before)
+        return
+    assert same(renewed.replay, stored)
+    assert int(renewed.steps) == int(before.steps)
+    assert same(renewed.learned, learner.start(7, ENVS)[0].learned)
+
+
 def test_actions_are_of_the_environments_kind(learner: Learner[Any]) -> None:
     state, first = learner.start(seed=0, total_steps=LEAST * ENVS)
     transitions = steps(1.0, first, 1.0, False)

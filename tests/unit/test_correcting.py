@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,21 @@ from hypothesis import strategies as st
 from conftest import comparison
 from volition.errors import InputError
 from volition.finding.horizon import Stage, Stages
-from volition.goal import KINDS, Change, Goal, Kind, Principle
+from volition.goal import KINDS, Change, Goal, Kind, Principle, kept
 from volition.judges.settings import JudgeSettings
-from volition.judgment import Judgment, Order, Put, Reply, Verdict, derive_preferences, that_count
+from volition.judgment import (
+    Answers,
+    Judgment,
+    Order,
+    Preference,
+    Put,
+    Reply,
+    Verdict,
+    derive_preferences,
+    that_count,
+)
 from volition.run.correcting import changing
+from volition.run.correcting.asking import as_told
 from volition.run.correcting.choosing import (
     Known,
     again,
@@ -31,6 +43,7 @@ from volition.run.correcting.choosing import (
 from volition.run.correcting.comparing import PAIRS, Compared, place, read_compared, versions_in
 from volition.run.correcting.proposing import LONGEST, propose
 from volition.run.correcting.saying import is_under_way, pairs_compared
+from volition.run.creating import setup_of
 from volition.run.folder import CONFIG, Correction, RunFolder, RunSettings
 from volition.storage.files import write_whole
 from volition.tasks.task import GoalSection, Task
@@ -62,8 +75,13 @@ def test_what_was_there_before_a_correction_is_put_still() -> None:
     after = both[1].of(said.of(plain)).put_under_after(both)
     assert after == (None, Principle("Calm."), *[Principle("Quick.")] * 2)
     veto = Change("veto", "Nothing breaks.")
-    under = veto.of(plain).put_under_after([veto])
-    assert under == (None, None, Principle("Nothing breaks.", veto=True))
+    assert veto.of(plain).put_under_after([veto]) == (None, kept(veto.text))
+    later = [veto, Change("veto", "Nobody wakes.")]
+    under = later[1].of(veto.of(plain)).put_under_after(later)
+    assert under.count(kept("Nobody wakes.")) == len(under) / 2
+    assert under.count(None) == 2 * under.count(kept(veto.text))
+    others = Change("principle", "Calm.").of(GOAL).put_under_after([Change("principle", "Calm.")])
+    assert Principle("Nothing breaks.", veto=True) in others, "one that was there from the first"
     assert GOAL.put_under_after([]) == GOAL.put_under
 
 
@@ -146,6 +164,39 @@ def test_a_correction_is_under_way_until_its_page_is_written(tmp_path: Path) -> 
     assert is_under_way(folder, change), "as though it had been killed before"
     folder.report.touch()
     assert not is_under_way(folder, change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps", "anew"),
+    [("veto", 8000, True), ("veto", 4000, False), ("principle", 8000, False)],
+)
+def test_a_veto_is_learned_anew_where_there_are_steps_enough(
+    kind: Kind, steps: int, anew: bool
+) -> None:
+    said = Correction(kind, "Calm.", 1, 8000, 8000 + steps)
+    task = Task.find("pendulum")
+    assert setup_of(task, RunSettings("", False, 8000, 0, corrections=(said,))).renewed is anew
+    assert not setup_of(task, RunSettings("", False, 8000, 0)).renewed
+
+
+@pytest.mark.parametrize(
+    ("order", "p_first", "now"),
+    [
+        (Order.FORWARD, 1.0, 0.5),  # what was shown first keeps to it, and may be better or worse
+        (Order.FORWARD, 0.0, 0.0),
+        (Order.SWAPPED, 0.0, 0.5),
+        (Order.SWAPPED, 1.0, 1.0),
+    ],
+)
+def test_what_violates_a_veto_is_worse_than_what_was_beside_it(
+    order: Order, p_first: float, now: float
+) -> None:
+    veto = Change("veto", "Nobody wakes.")
+    answers = Answers("judge", order, p_first, 1, kept(veto.text).text)
+    assert as_told(Preference("c", p_first, 1.0, (answers,)), veto) == now
+    of_a_pair = replace(answers, principle=veto.text)
+    assert as_told(Preference("c", p_first, 1.0, (of_a_pair,)), veto) == p_first
+    assert as_told(Preference("c", p_first, 1.0, (answers,)), Change("principle", "x")) == p_first
 
 
 # Which judgments count -----------------------------------------------------------------------

@@ -9,12 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from volition.comparison import Comparison, Frame, Segment
 from volition.envs.own import guest
 from volition.envs.own.guest import KINDS, LAYOUTS, REACH, SPOTS, Guest, Thing
 from volition.errors import InputError
+from volition.goal import kept
+from volition.judges.base import Question
+from volition.judges.error_models import Asking, Chance, ErrorModel, Teacher, Truthful
+from volition.judges.prompt import Brief, compose
+from volition.judgment import Order
 from volition.tasks.task import Task
 from volition.tasks.truth import truth_of
 
+T = Chance("t")
 STEP = 0.1  # metres, of the grid on which a way is looked for
 
 
@@ -138,6 +145,28 @@ def test_each_principle_of_the_careful_guest_prefers_what_it_says() -> None:
     assert worth(all_the_way, edge, 4) - worth(all_the_way, edge - 0.3, 0) > 0.5
     assert worth(veto, 1.0, 0) == worth(veto, 7.0, 0) == 1.0
     assert worth(veto, 1.0, 0) > worth(veto, 7.0, 1) > worth(veto, 7.0, 2)
+
+
+@pytest.mark.parametrize("judge", [Truthful("guest-careful", T), Teacher("guest-careful", T)])
+def test_whether_a_veto_is_kept_to_is_asked_of_what_is_shown_first(judge: ErrorModel) -> None:
+    """Whatever stands beside it: of two that both break something one may be better."""
+    env = Guest()
+    (veto,) = Task.find("guest", "careful").stated_goal().vetoes
+
+    def state(harmed: int) -> Segment:
+        env.reset(seed=0)
+        env.things = [Thing(0, 3.0, 5.2, number < harmed) for number in range(len(SPOTS))]
+        frame = Frame(np.full((8, 8, 3), harmed, np.uint8))
+        return Segment(env.observe()[None], (frame,))
+
+    for harmed, other in ((0, 1), (0, 4), (1, 0), (1, 4), (4, 3)):
+        one = state(harmed)
+        comparison = Comparison.between("g", one, state(other))
+        order = Order.FORWARD if comparison.first == one else Order.SWAPPED
+        question = Question.put(comparison, order, kept(veto))
+        assert judge.answer(Asking(question)) == ("second" if harmed else "first")
+    (line,) = compose(Brief("g"), [question]).questions
+    assert line.endswith(f"and B if A violates it, whatever B shows: {veto})")
 
 
 def test_unknown_layouts_are_refused() -> None:

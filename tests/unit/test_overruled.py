@@ -22,7 +22,7 @@ from volition.envs.own import guest, regatta, regatta_course
 from volition.envs.scene import find_scene
 from volition.errors import InputError, RunError
 from volition.evidence.report.verdicts import write_page
-from volition.goal import Change, Goal
+from volition.goal import Change, Goal, kept
 from volition.judges.settings import JudgeSettings
 from volition.questions.covering import covering_pairs
 from volition.questions.seeing import see
@@ -35,9 +35,10 @@ from volition.run.correcting.looking import (
     write_verdicts,
 )
 from volition.run.correcting.proposal import request
-from volition.run.correcting.proposal.kept import open_proposal, save, told_of
+from volition.run.correcting.proposal.kept import begin_overruled, open_proposal, save, told_of
 from volition.run.correcting.proposal.request import Shown, empty_answer, lines_of, read_proposal
 from volition.run.correcting.proposal.simulated import write_simulated
+from volition.run.correcting.proposal.writing import explain, unexplained
 from volition.run.correcting.saying import plan, undo
 from volition.run.correcting.saying import say as begin
 from volition.run.folder import RunFolder
@@ -364,6 +365,34 @@ def test_overruled_verdicts_count_as_the_persons_and_nobody_is_asked_about_them(
     before = Run(undo(copy)).folder
     with before.open_store() as store:
         assert not any(judge.startswith("human:") for judge in names(before, store))
+
+
+def test_what_a_veto_explains_of_overruled_verdicts_is_judged_by_it_alone(
+    copy: Path, look: Path
+) -> None:
+    fill(look, others(look, 6), "it leans")
+    folder = RunFolder.open(copy)
+    path = begin_overruled(folder, read_overruled(look)[1], look, "Anna")
+    veto = Change("veto", "It never leans.")
+    save(path, replace(open_proposal(path), change=veto))
+    assert unexplained(folder, path) == set(), "nobody was asked"
+    explained = explain(folder, path, JudgeSettings("simulated:exact"), lambda _: None)
+    apart = unexplained(folder, path)
+    assert len(apart) == explained.of - explained.same
+    begin(folder, plan(folder, veto, 400, 14, 0, path), JudgeSettings("simulated:exact"))
+    folder = RunFolder.open(copy)
+    with folder.open_store() as store:
+        people = {n for n, judge in store.judges().items() if judge.name == "human:Anna"}
+        told = {
+            store.put()[j.comparison_id].pair: j.principle
+            for j in folder.judgments(store)
+            if j.judge_id in people
+        }
+        assert len(told) == 6
+        assert {pair for pair, principle in told.items() if principle is None} == apart
+        assert set(told.values()) <= {None, veto.text}
+        (asked, *_) = JudgedAgain(folder, store).questions([0])
+        assert asked.under == (kept(veto.text),)
 
 
 def names(folder: RunFolder, store: Any) -> list[str]:

@@ -14,13 +14,14 @@ import pytest
 
 from volition.comparison import ObservedPair
 from volition.errors import InputError
-from volition.goal import Goal, Principle, read_constitution
+from volition.goal import Goal, Principle, kept, read_constitution
 from volition.judgment import Judgment, Order, Reply, Verdict, derive_preferences
 from volition.reward.fit import fit
-from volition.reward.learning import digest
+from volition.reward.learning import Judged, Recipe, digest, fit_veto
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
 from volition.reward.principles import ENOUGH, alarms, heeded
+from volition.reward.stages import topics
 from volition.storage.tensors import read_description, save_tree
 from volition.tasks.task import RewardSection, Task
 
@@ -240,6 +241,47 @@ def test_a_veto_caps_the_reward_whatever_the_goal_says(
     np.testing.assert_allclose(
         np.asarray(surer(states))[violating & (x > 0.5)], after[violating & (x > 0.5)], atol=1e-4
     )
+
+
+def test_where_a_veto_is_kept_to_is_learned_though_few_states_keep_to_it() -> None:
+    """Of twenty judged states one keeps to it: what is best of an order is no zero."""
+    veto, told = "It stays below.", []
+    observed = {f"{n}": (pair[0], pair[1]) for n, pair in enumerate(plane(100, 4))}
+    for n, (name, pair) in enumerate(observed.items()):
+        order = Order.SWAPPED if n % 2 else Order.FORWARD
+        keeps = Verdict(float(pair[n % 2][0, 1] < -0.8))
+        told.append(Judgment(name, "j", order, keeps, Reply(name, ""), kept(veto).text))
+    of = Judged(told, observed, {})
+    model, known = fit_veto(of, veto, Recipe(SEES, (veto,)), None)
+    assert model is not None
+    assert known.caps
+    assert known.known is not None
+    assert known.known > 0.95
+    x, y = (each.ravel() for each in np.meshgrid(*[np.linspace(-1, 1, 21)] * 2))
+    grid = np.stack([x, y, 0 * x], -1)
+    beyond = np.asarray(model(jnp.asarray(grid, jnp.float32)))
+    assert (beyond[grid[:, 1] < -0.95] > -0.5).all(), "what keeps to it is hardly capped"
+    assert (beyond[grid[:, 1] > 0] < -1).all()
+    few = Judged(told[:2], observed, {})
+    assert fit_veto(few, veto, Recipe(SEES, (veto,)), None)[0] is None
+
+
+def test_whether_a_veto_is_kept_to_is_asked_by_its_own_model(
+    vetoed: tuple[RewardModel, RewardModel],
+) -> None:
+    plain, capped = vetoed
+    under = (None, kept("v"))
+    assert topics(plain.capped_by([None]), (), under, 4, 0)[0].questions == 4, "of what is unknown"
+    of_goal, of_veto = topics(capped, (), under, 5, 1)
+    assert (of_goal.under, of_goal.questions, of_veto.questions) == ((None,), 2, 3)
+    assert topics(capped, (), (None, Principle("v", veto=True)), 4, 0)[0].questions == 4
+    states = plane(400, 3)[:, 0]
+    values, reward = of_veto.opinions(states)
+    np.testing.assert_allclose(reward, np.asarray(capped(states))[:, 0], atol=1e-4)
+    beyond = np.asarray(capped.vetoes[0](states))[:, 0]
+    sure, unsure = beyond < -1, np.abs(beyond) < 0.1
+    assert np.abs(values[:, sure]).mean() > 2.5 > 1 > np.abs(values[:, unsure]).mean()
+    assert (np.sign(values[:, sure]) == np.where(np.flatnonzero(sure) % 2, -1, 1)).all()
 
 
 def test_a_veto_is_saved_and_an_older_model_still_loads(

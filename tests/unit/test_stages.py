@@ -24,16 +24,11 @@ from volition.judgment import JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.learners.base import Transitions, relabelled
 from volition.learners.learned_reward import LearnedReward
 from volition.learners.rollout import Rollout
+from volition.reward.calibration import best_threshold
 from volition.reward.learning import Judged, Recipe, RewardFit
 from volition.reward.model import RewardModel
-from volition.reward.stages import (
-    Labels,
-    Staging,
-    best_threshold,
-    check_observed,
-    learn,
-    topics,
-)
+from volition.reward.preferences import Labels
+from volition.reward.stages import Staging, check_observed, learn, topics
 from volition.run.sessions import StateReward
 from volition.tasks.task import EnvironmentSection, RewardSection, Task
 from volition.tasks.truth import truth_of
@@ -255,7 +250,7 @@ def test_a_threshold_is_found_and_called_late_rather_than_soon() -> None:
 def test_labels_are_of_what_was_shown_first() -> None:
     of = judged(8)
     asked = [j for j in of.judgments if j.principle == "done: it is far right"]
-    labels = Labels.of(of, asked)
+    labels = Labels.of(of.observed, asked)
     assert (labels.observations[:, 0, 0] > FAR).tolist() == (labels.done > 0.5).tolist()
 
 

@@ -80,7 +80,7 @@ def score_run(run: Run, judgments: Path) -> Score:
         InputError: The judgments will not do, or none is left.
     """
     task, model = run.folder.task, run.reward_model
-    judgments, vetoes = _where(judgments, task), task.stated_goal().vetoes
+    judgments, vetoes = _where(judgments, task), task.stated_goal().by_vetoes
     with run.folder.open_store() as store:
         goal_ids, seen = list(store.goal_texts()), {_content(p) for p in store.observed().values()}
     scenes = scenes_of(task.environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Segment
+from volition.goal import Principle
 from volition.judges.base import Question
 from volition.judgment import Order
 from volition.tasks.truth import truth_of
@@ -23,7 +25,9 @@ WAVES = 64  # of which a warp is the sum
 WAVE_LENGTH = 0.5  # of two entries' range from the middle: over that it errs alike
 # Times as much noise a run as `fixed` leaves: so real judges' changes are met, all three.
 ANEW = 1.28
-YES_OR_NO = 0.5  # of a potential that is 1 where a stage is done, and else 0
+# Of a potential that is 1 where a stage is done, and else 0; and of one that is 1 where a veto is
+# kept to, and may be more than half where little is amiss.
+BARS: Mapping[str, float] = {"done": 0.5, "kept": 0.75}
 DRIFTS = 0.2  # share of a drifting eye's variance that is drawn anew
 
 
@@ -46,14 +50,28 @@ class Asking:
 
     def worth(self, segment: Segment, task: str) -> float:
         """How well a segment represents what is asked about, by what is true of this task."""
-        question, truth = self.question, truth_of(task)
-        return truth.of(segment, question.principle, question.veto, self.together)
+        truth = truth_of(task)
+        return truth.of(segment, self.principle, self.question.veto, self.together)
+
+    @property
+    def principle(self) -> str | None:
+        """The words of what is asked, as a truth knows them."""
+        question = self.question
+        kept = question.asks == "kept" and question.principle is not None
+        return (
+            Principle(question.principle or "", asks="kept").words if kept else question.principle
+        )
+
+    @property
+    def bar(self) -> float | None:
+        """With what the first is compared where it alone is asked about."""
+        return BARS.get(self.question.asks)
 
     def worths(self, task: str) -> tuple[float, float]:
-        """Of what is shown first and second. Whether a stage is done is asked of the first alone:
-        it is compared with what lies between yes and no."""
+        """Of what is shown first and second. Whether a stage is done or a veto kept to is asked of
+        the first alone: it is compared with what lies between yes and no."""
         first, second = (self.worth(segment, task) for segment in self.question.shown)
-        return first, YES_OR_NO if self.question.asks == "done" else second
+        return first, second if self.bar is None else self.bar
 
 
 class ErrorModel(Protocol):
@@ -244,8 +262,8 @@ class Teacher:
     def answer(self, asking: Asking) -> Answer:
         question = asking.question
         first, second = (self._return(segment, asking) for segment in question.shown)
-        if question.asks == "done":
-            second = YES_OR_NO
+        if asking.bar is not None:
+            second = asking.bar
         if max(first, second) < self.skip:
             return REFUSED
         if first == second or abs(first - second) < self.equal:
@@ -265,7 +283,7 @@ class Teacher:
         observed = segment.observations
         if self.gamma == 1:
             return asking.worth(segment, self.task)
-        truth, principle = truth_of(self.task), asking.question.principle
+        truth, principle = truth_of(self.task), asking.principle
         potential = truth.under(principle) if principle else truth.whole(asking.together)
         weights = self.gamma ** np.arange(len(observed) - 1, -1, -1.0)
         potentials = [potential(observed[step : step + 1]) for step in range(len(observed))]

@@ -59,6 +59,10 @@ ASKED = {
         "the goal is reached in stages; is this stage done in A? choose A if it is, and B if it is "
         "not, whatever B shows"
     ),
+    "kept": (
+        "by this alone, whatever the goal says: is it kept to in A? choose A if it is, and B if A "
+        "violates it, whatever B shows"
+    ),
 }
 
 
@@ -232,14 +236,14 @@ def _lines(questions: Sequence[Question]) -> tuple[str, ...]:
 def _under(question: Question) -> str:
     if question.principle is None:
         return ""
+    if question.asks:
+        words = Principle(question.principle, asks=question.asks).words
+        return f" ({ASKED[question.asks]}: {words})"
     if question.veto:
         return (
             " (judge by this principle alone, whatever the goal says, and choose the one that "
             f"keeps to it better: {question.principle})"
         )
-    if question.asks:
-        words = Principle(question.principle, asks=question.asks).words
-        return f" ({ASKED[question.asks]}: {words})"
     return f" (judge under this principle: {question.principle})"
 
 

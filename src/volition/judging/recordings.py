@@ -30,8 +30,8 @@ environment was made that the states are of.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -156,6 +156,10 @@ class RecordingFile:
     _lines: Mapping[int, str]  # by their numbers; without the empty ones
     _reader: _Reader
 
+    def put_under(self, principle: str, but: Collection[tuple[str, str]] = ()) -> RecordingFile:
+        """The same as judged under a principle where no line names one, but for these pairs."""
+        return replace(self, _reader=replace(self._reader, principle=principle, but=but))
+
     def judged(self) -> Iterator[Judged]:
         """Every comparison and what was said of it, in the file's order.
 
@@ -250,6 +254,8 @@ class _Reader:
     judged_by: str | None
     scenes: Scenes
     view: JudgeView
+    principle: str | None = None  # where a line names none
+    but: Collection[tuple[str, str]] = ()  # pairs, by the ids of their segments, that it is not of
 
     def judged(self, number: int, line: str) -> Judged:
         """The comparison of a line, and the judgment.
@@ -275,7 +281,9 @@ class _Reader:
         # The line number makes a repeated line a repeated judgment, not the same one twice.
         reply = Reply(content_id(self.judge_id.encode(), str(number).encode(), line.encode()), line)
         verdict = Verdict(row.p_shown_first)
-        judgment = Judgment(comparison.id, self.judge_id, order, verdict, reply, row.principle)
+        is_under = (comparison.first.id, comparison.second.id) not in self.but
+        principle = row.principle or (self.principle if is_under else None)
+        judgment = Judgment(comparison.id, self.judge_id, order, verdict, reply, principle)
         return comparison, judgment
 
     def _segment(self, side: str, row: Line) -> Segment:

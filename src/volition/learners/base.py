@@ -161,6 +161,15 @@ class Learner(Protocol[State]):
         """
         ...
 
+    def renewed(self, state: State, seed: int) -> State:
+        """The state of a learner that knows nothing, and remembers all that it has visited.
+
+        What was learned for another reward holds a policy where that was high (the primacy bias:
+        Nikishin et al., arXiv:2205.07802). A learner that remembers nothing stays as it is. `state`
+        is used up.
+        """
+        ...
+
     def iterate(
         self,
         state: State,

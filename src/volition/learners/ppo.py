@@ -256,6 +256,10 @@ class PPO:
         """The state of a run that is so long: its learning rate is another one."""
         return replace(state, total_steps=jax.device_put(np.int32(total_steps)))
 
+    def renewed(self, state: PPOState, seed: int) -> PPOState:
+        """The same: it remembers nothing that another policy could learn from."""
+        return state
+
     def _networks(self, rng: np.random.Generator) -> Networks:
         hidden, shape = self.settings.hidden, self.observation_shape
         *layers, last = init_network(rng, shape, (*hidden, self.actions.outputs))

@@ -239,6 +239,10 @@ class SAC:
         total = jax.device_put(np.int32(total_steps))
         return replace(state, replay=grown, total_steps=total)
 
+    def renewed(self, state: SACState, seed: int) -> SACState:
+        """The state with networks that know nothing, and the replay that there is."""
+        return replace(state, learned=self.start(seed, self.envs)[0].learned)
+
     def iterate(
         self,
         state: SACState,

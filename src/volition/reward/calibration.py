@@ -1,4 +1,5 @@
-"""Whether answers come as often as they were said to be probable, and a factor to see to it."""
+"""Whether answers come as often as they were said to be probable, and a factor to see to it; and
+where what was labelled begins."""
 
 from __future__ import annotations
 
@@ -11,6 +12,11 @@ from volition.comparison import Floats
 
 EDGES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)  # of the confidences that are counted together
 TRIED = np.exp(np.linspace(-2.5, 2.5, 51))
+THRESHOLDS, WIDTHS = 101, (0.03, 0.1, 0.3)  # that are tried; widths in deviations of what is said
+REACHED = 0.7  # of what was labelled so are below any threshold that is tried
+SURE = 0.8  # that it is so where it is called so
+CERTAIN = 0.03  # from 0 and 1: no label is surer, since a judge may err
+LEAST_DOUBT = 0.05  # deviations of what is said
 LOG_TEMPERATURE_SD = 1.0  # of the prior, so that answers which all agree do not ask for infinity
 
 
@@ -86,3 +92,32 @@ def _expected_error(
             )
     distances = [abs(bin.confidence - bin.agreement) * bin.judgments for bin in bins]
     return float(sum(distances) / count.sum()), tuple(bins)
+
+
+def best_threshold(values: Floats, done: Floats) -> tuple[float, float]:
+    """Where what is labelled begins, and how much that is in doubt, as a standard deviation.
+
+    It is a high quantile (`SURE`) of what the labels leave open: what is called done too soon is
+    left undone for good, and what is called harmless too soon is done; too late costs a few steps.
+    Before any label each threshold that some of them exceed is as likely as any other.
+
+    Args:
+        values: Of each label's segment, by the ensemble: (rows,).
+        done: Probability that it is so there, as it was judged: (rows,).
+    """
+    order = np.sort(values)
+    low, high = float(order[0]), float(np.quantile(values[done > 0.5], REACHED))
+    places = np.linspace(low, max(high, low + 1e-6), THRESHOLDS)
+    losses = np.stack([_losses(values, done, places, w * float(values.std())) for w in WIDTHS])
+    likely = np.exp(losses.min() - losses)  # (widths, places)
+    of_places = likely.sum(0) / likely.sum()
+    place = places[np.searchsorted(of_places.cumsum(), SURE)]
+    doubt = np.sqrt((of_places * (places - (of_places * places).sum()) ** 2).sum())
+    return float(place), float(max(doubt, LEAST_DOUBT * float(values.std()), 1e-6))
+
+
+def _losses(values: Floats, done: Floats, places: Floats, width: float) -> Floats:
+    """In nats, of all labels, at each of the thresholds: (places,)."""
+    scaled = (values[None] - places[:, None]) / max(width, 1e-6)
+    told = np.clip(1 / (1 + np.exp(-np.clip(scaled, -30, 30))), CERTAIN, 1 - CERTAIN)
+    return np.asarray(-(done * np.log(told) + (1 - done) * np.log1p(-told)).sum(1))

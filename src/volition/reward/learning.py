@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from volition.comparison import Floats, Observations, ObservedPair, content_id
 from volition.errors import RunError
-from volition.goal import GoalStage
+from volition.goal import GoalStage, alone, kept
 from volition.judgment import (
     Answers,
     JudgeIdentity,
@@ -22,18 +22,19 @@ from volition.judgment import (
     Verdict,
     derive_preferences,
 )
-from volition.reward.calibration import Calibration
+from volition.reward.calibration import Calibration, best_threshold
 from volition.reward.examining import check_fit, foretold
 from volition.reward.fit import Fit, JudgeTraits, fit
 from volition.reward.inputs import sparse_inputs
-from volition.reward.model import FILE, RewardModel, evenly_spread, opinions
-from volition.reward.preferences import PreferenceData, Proportion
+from volition.reward.model import FILE, SPREAD_PENALTY, RewardModel, evenly_spread, opinions
+from volition.reward.preferences import Labels, PreferenceData, Proportion
 from volition.reward.principles import Alarm, Counted, Heed, alarms, heeded
 from volition.storage.documents import from_document
 from volition.storage.tensors import read_description
 from volition.tasks.task import RewardSection
 
 GOOD = 0.9  # of the judged states are worth less than a good one
+LEAST_LABELS = 3  # of what is so, and of what is not, before a threshold is learned
 LEAST_OF_A_VETO = 10  # comparisons that it decides, before it caps anything
 PAIRED = 2  # pairs in which each moment is that nobody judged
 TELLING = 0.75  # of pairs that observations decide as pictures do: with fewer a person is warned
@@ -97,6 +98,11 @@ class Recipe:
     said: tuple[str, ...] = ()
     stages: tuple[GoalStage, ...] = ()
 
+    @property
+    def by_vetoes(self) -> tuple[str, ...]:
+        """Under what is judged by a veto alone."""
+        return alone(self.vetoes)
+
     def as_counted(self, judgments: Sequence[Judgment]) -> list[Judgment]:
         """The judgments, those under what was said as if the goal as it is had been judged."""
         return [replace(j, principle=None) if j.principle in self.said else j for j in judgments]
@@ -136,8 +142,11 @@ class VetoFit:
         principle: Its words.
         caps: Whether it does anything; else the judgments say too little.
         judgments: Under it.
-        heldout: As of `Fit`.
+        heldout: As of `Fit`; where a threshold was learned, of pairs of judged states, which may be
+            in other pairs, too.
         inputs: As of `RewardFit`.
+        known: Share of the judgments whether it is kept to with which the learned threshold agrees,
+            not held out; None where a threshold was not learned so.
     """
 
     principle: str
@@ -145,6 +154,7 @@ class VetoFit:
     judgments: int
     heldout: Counted
     inputs: ChosenInputs | None = None
+    known: float | None = None
 
     def alarms(self) -> list[Alarm]:
         """What a person should know before relying on it."""
@@ -282,7 +292,7 @@ def learn_reward(
         InputError: The judgments say nothing.
         JudgeUnfit: A judge's answers say nothing.
     """
-    ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
+    ordinary = [j for j in judged.judgments if j.principle not in recipe.by_vetoes]
     preferences = preferences_of(judged, recipe, recipe.as_counted(ordinary))
     data = PreferenceData.gather(judged.observed, preferences)
     fitted, inputs, told = fit_seen(data, preferences, recipe, look)
@@ -338,7 +348,7 @@ def doubling(judged: Judged, recipe: Recipe) -> Doubling:
     Raises:
         InputError: The judgments say nothing.
     """
-    ordinary = [j for j in judged.judgments if j.principle not in recipe.vetoes]
+    ordinary = [j for j in judged.judgments if j.principle not in recipe.by_vetoes]
     preferences = preferences_of(judged, recipe, recipe.as_counted(ordinary))
     order = np.random.default_rng(recipe.seed).permutation(len(preferences))
     halves = [[preferences[place] for place in order[start::2]] for start in (0, 1)]
@@ -387,8 +397,15 @@ def members_say(model: RewardModel, data: PreferenceData) -> Floats:
 def fit_veto(
     judged: Judged, principle: str, recipe: Recipe, look: Look | None
 ) -> tuple[RewardModel | None, VetoFit]:
-    """What the judgments under a veto say, as a reward model of its own; None: too little."""
+    """What the judgments under a veto say, as a reward model of its own; None: too little.
+
+    Where a judge said of enough segments whether it is kept to, that says where the cap begins.
+    """
+    said = [j for j in judged.judgments if j.principle == kept(principle).text]
+    labels = Labels.of(judged.observed, said)
     judgments = [j for j in judged.judgments if j.principle == principle]
+    if labels.least >= LEAST_LABELS:
+        return _fit_kept(judged, principle, recipe, labels, judgments)
     preferences = preferences_of(judged, recipe, judgments)
     decided = sum(preference.p_first != 0.5 for preference in preferences)
     count = verdicts(judgments)
@@ -398,6 +415,61 @@ def fit_veto(
     fitted, inputs, _ = fit_seen(data, preferences, recipe, look)
     states = data.observations.reshape(-1, *data.observations.shape[3:])
     return fitted.model.as_veto(states), VetoFit(principle, True, count, fitted.heldout, inputs)
+
+
+def _fit_kept(
+    judged: Judged,
+    principle: str,
+    recipe: Recipe,
+    labels: Labels,
+    judgments: Sequence[Judgment],
+) -> tuple[RewardModel, VetoFit]:
+    """Likewise by labels, and by pairs of which one side was said to keep to it better."""
+    preferences = preferences_of(judged, recipe, judgments)
+    further = PreferenceData.gather(judged.observed, preferences) if preferences else None
+    learned = fit_labels(labels, recipe, further)
+    model = learned.fit.model.from_threshold(labels.observations[labels.done < 0.5], learned.place)
+    count = len(labels.done) + verdicts(judgments)
+    return model, VetoFit(
+        principle, True, count, learned.fit.heldout, learned.inputs, learned.agrees
+    )
+
+
+class LabelsFit(NamedTuple):
+    """What was learned of labels.
+
+    Attributes:
+        fit: Of what is so beside what is not.
+        inputs: As of `RewardFit`.
+        place: Of the threshold that its ensemble exceeds where it is so.
+        doubt: Of that, as a standard deviation.
+        agrees: Share of the labels with which the threshold agrees, not held out.
+    """
+
+    fit: Fit
+    inputs: ChosenInputs | None
+    place: float
+    doubt: float
+    agrees: float
+
+
+def fit_labels(labels: Labels, recipe: Recipe, further: PreferenceData | None = None) -> LabelsFit:
+    """An ensemble that prefers what is so to what is not, and where that begins.
+
+    Args:
+        labels: Of both kinds.
+        recipe: How it is made.
+        further: Pairs of which one side is rather so.
+    """
+    data = labels.pairs(np.random.default_rng(recipe.seed))
+    if further is not None:
+        data = data.with_further(further.plain())
+    fitted, inputs = fit_entries(data, recipe)
+    values, _ = opinions(fitted.model, labels.observations)
+    cautious = values.mean(0) - SPREAD_PENALTY * values.std(0)
+    place, doubt = best_threshold(cautious, labels.done)
+    agrees = float(((cautious > place) == (labels.done > 0.5)).mean())
+    return LabelsFit(fitted, inputs, place, doubt, agrees)
 
 
 def fit_seen(

@@ -24,6 +24,8 @@ HIDDEN = (128,)
 SPREAD_PENALTY = 0.5
 CAP = 4.0  # standard deviations above the mean, which hardly any state exceeds
 CLEAN = 0.9  # of the states judged under a veto are worse than what is clean
+VIOLATING = 2.0  # units below what keeps to a veto is what was said to violate it
+LEAST_UNIT = 1e-3  # logits
 UNCAPPED = 1e6
 NORMALISED_OVER, PICTURES_NORMALISED_OVER = 1024, 128  # of more pictures memory would run out
 UNSEEN = 1e30  # the scale of an entry that is not to matter: it has no influence when it moves
@@ -150,6 +152,20 @@ class RewardModel(eqx.Module):
         clean, unit = np.quantile(values, CLEAN), max(1.0, float(values.std()))
         unit_of_clean = jax.device_put((np.float32(clean), np.float32(unit)))
         return eqx.tree_at(lambda m: (m.shift, m.scale), self, unit_of_clean)
+
+    def from_threshold(self, violating: Floats, place: float) -> RewardModel:
+        """The same model as a veto, 0 where it is just kept to.
+
+        Args:
+            violating: Segments (rows, T, obs_dim) that violate it: by the unit they are 2 below, in
+                the middle, so that none of the goal's reward is left of them.
+            place: What is said, with caution, of what just keeps to it.
+        """
+        values, _ = opinions(self, violating)
+        cautious = values.mean(0) - SPREAD_PENALTY * values.std(0)
+        unit = max((place - float(np.median(cautious))) / VIOLATING, LEAST_UNIT)
+        zero_and_unit = jax.device_put((np.float32(place), np.float32(unit)))
+        return eqx.tree_at(lambda m: (m.shift, m.scale), self, zero_and_unit)
 
     def capped_by(self, vetoes: Sequence[RewardModel | None]) -> RewardModel:
         """The same model with these vetoes; None is one that caps nothing.

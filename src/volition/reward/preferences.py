@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Floats, ObservedPair, reduced
+from volition.comparison import Floats, Observations, ObservedPair, reduced
 from volition.errors import InputError
-from volition.judgment import Order, Preference
+from volition.judgment import Judgment, Order, Preference, Verdict
 
 Integers = npt.NDArray[np.int32]
 
 UNKNOWN_JUDGE = ""
+PAIRED = 4  # pairs in which a label is
 
 
 class AnswerData(NamedTuple):
@@ -119,6 +120,19 @@ class PreferenceData(NamedTuple):
             answers=AnswerData(shifted, *tiled),
         )
 
+    def with_further(self, others: PreferenceData) -> PreferenceData:
+        """These and others, of which nobody knows who said them in which order."""
+        return PreferenceData(
+            np.concatenate([self.observations, others.observations]),
+            np.concatenate([self.p_first, others.p_first]),
+            np.concatenate([self.weight, others.weight]),
+        )
+
+    def plain(self) -> PreferenceData:
+        """The decided ones, without who said it, in which order, and under what."""
+        rows = self.decided()
+        return PreferenceData(self.observations[rows], self.p_first[rows], self.weight[rows])
+
     def decided(self) -> npt.NDArray[np.bool_]:
         """(rows,): where one side is preferred at all."""
         return self.p_first != 0.5
@@ -175,6 +189,49 @@ def _gather_answers(
         judges,
         principles,
     )
+
+
+class Labels(NamedTuple):
+    """What a judge said of single segments: whether a stage is done there, or a veto kept to.
+
+    Attributes:
+        observations: Of each segment that was asked about: (rows, T, obs_dim).
+        done: Probability that it is so there: (rows,).
+    """
+
+    observations: Observations
+    done: Floats
+
+    @classmethod
+    def of(cls, observed: Mapping[str, ObservedPair], judgments: Sequence[Judgment]) -> Labels:
+        """Of these judgments: each is about the segment that was shown first."""
+        told = [
+            (observed[j.comparison_id][j.order is Order.SWAPPED], j.outcome.p_shown_first)
+            for j in judgments
+            if isinstance(j.outcome, Verdict) and j.outcome.p_shown_first != 0.5
+        ]
+        if not told:
+            return cls(np.zeros((0, 1, 1), np.float32), np.zeros(0, np.float32))
+        segments, done = zip(*told, strict=True)
+        return cls(np.stack(segments), np.array(done, np.float32))
+
+    @property
+    def least(self) -> int:
+        """How many say the rarer of the two."""
+        return int(min((self.done > 0.5).sum(), (self.done < 0.5).sum()))
+
+    def pairs(self, rng: np.random.Generator) -> PreferenceData:
+        """What is so beside what is not, each label in about `PAIRED` of them."""
+        is_done, count = self.done > 0.5, PAIRED * len(self.done)
+        done, undone = (
+            rng.permutation(np.resize(np.flatnonzero(is_done == which), count))
+            for which in (True, False)
+        )
+        first = rng.random(count) < 0.5
+        rows = np.where(first[:, None], np.stack([done, undone], 1), np.stack([undone, done], 1))
+        sure = np.abs(self.done[done] - self.done[undone]).astype(np.float32)
+        p_first = np.where(first, 0.5 + sure / 2, 0.5 - sure / 2).astype(np.float32)
+        return PreferenceData(self.observations[rows], p_first, np.ones(count, np.float32))
 
 
 class Proportion(NamedTuple):

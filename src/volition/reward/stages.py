@@ -23,11 +23,12 @@ import numpy as np
 from volition.comparison import Array, Floats, Observations
 from volition.errors import EnvironmentUnsupported, InputError
 from volition.goal import GoalStage, Principles
-from volition.judgment import Judgment, Order, Preference, Verdict, derive_preferences
+from volition.judgment import Judgment, Preference, derive_preferences
 from volition.networks import apply_layers
 from volition.reward.calibration import calibrate
 from volition.reward.fit import Fit, JudgeTraits, check_inputs, fit
 from volition.reward.learning import (
+    LEAST_LABELS,
     Doubling,
     Judged,
     Look,
@@ -36,7 +37,7 @@ from volition.reward.learning import (
     StageFit,
     check_judges,
     digest,
-    fit_entries,
+    fit_labels,
     fit_seen,
     fit_veto,
     learn_reward,
@@ -45,20 +46,13 @@ from volition.reward.learning import (
     verdicts,
 )
 from volition.reward.model import SPREAD_PENALTY, UNCAPPED, RewardModel, opinions
-from volition.reward.preferences import PreferenceData, Proportion
+from volition.reward.preferences import Labels, PreferenceData, Proportion
 from volition.tasks.task import RewardSection
 
 FEW_VISITED = 64  # of what was visited
 LEAST = 6  # comparisons that are decided, before anything is learned of what a stage wants
-LEAST_LABELS = 3  # of what is done, and of what is not, before anything is learned of that
-PAIRED = 4  # pairs in which a label is
-THRESHOLDS, WIDTHS = 101, (0.03, 0.1, 0.3)  # that are tried; widths in deviations of what is said
-REACHED = 0.7  # of what was judged to be done are below any threshold that is tried
-SURE = 0.8  # that a stage is done where it is called so
-CERTAIN = 0.03  # from 0 and 1: no label is surer, since a judge may err
 DOUBTS = np.linspace(-2.0, 1.0, 5, dtype=np.float32)  # where the threshold may be, in its doubt
 STEEP, TOLD = 4.0, 3.0  # of a threshold; logits by which a judge is sure of what is done
-LEAST_DOUBT = 0.05  # deviations of what is said
 
 
 class Topic(NamedTuple):
@@ -71,6 +65,7 @@ class Topic(NamedTuple):
         entries: Of what is observed, which say that a stage is under way of which it is about, from
             the last on; none where it is about whatever was visited.
         of_done: Whether it asks if a stage is done.
+        rewarded: The reward model, where it asks if the veto that `model` is of is kept to.
     """
 
     under: Principles
@@ -78,12 +73,20 @@ class Topic(NamedTuple):
     questions: int
     entries: tuple[int, ...] = ()
     of_done: bool = False
+    rewarded: RewardModel | None = None
 
     def opinions(self, observations: Observations) -> tuple[Floats, Floats]:
         """As of `opinions`, by which questions are chosen. Of whether a stage is done the members
         differ in where its threshold is. Since either of two may be the one that is asked about,
-        two that are near it tell most: every other one is counted the other way round."""
+        two that are near it tell most: every other one is counted the other way round. Likewise of
+        whether a veto is kept to, where the members themselves differ; what is rewarded most is to
+        be checked."""
         values, reward = opinions(self.model, observations)
+        if self.rewarded is not None:
+            beyond = (values - float(self.model.shift)) / float(self.model.scale)
+            told = TOLD * np.tanh(STEEP / 2 * beyond)
+            turned = np.where(np.arange(len(reward)) % 2, 1.0, -1.0)
+            return turned * told, opinions(self.rewarded, observations)[1]
         if not self.of_done:
             return values, reward
         beyond = np.clip(STEEP * (DOUBTS[:, None] - reward), -30, 30)  # (thresholds, rows)
@@ -113,7 +116,7 @@ def topics(
         first: How many were asked before: so each principle has its turn.
     """
     if not goal_stages:
-        return [Topic(under, model, count)]
+        return _topics_of_vetoes(model, under, count, first)
     models: dict[str, tuple[RewardModel, tuple[int, ...], bool]] = {}
     for number, stage in enumerate(goal_stages):
         wants, done = stage.asked
@@ -133,6 +136,26 @@ def topics(
         if one is not None
         for told, entries, of_done in [models[one.text]]
     ]
+
+
+def _topics_of_vetoes(model: RewardModel, under: Principles, count: int, first: int) -> list[Topic]:
+    """Of a goal without stages: whether a veto is kept to is a topic of its own, once anything is
+    known of it."""
+    vetoes = list(dict.fromkeys(one for one in under if one is not None and one.veto))
+    known = {
+        one: veto
+        for one, veto in zip(vetoes, model.vetoes, strict=True)
+        if one.asks == "kept" and float(veto.shift) > -UNCAPPED
+    }
+    if not known:
+        return [Topic(under, model, count)]
+    turns = Counter(under[(first + place) % len(under)] for place in range(count))
+    apart = [
+        Topic((one,), veto, turns[one], rewarded=model) for one, veto in known.items() if turns[one]
+    ]
+    others = tuple(one for one in under if one not in known)
+    left = count - sum(topic.questions for topic in apart)
+    return [*([Topic(others, model, left)] if left else []), *apart]
 
 
 class Staging(NamedTuple):
@@ -302,7 +325,7 @@ def _learn_stage(judged: Judged, stage: GoalStage, recipe: Recipe, look: Look | 
     wants, is_done = (
         [j for j in judged.judgments if j.principle == asked.text] for asked in stage.asked
     )
-    labels = Labels.of(judged, is_done)
+    labels = Labels.of(judged.observed, is_done)
     done, known_done = _learn_done(labels, recipe) or (None, None)
     preferences, nothing = preferences_of(judged, recipe, wants), Proportion(0, 0)
     known = StageFit(
@@ -316,91 +339,15 @@ def _learn_stage(judged: Judged, stage: GoalStage, recipe: Recipe, look: Look | 
     return _Learned(fitted, preferences, data, done, known, wants)
 
 
-class Labels(NamedTuple):
-    """What a judge said of whether a stage is done.
-
-    Attributes:
-        observations: Of each segment that was asked about: (rows, T, obs_dim).
-        done: Probability that it is done there: (rows,).
-    """
-
-    observations: Observations
-    done: Floats
-
-    @classmethod
-    def of(cls, judged: Judged, judgments: Sequence[Judgment]) -> Labels:
-        """Of these judgments: each is about the segment that was shown first."""
-        told = [
-            (judged.observed[j.comparison_id][j.order is Order.SWAPPED], j.outcome.p_shown_first)
-            for j in judgments
-            if isinstance(j.outcome, Verdict) and j.outcome.p_shown_first != 0.5
-        ]
-        if not told:
-            return cls(np.zeros((0, 1, 1), np.float32), np.zeros(0, np.float32))
-        segments, done = zip(*told, strict=True)
-        return cls(np.stack(segments), np.array(done, np.float32))
-
-    @property
-    def least(self) -> int:
-        """How many say the rarer of the two."""
-        return int(min((self.done > 0.5).sum(), (self.done < 0.5).sum()))
-
-    def pairs(self, rng: np.random.Generator) -> PreferenceData:
-        """What is done beside what is not, each label in about `PAIRED` of them."""
-        is_done, count = self.done > 0.5, PAIRED * len(self.done)
-        done, undone = (
-            rng.permutation(np.resize(np.flatnonzero(is_done == which), count))
-            for which in (True, False)
-        )
-        first = rng.random(count) < 0.5
-        rows = np.where(first[:, None], np.stack([done, undone], 1), np.stack([undone, done], 1))
-        sure = np.abs(self.done[done] - self.done[undone]).astype(np.float32)
-        p_first = np.where(first, 0.5 + sure / 2, 0.5 - sure / 2).astype(np.float32)
-        return PreferenceData(self.observations[rows], p_first, np.ones(count, np.float32))
-
-
 def _learn_done(labels: Labels, recipe: Recipe) -> tuple[RewardModel, float] | None:
     """What is above 0 where a stage is done, and the share of the labels that it agrees with; None
     of too few labels."""
     if labels.least < LEAST_LABELS:
         return None
-    data = labels.pairs(np.random.default_rng(recipe.seed))
-    fitted, _ = fit_entries(data, recipe)
-    values, _ = opinions(fitted.model, labels.observations)
-    cautious = values.mean(0) - SPREAD_PENALTY * values.std(0)
-    place, doubt = best_threshold(cautious, labels.done)
-    agrees = float(((cautious > place) == (labels.done > 0.5)).mean())
-    scaled = jax.device_put((np.float32(place), np.float32(doubt)))
-    return eqx.tree_at(lambda m: (m.shift, m.scale), fitted.model, scaled), agrees
-
-
-def best_threshold(values: Floats, done: Floats) -> tuple[float, float]:
-    """Where what is done begins, and how much that is in doubt, as a standard deviation.
-
-    It is a high quantile (`SURE`) of what the labels leave open, since what is called done too
-    soon is left undone for good, and what is called so too late costs a few steps. Before any label
-    each threshold that some of them exceed is as likely as any other.
-
-    Args:
-        values: Of each label's segment, by the ensemble: (rows,).
-        done: Probability that it is done there, as it was judged: (rows,).
-    """
-    order = np.sort(values)
-    low, high = float(order[0]), float(np.quantile(values[done > 0.5], REACHED))
-    places = np.linspace(low, max(high, low + 1e-6), THRESHOLDS)
-    losses = np.stack([_losses(values, done, places, w * float(values.std())) for w in WIDTHS])
-    likely = np.exp(losses.min() - losses)  # (widths, places)
-    of_places = likely.sum(0) / likely.sum()
-    place = places[np.searchsorted(of_places.cumsum(), SURE)]
-    doubt = np.sqrt((of_places * (places - (of_places * places).sum()) ** 2).sum())
-    return float(place), float(max(doubt, LEAST_DOUBT * float(values.std()), 1e-6))
-
-
-def _losses(values: Floats, done: Floats, places: Floats, width: float) -> Floats:
-    """In nats, of all labels, at each of the thresholds: (places,)."""
-    scaled = (values[None] - places[:, None]) / max(width, 1e-6)
-    told = np.clip(1 / (1 + np.exp(-np.clip(scaled, -30, 30))), CERTAIN, 1 - CERTAIN)
-    return np.asarray(-(done * np.log(told) + (1 - done) * np.log1p(-told)).sum(1))
+    learned = fit_labels(labels, recipe)
+    scaled = jax.device_put((np.float32(learned.place), np.float32(learned.doubt)))
+    model = eqx.tree_at(lambda m: (m.shift, m.scale), learned.fit.model, scaled)
+    return model, learned.agrees
 
 
 def _pooled(learned: Sequence[_Learned]) -> tuple[Fit, list[Preference]]:

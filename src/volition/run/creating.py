@@ -122,7 +122,17 @@ def setup_of(task: Task, settings: RunSettings) -> Setup:
         task.view.clip is not None,
         further,
         len(task.goal.stages),
+        _is_learned_anew(settings),
     )
+
+
+def _is_learned_anew(settings: RunSettings) -> bool:
+    """Whether it is after a veto, which nearly all that was visited may violate, and there are as
+    many steps for it as the run took when it was new."""
+    said = settings.correction
+    if said is None or said.kind != "veto":
+        return False
+    return said.ends - said.begun >= settings.corrections[0].begun
 
 
 def assignment_of(task: Task) -> Assignment:

@@ -312,7 +312,7 @@ class RunFolder:
         goal_ids, judgments = self.settings.goal_ids, as_people_say(said, people)
         if not goal_ids:
             return judgments
-        return that_count(judgments, store.put(), goal_ids, self.task.stated_goal().vetoes)
+        return that_count(judgments, store.put(), goal_ids, self.task.stated_goal().by_vetoes)
 
     def preferences(self, store: Store) -> list[Preference]:
         """What a learner may use, derived anew from these."""

@@ -104,6 +104,7 @@ class Setup:
         moves: Whether clips are judged, since the goal is how something moves.
         further: As of `Stages`, where a run is corrected.
         goal_stages: Of the goal; 0 where it has none.
+        renewed: Whether the last correction is learned anew from all that was visited.
     """
 
     environment: EnvironmentSection
@@ -114,6 +115,7 @@ class Setup:
     moves: bool = False
     further: tuple[tuple[int, int], ...] = ()
     goal_stages: int = 0
+    renewed: bool = False
 
     def learner(self, rollout: Rollout) -> Learner[Any]:
         """The learner for the spaces of these environments.
@@ -419,6 +421,8 @@ class _Sessions:
         """Goes on in this stage, for which learning is prolonged where it is a new one."""
         if stage != self.stage:
             state = self._learner.prolong(self._position.state, stage.end)
+            if self._setup.renewed and self._setup.further[-1][0] == stage.begin:
+                state = self._learner.renewed(state, self._setup.seed + stage.begin)
             self._position = self._position._replace(state=state)
         if self._filming:
             asked = self._companion.questions(stage) if self._companion else 0

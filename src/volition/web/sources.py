@@ -243,7 +243,7 @@ class RunSource:
             if self._goal_id is not None and put.goal_id != self._goal_id:
                 continue
             self._known.add(asked)
-            self._fresh.append(Question.of(asked, asked[1] in self.goal.vetoes, *put.pair))
+            self._fresh.append(Question.of(asked, asked[1] in self.goal.by_vetoes, *put.pair))
             self._sides.update(put.pair)
 
 
@@ -272,7 +272,7 @@ class FolderSource:
             sides = [f"{row['pair']}{letter}" for letter in ("a", "b")]
             for side, name in zip(sides, ("first", "second"), strict=True):
                 self._files[side] = [_inside(folder, path) for path in _frames_of(row[name])]
-            veto = principle in self.goal.vetoes
+            veto = principle in self.goal.by_vetoes
             self._fresh.append(Question.of((pair, principle), veto, *sides))
 
     def new_questions(self) -> Sequence[Question]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from volition.comparison import Comparison, Floats, Pixels, Segment, encode_png
 from volition.finding.naming import entry_names
-from volition.goal import Goal
+from volition.goal import Goal, kept
 from volition.judgment import JudgeIdentity, Judgment, Order, Preference, derive_preferences
 from volition.reward.learning import RewardFit
 from volition.reward.model import SPREAD_PENALTY, RewardModel, opinions
@@ -73,8 +73,9 @@ class Evidence:
         self, comparison: Comparison, principle: str | None = None, order: Order = Order.FORWARD
     ) -> float:
         """The reward model's probability that the first segment is preferred (Bradley-Terry); under
-        a veto, or of a stage, that of its own. Of whether a stage is done, that it is so in what
-        was shown first, where that is the first segment, and that it is not where it is the second.
+        a veto, or of a stage, that of its own. Of whether a stage is done or a veto kept to, that
+        it is so in what was shown first, where that is the first segment, and that it is not where
+        it is the second.
         """
         values = self.vetoed.get(principle or "", self.values)
         if (threshold := self.thresholds.get(principle or "")) is not None:
@@ -118,17 +119,25 @@ def read_evidence(run: Run) -> Evidence:
         _segment_values(model, segments) if values is None else values,
         entry_names(folder.task.environment),
         heads,
-        {
-            stage.asked[1].text: float(done.shift)
-            for stage, done in zip(folder.task.stated_goal().stages, model.done, strict=True)
-        },
+        thresholds_of(folder.task.stated_goal(), model),
         versions,
     )
 
 
+def thresholds_of(goal: Goal, model: RewardModel) -> dict[str, float]:
+    """What the model of a stage that is done exceeds, or of a veto that is kept to, by what that is
+    put under."""
+    stages = zip(goal.stages, model.done, strict=True)
+    vetoes = zip(goal.vetoes, model.vetoes, strict=True)
+    return {
+        **{stage.asked[1].text: float(done.shift) for stage, done in stages},
+        **{kept(text).text: float(veto.shift) for text, veto in vetoes},
+    }
+
+
 def heads_of(goal: Goal, model: RewardModel) -> dict[str, RewardModel]:
     """Whatever is judged by itself and has a model of its own, by what it is put under."""
-    heads = dict(zip(goal.vetoes, model.vetoes, strict=True))
+    heads = dict(zip(goal.by_vetoes, 2 * model.vetoes, strict=True))
     for stage, wanted, done in zip(goal.stages, model.stages, model.done, strict=True):
         wants, is_done = stage.asked
         heads |= {wants.text: wanted, is_done.text: done}

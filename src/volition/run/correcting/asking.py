@@ -8,9 +8,16 @@ from dataclasses import dataclass
 
 from volition.comparison import Comparison, Segment
 from volition.errors import InputError
-from volition.goal import Principle, Principles
+from volition.goal import Change, Principle, Principles
 from volition.judging.recordings import HUMAN
-from volition.judgment import Verdict, as_people_say, derive_preferences, that_count
+from volition.judgment import (
+    Order,
+    Preference,
+    Verdict,
+    as_people_say,
+    derive_preferences,
+    that_count,
+)
 from volition.reward.preferences import Proportion
 from volition.run.asking.live import Asking, LiveJudging
 from volition.run.correcting.choosing import (
@@ -156,7 +163,17 @@ class JudgedAgain:
         preferences = derive_preferences(
             judgment for judgment in self._store.judgments() if judgment.comparison_id in places
         )
-        return {places[p.comparison_id]: p.p_first for p in preferences}
+        return {places[p.comparison_id]: as_told(p, self._change) for p in preferences}
+
+
+def as_told(preference: Preference, change: Change) -> float:
+    """P(first preferred) by the last answer because of a change. Where that says whether a veto is
+    kept to, what violates it is worse than the other side, and what keeps to it may be either."""
+    answer = preference.answers[-1]
+    if change.kind != "veto" or change.under is None or answer.principle != change.under.text:
+        return preference.p_first
+    keeps = answer.p_first >= 0.5 if answer.order is Order.FORWARD else answer.p_first <= 0.5
+    return 0.5 if keeps else answer.p_first
 
 
 def overruled(store: Store) -> set[tuple[str, str]]:
@@ -172,7 +189,7 @@ def overruled(store: Store) -> set[tuple[str, str]]:
 
 def known_before(folder: RunFolder, store: Store, goal_ids: Sequence[str]) -> list[Known]:
     """What had been judged under these goals, but for what was judged by a veto alone."""
-    put, vetoes = store.put(), folder.task.stated_goal().vetoes
+    put, vetoes = store.put(), folder.task.stated_goal().by_vetoes
     people = [name for name, judge in store.judges().items() if judge.is_person]
     counting = that_count(as_people_say(store.judgments(), people), put, goal_ids, vetoes)
     ordinary = [judgment for judgment in counting if judgment.principle not in vetoes]

@@ -32,7 +32,8 @@ from volition.run.correcting.changing import archive, change
 from volition.run.correcting.choosing import most_again, sample_size
 from volition.run.correcting.comparing import LEAST, PAIRS, SHARE, spent_usd
 from volition.run.correcting.contrasting import contrasting_pairs
-from volition.run.correcting.proposal.kept import open_proposal
+from volition.run.correcting.proposal.kept import is_proposal, open_proposal
+from volition.run.correcting.proposal.writing import unexplained
 from volition.run.correcting.proposing import propose
 from volition.run.correcting.versions import is_to_be_compared
 from volition.run.creating import OBJECT, assignment_of
@@ -427,7 +428,7 @@ def _make(
         archive(folder.path, settings.version)
         goal_id = store.add_goal(task.stated_goal())
         for path in answers:
-            _import(path, folder, task, store)
+            _import(path, folder, task, store, correction)
         after = replace(
             settings,
             version=version,
@@ -437,10 +438,18 @@ def _make(
     change(folder.path, RunFolder(folder.path, task, after).written())
 
 
-def _import(answers: Path, folder: RunFolder, task: Task, store: Store) -> None:
+def _import(
+    answers: Path,
+    folder: RunFolder,
+    task: Task,
+    store: Store,
+    correction: Correction | None = None,
+) -> None:
     scenes = scenes_of(task.environment)
     goal_id = store.add_goal(task.stated_goal())
     recording = open_recording(answers, answers.name, goal_id, scenes, folder.task.view)
+    if correction is not None and correction.kind == "veto" and is_proposal(answers):
+        recording = recording.put_under(correction.said, unexplained(folder, answers))
     import_recording(recording, store)
 
 

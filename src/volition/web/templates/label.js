@@ -3,6 +3,7 @@
 (() => {
   const AHEAD = 16, LOW = 8, TOGETHER = 50, FRAME_MS = 220, REST_MS = 700, RETRY_MS = 1500;
   const FLASH_MS = 60;
+  const KEPT = "kept: ";  // what is judged begins with that where it is asked if a veto is kept to
   const $ = (id) => document.getElementById(id);
   const source = document.body.dataset.source;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -79,8 +80,11 @@
       });
     });
     $("under").hidden = !question.principle;
-    $("under").querySelector("span").textContent = question.veto ? "By this alone:" : "Under this principle:";
-    $("under").querySelector("strong").textContent = question.principle ?? "";
+    const kept = question.veto && question.principle.startsWith(KEPT);
+    $("under").querySelector("span").textContent = kept
+      ? "Is this kept to in A? A if it is, B if it is not, whatever B shows:"
+      : question.veto ? "By this alone:" : "Under this principle:";
+    $("under").querySelector("strong").textContent = (question.principle ?? "").slice(kept ? KEPT.length : 0);
     play();
     shown = question;
     shownAt = performance.now();

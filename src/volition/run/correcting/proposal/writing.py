@@ -23,7 +23,7 @@ from volition.judging.answers import read_name
 from volition.judging.limits import Limits, check_price
 from volition.judging.recordings import JUDGMENTS_FILE
 from volition.judging.thread import Judging
-from volition.judgment import TELLS, Verdict, undo_order
+from volition.judgment import TELLS, Verdict, derive_preferences, undo_order
 from volition.run.correcting.proposal.kept import (
     PAGES,
     PROPOSAL,
@@ -273,6 +273,25 @@ def _put(
             if waiting and not waited:
                 tell(waiting)
             waited = waiting
+
+
+def unexplained(run: RunFolder, folder: Path) -> set[tuple[str, str]]:
+    """The overruled pairs, by the ids of their segments, that the proposal alone does not decide as
+    the person does, as far as somebody was asked."""
+    if not (folder / CHECK).is_dir():
+        return set()
+    with Store.open(folder / CHECK) as store:
+        said = {put.pair: name for name, put in store.put().items()}
+        p_first = {p.comparison_id: p.p_first for p in derive_preferences(store.judgments())}
+    pairs = set()
+    for better, worse in read_preferred(run, folder, JUDGMENTS_FILE):
+        comparison = Comparison.between("", better, worse)
+        pair = comparison.first.id, comparison.second.id
+        if (told := p_first.get(said.get(pair, ""))) is None:
+            continue
+        if (told if comparison.first == better else 1 - told) < 0.5 + TELLS:
+            pairs.add(pair)
+    return pairs
 
 
 def _counted(
