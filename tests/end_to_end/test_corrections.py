@@ -27,7 +27,7 @@ from volition import cli
 from volition.comparison import Observations
 from volition.errors import RunError
 from volition.evidence.comparing.contest import Contest
-from volition.evidence.export import export
+from volition.integrations.hugging_face.dataset import export
 from volition.evidence.verification import verify
 from volition.goal import Change, Principle
 from volition.judgment import Verdict
