@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -169,23 +169,25 @@ def judged_run(path: Path, judge: JudgeIdentity = LIVE, count: int = 8) -> RunFo
     """A run folder with what a live judge answered, two of it without a verdict."""
     task = task_for("Pendulum-v1", Goal(GOAL))
     task = task.model_copy(update={"view": STILL})
-    with RunFolder.create(path, task, RunSettings("", False, 400, 0)) as folder:
-        with Store.create(folder.path) as store:
-            goal_id = store.add_goal(task.stated_goal())
-            store.add_judge(judge)
-            for number in range(count):
-                comparison, judgment = answer(number, STILL)
-                comparison = Comparison.between(goal_id, comparison.first, comparison.second)
-                failed = Failure("unparsable", "it says nothing")
-                judgment = replace(
-                    judgment,
-                    comparison_id=comparison.id,
-                    judge_id=judge.id,
-                    outcome=failed if number < 2 else judgment.outcome,
-                )
-                store.add_comparisons([comparison])
-                store.add_replies(judge.id, [judgment.reply])
-                store.add_judgments([judgment])
+    with (
+        RunFolder.create(path, task, RunSettings("", False, 400, 0)) as folder,
+        Store.create(folder.path) as store,
+    ):
+        goal_id = store.add_goal(task.stated_goal())
+        store.add_judge(judge)
+        for number in range(count):
+            comparison, judgment = answer(number, STILL)
+            comparison = Comparison.between(goal_id, comparison.first, comparison.second)
+            failed = Failure("unparsable", "it says nothing")
+            judgment = replace(
+                judgment,
+                comparison_id=comparison.id,
+                judge_id=judge.id,
+                outcome=failed if number < 2 else judgment.outcome,
+            )
+            store.add_comparisons([comparison])
+            store.add_replies(judge.id, [judgment.reply])
+            store.add_judgments([judgment])
     return RunFolder.open(path)
 
 
@@ -314,13 +316,13 @@ def test_what_is_missing_is_named_with_its_extra(
 
 
 @pytest.fixture
-def quiet_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def quiet_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The library, offline, with its cache in a folder of its own."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     datasets = needs("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     datasets.disable_progress_bars()
-    yield datasets
+    return datasets
 
 
 def test_datasets_reads_and_saves_it_and_it_comes_back(tmp_path: Path, quiet_datasets: Any) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from volition.comparison import Array, Observations
 from volition.envs.making import make_env
-from volition.errors import InputError, RunError
+from volition.errors import InputError, RunError, needed
 from volition.integrations.hugging_face.cards import CARD, SIMULATED
 from volition.integrations.hugging_face.dataset import write_pictures
 from volition.integrations.hugging_face.importing import (
@@ -33,7 +33,6 @@ from volition.integrations.hugging_face.importing import (
     write_recording,
 )
 from volition.integrations.hugging_face.rows import Row, rows_of
-from volition.integrations.needs import needed
 from volition.judges.base import Question
 from volition.judgment import Verdict
 from volition.run.folder import RunFolder
@@ -60,8 +59,8 @@ preferences.push(
 ```
 
 `preferences.npy` holds the probability that fragment 1 is preferred, as float64. Judgments know of
-no actions: they are zeros here, and the first observation of a fragment is there twice, so that each
-judged one is the next state of a step. Take a reward net that sees it alone:
+no actions: they are zeros here, and the first observation of a fragment is there twice, so that
+each judged one is the next state of a step. Take a reward net that sees it alone:
 `BasicRewardNet(..., use_state=False, use_action=False, use_next_state=True)`.
 """
 

@@ -20,8 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from volition.comparison import Array
-from volition.errors import RunError
-from volition.integrations.needs import needed
+from volition.errors import RunError, needed
 from volition.learners.rollout import Rollout, episodes
 from volition.run.run import Run
 from volition.storage.files import is_free, new_folder

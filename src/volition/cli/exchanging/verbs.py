@@ -83,8 +83,8 @@ def import_(
     ] = None,
 ) -> int:
     """Make a recording of exported judgments, for `volition train --judgments`."""
-    from volition.integrations.imitation_preferences import import_preferences, is_preferences
     from volition.integrations.hugging_face.importing import import_rows
+    from volition.integrations.imitation_preferences import import_preferences, is_preferences
 
     take = import_preferences if is_preferences(source) else import_rows
     imported = take(source, out, judge)
@@ -109,7 +109,8 @@ def push(
     ] = False,
 ) -> int:
     """Put an exported dataset or model into a repository of the Hugging Face hub."""
-    from volition.integrations.hugging_face.hub import planned, push as push_folder
+    from volition.integrations.hugging_face.hub import planned
+    from volition.integrations.hugging_face.hub import push as push_folder
 
     upload = planned(folder)
     size = sum(upload.files.values()) / 1e6

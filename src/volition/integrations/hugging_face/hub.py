@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from volition.errors import InputError, RunError
+from volition.errors import InputError, RunError, needed
 from volition.integrations.hugging_face.cards import CARD
-from volition.integrations.needs import needed
 
 DATASET, MODEL = "dataset", "model"
 TELLS = {"comparisons.parquet": DATASET, "reward_model": MODEL}  # what an export of a kind holds

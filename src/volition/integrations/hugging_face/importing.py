@@ -10,10 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from volition.errors import InputError, RunError, VolitionError
+from volition.errors import InputError, RunError, VolitionError, needed
 from volition.integrations.hugging_face.rows import Row
 from volition.integrations.hugging_face.tables import read_parquet
-from volition.integrations.needs import needed
 from volition.judging.recordings import (
     JUDGMENTS_FILE,
     OBSERVATIONS,

@@ -70,6 +70,8 @@ def _public(run: RunFolder) -> RunFolder:
             given=given,
             live=_nowhere(settings.live),
             corrections=corrections,
+            track=(),
+            tracked_as="",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Rows as Parquet that says which of its columns are pictures, as Hugging Face datasets reads it."""
+"""Rows as Parquet that says which columns are pictures, as Hugging Face datasets reads it."""
 
 from __future__ import annotations
 
