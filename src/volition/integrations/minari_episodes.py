@@ -124,7 +124,8 @@ def _buffer(minari: Any, number: int, seed: int, episode: _Episode) -> Any:
         rewards=episode.rewards,
         terminations=episode.terminations,
         truncations=cut,
-        infos={"true_return": np.array(episode.true_returns)},
+        # A column, since Minari 0.5 cannot read numbers back that have no shape.
+        infos={"true_return": np.array(episode.true_returns)[:, None]},
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from volition.errors import InputError, RunError, needed
@@ -61,7 +63,8 @@ def push(folder: Path, repository: str, private: bool) -> str:
     """
     upload = planned(folder)
     hub = needed("huggingface_hub", "hf", "volition push")
-    api = hub.HfApi(library_name="volition")
+    errors = import_module("huggingface_hub.errors")
+    api = hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="volition")
     try:
         api.create_repo(repository, repo_type=upload.kind, private=private, exist_ok=True)
         done = api.upload_folder(
@@ -70,9 +73,9 @@ def push(folder: Path, repository: str, private: bool) -> str:
             folder_path=folder,
             commit_message=f"Upload {upload.kind} with volition",
         )
-    except hub.errors.HFValidationError as error:
+    except errors.HFValidationError as error:
         raise InputError(f"{repository}: {_first(error)}") from None
-    except (hub.errors.HfHubHTTPError, OSError) as error:
+    except Exception as error:  # its own, those of its HTTP client, and of what it uploads by
         raise RunError(
             f"{repository} cannot be pushed to {api.endpoint}: {_first(error)}"
         ) from None
