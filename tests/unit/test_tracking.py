@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -59,30 +60,28 @@ class Failing(Follower):
 
 
 def test_services_are_told_what_tensorboard_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One that fails is left out, and the run goes on."""
+    """One that fails is left out, and the run goes on, to what one reaches that is not followed."""
     monkeypatch.setattr(trackers, "TRACKERS", {"wandb": Follower, "trackio": Failing})
     monkeypatch.setattr(trackers, "needed", lambda *_: None)
     with caplog.at_level(logging.WARNING, "volition"):
-        run = train(
-            "pendulum", out=tmp_path / "run", steps=1600, track=["wandb", "trackio", "wandb"]
-        )
+        out, track = tmp_path / "run", ["wandb", "trackio", "wandb"]
+        followed = train("pendulum", out=out, steps=run.folder.settings.steps, track=track)
     *sessions, closed = Follower.told
     assert closed == ({}, -1)
-    assert sessions == [(session.scalars, session.env_steps) for session in run.history]
+    assert sessions == [(session.scalars, session.env_steps) for session in followed.history]
     assert len(sessions) > 1
     assert len(Failing.told) == 1, "it is not told again"
     assert "trackio does not follow the run any more: ConnectionError" in caplog.text
     subject = Follower.subject
     assert (subject.name, subject.simulated) == ("run", False)
     assert subject.config["judge"] == "recorded:one-look"
-    settings = RunFolder.open(run.folder.path).settings
+    settings = RunFolder.open(out).settings
     assert (settings.track, settings.tracked_as) == (("wandb", "trackio"), subject.id)
-    plain = train("pendulum", out=tmp_path / "plain", steps=1600)
-    assert not plain.folder.settings.track
+    assert not run.folder.settings.track
     for name in ("policy/policy.safetensors", "reward_model/model.safetensors"):
-        same = [(folder / name).read_bytes() for folder in (run.folder.path, plain.folder.path)]
+        same = [(folder / name).read_bytes() for folder in (run.folder.path, out)]
         assert same[0] == same[1], "being followed changes nothing that is learned"
 
 
@@ -129,7 +128,7 @@ def test_trackio_keeps_a_run(tmp_path: Path) -> None:
         f"train('pendulum', out={str(tmp_path / 'run')!r}, steps={SHORT}, track=['trackio'])\n"
     )
     kept = tmp_path / "kept"
-    environment = {**dict(__import__("os").environ), "TRACKIO_DIR": str(kept)}
+    environment = {**os.environ, "TRACKIO_DIR": str(kept)}
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
     found = [path for path in kept.rglob("*.db") if b"learned_return" in path.read_bytes()]
     assert found, [*kept.rglob("*")]
@@ -215,7 +214,7 @@ def test_every_request_to_a_judge_is_a_span(
         span for span in ended if not span.status.is_ok and span.status.status_code.value == 2
     ]
     assert [span.attributes["error.type"] for span in failed] == ["refused"]
-    assert len(ended) == 1 + 3 or len(ended) == 1 + 2
+    assert len(ended) == 3
     for span in ended:
         assert span.name == "chat some-model"
         assert span.kind.name == "CLIENT"
