@@ -515,8 +515,9 @@ def import_recording(recording: RecordingFile, store: Store) -> None:
         while some := list(islice(judged, TOGETHER)):
             judgments = [judgment for _, judgment in some]
             store.add_comparisons(comparison for comparison, _ in some)
-            replies = (judgment.reply for judgment in judgments)
-            store.add_replies(recording.judge.id, replies, reused_from=recording.source)
+            replies = [judgment.reply for judgment in judgments]
+            paid = recording.source if any(reply.cost_usd for reply in replies) else None
+            store.add_replies(recording.judge.id, replies, reused_from=paid)
             store.add_judgments(judgments)
 
 
