@@ -28,7 +28,7 @@ SHOWN = 3  # pairs, on the card of a dataset
 COLUMNS = {
     "image_a, image_b": "what was shown first, and then; of clips a list of frames",
     "storyboard_a, storyboard_b": "of clips: their frames in one picture",
-    "goal, principle": "under which it was judged; the principle is null where the goal as it is",
+    "goal, principle": "what was wanted, and the one principle of it that was asked about, if any",
     "p_a": "the probability that A represents the goal better; null where no verdict came",
     "judge, simulated": "who answered, and whether that is an error model in place of a judge",
     "order": "`forward` where A is the comparison's first side, `swapped` where it is its second",
@@ -77,12 +77,14 @@ def dataset_card(run: RunFolder, rows: Sequence[Row], files: Sequence[str]) -> s
     sections = [
         f"# Judgments of {_line(run.task.name)}",
         *([SIMULATED] if simulated else []),
+        "A judge was shown two states of an environment, A and B, and asked which of them "
+        "represents a goal better. Each row is an answer. The goal:",
         _goal(run.task),
         "## What was answered",
         _table(_answered(rows)),
         _pairs(rows),
         "## Files and columns",
-        _table({f"`{name}`": FILES[name] for name in files}),
+        _table({f"`{name}`": told for name, told in FILES.items() if name in files}),
         _table({f"`{name.replace(', ', '`, `')}`": told for name, told in _columns(rows)}),
         "```python\nfrom datasets import load_dataset\n\n"
         'load_dataset("FOLDER OR OWNER/NAME", "judgments")["train"]\n```',
@@ -124,7 +126,7 @@ def model_card(run: RunFolder, result: Result, evaluation: Evaluation, film: boo
         *(f"- {_line(warning)}" for warning in result.warnings),
         "`replay.mp4` shows episodes of the policy." if film else "",
         "## Use",
-        "```python\nfrom volition import Run\n\n"
+        "```python\nfrom volition import Run  # pip install volition\n\n"
         'run = Run.open("FOLDER")\n'
         "run.policy(observations)  # float32 (batch, obs_dim) -> actions (batch, ...)\n"
         "run.reward_model(observations)  # float32 (..., obs_dim) -> (...)\n```",
@@ -190,7 +192,9 @@ def _goal(task: Task) -> str:
         lines += [f"> - {kind}: {_line(sentence)}" for sentence in sentences]
     made = f" with `{json.dumps(task.environment.kwargs)}`" if task.environment.kwargs else ""
     count = len(goal.pictures)
-    shown = f" Judges saw {count} picture{'s'[: count != 1]} of the goal, too." if count else ""
+    shown = (
+        f" A judge is shown {count} picture{'s'[: count != 1]} of the goal, too." if count else ""
+    )
     return "\n".join(lines) + f"\n\nEnvironment: `{task.environment.id}`{made}.{shown}"
 
 
