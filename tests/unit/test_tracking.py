@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from volition import JudgeSettings, Task, cli, train
+from volition import JudgeSettings, Run, Task, cli, train
 from volition.errors import InputError
 from volition.judges import make_judge
 from volition.judges.base import AskError, Judge, Question

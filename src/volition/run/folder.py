@@ -360,19 +360,20 @@ class RunFolder:
         curves, settings = Curves(self.tensorboard, done), self.settings
         if not settings.track:
             return curves
+        simulated = any(judge.simulated for judge in judges)
         config = {
             "task": self.task.name,
             "environment": self.task.environment.id,
             "goal": self.task.stated_goal().text,
             "judge": ", ".join(sorted({judge.name for judge in judges})),
-            "simulated": any(judge.simulated for judge in judges),
+            "simulated": simulated,
             "seed": settings.seed,
             "steps": settings.most_steps,
             "version": settings.version,
             **self.versions(),
         }
         name = self.path.resolve().name
-        subject = Subject(name, settings.tracked_as, self.path, config, config["simulated"])
+        subject = Subject(name, settings.tracked_as, self.path, config, simulated)
         return Together(curves, settings.track, subject)
 
     def put_under(self) -> Principles:
