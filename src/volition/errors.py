@@ -12,6 +12,11 @@ A message names the thing, the value, and what to do about it.
 A failed judgment is not an error: it is a value, `volition.judgment.Failure`.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
 
 class VolitionError(Exception):
     """Base of every error raised on purpose."""
@@ -47,3 +52,24 @@ class RunError(VolitionError):
 
 class Interrupted(VolitionError):
     """The user pressed Ctrl-C; the run has been left so that it can be resumed."""
+
+
+def needed(package: str, extra: str, purpose: str) -> ModuleType:
+    """A package that one of the extras brings, imported when it is used.
+
+    Args:
+        package: As it is imported.
+        extra: The extra's name.
+        purpose: What it is needed for, as a message says it.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    try:
+        return import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        raise InputError(
+            f'{purpose} needs {package}, which is not installed: pip install "volition[{extra}]"'
+        ) from None

@@ -150,19 +150,19 @@ def test_an_export_holds_the_storyboards_and_their_frames(run: Run, tmp_path: Pa
     assert cli.main(["export", str(run.folder.path), "--out", str(out)]) == 0
     table = pq.read_table(out / "comparisons.parquet")
     features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
-    assert features["first_image"] == {"_type": "Image"}
-    assert features["second_frames"] == {"_type": "List", "feature": {"_type": "Image"}}
+    assert features["storyboard_a"] == {"_type": "Image"}
+    assert features["image_b"] == {"_type": "List", "feature": {"_type": "Image"}}
     for row, columns in zip(rows(out / "comparisons.jsonl"), table.to_pylist(), strict=True):
-        frames = [read_frame(out / path) for path in row["first_frames"]]
+        frames = [read_frame(out / path) for path in row["image_a"]]
         assert len(frames) == FRAMES
-        board = read_frame(out / row["first_image"]).pixels
+        board = read_frame(out / row["storyboard_a"]).pixels
         width = SIZE[0]
         for place, frame in enumerate(frames):
             start = place * (width + STEP)
             np.testing.assert_array_equal(board[-SIZE[1] :, start : start + width], frame.pixels)
-        assert columns["first_image"]["bytes"] == (out / row["first_image"]).read_bytes()
-        assert [each["path"] for each in columns["first_frames"]] == row["first_frames"]
-        assert len(json.loads(row["first_states"])) == len(row["first_observations"]) == STEPS
+        assert columns["storyboard_a"]["bytes"] == (out / row["storyboard_a"]).read_bytes()
+        assert [each["path"] for each in columns["image_a"]] == row["image_a"]
+        assert len(json.loads(row["states_a"])) == len(row["observations_a"]) == STEPS
 
 
 def test_a_score_on_clips_that_the_run_never_saw(

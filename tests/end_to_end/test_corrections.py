@@ -27,9 +27,9 @@ from volition import cli
 from volition.comparison import Observations
 from volition.errors import RunError
 from volition.evidence.comparing.contest import Contest
-from volition.evidence.export import export
 from volition.evidence.verification import verify
 from volition.goal import Change, Principle
+from volition.integrations.hugging_face.dataset import export
 from volition.judgment import Verdict
 from volition.run.correcting import changing
 from volition.run.correcting.saying import plan, say, undo

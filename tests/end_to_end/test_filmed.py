@@ -19,10 +19,10 @@ from volition import cli
 from volition.comparison import Frame, Pixels
 from volition.envs.scene import scenes_of
 from volition.errors import InputError
-from volition.evidence.export import export
 from volition.evidence.report import write_report
 from volition.evidence.verification import verify
 from volition.goal import Goal
+from volition.integrations.hugging_face.dataset import export
 from volition.judges.settings import JudgeSettings
 from volition.judging.recordings import Recording, read_recording
 from volition.questions.filming import Filming, filmed_pairs

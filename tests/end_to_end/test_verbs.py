@@ -20,7 +20,7 @@ from volition import LearnedReward, cli
 from volition.cli.listing import findings
 from volition.envs.own.guest import LAYOUTS
 from volition.envs.scene import open_scene
-from volition.evidence.export import export
+from volition.integrations.hugging_face.dataset import export
 from volition.judging.folders import view_asked
 from volition.run.run import Run, train
 from volition.storage.pictures import read_frame
@@ -77,7 +77,7 @@ def test_what_was_never_drawn_is_exported_with_its_pictures(
     task_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """States and clips alike; and in the Parquet file a few comparisons at a time."""
-    monkeypatch.setattr("volition.evidence.export.TOGETHER", 3)
+    monkeypatch.setattr("volition.integrations.hugging_face.tables.TOGETHER", 3)
     states = [judged(one, other, "first") for one, other in angles(8)]
     clips = [
         {"first": swing(one), "second": swing(other), "verdict": "first"}
@@ -95,12 +95,13 @@ def test_what_was_never_drawn_is_exported_with_its_pictures(
             assert store.verify() == []
         assert {path.stem for path in (out / "frames").iterdir()} == pictures
         for row in rows:
-            first = comparisons[row["comparison_id"]].first
-            paths = row["first_frames"]
-            if name == "clipped":
-                paths = [picture["path"] for picture in paths]
-            assert paths == [f"frames/{frame.id}.png" for frame in first.frames]
-            assert row["first_image"]["bytes"]
+            comparison = comparisons[row["comparison_id"]]
+            a = comparison.first if row["order"] == "forward" else comparison.second
+            shown = row["image_a"] if name == "clipped" else [row["image_a"]]
+            paths = [picture["path"] for picture in shown]
+            assert paths == [f"frames/{frame.id}.png" for frame in a.frames]
+            assert all(picture["bytes"] for picture in shown)
+            assert row["drawn_a"]
 
 
 def test_export_holds_every_comparison_with_its_pictures(
@@ -112,12 +113,11 @@ def test_export_holds_every_comparison_with_its_pictures(
     table = pq.read_table(out / "comparisons.parquet").to_pylist()
     assert len(rows) == len(table) == 60
     for row, columns in zip(rows, table, strict=True):
-        assert read_frame(out / row["first_image"]).id in row["first_image"]
-        assert columns["first_image"]["bytes"] == (out / row["first_image"]).read_bytes()
-        (judgment,) = row["judgments"]
-        assert judgment["judge"] == "recorded:one-look"
-        assert json.loads(judgment["raw_reply"])["verdict"] in ("first", "second")
-        assert columns["judgments"] == row["judgments"]
+        assert read_frame(out / row["image_a"]).id in row["image_a"]
+        assert columns["image_a"]["bytes"] == (out / row["image_a"]).read_bytes()
+        assert row["judge"] == "recorded:one-look"
+        verdict = json.loads(row["raw_reply"])["verdict"]
+        assert row["p_a"] == columns["p_a"] == {"first": 1.0, "second": 0.0}[verdict]
     assert cli.main(["export", str(run.folder.path), "--out", str(out)]) == 1
 
 

@@ -17,8 +17,8 @@ from volition.comparison import Pixels, State
 from volition.envs.scene import open_scene, scenes_of
 from volition.envs.scenes.classic_control import ClassicControlScene
 from volition.errors import InputError
-from volition.evidence.export import export
 from volition.goal import Goal
+from volition.integrations.hugging_face.dataset import export
 from volition.judging.folders import view_asked
 from volition.judging.recordings import (
     Recording,

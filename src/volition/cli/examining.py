@@ -1,4 +1,4 @@
-"""The verbs that examine: certify, score, compare, export, verify."""
+"""The verbs that examine: certify, score, compare, verify."""
 
 from __future__ import annotations
 
@@ -377,20 +377,6 @@ def _show_on_its_page(contest: Contest) -> None:
         run = Run.open(contest.a.home)
         if run.folder.result.is_file():
             print(f"report: {write_report(run)}")
-
-
-def export(
-    run: Folder,
-    *,
-    out: Annotated[Path | None, option("FOLDER", "A new folder; by default RUN/export.")] = None,
-) -> int:
-    """Write a run's judgments as JSONL and Parquet, one comparison a row."""
-    from volition.evidence.export import export as export_run
-    from volition.run.folder import RunFolder
-
-    count, files = export_run(RunFolder.open(run), out or run / "export")
-    print(f"{count} comparisons in {' and '.join(map(str, files))}")
-    return 0
 
 
 def verify(run: Folder) -> int:

@@ -56,6 +56,13 @@ Symmetries = Annotated[
         help_behavior_hint="",
     ),
 ]
+Force = Annotated[
+    bool, arg(help="Train also on a judge that is certified RED.", help_behavior_hint="")
+]
+Track = Annotated[
+    tuple[str, ...],
+    option("NAME ...", "Also tell its curves to wandb or trackio; TensorBoard's are kept."),
+]
 
 
 def train(
@@ -75,14 +82,12 @@ def train(
         bool, arg(help="Say what judging will take, and stop.", help_behavior_hint="")
     ] = False,
     symmetries: Symmetries = False,
-    force: Annotated[
-        bool,
-        arg(help="Train also on a judge that is certified RED.", help_behavior_hint=""),
-    ] = False,
+    force: Force = False,
     clip: Clip = False,
     steps: Annotated[
         int | None, option("N", "Environment steps at most; by default the task's own.")
     ] = None,
+    track: Track = (),
     seed: Annotated[int, arg(help="Of everything random.")] = 0,
     out: Annotated[
         Path | None, option("FOLDER", "The run folder; by default a new one under runs/.")
@@ -116,6 +121,7 @@ def train(
             seed=seed,
             symmetric=symmetries,
             clip=clip,
+            track=track,
         )
     return advance(run, json)
 

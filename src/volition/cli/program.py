@@ -14,14 +14,15 @@ import tyro
 from volition.cli.asking import answer, ask, label
 from volition.cli.correcting.saying import say
 from volition.cli.drafting import draft
-from volition.cli.examining import certify, compare, export, score, verify
+from volition.cli.examining import certify, compare, score, verify
+from volition.cli.exchanging.verbs import export, import_, push
 from volition.cli.learning import play, report, resume, train, watch
 from volition.cli.listing import doctor, tasks
 from volition.cli.parsing import REGISTRY
 from volition.errors import Interrupted, VolitionError
 
 VERBS: dict[str, Callable[..., int]] = {
-    verb.__name__: verb
+    verb.__name__.rstrip("_"): verb
     for verb in (
         train,
         resume,
@@ -33,6 +34,8 @@ VERBS: dict[str, Callable[..., int]] = {
         score,
         compare,
         export,
+        import_,
+        push,
         verify,
         ask,
         answer,

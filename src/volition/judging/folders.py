@@ -82,7 +82,7 @@ each pair:
     {"pair": 1, "choice": "A"}
 
 Whoever asked then takes the answers in, under a name that says who judged: `volition answer FOLDER
-FILE --judge NAME`, or `volition certify --answers FOLDER --judge NAME` where the judge is certified.
+FILE --judge NAME`, or `volition certify --answers FOLDER --judge NAME` where a judge is certified.
 """
 FIRST = """\
 Question 0 comes first: can one picture show how well this goal is represented (`still`), or does it

@@ -32,6 +32,7 @@ from volition.judgment import (
     live_reply_id,
 )
 from volition.storage.store import Store
+from volition.tracing import judging_span
 
 REJECTIONS = 3  # in a row, of a judge that answered before
 LOG = logging.getLogger("volition")
@@ -271,7 +272,9 @@ class Lane:
             if sending.put_off is None:
                 self._count(requests=1)
                 await self._engine.writer.write(lambda store: store.add_request(sending.request))
-            reply = await self._ask(sending.questions)
+            with judging_span(self._judge.identity, len(sending.questions)) as told:
+                reply = await self._ask(sending.questions)
+                told(reply)
         except AskError as error:
             self._came_back(sending)
             if error.again and not self._stopped:

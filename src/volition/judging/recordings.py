@@ -23,8 +23,9 @@ of a clip stand in one, each below the one before (`storage.pictures.as_picture`
 
 In place of `verdict` (first, second or tie) a line may give `p_first`,
 the probability that the one shown first represents the goal better. `judge` may say who judged,
-`principle` under which principle of the goal, and `kwargs` with which keyword arguments the
-environment was made that the states are of.
+`principle` under which principle of the goal, `kwargs` with which keyword arguments the environment
+was made that the states are of, and `reply` what a judge that was asked live had replied, and what
+that had cost.
 """
 
 from __future__ import annotations
@@ -68,17 +69,52 @@ JUDGMENTS_FILE = "judgments.jsonl"
 OBSERVATIONS = "observations"  # the folder of those that are pictures, beside the frames
 VERDICTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
 RECORDED = "recorded:"  # what the name of a judge begins with that was recorded
+SIMULATED = "simulated:"  # likewise of an error model in place of a judge
 HUMAN = "human:"  # likewise of a person who overruled what a judge had said
 SHOWN = 80  # characters of a value that a message repeats
 TOGETHER = 500  # judgments that are stored together
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Amount = Annotated[Number, Field(ge=0)]
 
 
 class Row(BaseModel):
     """An object in the file: every key is known, and nothing is taken for something else."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Replied(Row):
+    """A reply as it came, and what it had cost: paid where it was asked for, and not again here.
+
+    Attributes:
+        id: Of the reply, which the answers to several questions may have in common.
+        raw, prompt_tokens, completion_tokens, cost_usd, latency_s: As of `Reply`.
+        explanation: As of `Verdict`.
+    """
+
+    id: str
+    raw: str
+    explanation: str = ""
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cost_usd: Amount = 0.0
+    latency_s: Number = 0.0
+
+    @classmethod
+    def of(cls, judgment: Judgment) -> Self:
+        """What a judgment was read from."""
+        reply, outcome = judgment.reply, judgment.outcome
+        return cls(
+            id=reply.id,
+            raw=reply.raw,
+            explanation=outcome.explanation if isinstance(outcome, Verdict) else "",
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            cost_usd=reply.cost_usd,
+            latency_s=reply.latency_s,
+        )
 
 
 class Line(Row):
@@ -91,6 +127,7 @@ class Line(Row):
     judge: str | None = None
     principle: str | None = None
     kwargs: dict[str, JsonValue] | None = None
+    reply: Replied | None = None
     sheet: str | None = None
     pair: int | str | None = None
     swap_of: int | str | None = None
@@ -169,6 +206,11 @@ class RecordingFile:
         for number, line in self._lines.items():
             yield self._reader.judged(number, line)
 
+    @property
+    def source(self) -> str:
+        """Where the replies were, which were paid for before."""
+        return str(self._reader.file.absolute())
+
     def sheets(self) -> list[Path]:
         """The contact sheets that the judge looked at, where the file names them.
 
@@ -229,7 +271,7 @@ def open_recording(
     judged_by = _line(file, *next(iter(numbered.items()))).judge
     settings = {"file": content_id(*(line.encode() for line in lines))}
     named = (judged_by or "").strip() or name
-    is_simulated = named.removeprefix(HUMAN).startswith("simulated:")
+    is_simulated = _says_simulated(named)
     name = named if named.startswith(HUMAN) else f"{RECORDED}{named}"
     judge = JudgeIdentity(name, is_simulated, settings)
     return RecordingFile(judge, numbered, _Reader(file, goal_id, judge.id, judged_by, scenes, view))
@@ -279,8 +321,17 @@ class _Reader:
         comparison = Comparison.between(self.goal_id, first, second)
         order = Order.FORWARD if comparison.first == first else Order.SWAPPED
         # The line number makes a repeated line a repeated judgment, not the same one twice.
-        reply = Reply(content_id(self.judge_id.encode(), str(number).encode(), line.encode()), line)
-        verdict = Verdict(row.p_shown_first)
+        reply_id = content_id(self.judge_id.encode(), str(number).encode(), line.encode())
+        said = row.reply or Replied(id="", raw="")
+        reply = Reply(
+            reply_id,
+            line,
+            said.prompt_tokens,
+            said.completion_tokens,
+            said.cost_usd,
+            said.latency_s,
+        )
+        verdict = Verdict(row.p_shown_first, said.explanation)
         is_under = (comparison.first.id, comparison.second.id) not in self.but
         principle = row.principle or (self.principle if is_under else None)
         judgment = Judgment(comparison.id, self.judge_id, order, verdict, reply, principle)
@@ -472,7 +523,9 @@ def import_recording(recording: RecordingFile, store: Store) -> None:
         while some := list(islice(judged, TOGETHER)):
             judgments = [judgment for _, judgment in some]
             store.add_comparisons(comparison for comparison, _ in some)
-            store.add_replies(recording.judge.id, (judgment.reply for judgment in judgments))
+            replies = [judgment.reply for judgment in judgments]
+            paid = recording.source if any(reply.cost_usd for reply in replies) else None
+            store.add_replies(recording.judge.id, replies, reused_from=paid)
             store.add_judgments(judgments)
 
 
@@ -489,17 +542,74 @@ def as_line(judge: JudgeIdentity, judgment: Judgment, comparison: Comparison) ->
     sides = [comparison.first, comparison.second]
     if judgment.order is Order.SWAPPED:
         sides.reverse()
-    p_first = verdict.p_shown_first
+    line = line_of(judge, judgment)
+    return as_json(
+        as_side(sides[0]),
+        as_side(sides[1]),
+        verdict.p_shown_first,
+        Said(
+            recorded_name(judge),
+            judgment.principle,
+            line.kwargs if line else None,
+            line.reply if line else Replied.of(judgment),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a line says beside its sides and its verdict; see `Line`."""
+
+    judge: str
+    principle: str | None = None
+    kwargs: Mapping[str, JsonValue] | None = None
+    reply: Replied | None = None
+
+
+def as_json(
+    first: Mapping[str, object], second: Mapping[str, object], p_first: float, said: Said
+) -> str:
+    """A line of the file, without its end.
+
+    Args:
+        first, second: What was shown first, and then, as `as_side` says it.
+        p_first: Probability that the one shown first is preferred.
+        said: All else.
+    """
     choices = [choice for choice, p in VERDICTS.items() if p == p_first]
     line = {
-        "first": as_side(sides[0]),
-        "second": as_side(sides[1]),
+        "first": first,
+        "second": second,
         **({"verdict": choices[0]} if choices else {"p_first": p_first}),
-        "judge": judge.name.removeprefix(RECORDED),
-        **({} if judgment.principle is None else {"principle": judgment.principle}),
-        **_made_with(judge, judgment),
+        "judge": said.judge,
+        **({} if said.principle is None else {"principle": said.principle}),
+        **({} if said.kwargs is None else {"kwargs": said.kwargs}),
+        **({} if said.reply is None else {"reply": said.reply.model_dump()}),
     }
     return json.dumps(line, ensure_ascii=False)
+
+
+def recorded_name(judge: JudgeIdentity) -> str:
+    """Who judged, as a line says it: whoever reads it knows again whether that was simulated."""
+    name = judge.name.removeprefix(RECORDED)
+    if not judge.simulated or _says_simulated(name):
+        return name
+    person = HUMAN if name.startswith(HUMAN) else ""
+    return f"{person}{SIMULATED}{name.removeprefix(HUMAN)}"
+
+
+def _says_simulated(name: str) -> bool:
+    return name.removeprefix(HUMAN).startswith(SIMULATED)
+
+
+def line_of(judge: JudgeIdentity, judgment: Judgment) -> Line | None:
+    """The line from which a judgment was read; None of one that came otherwise."""
+    if not judge.name.startswith((RECORDED, HUMAN)):
+        return None
+    try:
+        return Line.model_validate_json(judgment.reply.raw)
+    except ValidationError:
+        return None
 
 
 def as_side(segment: Segment) -> dict[str, object]:
@@ -536,11 +646,3 @@ def write_observed(segment: Segment, folder: Path) -> None:
     if segment.observations.dtype == np.uint8:
         (folder / OBSERVATIONS).mkdir(exist_ok=True)
         write_frame(as_picture(segment.observations), folder / observed_in(segment))
-
-
-def _made_with(judge: JudgeIdentity, judgment: Judgment) -> dict[str, JsonValue]:
-    """What a recorded line says of how the environment was made."""
-    if not judge.name.startswith((RECORDED, HUMAN)):
-        return {}
-    kwargs = Line.model_validate_json(judgment.reply.raw).kwargs
-    return {} if kwargs is None else {"kwargs": kwargs}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import platform
+import secrets
 import shutil
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -33,6 +34,8 @@ from volition.storage.documents import read_document, sealed, unsealed
 from volition.storage.files import is_free, new_folder
 from volition.storage.labels import LABELS, LabelLog, take_in
 from volition.storage.store import Store
+from volition.storage.tracking.tensorboard import Curves
+from volition.storage.tracking.trackers import Subject, Together, Tracker
 from volition.tasks.given import Given
 from volition.tasks.task import Task, bundled_tasks
 
@@ -110,6 +113,8 @@ class RunSettings:
         corrections: Those that made this version, the first one first.
         goal_ids: Of the goals whose judgments count, each made from the one before; all that there
             are where there are none.
+        track: What follows the run beside TensorBoard, of `TRACKERS`.
+        tracked_as: By which id.
     """
 
     judgments: str
@@ -126,6 +131,15 @@ class RunSettings:
     version: int = 1
     corrections: tuple[Correction, ...] = ()
     goal_ids: tuple[str, ...] = ()
+    track: tuple[str, ...] = ()
+    tracked_as: str = ""
+
+    def tracked_by(self, names: Sequence[str]) -> RunSettings:
+        """The same, followed by these; the id is no draw of the run's own, which its seed
+        decides."""
+        if not names:
+            return self
+        return replace(self, track=tuple(dict.fromkeys(names)), tracked_as=secrets.token_hex(4))
 
     @property
     def correction(self) -> Correction | None:
@@ -333,6 +347,35 @@ class RunFolder:
         goal_id = self.settings.goal_ids[-1]
         return [name for name, put in store.put().items() if put.goal_id == goal_id]
 
+    def open_curves(self, judges: Collection[JudgeIdentity], done: int | None) -> Tracker:
+        """What the numbers of this run are told as it learns.
+
+        Args:
+            judges: Who judges.
+            done: As of `Curves`.
+
+        Raises:
+            RunError: They cannot be written.
+        """
+        curves, settings = Curves(self.tensorboard, done), self.settings
+        if not settings.track:
+            return curves
+        simulated = any(judge.simulated for judge in judges)
+        config = {
+            "task": self.task.name,
+            "environment": self.task.environment.id,
+            "goal": self.task.stated_goal().text,
+            "judge": ", ".join(sorted({judge.name for judge in judges})),
+            "simulated": simulated,
+            "seed": settings.seed,
+            "steps": settings.most_steps,
+            "version": settings.version,
+            **self.versions(),
+        }
+        name = self.path.resolve().name
+        subject = Subject(name, settings.tracked_as, self.path, config, simulated)
+        return Together(curves, settings.track, subject)
+
     def put_under(self) -> Principles:
         """What one judgment of this version is put under, as of `Goal`."""
         said = [correction.change for correction in self.settings.corrections]
@@ -392,6 +435,7 @@ def _settings(table: Mapping[str, Any]) -> RunSettings:
     lists: Table = {
         "corrections": tuple(_correction(row) for row in table.get("corrections", ())),
         "goal_ids": tuple(table.get("goal_ids", ())),
+        "track": tuple(table.get("track", ())),
     }
     return RunSettings(**{**tried, **table, **lists, "live": judge, "given": given})
 

@@ -11,7 +11,7 @@ A stage takes values and returns values. Only `Run` knows the folder.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -60,6 +60,7 @@ from volition.storage.documents import write_document
 from volition.storage.files import exclusively
 from volition.storage.labels import LabelLog, take_in
 from volition.storage.store import Store
+from volition.storage.tracking.trackers import check_trackers
 from volition.tasks.numbers import check_counts
 from volition.tasks.task import Task
 
@@ -78,6 +79,7 @@ def train(
     seed: int = 0,
     symmetric: bool = False,
     clip: bool = False,
+    track: Sequence[str] = (),
     listener: Listener = lambda _: None,
 ) -> Run:
     """Trains an agent to reach a goal, on judgments alone.
@@ -95,6 +97,7 @@ def train(
         symmetric: Use the symmetries that the task declares.
         clip: Show a live judge clips, whatever it says itself; else it is asked where the task does
             not say.
+        track: What follows the run beside TensorBoard: `wandb`, `trackio`.
         listener: Is told how the run is getting on.
 
     Raises:
@@ -114,6 +117,7 @@ def train(
         seed=seed,
         symmetric=symmetric,
         clip=clip,
+        track=track,
     )
     run.advance(listener)
     return run
@@ -148,6 +152,7 @@ class Run:
         seed: int = 0,
         symmetric: bool = False,
         clip: bool = False,
+        track: Sequence[str] = (),
     ) -> Run:
         """A run with its judgments in the store, or with what a live judge is to be asked.
 
@@ -156,6 +161,7 @@ class Run:
                 Nothing is left behind then.
         """
         check_counts(steps=steps, seed=seed)
+        check_trackers(track)
         check_approved(task)
         if live is not None and judgments is not None:
             raise InputError("give either recorded judgments or a live judge, not both")
@@ -181,6 +187,7 @@ class Run:
                 "are seen of single states only; leave it out"
             )
         settings = RunSettings("", symmetric, task.training.steps, seed, given=given, found=how)
+        settings = settings.tracked_by(track)
         judge: Judge | None = None
         if live is None:
             create_with_recording(path, task, settings, chosen)
@@ -371,7 +378,7 @@ class Run:
             setup,
             model,
             Checkpoint(folder.checkpoint, folder.kept),
-            folder.tensorboard,
+            partial(folder.open_curves, folder.judges(store).values()),
             helm=self._helm,
         )
         if live is None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import equinox as eqx
@@ -33,7 +32,7 @@ from volition.reward.stages import Staging, unfitted
 from volition.run.evaluation import LITTLE, Trial, Trials, abreast, doing_badly, scored_together
 from volition.run.interrupting import PAUSED, Helm, noted
 from volition.run.results import Listener, Progress, Session
-from volition.storage.curves import Curves
+from volition.storage.tracking.trackers import Tracker
 from volition.tasks.task import EnvironmentSection, RewardSection, TrainingSection
 from volition.tasks.view import JudgeView
 
@@ -214,7 +213,7 @@ def learn_policy(
     setup: Setup,
     model: RewardModel,
     checkpoint: Checkpoint,
-    curves: Path,
+    curves: Callable[[int | None], Tracker],
     progress: Progress,
     listener: Listener,
     companion: Companion | None = None,
@@ -230,7 +229,7 @@ def learn_policy(
         setup: Who learns where.
         model: The reward model, the only signal.
         checkpoint: Where to go on, and what is left.
-        curves: The folder of TensorBoard's events.
+        curves: Opens what the sessions' numbers are told; it is given the last step that is done.
         progress: What the listener knows already.
         listener: Is told how far this is.
         companion: What goes on meanwhile.
@@ -249,7 +248,7 @@ def learn_policy(
     ):
         sessions = _Sessions(setup, rollout, trials, model, checkpoint, companion, filming)
         done = sessions.history[-1].env_steps if sessions.history else None
-        with noted(helm.stops) as pressed, closing(Curves(curves, done)) as drawn:
+        with noted(helm.stops) as pressed, closing(curves(done)) as drawn:
             while not sessions.finished():
                 session = sessions.run_one(progress, listener)
                 held = pressed.is_set() or helm.pauses()

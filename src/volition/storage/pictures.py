@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,12 @@ from volition.storage.files import write_whole
 MOST_PIXELS = 2**26  # of a picture: a camera's has fewer, and no judge sees so many
 
 
-def read_frame(path: Path) -> Frame:
+def read_frame(path: Path, content: bytes | None = None) -> Frame:
     """A picture file as a frame.
+
+    Args:
+        path: Of the file.
+        content: What is in it, where that is at hand; the path then only names it.
 
     Raises:
         StoreError: There is no such file, it is not a picture, or it is too large to be looked at.
@@ -27,7 +32,7 @@ def read_frame(path: Path) -> Frame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # see MOST_PIXELS
-            with Image.open(path) as image:
+            with Image.open(path if content is None else BytesIO(content)) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise _too_large(path, f"it is {image.width} x {image.height}")
                 return Frame(np.asarray(image.convert("RGB")))

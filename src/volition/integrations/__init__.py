@@ -1,0 +1,1 @@
+"""What is exchanged with other libraries. What needs one is behind an extra, and imported late."""

@@ -1,0 +1,1 @@
+"""Judgments, reward models and policies as folders that a hub takes, each with a card."""

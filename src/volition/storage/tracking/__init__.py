@@ -1,0 +1,1 @@
+"""Numbers over steps, for TensorBoard and for whatever else a run is tracked by."""
