@@ -5,7 +5,7 @@ BIN := .venv/bin
 # would compile a thousand of them again, which takes longer than half of a short run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test pytest test-fast test-local lint docs lock clean
+.PHONY: demo test pytest test-fast test-local lint docs dist sbom lock clean
 
 demo: .venv/.installed
 	$(BIN)/volition train pendulum
@@ -35,14 +35,25 @@ test-local: .venv-local/.installed
 	HF_HUB_OFFLINE=1 .venv-local/bin/pytest tests/local
 
 docs: .venv/.installed-test
-	$(BIN)/pip install -q --group docs
-	$(BIN)/zensical build --clean
+	$(BIN)/python tools/commands.py
+	$(BIN)/zensical build --clean --strict
+
+# What a release is made of. The wheel is built from the sdist, so that this has all it takes.
+dist: .venv/.installed-test
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+# The software that a default install brings, with versions, licences and hashes where they are known.
+sbom: .venv/.installed-test
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements requirements/default.lock --pyproject pyproject.toml \
+	  --output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
 
 # The locks name versions and hashes, no index and no host. Extras are named, too: without them pip
 # takes the newest release of a package that another one wants with an extra, and refuses it.
 lock:
 	uv pip compile pyproject.toml --group build $(LOCK) -o requirements/default.lock
-	uv pip compile pyproject.toml --group build --group test $(LOCK) -o requirements/test.lock
+	uv pip compile pyproject.toml --group build --group test --group docs --group release $(LOCK) -o requirements/test.lock
 LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
 .venv/bin/python:
