@@ -38,22 +38,26 @@ docs: .venv/.installed-test
 	$(BIN)/python tools/commands.py
 	$(BIN)/zensical build --clean --strict
 
-# What a release is made of. The wheel is built from the sdist, so that this has all it takes.
-dist: .venv/.installed-test
+# What a release is made of: wheel and sdist, and what a default install brings, as CycloneDX.
+dist: .venv/.installed
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation --outdir dist
+	$(BIN)/python -m hatchling build -d dist
 
-# The software that a default install brings, with versions, licences and hashes where they are known.
-sbom: .venv/.installed-test
+sbom: .venv-sbom/.installed
 	mkdir -p dist
-	$(BIN)/cyclonedx-py requirements requirements/default.lock --pyproject pyproject.toml \
-	  --output-reproducible --output-format JSON --output-file dist/sbom.cdx.json
+	.venv-sbom/bin/cyclonedx-py requirements requirements/default.lock --pyproject pyproject.toml \
+	  --output-reproducible --output-file dist/sbom.cdx.json
+
+.venv-sbom/.installed:
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/pip install -q --disable-pip-version-check "cyclonedx-bom>=7"
+	@touch $@
 
 # The locks name versions and hashes, no index and no host. Extras are named, too: without them pip
 # takes the newest release of a package that another one wants with an extra, and refuses it.
 lock:
 	uv pip compile pyproject.toml --group build $(LOCK) -o requirements/default.lock
-	uv pip compile pyproject.toml --group build --group test --group docs --group release $(LOCK) -o requirements/test.lock
+	uv pip compile pyproject.toml --group build --group test --group docs $(LOCK) -o requirements/test.lock
 LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
 .venv/bin/python:
@@ -80,4 +84,4 @@ LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-local site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-local .venv-sbom site .cache docs/commands.md dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
