@@ -5,7 +5,7 @@ BIN := .venv/bin
 # would compile a thousand of them again, which takes longer than half of a short run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test pytest test-fast test-local lint docs dist sbom lock clean
+.PHONY: demo test pytest test-fast test-local lint docs dist wheel-check sbom lock clean
 
 demo: .venv/.installed
 	$(BIN)/volition train pendulum
@@ -42,6 +42,14 @@ docs: .venv/.installed-test
 dist: .venv/.installed
 	rm -rf dist
 	$(BIN)/python -m hatchling build -d dist
+
+# The wheel alone, in an empty environment: installed, run, and used by a program that is typed.
+wheel-check: dist
+	rm -rf .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install -q --disable-pip-version-check dist/*.whl mypy pyright
+	cd .venv-wheel && bin/volition train pendulum --out run-$$$$ && bin/volition verify run-$$$$
+	cd .venv-wheel && bin/mypy --strict ../tests/consumer/consumer.py && bin/pyright --pythonpath bin/python ../tests/consumer/consumer.py
 
 sbom: .venv-sbom/.installed
 	mkdir -p dist
@@ -84,4 +92,4 @@ LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-local .venv-sbom site .cache docs/commands.md dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-local .venv-sbom .venv-wheel site .cache docs/commands.md dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
