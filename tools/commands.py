@@ -16,7 +16,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
 HEAD = """\
 # Every option
 
-What `volition VERB --help` prints, of this version. What the verbs are for: [Verbs](command-line.md).
+What `volition VERB --help` prints, of this version. What the verbs are for:
+[Verbs](command-line.md).
 """
 
 

@@ -1,4 +1,4 @@
-"""A program that uses Volition, as its author would write it: checked by type checkers, never run."""
+"""A program that uses Volition, as its author would write it: read by type checkers, never run."""
 
 from pathlib import Path
 

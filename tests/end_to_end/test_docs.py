@@ -1,12 +1,11 @@
 """The commands and snippets of the documentation, run in order, page by page, as they stand there.
 
-Changed is only what a test has to: the judge is a server on loopback that looks at the pictures, RUN
-is a finished run, a filled-in form takes the place of a person, and learning is shorter.
+Changed is only what a test has to: the judge is a server on loopback that looks at the pictures,
+RUN is a finished run, a filled-in form takes the place of a person, and learning is shorter.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -94,4 +93,3 @@ def test_what_a_page_says_to_do_works(page: str, server: Server, here: Path) -> 
                 run_commands(block, server, here)
             elif block.text != (ROOT / "examples" / "cat" / "sunny.py").read_text("utf-8"):
                 run_python(block, server)
-    assert os.listdir(here)

@@ -114,7 +114,9 @@ def test_a_run_of_a_version_to_come_is_refused(
 def test_a_task_says_its_format(
     line: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    toml = f'name = "new"\n{line}\nenvironment = {{ id = "Pendulum-v1" }}\ngoal = {{ text = "up" }}\n'
+    toml = (
+        f'name = "new"\n{line}\nenvironment = {{ id = "Pendulum-v1" }}\ngoal = {{ text = "up" }}\n'
+    )
     (tmp_path / "task.toml").write_text(toml)
     out = tmp_path / "asked"
     code = cli.main(["ask", str(tmp_path), "--pairs", "2", "--out", str(out)])
