@@ -60,8 +60,6 @@ def words_of(command: str, server: Server) -> list[str]:
             words[words.index("--steps") + 1] = STEPS
         else:
             words += ["--steps", STEPS]
-        if "--max-usd" in words:
-            words += ["--max-judgments", "12"]
     changed = {"TASK": "pendulum", "N": "1"}
     return [changed.get(word, word) for word in words]
 

@@ -22,7 +22,7 @@ from volition.tasks.task import Task
 
 BLOCKS = blocks()
 REASONS = {
-    "needs a key": 13,
+    "needs a key": 14,
     "needs a person": 12,
     "needs the network": 2,
     "takes minutes": 11,
