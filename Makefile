@@ -5,7 +5,7 @@ BIN := .venv/bin
 # would compile a thousand of them again, which takes longer than half of a short run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test pytest test-fast test-local lint docs lock clean
+.PHONY: demo test pytest test-fast test-local lint docs dist wheel-check sbom lock clean
 
 demo: .venv/.installed
 	$(BIN)/volition train pendulum
@@ -35,14 +35,37 @@ test-local: .venv-local/.installed
 	HF_HUB_OFFLINE=1 .venv-local/bin/pytest tests/local
 
 docs: .venv/.installed-test
-	$(BIN)/pip install -q --group docs
-	$(BIN)/zensical build --clean
+	$(BIN)/python tools/commands.py
+	$(BIN)/zensical build --clean --strict
+
+# What a release is made of: wheel and sdist, and what a default install brings, as CycloneDX.
+dist: .venv/.installed
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+
+# The wheel alone, in an empty environment: installed, run, and used by a program that is typed.
+wheel-check: dist
+	rm -rf .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/pip install -q --disable-pip-version-check dist/*.whl mypy pyright
+	cd .venv-wheel && bin/volition train pendulum --out run-$$$$ && bin/volition verify run-$$$$
+	cd .venv-wheel && bin/mypy --strict ../tests/consumer/consumer.py && bin/pyright --pythonpath bin/python ../tests/consumer/consumer.py
+
+sbom: .venv-sbom/.installed
+	mkdir -p dist
+	.venv-sbom/bin/cyclonedx-py requirements requirements/default.lock --pyproject pyproject.toml \
+	  --output-reproducible --output-file dist/sbom.cdx.json
+
+.venv-sbom/.installed:
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/pip install -q --disable-pip-version-check "cyclonedx-bom>=7"
+	@touch $@
 
 # The locks name versions and hashes, no index and no host. Extras are named, too: without them pip
 # takes the newest release of a package that another one wants with an extra, and refuses it.
 lock:
 	uv pip compile pyproject.toml --group build $(LOCK) -o requirements/default.lock
-	uv pip compile pyproject.toml --group build --group test $(LOCK) -o requirements/test.lock
+	uv pip compile pyproject.toml --group build --group test --group docs $(LOCK) -o requirements/test.lock
 LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 
 .venv/bin/python:
@@ -69,4 +92,4 @@ LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-local site dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-local .venv-sbom .venv-wheel site .cache docs/commands.md dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

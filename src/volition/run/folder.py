@@ -40,6 +40,7 @@ from volition.tasks.given import Given
 from volition.tasks.task import Task, bundled_tasks
 
 CONFIG = "config.toml"
+FORMAT = 2  # of a run folder; 1 are those of 0.1, which say no number and are read as well
 SECTIONS = ("settings", "task", "versions")  # of a configuration; the first is where 0.1 begins
 UNREADABLE = (KeyError, TypeError, ValueError, InputError, OSError, AttributeError)
 T = TypeVar("T")
@@ -241,7 +242,9 @@ class RunFolder:
         """
         file = path / CONFIG
         try:
-            document = unsealed(tomllib.loads(file.read_text(encoding="utf-8")), SECTIONS)
+            document = tomllib.loads(file.read_text(encoding="utf-8"))
+            _check_format(path, document)
+            document = unsealed(document, SECTIONS)
             task = Task.model_validate({**document["task"], "folder": path / "task"})
             if task.goal.truth is None and document["versions"]["volition"] == "0.1.0":
                 task = _with_truth(task)
@@ -410,10 +413,26 @@ class RunFolder:
 
     def _document(self) -> Table:
         return {
+            "format": FORMAT,
             "settings": _without_none(asdict(self.settings)),
             "task": self.task.model_dump(mode="json", exclude_none=True),
             "versions": current_versions(),
         }
+
+
+def _check_format(path: Path, document: Mapping[str, Any]) -> None:
+    """That this program reads such a run.
+
+    Raises:
+        RunError: A newer one made it.
+    """
+    number = document.get("format", 1)
+    if isinstance(number, int) and number > FORMAT:
+        made = document.get("versions", {}).get("volition", "a newer version")
+        raise RunError(
+            f"{path} is a run of format {number}, made by Volition {made}, and this one reads up "
+            f"to {FORMAT}: install that version"
+        )
 
 
 def _with_truth(task: Task) -> Task:

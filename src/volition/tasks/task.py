@@ -13,12 +13,21 @@ from volition.errors import InputError, StoreError
 from volition.goal import Goal, GoalStage, Principle, in_one, read_constitution
 from volition.storage.pictures import read_frame
 from volition.tasks.numbers import COUNTS, shown
-from volition.tasks.toml import Place, by_goal, check_kwargs, explain, line_of, read_toml
+from volition.tasks.toml import (
+    Place,
+    by_goal,
+    check_format,
+    check_kwargs,
+    explain,
+    line_of,
+    read_toml,
+)
 from volition.tasks.truth import TRUTHS
 from volition.tasks.view import JudgeView, Number, Section, Whole
 
 TASK_FILE = "task.toml"
 BUNDLED = Path(__file__).parent / "bundled"
+FORMAT = 1  # of task.toml; one more with each change that an older Volition would read wrongly
 
 MOST_SENTENCES, LONGEST_SENTENCE = 100, 4000  # of principles and vetoes; characters of each
 LONGEST_GOAL = 20_000  # characters
@@ -262,6 +271,7 @@ class Task(Section):
             raise InputError(
                 f"{path}:{line_of(text, hidden[:1])}: {hidden[0]}: there is no such key"
             )
+        check_format(path, text, document, FORMAT)
         tasks = {}
         for name, resolved in by_goal(path, text, document).items():
             where = Place(path, text, name, document.get("goals", {}).get(name, {}))

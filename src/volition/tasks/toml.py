@@ -122,6 +122,23 @@ def _unfit(location: Location, value: object) -> str | None:
     return "it is nothing that TOML can say: a number, text, true, false, an array or a table"
 
 
+def check_format(path: Path, text: str, document: Table, known: int) -> None:
+    """Takes the number of its format out of the document; one without is of the first.
+
+    Raises:
+        InputError: It is none, or newer than what this program reads.
+    """
+    number = document.pop("format", 1)
+    where = f"{path}:{line_of(text, ['format'])}: format"
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise InputError(f"{where}: it is a whole number from 1 on (it is {number!r})")
+    if number > known:
+        raise InputError(
+            f"{where}: {number} is newer than this Volition, which reads up to {known}: "
+            "install a newer one"
+        )
+
+
 def by_goal(path: Path, text: str, document: Table) -> dict[str | None, Table]:
     """The document for each of its goals, the default one first, as though it were the only one.
 
