@@ -29,11 +29,13 @@ from scipy.special import ndtr
 from volition.certifying.answers import Answer, by_pair
 from volition.certifying.counting import Doubles, Estimate, entropy
 from volition.certifying.sampling import CLOSE, Data, Draws, Prior, sample
+from volition.judgment import Order
 
 MOST_STATES = 160  # that are ranked at once; what is beyond is taken pair by pair
 FEW_STATES, DRAWN_STATES = 8, 160  # of fewer others are drawn, as they are spread
 DRAWN_PAIRS = 400  # of states, over which one draw is right or wrong
 LEAST_WARP, MOST_WARP = 0.08, 0.6
+EVENLY = 4.0  # times less than chance that what states happen to be taken matters
 PRIOR = Prior()
 
 
@@ -65,9 +67,44 @@ def rank(answers: Sequence[Answer], seed: int = 0, prior: Prior = PRIOR) -> Rank
         prior: What is known before.
     """
     rng = np.random.default_rng(seed)
-    draws = sample(_arrays(answers), rng, prior)
+    draws = sample(_arrays(answers)[0], rng, prior)
     right, both, bits = _would_be_right(draws, rng, prior)
     return Ranking(*(Estimate.of_draws(drawn) for drawn in (right, both, bits, draws.bias)))
+
+
+def most_telling(
+    answers: Sequence[Answer], pairs: Sequence[tuple[str, str]], count: int, seed: int = 0
+) -> list[tuple[int, Order]]:
+    """The questions whose answers would say most of how often the judge is right: the share of what
+    is not known of it that an answer is expected to take away. Pairs far apart often, put in the
+    order against which its bias is.
+
+    Args:
+        answers: That are known.
+        pairs: First and second state of each pair that may be put.
+        count: How many are wanted at most.
+        seed: Of the draws.
+
+    Returns:
+        The pairs' places and the order of each, the most telling first.
+    """
+    rng = np.random.default_rng(seed)
+    data, places = _arrays(answers)
+    draws = sample(data, rng, PRIOR)
+    right = _would_be_right(draws, rng, PRIOR)[0]
+    known = [at for at, two in enumerate(pairs) if all(name in places for name in two)]
+    one, other = np.array([[places[name] for name in pairs[at]] for at in known]).reshape(-1, 2).T
+    apart = draws.scores[:, one] - draws.scores[:, other]
+    noise, blind = np.sqrt(1 + draws.scale**2)[:, None], draws.lapses[:, None]
+    told = []
+    for sign in (1, -1):
+        first = blind / 2 + (1 - blind) * ndtr((apart + sign * draws.bias[:, None]) / noise)
+        covariance = (right - right.mean()) @ (first - first.mean(0)) / len(right)
+        told.append(covariance**2 / (first * (1 - first)).mean(0))
+    best = np.argsort(-np.maximum(*told), kind="stable")[:count]
+    return [
+        (known[at], Order.FORWARD if told[0][at] >= told[1][at] else Order.SWAPPED) for at in best
+    ]
 
 
 def _arrays(answers: Sequence[Answer]) -> _Data:
@@ -89,7 +126,7 @@ def _arrays(answers: Sequence[Answer]) -> _Data:
     ends = [[places.setdefault(name, len(places)) for name in sides[pair]] for pair in linked]
     numbers = {pair: place for place, pair in enumerate([*linked, *by_itself])}
     ours = sorted((a for a in answers if a.pair in numbers), key=lambda a: numbers[a.pair])
-    return Data(
+    data = Data(
         np.array([numbers[a.pair] for a in ours], np.intp),
         np.array([a.sign for a in ours], np.float64),
         np.array([a.p_first for a in ours], np.float64),
@@ -97,6 +134,7 @@ def _arrays(answers: Sequence[Answer]) -> _Data:
         np.arange(len(numbers)) >= len(linked),
         len(places),
     )
+    return data, places
 
 
 def _would_be_right(
@@ -106,9 +144,9 @@ def _would_be_right(
     scores = draws.scores
     if scores.shape[1] < FEW_STATES:
         scores = draws.spread[:, None] * rng.normal(size=(len(draws.spread), DRAWN_STATES))
+    meant = _meant(scores, draws.spread, rng, prior)
     one, other = rng.integers(scores.shape[1], size=(2, DRAWN_PAIRS))
     one, other = one[one != other], other[one != other]
-    meant = _meant(scores, draws.spread, rng, prior)
     better = meant[:, one] > meant[:, other]
     apart = scores[:, one] - scores[:, other]
     apart += draws.scale[:, None] * rng.normal(size=apart.shape)
@@ -119,18 +157,27 @@ def _would_be_right(
     )
     ahead = np.where(better, shown_first, 1 - shown_first)  # right, the one being shown first
     behind = np.where(better, shown_second, 1 - shown_second)
-    agrees = (ahead * behind).mean(1)  # in both orders, and is right
-    settled = agrees + ((1 - ahead) * (1 - behind)).mean(1)
+    # The states are some of many that might have been taken (Bayesian bootstrap: Rubin, 1981); they
+    # cover what there is, so that they vary less than if they were drawn.
+    counts = rng.gamma(EVENLY, size=scores.shape)
+    weights = counts[:, one] * counts[:, other]
+    weights /= weights.sum(1, keepdims=True)
+
+    def mean(of_pairs: Doubles) -> Doubles:
+        return np.asarray((weights * of_pairs).sum(1))
+
+    agrees = mean(ahead * behind)  # in both orders, and is right
+    settled = agrees + mean((1 - ahead) * (1 - behind))
     # What is said for the one shown first, where it is better, and where it is worse.
-    hits, false = ahead.mean(1), (1 - behind).mean(1)
+    hits, false = mean(ahead), mean(1 - behind)
     bits = entropy((hits + false) / 2) - (entropy(hits) + entropy(false)) / 2
-    return (ahead + behind).mean(1) / 2, agrees / settled, np.maximum(0.0, bits)
+    return mean(ahead + behind) / 2, agrees / settled, np.maximum(0.0, bits)
 
 
 def _meant(scores: Doubles, spread: Doubles, rng: np.random.Generator, prior: Prior) -> Doubles:
     """How good the states are, of which the judge's eye makes these scores: (draws, states)."""
     warp = np.clip(prior.warp - prior.warp_falls * np.log(spread), LEAST_WARP, MOST_WARP)
-    warp = warp * np.exp(prior.warp_sd * rng.normal(size=warp.shape))
+    warp = warp * np.exp(prior.warp_sd * rng.normal(size=warp.shape) - prior.warp_sd**2 / 2)
     seen = (1 / np.sqrt(1 + warp**2))[:, None]
     drawn = np.sqrt(1 - seen**2) * rng.normal(size=scores.shape)
     return seen * scores / (scores.std(1, keepdims=True) + CLOSE) + drawn

@@ -16,8 +16,9 @@ from scipy.special import ndtr, ndtri
 
 from volition.certifying.counting import Doubles
 
-CHAINS, SWEEPS, BURNED, THINNED = 8, 260, 60, 2
+CHAINS, SWEEPS, BURNED = 6, 150, 70
 STEP = 0.25  # of the logarithm of a scale, and of the bias, from one draw to the next
+FAR = 3  # degrees of freedom of such a step, so that a chain is soon where it belongs
 CLOSE = 1e-12
 _Flags = npt.NDArray[np.bool_]
 
@@ -42,12 +43,12 @@ class Prior:
     spread_sd: float = 1.3
     of_pair: float = 0.4
     of_pair_rises: float = 0.6
-    of_pair_sd: float = 0.8
+    of_pair_sd: float = 1.0
     bias_sd: float = 2.0
-    lapses: tuple[float, float] = (0.5, 6.0)
-    warp: float = 0.30
-    warp_falls: float = 0.04
-    warp_sd: float = 0.3
+    lapses: tuple[float, float] = (0.5, 3.0)
+    warp: float = 0.285
+    warp_falls: float = 0.045
+    warp_sd: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def sample(data: Data, rng: np.random.Generator, prior: Prior) -> Draws:
     kept = []
     for sweep in range(SWEEPS):
         chains.draw()
-        if sweep >= BURNED and (sweep - BURNED) % THINNED == 0:
+        if sweep >= BURNED:
             kept.append(chains.now())
     return Draws(*(np.concatenate(column) for column in zip(*kept, strict=True)))
 
@@ -106,7 +107,8 @@ class _Chains:
     def __init__(self, data: Data, rng: np.random.Generator, prior: Prior) -> None:
         self.data, self.rng, self.prior = data, rng, prior
         pairs = len(data.alone)
-        self.spread = np.exp(prior.spread + prior.spread_sd * rng.normal(size=CHAINS))
+        # From above, since a chain comes down sooner than it goes up.
+        self.spread = np.exp(prior.spread + prior.spread_sd * rng.uniform(0, 1, CHAINS))
         self.scale = np.full(CHAINS, math.exp(prior.of_pair / 2))
         self.bias, self.lapses = np.zeros(CHAINS), np.full(CHAINS, 0.05)
         self.scores = np.zeros((CHAINS, data.states))
@@ -197,14 +199,13 @@ class _Chains:
             pairs = -(np.log(own) + of_pair / own).sum(1) / 2
             return np.asarray(scores + pairs + self._known(spread, scale, self.bias))
 
-        for _ in range(2):
-            for which in (0, 1):
-                scales = [self.spread, self.scale]
-                before = log_density(*scales)
-                scales[which] = scales[which] * self._factor()
-                taken = self._taken(log_density(*scales) - before)
-                self.spread = np.where(taken, scales[0], self.spread)
-                self.scale = np.where(taken, scales[1], self.scale)
+        for which in (0, 1, 0, 1):
+            scales = [self.spread, self.scale]
+            before = log_density(*scales)
+            scales[which] = scales[which] * self._factor()
+            taken = self._taken(log_density(*scales) - before)
+            self.spread = np.where(taken, scales[0], self.spread)
+            self.scale = np.where(taken, scales[1], self.scale)
 
     def _known(self, spread: Doubles, scale: Doubles, bias: Doubles) -> Doubles:
         """Logarithm of the prior density, up to a constant."""
@@ -248,7 +249,7 @@ class _Chains:
         return np.asarray(np.log(lapses / 2 + (1 - lapses) * ndtr(towards) + CLOSE).sum(1))
 
     def _factor(self) -> Doubles:
-        return np.exp(STEP * self.rng.normal(size=CHAINS))
+        return np.exp(STEP * self.rng.standard_t(FAR, CHAINS))
 
     def _taken(self, gain: Doubles) -> _Flags:
         """Metropolis: whether each chain takes what was proposed."""
