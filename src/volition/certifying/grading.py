@@ -275,7 +275,8 @@ def _says_nothing(counted: Counted, ranking: Ranking, failures: Share) -> list[s
     ):
         reasons.append(
             f"its answers do not follow what is shown: of {counted.pairs} pairs put in both "
-            f"orders it chose the same in {counted.consistent.successes}, which chance explains"
+            f"orders it chose the same in {counted.consistent.successes}, which chance explains. "
+            "Take another judge, or show it more of a state"
         )
     # Pairs that share no state tell little: then it is RED where even the best that may be is.
     bits = ranking.bits.value if counted.cycles.trials else ranking.bits.high
@@ -300,7 +301,7 @@ def _by_position(counted: Counted, ranking: Ranking) -> str:
         if mostly or (place.share >= BY_PLACE and ranking.bits.value < SAYS_SOME):
             return (
                 f"it chooses by position: in {place.successes} of {place.trials} pairs put in both "
-                f"orders it chose what was shown {side} both times"
+                f"orders it chose what was shown {side} both times. Take another judge"
             )
     elif shown.trials >= LEAST and not 1 - LEANS < shown.share < LEANS:
         side, successes = _side(shown)
@@ -354,6 +355,11 @@ def _doubtful(counted: Counted, ranking: Ranking, failures: Share) -> list[str]:
     if counted.pairs < FEW:
         reasons.append(
             f"only {counted.pairs} pairs were answered in both orders: {FEW} say something"
+        )
+    if counted.pairs >= LEAST and counted.by_content > CHANCE:
+        reasons.append(
+            f"of {counted.pairs} pairs put in both orders it chose the same in "
+            f"{counted.consistent.successes}, which chance explains: ask about more pairs"
         )
     if counted.cycles.trials >= FEW and counted.cycles.share > CIRCLES:
         reasons.append(

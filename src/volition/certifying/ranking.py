@@ -62,7 +62,8 @@ def rank(answers: Sequence[Answer], seed: int = 0, prior: Prior = PRIOR) -> Rank
     """What the answers say of the judge.
 
     Args:
-        answers: At least one. A probability counts as an answer that is drawn with it.
+        answers: At least one. A probability counts as the choice that it is nearer to, since it
+            is that which is right or wrong; how sure judges say they are differs without end.
         seed: Of the draws.
         prior: What is known before.
     """
@@ -129,7 +130,7 @@ def _arrays(answers: Sequence[Answer]) -> _Data:
     data = Data(
         np.array([numbers[a.pair] for a in ours], np.intp),
         np.array([a.sign for a in ours], np.float64),
-        np.array([a.p_first for a in ours], np.float64),
+        np.array([float(np.sign(a.p_first - 0.5) + 1) / 2 for a in ours], np.float64),
         np.array([*ends, *[[0, 0]] * len(by_itself)], np.intp).reshape(-1, 2),
         np.arange(len(numbers)) >= len(linked),
         len(places),

@@ -57,7 +57,7 @@ class Data:
 
     Attributes:
         pair, sign, p_first: Of each answer its pair, 1 or -1 as the pair's first was shown first or
-            second, and the probability that was given to it: (answers,).
+            second, and 1 where that was chosen, 0 where it was not, 0.5 of a tie: (answers,).
         ends: Of each pair its states: (pairs, 2).
         alone: Whether neither state is in any other pair, so that of s_i - s_j and f_ij only the
             sum is seen: (pairs,).
@@ -125,7 +125,7 @@ class _Chains:
 
     def draw(self) -> None:
         data, rng = self.data, self.rng
-        # A probability counts as an answer that is drawn with it.
+        # A tie is as good as a coin.
         chosen = rng.random((CHAINS, len(data.pair))) < data.p_first
         towards = np.where(chosen, 1.0, -1.0)
         mean = self._difference()[:, data.pair] + self._leaning(self.bias)
