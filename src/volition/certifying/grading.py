@@ -83,7 +83,7 @@ def count(answers: Sequence[Answer]) -> Counted:
     # Whoever chooses a side and does not look is consistent only where two throws differ.
     leaning = first.share if first.trials else 0.5
     chance = 2 * leaning * (1 - leaning)
-    by_content = beyond_chance(consistent.successes, consistent.trials, chance)
+    by_content = beyond_chance(consistent.successes, len(decided), chance)
     sides = [sum(way.chose_first == times for way in decided) for times in (2, 0)]
     same = [way.forward > 0.5 for way in decided if way.consistent]
     chosen = [answer.p_shown_first > 0.5 for answer in answers if answer.p_shown_first != 0.5]

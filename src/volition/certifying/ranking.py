@@ -153,8 +153,7 @@ def _would_be_right(
     apart += draws.scale[:, None] * rng.normal(size=apart.shape)
     blind = draws.lapses[:, None]
     shown_first, shown_second = (
-        blind / 2 + (1 - blind) * ndtr(apart + leaning * draws.bias[:, None])
-        for leaning in (1, -1)
+        blind / 2 + (1 - blind) * ndtr(apart + leaning * draws.bias[:, None]) for leaning in (1, -1)
     )
     ahead = np.where(better, shown_first, 1 - shown_first)  # right, the one being shown first
     behind = np.where(better, shown_second, 1 - shown_second)

@@ -1,7 +1,6 @@
 """What answers say of a judge's mind: draws from everything that could have made them.
 
-Gibbs sampling with latent answers (Albert and Chib, 1993), several chains side by side as one array.
-Scales mix badly where answers are few, so each is also moved together with what it scales, by the
+Gibbs sampling with latent answers (Albert and Chib, 1993), several chains side by side. Scales mix badly where answers are few, so each is also moved together with what it scales, by the
 likelihood of the answers themselves (interweaving: Yu and Meng, 2011). NumPy alone, no I/O.
 """
 
@@ -225,7 +224,12 @@ class _Chains:
         self._move(towards, one, one, one, STEP * self.rng.normal(size=CHAINS))
 
     def _move(
-        self, towards: Doubles, spread: Doubles, scale: Doubles, bias: Doubles, by: float | Doubles = 0.0
+        self,
+        towards: Doubles,
+        spread: Doubles,
+        scale: Doubles,
+        bias: Doubles,
+        by: float | Doubles = 0.0,
     ) -> None:
         """Takes the scales and the bias times these, the bias after that and `by`, or does not."""
         data = self.data

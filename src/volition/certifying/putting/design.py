@@ -84,9 +84,7 @@ def design(segments: Sequence[Segment], goal_id: str, seed: int) -> Design:
             f"certifying takes {FEWEST}: see [view] in task.toml"
         )
     first = BOTH_WAYS + ONCE
-    return Design(
-        tuple(chosen[:BOTH_WAYS]), tuple(chosen[BOTH_WAYS:first]), tuple(chosen[first:])
-    )
+    return Design(tuple(chosen[:BOTH_WAYS]), tuple(chosen[BOTH_WAYS:first]), tuple(chosen[first:]))
 
 
 def more(design: Design, answers: Sequence[Answer], seed: int) -> list[Question]:
