@@ -32,11 +32,20 @@ from volition.certifying.given import read_answers, read_labels
 from volition.certifying.grading import beside, check, count, verdict
 from volition.certifying.guarantee import chance, correct, fewest_labels, find_threshold, promise
 from volition.certifying.putting.asking import Wanted, certify
-from volition.certifying.putting.design import BOTH_WAYS, ONCE, REPEATED, design, states_of
+from volition.certifying.putting.design import (
+    BOTH_WAYS,
+    MORE,
+    ONCE,
+    REPEATED,
+    design,
+    more,
+    states_of,
+)
 from volition.certifying.putting.gold import BLANK, IDENTICAL, INJECTED, LATER, SAME
 from volition.certifying.putting.offline import AGAIN, ask, ask_again, certify_given, keep, read
 from volition.certifying.ranking import rank
 from volition.cli import main
+from volition.comparison import Comparison
 from volition.envs.scene import open_scene
 from volition.errors import InputError, JudgeUnfit
 from volition.evidence.report.certificate import write_page
@@ -516,6 +525,33 @@ def test_states_meet_several_others(pendulum: Task) -> None:
     assert max(met.values()) - min(met.values()) <= 2
     with pytest.raises(InputError, match="states look different"):
         design(states_of(pendulum, 0)[:4], "goal", 0)
+
+
+def test_more_is_asked_of_whom_is_in_doubt(pendulum: Task) -> None:
+    made = design(states_of(pendulum, 0), "goal", 0)
+    put = [(c, order) for order in Order for c in made.both_ways]
+    put += [(c, Order.FORWARD) for c in made.once]
+    rng = np.random.default_rng(3)
+
+    def answer(say: Say) -> list[Answer]:
+        answers = []
+        for c, order in put:
+            apart = float(c.first.observations[0, 0] - c.second.observations[0, 0]) / 2
+            p = say(apart if order is Order.FORWARD else -apart, rng)
+            answers.append(Answer(c.id, order, p, c.first.id, c.second.id))
+        return answers
+
+    assert more(made, answer(right), 0) == []  # hardly anything is left to know
+    assert more(made, answer(BLIND["first"]), 0) == []
+    questions = more(made, answer(noisy), 0)
+    assert len({q.comparison.id for q in questions}) == MORE
+    assert not {q.comparison.id for q in questions} & {c.id for c, _ in put}
+
+    def apart(comparisons: Sequence[Comparison]) -> float:
+        both = [(c.first.observations[0, 0], c.second.observations[0, 0]) for c in comparisons]
+        return float(np.abs(np.subtract(*np.array(both).T)).mean())
+
+    assert apart([q.comparison for q in questions]) > 1.2 * apart(made.others)
 
 
 # Somebody who is not connected ---------------------------------------------------------------

@@ -76,9 +76,9 @@ def rank(answers: Sequence[Answer], seed: int = 0, prior: Prior = PRIOR) -> Rank
 def most_telling(
     answers: Sequence[Answer], pairs: Sequence[tuple[str, str]], count: int, seed: int = 0
 ) -> list[tuple[int, Order]]:
-    """The questions whose answers would say most of how often the judge is right: the share of what
-    is not known of it that an answer is expected to take away. Pairs far apart often, put in the
-    order against which its bias is.
+    """The questions whose answers would say most of how much the judge sees: of the largest Fisher
+    information about the logarithm of its spread, in the mean over what it may be like. Of a judge
+    that sees little they are about states far apart, the worse one on the side that it leans to.
 
     Args:
         answers: That are known.
@@ -92,23 +92,24 @@ def most_telling(
     rng = np.random.default_rng(seed)
     data, places = _arrays(answers)
     draws = sample(data, rng, PRIOR)
-    right = _would_be_right(draws, rng, PRIOR)[0]
     known = [at for at, two in enumerate(pairs) if all(name in places for name in two)]
     one, other = np.array([[places[name] for name in pairs[at]] for at in known]).reshape(-1, 2).T
-    apart = draws.scores[:, one] - draws.scores[:, other]
     noise, blind = np.sqrt(1 + draws.scale**2)[:, None], draws.lapses[:, None]
+    apart = (draws.scores[:, one] - draws.scores[:, other]) / noise
     told = []
     for sign in (1, -1):
-        first = blind / 2 + (1 - blind) * ndtr((apart + sign * draws.bias[:, None]) / noise)
-        covariance = (right - right.mean()) @ (first - first.mean(0)) / len(right)
-        told.append(covariance**2 / (first * (1 - first)).mean(0))
+        mean = apart + sign * draws.bias[:, None] / noise
+        first = blind / 2 + (1 - blind) * ndtr(mean)
+        slope = (1 - blind) * apart * np.exp(-(mean**2) / 2)
+        told.append((slope**2 / (first * (1 - first) + CLOSE)).mean(0))
     best = np.argsort(-np.maximum(*told), kind="stable")[:count]
     return [
         (known[at], Order.FORWARD if told[0][at] >= told[1][at] else Order.SWAPPED) for at in best
     ]
 
 
-def _arrays(answers: Sequence[Answer]) -> _Data:
+def _arrays(answers: Sequence[Answer]) -> tuple[Data, dict[str, int]]:
+    """The answers as arrays, and where each state is in them."""
     grouped = by_pair(answers)
     sides = {
         pair: (some[0].first or f"{pair} first", some[0].second or f"{pair} second")

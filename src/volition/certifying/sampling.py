@@ -1,7 +1,8 @@
 """What answers say of a judge's mind: draws from everything that could have made them.
 
-Gibbs sampling with latent answers (Albert and Chib, 1993), several chains side by side. Scales mix badly where answers are few, so each is also moved together with what it scales, by the
-likelihood of the answers themselves (interweaving: Yu and Meng, 2011). NumPy alone, no I/O.
+Gibbs sampling with latent answers (Albert and Chib, 1993), several chains side by side.
+Scales mix badly where answers are few, so each is also moved together with what it scales, by the
+likelihood of the answers themselves (interweaving: Yu and Meng, 2011). No I/O.
 """
 
 from __future__ import annotations
@@ -109,9 +110,10 @@ class _Chains:
         # From above, since a chain comes down sooner than it goes up.
         self.spread = np.exp(prior.spread + prior.spread_sd * rng.uniform(0, 1, CHAINS))
         self.scale = np.full(CHAINS, math.exp(prior.of_pair / 2))
-        self.bias, self.lapses = np.zeros(CHAINS), np.full(CHAINS, 0.05)
-        self.scores = np.zeros((CHAINS, data.states))
-        self.of_pair = np.zeros((CHAINS, pairs))
+        self.bias: Doubles = np.zeros(CHAINS)
+        self.lapses: Doubles = np.full(CHAINS, 0.05)
+        self.scores: Doubles = np.zeros((CHAINS, data.states))
+        self.of_pair: Doubles = np.zeros((CHAINS, pairs))
         self._starts = np.searchsorted(data.pair, np.arange(pairs))
         # Of each pair which state counts for it and which against: (pairs, states).
         self._incidence = np.zeros((pairs, data.states))
@@ -174,7 +176,7 @@ class _Chains:
         pull = self._of_pairs(looked * left) @ self._incidence
         asked = self._of_pairs(looked)
         precision = np.matmul(self._incidence.T * asked[:, None, :], self._incidence)
-        precision += np.eye(self.data.states) / self.spread[:, None, None] ** 2
+        precision = precision + np.eye(self.data.states) / self.spread[:, None, None] ** 2
         root = np.linalg.cholesky(precision)
         noise = self.rng.normal(size=(*pull.shape, 1))
         half = np.linalg.solve(root, pull[:, :, None]) + noise
