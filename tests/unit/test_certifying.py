@@ -543,7 +543,7 @@ def test_more_is_asked_of_whom_is_in_doubt(pendulum: Task) -> None:
 
     assert more(made, answer(right), 0) == []  # hardly anything is left to know
     assert more(made, answer(BLIND["first"]), 0) == []
-    questions = more(made, answer(noisy), 0)
+    questions = more(made, answer(sees(1.5)), 0)
     assert len({q.comparison.id for q in questions}) == MORE
     assert not {q.comparison.id for q in questions} & {c.id for c, _ in put}
 
