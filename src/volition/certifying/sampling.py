@@ -180,7 +180,8 @@ class _Chains:
         root = np.linalg.cholesky(precision)
         noise = self.rng.normal(size=(*pull.shape, 1))
         half = np.linalg.solve(root, pull[:, :, None]) + noise
-        self.scores = np.linalg.solve(root.transpose(0, 2, 1), half)[:, :, 0]
+        solved = np.linalg.solve(root.transpose(0, 2, 1), half)
+        self.scores = solved[:, :, 0].astype(np.float64)
 
     def _draw_bias(self, latent: Doubles, looked: Doubles) -> None:
         left = looked * (latent - self._difference()[:, self.data.pair])
