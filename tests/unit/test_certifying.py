@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -32,11 +32,20 @@ from volition.certifying.given import read_answers, read_labels
 from volition.certifying.grading import beside, check, count, verdict
 from volition.certifying.guarantee import chance, correct, fewest_labels, find_threshold, promise
 from volition.certifying.putting.asking import Wanted, certify
-from volition.certifying.putting.design import BOTH_WAYS, ONCE, REPEATED, design, states_of
+from volition.certifying.putting.design import (
+    BOTH_WAYS,
+    MORE,
+    ONCE,
+    REPEATED,
+    design,
+    more,
+    states_of,
+)
 from volition.certifying.putting.gold import BLANK, IDENTICAL, INJECTED, LATER, SAME
 from volition.certifying.putting.offline import AGAIN, ask, ask_again, certify_given, keep, read
 from volition.certifying.ranking import rank
 from volition.cli import main
+from volition.comparison import Comparison
 from volition.envs.scene import open_scene
 from volition.errors import InputError, JudgeUnfit
 from volition.evidence.report.certificate import write_page
@@ -195,7 +204,7 @@ def test_who_is_right_is_green_and_says_so() -> None:
 
 
 def test_a_leaning_judge_is_amber() -> None:
-    made = certificate(answered(lambda a, rng: float(8 * a + 4 + rng.logistic() > 0), 4)[0])
+    made = certificate(answered(lambda a, rng: float(12 * a + 4 + rng.logistic() > 0), 4)[0])
     assert made.verdict == "AMBER"
     assert any("leans to what is shown first" in reason for reason in made.reasons)
 
@@ -372,6 +381,88 @@ def test_given_answers_are_certified_by_stage(tmp_path: Path) -> None:
         certify_given(file, "me", {"another": 1.0}, (0.1,))
 
 
+# Files of answers, as somebody else would have them ------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A judge, how its file looks, and what must come of it."""
+
+    say: Say
+    verdict: str
+    reason: str = ""
+    pairs: int = 60
+    names: bool = False
+    lines: bool = False  # JSON lines in place of CSV
+    orders: int = 2
+    better_first: bool = False
+
+
+def by_position(share: float, say: Say, side: float = 1.0) -> Say:
+    return lambda apart, rng: side if rng.random() < share else say(apart, rng)
+
+
+def sees(slope: float, bias: float = 0.0) -> Say:
+    return lambda apart, rng: float(slope * apart + bias + rng.logistic() > 0)
+
+
+def says(slope: float, bias: float = 0.0) -> Say:
+    return lambda apart, _: 1 / (1 + math.exp(-slope * apart - bias))
+
+
+KINDS = {
+    "all by position": Kind(lambda a, rng: 1.0, "RED", "chooses by position: in 30 of 30", 30),
+    "mostly by position, named": Kind(
+        by_position(0.8, sees(6)), "RED", "chooses by position", names=True
+    ),
+    "mostly the second": Kind(
+        by_position(0.7, sees(6), 0.0), "RED", "shown second both times", lines=True
+    ),
+    "position more than sight": Kind(by_position(0.6, sees(4)), "RED", "by position", 100),
+    "sure of the first": Kind(says(1, 3), "RED", "chooses by position", lines=True),
+    "position in one order": Kind(
+        by_position(0.9, right), "RED", "nothing tells that from choosing by position", orders=1
+    ),
+    "often a tie": Kind(by_position(0.4, right, 0.5), "AMBER", "a tie: they teach nothing", 100),
+    "mostly a tie": Kind(by_position(0.7, right, 0.5), "RED", "a tie, which teaches nothing"),
+    "leaning": Kind(sees(14, 2), "GREEN", names=True, lines=True),
+    "leaning, of strange pairs": Kind(sees(14, 2), "AMBER", "hardly known"),
+    "timid": Kind(says(0.8), "GREEN", names=True, lines=True),
+    "better always first": Kind(right, "AMBER", "or it answers by turns", better_first=True),
+    "right in one order": Kind(right, "AMBER", "0 pairs were answered in both", orders=1),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_files_of_answers(name: str, tmp_path: Path) -> None:
+    kind, rng = KINDS[name], np.random.default_rng(7)
+    states = 24 if kind.names else 2 * kind.pairs
+    heights, rows = rng.permutation(states) / (states - 1), []
+    ends = list(combinations(range(states), 2)) if kind.names else None
+    chosen = rng.permutation(ends)[: kind.pairs] if ends else np.arange(states).reshape(-1, 2)
+    for number, two in enumerate(chosen):
+        two = two[::-1] if rng.random() < 0.5 else two
+        if kind.better_first:
+            two = sorted(two, key=lambda state: -heights[state])
+        orders = list(Order) if kind.orders == 2 else [list(Order)[int(rng.integers(2))]]
+        for order in orders:
+            one, other = two if order is Order.FORWARD else two[::-1]
+            p = kind.say(heights[one] - heights[other], rng)
+            row: dict[str, object] = {"pair": number, "order": str(order), "p": p}
+            rows.append({"a": f"{one}.png", "b": f"{other}.png", "p": p} if kind.names else row)
+    file = tmp_path / "answers"
+    if kind.lines:
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        lines = [",".join(map(str, row.values())) for row in rows]
+        file.write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
+    made = certify_given(file, "me", {}, ()).certificate
+    assert made.verdict == kind.verdict, made.reasons
+    assert any(kind.reason in reason for reason in made.reasons)
+    if made.verdict == "RED" and "tie" not in name:
+        assert made.accuracy.value < 0.72
+
+
 # A judge that is connected -------------------------------------------------------------------
 
 
@@ -434,6 +525,33 @@ def test_states_meet_several_others(pendulum: Task) -> None:
     assert max(met.values()) - min(met.values()) <= 2
     with pytest.raises(InputError, match="states look different"):
         design(states_of(pendulum, 0)[:4], "goal", 0)
+
+
+def test_more_is_asked_of_whom_is_in_doubt(pendulum: Task) -> None:
+    made = design(states_of(pendulum, 0), "goal", 0)
+    put = [(c, order) for order in Order for c in made.both_ways]
+    put += [(c, Order.FORWARD) for c in made.once]
+    rng = np.random.default_rng(3)
+
+    def answer(say: Say) -> list[Answer]:
+        answers = []
+        for c, order in put:
+            apart = float(c.first.observations[0, 0] - c.second.observations[0, 0]) / 2
+            p = say(apart if order is Order.FORWARD else -apart, rng)
+            answers.append(Answer(c.id, order, p, c.first.id, c.second.id))
+        return answers
+
+    assert more(made, answer(right), 0) == []  # hardly anything is left to know
+    assert more(made, answer(BLIND["first"]), 0) == []
+    questions = more(made, answer(sees(1.5)), 0)
+    assert len({q.comparison.id for q in questions}) == MORE
+    assert not {q.comparison.id for q in questions} & {c.id for c, _ in put}
+
+    def apart(comparisons: Sequence[Comparison]) -> float:
+        both = [(c.first.observations[0, 0], c.second.observations[0, 0]) for c in comparisons]
+        return float(np.abs(np.subtract(*np.array(both).T)).mean())
+
+    assert apart([q.comparison for q in questions]) > 1.2 * apart(made.others)
 
 
 # Somebody who is not connected ---------------------------------------------------------------

@@ -32,6 +32,11 @@ WIDE = 0.25  # an interval of the accuracy that leaves open whether to train on 
 FEW = 40  # pairs in both orders, below which little is known
 LEAST = 20  # below which nothing is said of chance
 LEANS = 0.75  # of its answers go to one side
+BY_PLACE, MOSTLY = 0.5, 0.6  # of the pairs: the same side both times
+SOME_PAIRS = 10  # in both orders, that show whether it goes by position
+SAYS_SOME = 0.15  # bits: with less, whoever goes by position in half of the pairs is not worth it
+NAMED_FIRST = 0.95  # of the pairs: what could as well come of answering by turns
+TIED = 0.25  # of the answers
 CIRCLES = 0.15  # of three states; 0.25 are chance
 FAILED = 0.2  # of the questions without an answer
 PROBES_FAIL = 0.25  # of the gold probes of a kind, at least `PROBES` of them
@@ -51,6 +56,11 @@ class Counted:
     Attributes:
         pairs, consistent, chose_first, cycles: As of `Certificate`.
         by_content: How likely so many consistent pairs come of a judge that does not look.
+        by_place: Of the pairs in both orders, those in which it chose the side both times that it
+            chooses more.
+        named_first: Of the consistent pairs, those in which it chose the pair's first.
+        all_first: As chose_first, of all answers.
+        ties: Of all answers.
     """
 
     pairs: int
@@ -58,6 +68,10 @@ class Counted:
     chose_first: Share
     cycles: Share
     by_content: float
+    by_place: Share
+    named_first: Share
+    all_first: Share
+    ties: Share
 
 
 def count(answers: Sequence[Answer]) -> Counted:
@@ -69,8 +83,21 @@ def count(answers: Sequence[Answer]) -> Counted:
     # Whoever chooses a side and does not look is consistent only where two throws differ.
     leaning = first.share if first.trials else 0.5
     chance = 2 * leaning * (1 - leaning)
-    by_content = beyond_chance(consistent.successes, consistent.trials, chance)
-    return Counted(len(ways), consistent, first, _cycles(answers), by_content)
+    by_content = beyond_chance(consistent.successes, len(decided), chance)
+    sides = [sum(way.chose_first == times for way in decided) for times in (2, 0)]
+    same = [way.forward > 0.5 for way in decided if way.consistent]
+    chosen = [answer.p_shown_first > 0.5 for answer in answers if answer.p_shown_first != 0.5]
+    return Counted(
+        len(ways),
+        consistent,
+        first,
+        _cycles(answers),
+        by_content,
+        by_place=Share.of(max(sides), len(ways)),
+        named_first=Share.of(sum(same), len(same)),
+        all_first=Share.of(sum(chosen), len(chosen)),
+        ties=Share.of(len(answers) - len(chosen), len(answers)),
+    )
 
 
 def _cycles(answers: Sequence[Answer]) -> Share:
@@ -235,21 +262,21 @@ def verdict(
 
 def _says_nothing(counted: Counted, ranking: Ranking, failures: Share) -> list[str]:
     reasons = []
-    ties = counted.pairs - counted.chose_first.trials // 2
-    if counted.pairs and 2 * ties > counted.pairs:
-        reasons.append(f"it called {ties} of {counted.pairs} pairs a tie")
+    if 2 * counted.ties.successes > counted.ties.trials:
+        reasons.append(
+            f"it called {counted.ties.successes} of {counted.ties.trials} pairs shown a tie, which "
+            "teaches nothing: have it choose, or ask about states that differ more"
+        )
+    by_position = _by_position(counted, ranking)
+    if by_position:
+        reasons.append(by_position)
     elif (
         counted.pairs >= LEAST and counted.by_content > CHANCE and ranking.bits.value < SAYS_LITTLE
     ):
-        side = "first" if counted.chose_first.share >= 0.5 else "second"
-        at_side = max(
-            counted.chose_first.successes,
-            counted.chose_first.trials - counted.chose_first.successes,
-        )
         reasons.append(
             f"its answers do not follow what is shown: of {counted.pairs} pairs put in both "
-            f"orders it chose the same in {counted.consistent.successes}, which chance explains, "
-            f"and what was shown {side} in {at_side} of {counted.chose_first.trials} answers"
+            f"orders it chose the same in {counted.consistent.successes}, which chance explains. "
+            "Take another judge, or show it more of a state"
         )
     # Pairs that share no state tell little: then it is RED where even the best that may be is.
     bits = ranking.bits.value if counted.cycles.trials else ranking.bits.high
@@ -265,6 +292,33 @@ def _says_nothing(counted: Counted, ranking: Ranking, failures: Share) -> list[s
     return reasons
 
 
+def _by_position(counted: Counted, ranking: Ranking) -> str:
+    """Why it is taken to choose by where a thing is shown; empty where it is not."""
+    place, shown = counted.by_place, counted.all_first
+    if counted.pairs >= SOME_PAIRS:
+        side = _side(counted.chose_first)[0]
+        mostly = place.share >= MOSTLY
+        if mostly or (place.share >= BY_PLACE and ranking.bits.value < SAYS_SOME):
+            return (
+                f"it chooses by position: in {place.successes} of {place.trials} pairs put in both "
+                f"orders it chose what was shown {side} both times. Take another judge"
+            )
+    elif shown.trials >= LEAST and not 1 - LEANS < shown.share < LEANS:
+        side, successes = _side(shown)
+        return (
+            f"it chose what was shown {side} in {successes} of {shown.trials} answers, and "
+            f"{counted.pairs} pairs were put in both orders: nothing tells that from choosing by "
+            f"position. Put {FEW} pairs in both orders"
+        )
+    return ""
+
+
+def _side(first: Share) -> tuple[str, int]:
+    """Which side is chosen more, and how often."""
+    second = first.trials - first.successes
+    return ("first", first.successes) if first.successes >= second else ("second", second)
+
+
 def _does_not_look(probes: Sequence[Probe]) -> list[str]:
     return [
         f"shown {probe.name}, it chose rightly in {probe.passed.successes} of "
@@ -278,10 +332,10 @@ def _leaning(counted: Counted) -> list[str]:
     first = counted.chose_first
     if not first.trials or 1 - LEANS < first.share < LEANS:
         return []
-    side, share = ("first", first.share) if first.share > 0.5 else ("second", 1 - first.share)
+    side, chosen = _side(first)
     return [
-        f"it leans to what is shown {side} ({share:.0%} of its answers): the bias is undone in "
-        "training, at the price of more judgments"
+        f"it leans to what is shown {side} ({chosen / first.trials:.0%} of its answers): the bias "
+        "is undone in training, at the price of more judgments"
     ]
 
 
@@ -302,10 +356,27 @@ def _doubtful(counted: Counted, ranking: Ranking, failures: Share) -> list[str]:
         reasons.append(
             f"only {counted.pairs} pairs were answered in both orders: {FEW} say something"
         )
+    if counted.pairs >= LEAST and counted.by_content > CHANCE:
+        reasons.append(
+            f"of {counted.pairs} pairs put in both orders it chose the same in "
+            f"{counted.consistent.successes}, which chance explains: ask about more pairs"
+        )
     if counted.cycles.trials >= FEW and counted.cycles.share > CIRCLES:
         reasons.append(
             f"of three states its choices go in a circle in {counted.cycles.share:.0%}, where "
             "chance does in 25%"
+        )
+    named = counted.named_first
+    side, chosen = _side(named)
+    if named.trials >= SOME_PAIRS and chosen >= NAMED_FIRST * named.trials:
+        reasons.append(
+            f"of {chosen} of {named.trials} pairs it chose the {side}: either that is always the "
+            "better one, or it answers by turns. Deal which of a pair comes first, and ask again"
+        )
+    if counted.ties.trials and TIED < counted.ties.share <= 0.5:
+        reasons.append(
+            f"it called {counted.ties.successes} of {counted.ties.trials} pairs shown a tie: they "
+            "teach nothing, so have it choose"
         )
     if failures.trials and failures.share > FAILED:
         reasons.append(f"{failures.successes} of {failures.trials} questions have no answer")

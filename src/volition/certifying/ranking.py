@@ -8,8 +8,9 @@ to a pair (i, j) is "the one shown first" where
 s being how good the judge finds each state, f what it sees in that very pair and no other, beta its
 bias to what is shown first (o = 1, or -1 where j was), and e noise of variance 1 that is drawn anew
 for each order. What contradicts itself when it is put the other way round is e or beta; what is
-the same both ways round and fits no ranking is f. All are inferred together by Gibbs sampling
-(probit with latent answers: Albert and Chib, 1993).
+the same both ways round and fits no ranking is f. And a share of the answers is given without
+looking, however far apart the two are: contradictions between the best and the worst states show
+it. All are inferred together (`sampling`).
 
 A judge that errs consistently, whose eye is warped, cannot be found out so: it ranks the states
 well, and otherwise than is meant. How much that is likely to be is taken from what was measured of
@@ -18,49 +19,23 @@ real judges (`PRIOR`, decision 0022), and only labels can say more.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from volition.certifying.answers import Answer, by_pair
 from volition.certifying.counting import Doubles, Estimate, entropy
+from volition.certifying.sampling import CLOSE, Data, Draws, Prior, sample
+from volition.judgment import Order
 
-DRAWS, BURNED, THINNED = 1000, 250, 3
 MOST_STATES = 160  # that are ranked at once; what is beyond is taken pair by pair
+FEW_STATES, DRAWN_STATES = 8, 160  # of fewer others are drawn, as they are spread
 DRAWN_PAIRS = 400  # of states, over which one draw is right or wrong
-STEP = 0.25  # of the logarithm of a scale, from one draw to the next
-CLOSE = 1e-12
-# Of the standard normal distribution: where it is looked at, and how much each place counts.
-NODES = np.linspace(-4, 4, 21)
-WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
-_Density = Callable[[float], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """What is known of judges before one is asked: as it was measured of real ones.
-
-    Attributes:
-        spread, spread_sd: Mean and standard deviation of the logarithm of the s' own deviation.
-        of_pair: Two counts of a beta distribution: of the noise's variance that is f's.
-        bias_sd: Standard deviation of beta.
-        warp, warp_falls: Standard deviation of what an eye errs by, in that of the s, of a judge
-            whose spread is 1, and by how much it falls with the logarithm of the spread.
-    """
-
-    spread: float = 1.05
-    spread_sd: float = 1.3
-    of_pair: tuple[float, float] = (5.0, 2.3)
-    bias_sd: float = 2.0
-    warp: float = 0.30
-    warp_falls: float = 0.04
-
-
+LEAST_WARP, MOST_WARP = 0.08, 0.6
+EVENLY = 4.0  # times less than chance that what states happen to be taken matters
 PRIOR = Prior()
 
 
@@ -71,8 +46,7 @@ class Ranking:
     Attributes:
         accuracy: Share of its answers that are right, as they come, each pair put once in an order
             that is dealt.
-        bias_free: Likewise where each pair is put in both orders, and what contradicts itself is
-            right every second time.
+        bias_free: Likewise of what it chooses in both orders alike, where each pair is put in both.
         bits: What an answer says of which one is better, where the order is known: with a bias to
             one side less, and less evenly.
         bias: To what is shown first, in standard deviations of its noise.
@@ -84,66 +58,58 @@ class Ranking:
     bias: Estimate
 
 
-@dataclass(slots=True)
-class _Data:
-    """Answers as arrays.
-
-    Those about pairs of which a state is in another pair, too: of each its pair, its sign and what
-    was said; of each pair its states. And those about pairs that have nothing to do with others.
-    """
-
-    pair: npt.NDArray[np.intp]
-    sign: Doubles
-    p_first: Doubles
-    one: npt.NDArray[np.intp]
-    other: npt.NDArray[np.intp]
-    states: int
-    alone: _Alone
-
-
-@dataclass(slots=True)
-class _Alone:
-    """Answers to pairs of which neither state is in any other.
-
-    Of such a pair only s_i - s_j + f_ij is seen, which is normal: it is integrated out.
-    """
-
-    pair: npt.NDArray[np.intp]
-    sign: Doubles
-    p_first: Doubles
-    pairs: int
-
-    def log_likelihood(
-        self, chosen: npt.NDArray[np.bool_], spread: float, scale: float, bias: float
-    ) -> float:
-        """Of these choices of the pairs' first."""
-        if not self.pairs:
-            return 0.0
-        seen = math.sqrt(2 * spread**2 + scale**2) * NODES
-        mean = seen[:, None] + bias * self.sign
-        of_answer = np.log(ndtr(np.where(chosen, mean, -mean)) + CLOSE)  # (nodes, answers)
-        of_pair = np.stack([np.bincount(self.pair, row, self.pairs) for row in of_answer])
-        return float(np.log(WEIGHTS @ np.exp(of_pair) + CLOSE).sum())
-
-
 def rank(answers: Sequence[Answer], seed: int = 0, prior: Prior = PRIOR) -> Ranking:
     """What the answers say of the judge.
 
     Args:
-        answers: At least one. A probability counts as an answer that is drawn with it.
+        answers: At least one. A probability counts as the choice that it is nearer to, since it
+            is that which is right or wrong; how sure judges say they are differs without end.
         seed: Of the draws.
         prior: What is known before.
     """
-    sampler = _Sampler(_arrays(answers), np.random.default_rng(seed), prior)
-    draws: list[tuple[float, ...]] = []
-    for number in range(DRAWS):
-        sampler.draw()
-        if number >= BURNED and number % THINNED == 0:
-            draws.append((*sampler.would_be_right(), sampler.bias))
-    return Ranking(*(Estimate.of_draws(column) for column in zip(*draws, strict=True)))
+    rng = np.random.default_rng(seed)
+    draws = sample(_arrays(answers)[0], rng, prior)
+    right, both, bits = _would_be_right(draws, rng, prior)
+    return Ranking(*(Estimate.of_draws(drawn) for drawn in (right, both, bits, draws.bias)))
 
 
-def _arrays(answers: Sequence[Answer]) -> _Data:
+def most_telling(
+    answers: Sequence[Answer], pairs: Sequence[tuple[str, str]], count: int, seed: int = 0
+) -> list[tuple[int, Order]]:
+    """The questions whose answers would say most of how much the judge sees: of the largest Fisher
+    information about the logarithm of its spread, in the mean over what it may be like. Of a judge
+    that sees little they are about states far apart, the worse one on the side that it leans to.
+
+    Args:
+        answers: That are known.
+        pairs: First and second state of each pair that may be put.
+        count: How many are wanted at most.
+        seed: Of the draws.
+
+    Returns:
+        The pairs' places and the order of each, the most telling first.
+    """
+    rng = np.random.default_rng(seed)
+    data, places = _arrays(answers)
+    draws = sample(data, rng, PRIOR)
+    known = [at for at, two in enumerate(pairs) if all(name in places for name in two)]
+    one, other = np.array([[places[name] for name in pairs[at]] for at in known]).reshape(-1, 2).T
+    noise, blind = np.sqrt(1 + draws.scale**2)[:, None], draws.lapses[:, None]
+    apart = (draws.scores[:, one] - draws.scores[:, other]) / noise
+    told = []
+    for sign in (1, -1):
+        mean = apart + sign * draws.bias[:, None] / noise
+        first = blind / 2 + (1 - blind) * ndtr(mean)
+        slope = (1 - blind) * apart * np.exp(-(mean**2) / 2)
+        told.append((slope**2 / (first * (1 - first) + CLOSE)).mean(0))
+    best = np.argsort(-np.maximum(*told), kind="stable")[:count]
+    return [
+        (known[at], Order.FORWARD if told[0][at] >= told[1][at] else Order.SWAPPED) for at in best
+    ]
+
+
+def _arrays(answers: Sequence[Answer]) -> tuple[Data, dict[str, int]]:
+    """The answers as arrays, and where each state is in them."""
     grouped = by_pair(answers)
     sides = {
         pair: (some[0].first or f"{pair} first", some[0].second or f"{pair} second")
@@ -155,151 +121,64 @@ def _arrays(answers: Sequence[Answer]) -> _Data:
     if len({name for pair in linked for name in sides[pair]}) > MOST_STATES:
         known = {name for name, _ in often.most_common(MOST_STATES)}
         linked = [pair for pair, two in sides.items() if all(name in known for name in two)]
-    numbers = {pair: place for place, pair in enumerate(linked)}
-    by_itself = [pair for pair in sides if pair not in numbers]
+    by_itself = [pair for pair in sides if pair not in set(linked)]
     # One answer to such a pair says nothing but to which side it leans.
     by_itself = [p for p in by_itself if len({a.order for a in grouped[p]}) > 1] or by_itself
     places: dict[str, int] = {}
     ends = [[places.setdefault(name, len(places)) for name in sides[pair]] for pair in linked]
-    one, other = np.array(ends, np.intp).reshape(-1, 2).T
-    ours = _columns([a for a in answers if a.pair in numbers], numbers)
-    alone = {pair: place for place, pair in enumerate(by_itself)}
-    theirs = _columns([a for a in answers if a.pair in alone], alone)
-    return _Data(*ours, one, other, len(places), _Alone(*theirs, len(by_itself)))
-
-
-def _columns(
-    answers: Sequence[Answer], numbers: Mapping[str, int]
-) -> tuple[npt.NDArray[np.intp], Doubles, Doubles]:
-    return (
-        np.array([numbers[a.pair] for a in answers], np.intp),
-        np.array([a.sign for a in answers], np.float64),
-        np.array([a.p_first for a in answers], np.float64),
+    numbers = {pair: place for place, pair in enumerate([*linked, *by_itself])}
+    ours = sorted((a for a in answers if a.pair in numbers), key=lambda a: numbers[a.pair])
+    data = Data(
+        np.array([numbers[a.pair] for a in ours], np.intp),
+        np.array([a.sign for a in ours], np.float64),
+        np.array([float(np.sign(a.p_first - 0.5) + 1) / 2 for a in ours], np.float64),
+        np.array([*ends, *[[0, 0]] * len(by_itself)], np.intp).reshape(-1, 2),
+        np.arange(len(numbers)) >= len(linked),
+        len(places),
     )
+    return data, places
 
 
-class _Sampler:
-    """Draws all that is not known in turn, each given the others."""
+def _would_be_right(
+    draws: Draws, rng: np.random.Generator, prior: Prior
+) -> tuple[Doubles, Doubles, Doubles]:
+    """Of such a judge: its accuracy, that without its bias, and the bits of an answer: (draws,)."""
+    scores = draws.scores
+    if scores.shape[1] < FEW_STATES:
+        scores = draws.spread[:, None] * rng.normal(size=(len(draws.spread), DRAWN_STATES))
+    meant = _meant(scores, draws.spread, rng, prior)
+    one, other = rng.integers(scores.shape[1], size=(2, DRAWN_PAIRS))
+    one, other = one[one != other], other[one != other]
+    better = meant[:, one] > meant[:, other]
+    apart = scores[:, one] - scores[:, other]
+    apart += draws.scale[:, None] * rng.normal(size=apart.shape)
+    blind = draws.lapses[:, None]
+    shown_first, shown_second = (
+        blind / 2 + (1 - blind) * ndtr(apart + leaning * draws.bias[:, None]) for leaning in (1, -1)
+    )
+    ahead = np.where(better, shown_first, 1 - shown_first)  # right, the one being shown first
+    behind = np.where(better, shown_second, 1 - shown_second)
+    # The states are some of many that might have been taken (Bayesian bootstrap: Rubin, 1981); they
+    # cover what there is, so that they vary less than if they were drawn.
+    counts = rng.gamma(EVENLY, size=scores.shape)
+    weights = counts[:, one] * counts[:, other]
+    weights /= weights.sum(1, keepdims=True)
 
-    def __init__(self, data: _Data, rng: np.random.Generator, prior: Prior) -> None:
-        self.data, self.rng, self.prior = data, rng, prior
-        self.bias, self.spread, self.scale = 0.0, math.exp(prior.spread), 1.5
-        pairs, states = len(data.one), data.states
-        self._difference = np.zeros(pairs)  # s_i - s_j
-        self._of_pair = np.zeros(pairs)  # f_ij
-        self._scores = np.zeros(states)
-        self._asked = np.bincount(data.pair, minlength=pairs).astype(np.float64)
-        self._chosen_alone = np.zeros(len(data.alone.pair), np.bool_)
-        self._laplacian = np.zeros((states, states))
-        ends = data.one, data.other
-        for a, b, by in ((0, 0, 1), (1, 1, 1), (0, 1, -1), (1, 0, -1)):
-            np.add.at(self._laplacian, (ends[a], ends[b]), by * self._asked)
+    def mean(of_pairs: Doubles) -> Doubles:
+        return np.asarray((weights * of_pairs).sum(1))
 
-    def draw(self) -> None:
-        data, rng = self.data, self.rng
-        self._chosen_alone = rng.random(len(data.alone.pair)) < data.alone.p_first
-        mean = (self._difference + self._of_pair)[data.pair] + self.bias * data.sign
-        chosen = rng.random(len(mean)) < data.p_first
-        latent = _truncated(mean, chosen, rng)
-        self._draw_of_pair(latent - self._difference[data.pair] - self.bias * data.sign)
-        if data.states:
-            self._draw_scores(latent - self._of_pair[data.pair] - self.bias * data.sign)
-        self._draw_bias(latent - (self._difference + self._of_pair)[data.pair])
-        for _ in range(2):
-            self.spread = self._metropolis(self.spread, self._of_spread)
-            self.scale = self._metropolis(self.scale, self._of_scale)
-
-    def _draw_of_pair(self, left: Doubles) -> None:
-        sums = np.bincount(self.data.pair, left, len(self._asked))
-        variance = 1 / (self._asked + 1 / self.scale**2)
-        noise = self.rng.normal(size=len(sums))
-        self._of_pair = variance * sums + np.sqrt(variance) * noise
-
-    def _draw_scores(self, left: Doubles) -> None:
-        data = self.data
-        sums = np.bincount(data.pair, left, len(self._asked))
-        pull = np.bincount(data.one, sums, data.states)
-        pull -= np.bincount(data.other, sums, data.states)
-        precision = self._laplacian + np.eye(data.states) / self.spread**2
-        root = np.linalg.cholesky(precision)
-        noise = self.rng.normal(size=data.states)
-        self._scores = np.linalg.solve(root.T, np.linalg.solve(root, pull) + noise)
-        self._difference = self._scores[data.one] - self._scores[data.other]
-
-    def _draw_bias(self, left: Doubles) -> None:
-        """Exactly where no pair is alone; else such a draw is proposed."""
-        variance = 1 / (len(left) + 1 / self.prior.bias_sd**2)
-        mean = variance * (left * self.data.sign).sum()
-        if not self.data.alone.pairs:
-            self.bias = float(mean + math.sqrt(variance) * self.rng.normal())
-            return
-
-        def log_density(bias: float) -> float:
-            return -((bias - mean) ** 2) / variance / 2 + self._alone(bias=bias)
-
-        proposed = self.bias + STEP * self.rng.normal()
-        gain = log_density(proposed) - log_density(self.bias)
-        if math.log(self.rng.random() + CLOSE) < gain:
-            self.bias = float(proposed)
-
-    def _alone(
-        self, spread: float | None = None, scale: float | None = None, bias: float | None = None
-    ) -> float:
-        """The likelihood of the pairs that are alone, with one of these in place of what it is."""
-        return self.data.alone.log_likelihood(
-            self._chosen_alone,
-            self.spread if spread is None else spread,
-            self.scale if scale is None else scale,
-            self.bias if bias is None else bias,
-        )
-
-    def _metropolis(self, now: float, log_density: _Density) -> float:
-        proposed = now * math.exp(STEP * self.rng.normal())
-        gain = log_density(proposed) - log_density(now)
-        return proposed if math.log(self.rng.random() + CLOSE) < gain else now
-
-    def _of_spread(self, spread: float) -> float:
-        squares = float((self._scores**2).sum())
-        known = ((math.log(spread) - self.prior.spread) / self.prior.spread_sd) ** 2 / 2
-        scores = -len(self._scores) * math.log(spread) - squares / 2 / spread**2
-        return scores - known + self._alone(spread=spread)
-
-    def _of_scale(self, scale: float) -> float:
-        share = scale**2 / (1 + scale**2)
-        ours, noise = self.prior.of_pair
-        known = ours * math.log(share + CLOSE) + noise * math.log(1 - share + CLOSE)
-        squares = float((self._of_pair**2).sum())
-        of_pair = -len(self._of_pair) * math.log(scale) - squares / 2 / scale**2
-        return of_pair + known + self._alone(scale=scale)
-
-    def would_be_right(self) -> tuple[float, float, float]:
-        """Of such a judge: its accuracy, that without its bias, and the bits of an answer."""
-        rng, prior = self.rng, self.prior
-        scores = self._scores
-        if len(scores) < 8:
-            scores = rng.normal(scale=self.spread, size=MOST_STATES)
-        one, other = rng.integers(len(scores), size=(2, DRAWN_PAIRS))
-        one, other = one[one != other], other[one != other]
-        warp = min(0.6, max(0.08, prior.warp - prior.warp_falls * math.log(self.spread)))
-        seen = 1 / math.sqrt(1 + warp**2)
-        meant = seen * scores / (scores.std() + CLOSE)
-        meant += math.sqrt(1 - seen**2) * rng.normal(size=len(scores))
-        better = meant[one] > meant[other]
-        noise = self.scale * rng.normal(size=len(one))
-        apart = scores[one] - scores[other] + noise
-        shown_first, shown_second = ndtr(apart + self.bias), ndtr(apart - self.bias)
-        right = np.where(better, (shown_first, shown_second), (1 - shown_first, 1 - shown_second))
-        both = right[0] * right[1] + (right[0] * (1 - right[1]) + right[1] * (1 - right[0])) / 2
-        # Of what is said for the one shown first, where it is better and where it is worse.
-        says = np.concatenate([shown_first, 1 - shown_second])
-        is_better = np.concatenate([better, ~better])
-        hits, false = says[is_better].mean(), says[~is_better].mean()
-        bits = entropy((hits + false) / 2) - (entropy(hits) + entropy(false)) / 2
-        return float(right.mean()), float(both.mean()), float(max(0.0, float(bits)))
+    agrees = mean(ahead * behind)  # in both orders, and is right
+    settled = agrees + mean((1 - ahead) * (1 - behind))
+    # What is said for the one shown first, where it is better, and where it is worse.
+    hits, false = mean(ahead), mean(1 - behind)
+    bits = entropy((hits + false) / 2) - (entropy(hits) + entropy(false)) / 2
+    return mean(ahead + behind) / 2, agrees / settled, np.maximum(0.0, bits)
 
 
-def _truncated(mean: Doubles, positive: npt.NDArray[np.bool_], rng: np.random.Generator) -> Doubles:
-    """Normal numbers of that mean and variance 1, each on its side of 0."""
-    below, drawn = ndtr(-mean), rng.random(len(mean))
-    quantile = np.where(positive, below + drawn * (1 - below), drawn * below)
-    return mean + ndtri(np.clip(quantile, CLOSE, 1 - CLOSE))
+def _meant(scores: Doubles, spread: Doubles, rng: np.random.Generator, prior: Prior) -> Doubles:
+    """How good the states are, of which the judge's eye makes these scores: (draws, states)."""
+    warp = np.clip(prior.warp - prior.warp_falls * np.log(spread), LEAST_WARP, MOST_WARP)
+    warp = warp * np.exp(prior.warp_sd * rng.normal(size=warp.shape) - prior.warp_sd**2 / 2)
+    seen = (1 / np.sqrt(1 + warp**2))[:, None]
+    drawn = np.sqrt(1 - seen**2) * rng.normal(size=scores.shape)
+    return seen * scores / (scores.std(1, keepdims=True) + CLOSE) + drawn

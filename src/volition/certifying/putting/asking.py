@@ -37,6 +37,7 @@ from volition.tasks.truth import TRUTHS
 PICTURES, FEWEST = frozenset({".png", ".jpg", ".jpeg"}), 4  # of a clip
 SIZES = (1, 4, 12, 30, 60)
 TICK_S, TOLD_S = 0.2, 5.0
+NEARLY_ALL = 0.9  # of the questions are answered, before it is asked what else to ask
 Tell = Callable[[str], None]
 
 
@@ -80,9 +81,9 @@ def certify(folder: Path, wanted: Wanted, tell: Tell) -> Certificate:
         goal_id = store.add_goal(task.stated_goal())
     chosen = designs.design(segments, goal_id, wanted.seed)
     with exclusively(folder):
-        gold = _put_all(folder, wanted, judge, chosen, tell)
+        gold, telling = _put_all(folder, wanted, judge, chosen, tell)
         second = _put_second(folder, wanted, chosen, tell)
-        return _conclude(folder, wanted, judge, chosen, gold, second)
+        return _conclude(folder, wanted, judge, chosen, telling, gold, second)
 
 
 def _pictures(folder: Path | None) -> list[Frame]:
@@ -128,8 +129,9 @@ class _Block:
 
 def _put_all(
     folder: Path, wanted: Wanted, judge: Judge, chosen: designs.Design, tell: Tell
-) -> GoldSet:
-    """Asks the judge everything, one block after the other."""
+) -> tuple[GoldSet, list[Question]]:
+    """Asks the judge everything, one block after the other; returns what is known without a label,
+    and what was asked because it says most."""
     goal = wanted.task.stated_goal()
     limits = _limits(wanted.judge, _probed(judge))
     check_price(judge, limits, chosen.both_ways[:1])
@@ -143,6 +145,8 @@ def _put_all(
     put = _Putting(folder, limits, wanted, tell)
     put.all(judge, blocks)
     answers = _answers(folder, judge.identity.id)
+    telling = _telling(chosen, answers, wanted.seed)
+    put.all(judge, _by_order("pairs that say most", telling))
     looks, good = not judge.identity.simulated, _pictures(wanted.good)
     gold = gold_set(chosen.both_ways, answers, goal.images, looks, good)
     probes = _Block("what is known without a label", [g.comparison for g in gold.questions])
@@ -150,7 +154,21 @@ def _put_all(
     for other in _of_sizes(judge) if wanted.sizes else ():
         size = f"{other.per_request} in a request"
         put.all(other, [_Block(size, chosen.both_ways, Showing(Order.FORWARD))])
-    return gold
+    return gold, telling
+
+
+def _telling(chosen: designs.Design, answers: Sequence[Answer], seed: int) -> list[Question]:
+    """What else to ask, the same whenever it is asked for: by the answers to the rest alone, and
+    only once nearly all of it is answered."""
+    first = chosen.both_ways + chosen.once
+    asked, put = {c.id for c in first}, len(first) + len(chosen.both_ways)
+    known = [answer for answer in answers if answer.pair in asked]
+    return designs.more(chosen, known, seed) if len(known) >= NEARLY_ALL * put else []
+
+
+def _by_order(name: str, questions: Sequence[Question]) -> list[_Block]:
+    sorted_out = {order: [q.comparison for q in questions if q.order is order] for order in Order}
+    return [_Block(name, some, Showing(order)) for order, some in sorted_out.items() if some]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +288,7 @@ def _conclude(
     wanted: Wanted,
     judge: Judge,
     chosen: designs.Design,
+    telling: Sequence[Question],
     gold: GoldSet,
     second: Judge | None,
 ) -> Certificate:
@@ -278,7 +297,8 @@ def _conclude(
     ours = [j for j in judgments if j.judge_id == judge.identity.id]
     asked = {c.id for c in (*chosen.both_ways, *chosen.once)}
     every = answers_of(ours, comparisons)
-    main = [answer for answer in every if answer.pair in asked]
+    also = {question.comparison.id for question in telling}
+    main = [answer for answer in every if answer.pair in asked | also]
     labels, gaps = _truth(wanted.task, ours, comparisons, asked)
     given = Asked(
         environment=wanted.task.environment.id,
