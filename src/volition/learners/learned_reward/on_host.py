@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from volition.comparison import Array, Observations, reduced
-from volition.networks import Layers
+from volition.comparison import Observations, reduced
 from volition.reward.features import ALIVE, FEW, SHARPNESS, SIDE, Features
 from volition.reward.model import CAP, SPREAD_PENALTY, UNSEEN, RewardModel
 from volition.reward.stages import Staging

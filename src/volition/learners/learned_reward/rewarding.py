@@ -1,4 +1,4 @@
-"""What a learned reward needs of environments that are stepped side by side, one of them or many."""
+"""What a learned reward needs of environments that are stepped side by side, one or many."""
 
 from __future__ import annotations
 

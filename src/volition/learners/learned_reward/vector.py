@@ -62,9 +62,7 @@ class LearnedVectorReward(VectorWrapper):
             self.single_observation_space = self._rewarding.space
             self.observation_space = batch_space(self._rewarding.space, env.num_envs)
 
-    def reset(
-        self, *, seed: int | list[int | None] | None = None, options: Info | None = None
-    ) -> tuple[Any, Info]:
+    def reset(self, *, seed: Any = None, options: Info | None = None) -> tuple[Any, Info]:
         mask = (options or {}).get("reset_mask")  # which environments take out of the options
         observations, info = self.env.reset(seed=seed, options=options)
         begun: Bools = np.ones(self.num_envs, np.bool_) if mask is None else np.array(mask)

@@ -1,0 +1,1 @@
+"""Volition in other libraries, each behind an extra of its own."""
