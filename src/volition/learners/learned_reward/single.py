@@ -44,12 +44,13 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(
         self,
-        env: gymnasium.Env[Any, Any],
+        env: gymnasium.Env[Any, Any] | VectorEnv[Any, Any, Any],
         reward_model: RewardModel | HostReward,
         *,
         clip: int = 1,
         true_reward: bool = False,
     ) -> None:
+        assert isinstance(env, gymnasium.Env), "of a VectorEnv another class is made"
         super().__init__(env)
         name = self.spec.id if self.spec else type(self.unwrapped).__name__
         self._rewarding = Rewarding(reward_model, env.observation_space, 1, name, clip)
