@@ -20,7 +20,7 @@ from volition import LearnedReward, RewardModel
 from volition.comparison import Observations
 from volition.envs.own.welcome import Welcome
 from volition.envs.vectors import Reading
-from volition.errors import EnvironmentUnsupported
+from volition.errors import EnvironmentUnsupported, InputError
 from volition.learners.learned_reward import HostReward, LearnedVectorReward
 from volition.reward.features import Features
 
@@ -197,7 +197,7 @@ def test_a_clip_is_the_mean_of_the_last_steps_of_its_episode(mode: AutoresetMode
             if terminated[place] and mode is AutoresetMode.SAME_STEP:
                 kept[place] = []
         waits = terminated if mode is AutoresetMode.NEXT_STEP else waits
-    with pytest.raises(ValueError, match="one step at least, not 0"):
+    with pytest.raises(InputError, match="one step at least, not 0"):
         LearnedReward(Counts(), SUM, clip=0)
 
 
@@ -211,6 +211,22 @@ def test_a_clip_of_a_single_environment_begins_anew_with_each_episode() -> None:
     means = np.cumsum(SUM(jnp.asarray(reached))) / np.arange(1, LENGTH + 1)
     assert np.allclose(told[0], means, atol=1e-5)
     assert told[1] != told[0]
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
+def test_an_ending_is_worth_its_last_state_for_ever(mode: AutoresetMode) -> None:
+    each: Any = LearnedReward(counting(mode), SUM)
+    held: Any = LearnedReward(counting(mode), SUM, gamma=0.9)
+    single = LearnedReward(Counts(ends=1), SUM, gamma=0.75)
+    each.reset(), held.reset(), single.reset()
+    for _ in range(9):
+        rewards, terminated = each.step(STILL)[1:3]
+        wanted = rewards * np.where(terminated, 10, 1)
+        assert np.allclose(held.step(STILL)[1], wanted, atol=1e-5)
+    wanted = 4 * SUM(jnp.array([0, 1, 1], jnp.float32))
+    assert single.step(None)[1] == pytest.approx(float(wanted), abs=1e-5)
+    with pytest.raises(InputError, match=r"gamma is 1, and must be in \[0, 1\)"):
+        LearnedReward(Counts(), SUM, gamma=1)
 
 
 def test_the_true_reward_is_told_to_who_asks_alone() -> None:

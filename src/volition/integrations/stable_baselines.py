@@ -13,7 +13,7 @@ replaced in `LearnedVecReward`, and a buffer asks the reward model of now.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -46,9 +46,15 @@ SEEN = "volition.seen"  # in info: what the reward model was given of a step
 FILE = "stable_baselines.safetensors"  # the checkpoint, in the run folder
 COUNTED = ("num_timesteps", "_n_updates", "_episode_num")  # of an algorithm
 STORED = ("observations", "next_observations", "actions", "dones", "timeouts")  # of a buffer
-LABELLED_TOGETHER = 4096  # rows
 
 Info = dict[str, Any]  # as Stable-Baselines3 has it
+
+
+class Given(NamedTuple):
+    """What a reward model was given of a step, and how often the state counts that it led to."""
+
+    seen: Observations
+    held: float
 
 
 class LearnedVecReward(VecEnvWrapper):  # type: ignore[misc]
@@ -58,17 +64,22 @@ class LearnedVecReward(VecEnvWrapper):  # type: ignore[misc]
 
     Args:
         venv: The environments, as they are stepped: no wrapper that changes what is observed.
-        reward_model, clip: As of `volition.LearnedReward`.
+        reward_model, clip, gamma: As of `volition.LearnedReward`.
 
     Raises:
         EnvironmentUnsupported: As from `volition.LearnedReward`.
     """
 
     def __init__(
-        self, venv: VecEnv, reward_model: RewardModel | HostReward, *, clip: int = 1
+        self,
+        venv: VecEnv,
+        reward_model: RewardModel | HostReward,
+        *,
+        clip: int = 1,
+        gamma: float | None = None,
     ) -> None:
-        space = venv.observation_space
-        self._rewarding = Rewarding(reward_model, space, venv.num_envs, _name_of(venv), clip)
+        space, name = venv.observation_space, _name_of(venv)
+        self._rewarding = Rewarding(reward_model, space, venv.num_envs, name, clip, gamma)
         super().__init__(venv, self._rewarding.space)
 
     @property
@@ -90,12 +101,14 @@ class LearnedVecReward(VecEnvWrapper):  # type: ignore[misc]
         reached = begun.copy()
         for place in np.flatnonzero(ended):
             reached[place] = self._rewarding.read(infos[place]["terminal_observation"])
-        rewards = self._rewarding.after(reached).astype(np.float32)
-        for info, seen in zip(infos, self._rewarding.seen.copy(), strict=True):
-            info[SEEN] = seen
+        cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
+        held = self._rewarding.held(ended & ~cut)
+        rewards = self._rewarding.after(reached, ended & ~cut).astype(np.float32)
+        for info, seen, times in zip(infos, self._rewarding.seen.copy(), held, strict=True):
+            info[SEEN] = Given(seen, float(times))
         if self._rewarding.staged:
             for place in np.flatnonzero(ended):
-                infos[place]["terminal_observation"] = infos[place][SEEN]
+                infos[place]["terminal_observation"] = infos[place][SEEN].seen
         if ended.any():
             self._rewarding.begin(begun[ended], ended)
         if self._rewarding.staged:
@@ -103,13 +116,15 @@ class LearnedVecReward(VecEnvWrapper):  # type: ignore[misc]
         return observations, rewards, ended, infos
 
 
-def judged_envs(run: JudgedRun, count: int = 1, seed: int | None = None) -> LearnedVecReward:
-    """So many environments of a run, with its reward of now.
+def judged_envs(
+    run: JudgedRun, count: int = 1, seed: int | None = None, gamma: float | None = None
+) -> LearnedVecReward:
+    """So many environments of a run, with its reward of now; `gamma` as of `LearnedReward`.
 
     What Stable-Baselines3 logs of episodes is the environment's own return, which is there for
     evaluation and reaches no learner.
     """
-    return LearnedVecReward(make_vec_env(run.make_env, count, seed), run.reward)
+    return LearnedVecReward(make_vec_env(run.make_env, count, seed), run.reward, gamma=gamma)
 
 
 class _Relabelled:
@@ -157,29 +172,31 @@ class Labels:
 
     Attributes:
         seen: (size, envs, ...); None before anything is stored.
+        held: How often a reward counts: (size, envs).
     """
 
     def __init__(self, reward: HostReward, size: int, envs: int) -> None:
         self._reward = reward
+        self.held = np.ones((size, envs), np.float32)
         self._version = np.zeros((size, envs), np.int64)  # of the model; 0 is none
         self.seen: Observations | None = None
 
     def add(self, row: int, infos: list[Info]) -> None:
         """Another step of all environments, which nobody has rewarded yet."""
         try:
-            seen = np.stack([info[SEEN] for info in infos])
+            seen, held = _given(infos)
         except KeyError:
             raise InputError(
                 "a replay whose rewards are learned needs environments that say what was seen: "
                 "make them with judged_envs, or put LearnedVecReward around them"
             ) from None
-        self.put(slice(row, row + 1), seen[None])
+        self.put(slice(row, row + 1), seen[None], held[None])
 
-    def put(self, rows: slice, seen: Observations) -> None:
-        """Likewise several steps: (rows, envs, ...)."""
+    def put(self, rows: slice, seen: Observations, held: npt.NDArray[np.float32]) -> None:
+        """Likewise several steps: (rows, envs, ...), and (rows, envs)."""
         if self.seen is None:
             self.seen = np.zeros((*self._version.shape, *seen.shape[2:]), seen.dtype)
-        self.seen[rows], self._version[rows] = seen, 0
+        self.seen[rows], self.held[rows], self._version[rows] = seen, held, 0
 
     def label(self, rewards: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> None:
         """Writes the reward of now into these rows of `rewards`, (size, envs), where it is not."""
@@ -188,7 +205,7 @@ class Labels:
         stale = self._version[rows] != self._reward.version
         if stale.any():
             old, envs = rows[np.nonzero(stale)[0]], np.nonzero(stale)[1]
-            rewards[old, envs] = self._reward(self.seen[old, envs])
+            rewards[old, envs] = self._reward(self.seen[old, envs]) * self.held[old, envs]
             self._version[old, envs] = self._reward.version
 
 
@@ -211,6 +228,7 @@ class AskWhileLearning(BaseCallback):  # type: ignore[misc]
         super().__init__()
         self.run, self._every, self._next = run, every, every
         self._seen: list[Observations] = []  # of the rollout under way, where there are rollouts
+        self._held: list[npt.NDArray[np.float32]] = []
         self._rewards: list[npt.NDArray[np.float32]] = []
         self._version = 0
 
@@ -246,14 +264,16 @@ class AskWhileLearning(BaseCallback):  # type: ignore[misc]
         self._next = self.num_timesteps + self._every
 
     def _on_rollout_start(self) -> None:
-        self._seen, self._rewards, self._version = [], [], self.run.reward.version
+        self._seen, self._held, self._rewards = [], [], []
+        self._version = self.run.reward.version
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
-        seen = np.stack([info[SEEN] for info in infos])
+        seen, held = _given(infos)
         states = np.stack([info[STATE] for info in infos]) if STATE in infos[0] else None
         if self._on_policy:
             self._seen.append(seen)
+            self._held.append(held)
             self._rewards.append(self.locals["rewards"].copy())
         self.run.turn(self.num_timesteps, seen, self.locals["dones"], states)
         if self.num_timesteps >= self._next:
@@ -267,8 +287,8 @@ class AskWhileLearning(BaseCallback):  # type: ignore[misc]
             return
         seen, buffer = np.stack(self._seen), self.model.rollout_buffer
         rewards = self.run.reward(seen.reshape(-1, *seen.shape[2:])).reshape(seen.shape[:2])
-        # What is beside them is worth of cut episodes, which the value network says.
-        buffer.rewards += rewards - np.stack(self._rewards)
+        # What is beside them is the worth of cut episodes, which the value network says.
+        buffer.rewards += rewards * np.stack(self._held) - np.stack(self._rewards)
         buffer.compute_returns_and_advantage(self.locals["values"], self.locals["dones"])
 
     def _on_training_end(self) -> None:
@@ -328,7 +348,7 @@ def _replay_of(model: Any) -> dict[str, object]:
     if buffer is None or buffer.labels.seen is None:
         return {}
     rows, contents = buffer.size(), {name: getattr(buffer, name) for name in STORED}
-    contents["seen"] = buffer.labels.seen
+    contents |= {"seen": buffer.labels.seen, "held": buffer.labels.held}
     kept: dict[str, object] = {
         name: {key: array[:rows] for key, array in content.items()}
         if isinstance(content, dict)
@@ -352,8 +372,14 @@ def _fill(buffer: Any, replay: dict[str, Any]) -> None:
                 stored[key][: len(array)] = array
         else:
             stored[: len(content)] = content
-    buffer.labels.put(slice(0, len(seen)), seen)
+    buffer.labels.put(slice(0, len(seen)), seen, replay["held"])
     buffer.pos, buffer.full = replay["pos"], replay["full"]
+
+
+def _given(infos: list[Info]) -> tuple[Observations, npt.NDArray[np.float32]]:
+    """What the reward model was given of a step of all environments, and how often it counts."""
+    given: list[Given] = [info[SEEN] for info in infos]
+    return np.stack([each.seen for each in given]), np.array([each.held for each in given], "f4")
 
 
 def _name_of(venv: VecEnv) -> str:

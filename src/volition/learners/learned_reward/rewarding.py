@@ -6,13 +6,12 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import numpy.typing as npt
 from gymnasium.spaces import Box
 from gymnasium.vector.utils import batch_space, iterate
 
-from volition.comparison import Array, Observations
+from volition.comparison import Array, Floats, Observations
 from volition.envs.vectors import Reading, finite
-from volition.errors import EnvironmentUnsupported
+from volition.errors import EnvironmentUnsupported, InputError
 from volition.learners.learned_reward.on_host import HostReward
 from volition.learners.rollout import staged_space
 from volition.reward.model import RewardModel
@@ -27,7 +26,7 @@ class Rewarding:
         space: Of what one environment observes.
         envs: How many there are.
         name: Of the environment, for errors.
-        clip: As of `LearnedReward`.
+        clip, gamma: As of `LearnedReward`.
 
     Attributes:
         reward: Of now.
@@ -46,9 +45,13 @@ class Rewarding:
         envs: int,
         name: str,
         clip: int = 1,
+        gamma: float | None = None,
     ) -> None:
         if clip < 1:
-            raise ValueError(f"a clip has one step at least, not {clip}")
+            raise InputError(f"a clip has one step at least, not {clip}")
+        if gamma is not None and not 0 <= gamma < 1:
+            raise InputError(f"gamma is {gamma}, and must be in [0, 1)")
+        self._for_ever = 1.0 if gamma is None else 1 / (1 - gamma)
         self.reward = reward if isinstance(reward, HostReward) else HostReward(reward)
         self._name, self._envs = name, envs
         try:
@@ -95,12 +98,23 @@ class Rewarding:
         if self._clips is not None:
             self._clips.begin(rows)
 
-    def after(self, reached: Observations) -> npt.NDArray[np.floating[Any]]:
-        """The reward of what one step of every environment led to: (envs,)."""
+    def after(self, reached: Observations, terminated: Array) -> Floats:
+        """The reward of what one step of every environment led to: (envs,).
+
+        Args:
+            reached: What is observed there: (envs, ...).
+            terminated: Where the environment ended the episode: bool (envs,).
+        """
         staging = self.reward.staging
         self.seen = reached if staging is None else staging.after(self.seen, reached)
-        rewards = self.reward(self.seen)
-        return rewards if self._clips is None else self._clips.mean(rewards)
+        rewards: Floats = self.reward(self.seen)
+        if self._clips is not None:
+            rewards = self._clips.mean(rewards)
+        return rewards if self._for_ever == 1 else rewards * self.held(terminated)
+
+    def held(self, terminated: Array) -> Floats:
+        """How often the reward of a state counts, (...): once, or for ever where episodes end."""
+        return np.where(terminated, np.float32(self._for_ever), np.float32(1))
 
 
 class _Clips:
@@ -113,9 +127,9 @@ class _Clips:
     def begin(self, rows: Any) -> None:
         self._rewards[rows], self._count[rows] = 0.0, 0
 
-    def mean(self, rewards: Array) -> npt.NDArray[np.floating[Any]]:
+    def mean(self, rewards: Array) -> Floats:
         steps = self._rewards.shape[1]
         self._rewards[self._rows, self._count % steps] = rewards
         self._count += 1
-        means: npt.NDArray[np.floating[Any]] = self._rewards.sum(1) / np.minimum(self._count, steps)
+        means: Floats = self._rewards.sum(1) / np.minimum(self._count, steps)
         return means

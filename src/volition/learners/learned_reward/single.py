@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, SupportsFloat
 
 import gymnasium
+import numpy as np
 from gymnasium.vector import VectorEnv
 
 from volition.learners.learned_reward.on_host import HostReward
@@ -29,10 +30,15 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         clip: Steps over whose states the reward is the mean: of the last so many of the episode. A
             reward model that learned from clips was fitted to such means. By default it is that of
             the last state, as `volition train` has it.
+        gamma: The learner's discount. Where it is given, a state in which the environment ends the
+            episode is worth its reward for ever, reward / (1 - gamma), as `volition train` has it.
+            Else what follows an ending is worth 0, which is the mean of a learned reward: where
+            most states are worth less, the learner will seek endings.
         true_reward: Keep the environment's own reward in `info["true_reward"]`, for evaluation. By
             default nobody is told.
 
     Raises:
+        InputError: `clip` or `gamma` is out of range.
         EnvironmentUnsupported: Nobody can read what is observed, or it is no vector where the goal
             has stages; or, from `step`, it is not what its space says, or not finite.
     """
@@ -48,12 +54,13 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         reward_model: RewardModel | HostReward,
         *,
         clip: int = 1,
+        gamma: float | None = None,
         true_reward: bool = False,
     ) -> None:
         assert isinstance(env, gymnasium.Env), "of a VectorEnv another class is made"
         super().__init__(env)
         name = self.spec.id if self.spec else type(self.unwrapped).__name__
-        self._rewarding = Rewarding(reward_model, env.observation_space, 1, name, clip)
+        self._rewarding = Rewarding(reward_model, env.observation_space, 1, name, clip, gamma)
         self._tells = true_reward
         if self._rewarding.staged:
             self.observation_space = self._rewarding.space
@@ -68,7 +75,8 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, Info]:
         observation, true_reward, terminated, truncated, info = self.env.step(action)
-        reward = float(self._rewarding.after(self._rewarding.read(observation)[None])[0])
+        reached = self._rewarding.read(observation)[None]
+        reward = float(self._rewarding.after(reached, np.array([terminated]))[0])
         if self._rewarding.staged:
             observation = self._rewarding.seen[0].copy()
         if self._tells:

@@ -31,7 +31,7 @@ class LearnedVectorReward(VectorWrapper):
 
     Args:
         env: The environments.
-        reward_model, clip, true_reward: As of `LearnedReward`.
+        reward_model, clip, gamma, true_reward: As of `LearnedReward`.
 
     Raises:
         EnvironmentUnsupported: As of `LearnedReward`, or the environments do not say in their
@@ -44,6 +44,7 @@ class LearnedVectorReward(VectorWrapper):
         reward_model: RewardModel | HostReward,
         *,
         clip: int = 1,
+        gamma: float | None = None,
         true_reward: bool = False,
     ) -> None:
         super().__init__(env)
@@ -56,7 +57,7 @@ class LearnedVectorReward(VectorWrapper):
             )
         self._mode, self._tells = mode, true_reward
         space = env.single_observation_space
-        self._rewarding = Rewarding(reward_model, space, env.num_envs, name, clip)
+        self._rewarding = Rewarding(reward_model, space, env.num_envs, name, clip, gamma)
         self._ended: Bools = np.zeros(env.num_envs, np.bool_)
         if self._rewarding.staged:
             self.single_observation_space = self._rewarding.space
@@ -77,7 +78,7 @@ class LearnedVectorReward(VectorWrapper):
         if self._mode is AutoresetMode.SAME_STEP and begun.any():
             for place in np.flatnonzero(begun):
                 reached[place] = self._rewarding.read(info[FINAL][place])
-        rewards = self._rewarding.after(reached).astype(np.float64)
+        rewards = self._rewarding.after(reached, np.asarray(terminated)).astype(np.float64)
         if self._mode is AutoresetMode.NEXT_STEP:
             rewards[begun] = 0.0
         elif self._rewarding.staged and begun.any():
