@@ -1,4 +1,4 @@
-"""What `examples/` shows runs: the notebook everywhere, other libraries where they are installed."""
+"""What `examples/` shows runs: the notebook anywhere, other libraries where they are there."""
 
 from __future__ import annotations
 
