@@ -16,7 +16,7 @@ from volition.errors import InputError, RunError
 from volition.integrations.judged_run import STATE, JudgedRun
 from volition.integrations.lerobot import LeRobotReward
 
-STEPS = 400
+STEPS = 200
 
 
 def acted(run: JudgedRun, steps: int = STEPS) -> int:
@@ -60,7 +60,7 @@ def test_a_judge_is_asked_while_somebody_else_learns(tmp_path: Path) -> None:
 
 
 def test_recorded_judgments_need_nobody(tmp_path: Path) -> None:
-    with JudgedRun.at(tmp_path / "run", "pendulum", steps=STEPS) as run:
+    with JudgedRun.at(tmp_path / "run", "pendulum", steps=400) as run:
         env = LearnedReward(run.make_env(), run.reward)
         env.reset(seed=0)
         observation, reward, _, _, info = env.step(env.action_space.sample())

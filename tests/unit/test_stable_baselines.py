@@ -33,9 +33,13 @@ from volition.integrations.stable_baselines import (
 )
 from volition.learners.learned_reward import HostReward
 
-SMALL = {"policy_kwargs": {"net_arch": [8]}, "seed": 0, "device": "cpu"}
 MODEL = RewardModel.unfitted((0, 1, 2))
 JUDGE = JudgeSettings("simulated:exact", max_judgments=40, first=24)
+
+
+def small() -> dict[str, Any]:
+    """Each time anew, since a model writes into them."""
+    return {"policy_kwargs": {"net_arch": [8]}, "seed": 0, "device": "cpu"}
 
 
 class NoReward(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -75,7 +79,7 @@ def test_a_replay_is_rewarded_by_the_model_of_now(named: bool) -> None:
     policy = "MultiInputPolicy" if named else "MlpPolicy"
     options = {"replay_buffer_class": kind, "replay_buffer_kwargs": {"reward": reward}}
     model = SAC(
-        policy, envs_of(reward, named), learning_starts=10, batch_size=8, **options, **SMALL
+        policy, envs_of(reward, named), learning_starts=10, batch_size=8, **options, **small()
     )
     model.learn(60)
     for scale in (1.0, -3.0):
@@ -88,15 +92,6 @@ def test_a_replay_is_rewarded_by_the_model_of_now(named: bool) -> None:
         assert 0 < (held > 1).mean() < 0.5
     for parameter in model.policy.parameters():
         assert torch.isfinite(parameter).all(), "no reward of the environment's came through"
-    with pytest.raises(InputError, match="leave optimize_memory_usage out"):
-        LearnedReplayBuffer(
-            10,
-            model.observation_space,
-            model.action_space,
-            reward=reward,
-            optimize_memory_usage=True,
-            handle_timeout_termination=False,
-        )
 
 
 def test_what_is_not_said_is_not_guessed() -> None:
@@ -104,9 +99,13 @@ def test_what_is_not_said_is_not_guessed() -> None:
         "replay_buffer_class": LearnedReplayBuffer,
         "replay_buffer_kwargs": {"reward": HostReward(MODEL)},
     }
-    model = SAC("MlpPolicy", gymnasium.make("Pendulum-v1"), **options, **SMALL)
+    model = SAC("MlpPolicy", gymnasium.make("Pendulum-v1"), **options, **small())
     with pytest.raises(InputError, match="make them with judged_envs"):
         model.learn(10)
+    spaces = model.observation_space, model.action_space
+    saving = {"optimize_memory_usage": True, "handle_timeout_termination": False}
+    with pytest.raises(InputError, match="leave optimize_memory_usage out"):
+        LearnedReplayBuffer(10, *spaces, reward=HostReward(MODEL), **saving)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +121,7 @@ def sac_of(run: JudgedRun, **options: Any) -> Any:
         "replay_buffer_kwargs": {"reward": run.reward},
     }
     settings = {"learning_starts": 50, "batch_size": 32, "train_freq": 8, **replay, **options}
-    return SAC("MlpPolicy", judged_envs(run, seed=0), **{**SMALL, **settings})
+    return SAC("MlpPolicy", judged_envs(run, seed=0), **{**small(), **settings})
 
 
 def test_learning_goes_on_where_it_was_stopped(run: JudgedRun) -> None:
@@ -146,10 +145,10 @@ def test_learning_goes_on_where_it_was_stopped(run: JudgedRun) -> None:
     assert again.replay_buffer.pos == model.replay_buffer.pos == 400
     assert np.array_equal(again.replay_buffer.labels.seen, model.replay_buffer.labels.seen)
     further = sac_of(run)
-    further.learn(430, callback=AskWhileLearning(run))
-    assert further.num_timesteps == 430
+    further.learn(432, callback=AskWhileLearning(run))
+    assert further.num_timesteps == 432
     assert run.progress.judgments == 40, "nothing is asked twice"
-    rollouts = PPO("MlpPolicy", judged_envs(run), n_steps=8, batch_size=8, **SMALL)
+    rollouts = PPO("MlpPolicy", judged_envs(run), n_steps=8, batch_size=8, **small())
     with pytest.raises(RunError, match="was written by SAC, and PPO is to go on"):
         rollouts.learn(8, callback=AskWhileLearning(run))
     wider = sac_of(run, policy_kwargs={"net_arch": [9]})
@@ -174,7 +173,7 @@ def test_a_rollout_is_rewarded_by_one_model(run: JudgedRun, tmp_path: Path) -> N
     callback = AskWhileLearning(run)
     (run.run.folder.path / "stable_baselines.safetensors").unlink(missing_ok=True)
     model = PPO(
-        "MlpPolicy", judged_envs(run, 2, seed=0), n_steps=16, n_epochs=1, batch_size=16, **SMALL
+        "MlpPolicy", judged_envs(run, seed=0), n_steps=16, n_epochs=1, batch_size=16, **small()
     )
     seen: list[Any] = []
 
@@ -182,12 +181,10 @@ def test_a_rollout_is_rewarded_by_one_model(run: JudgedRun, tmp_path: Path) -> N
         seen.append([info[SEEN].seen for info in local["infos"]])
         return True
 
-    model.learn(32, callback=[Replaces(run.reward), callback, keep_of(keep)])
-    wanted = run.reward(np.array(seen, np.float32).reshape(-1, 3)).reshape(16, 2)
+    model.learn(16, callback=[Replaces(run.reward), callback, keep_of(keep)])
+    wanted = run.reward(np.array(seen, np.float32).reshape(-1, 3)).reshape(16, 1)
     assert np.allclose(model.rollout_buffer.rewards, wanted, atol=1e-5)
     buffer = model.rollout_buffer
-    last = buffer.rewards[-1] - buffer.values[-1]
-    following = buffer.advantages[-1] - last
     assert np.allclose(
         buffer.advantages[0],
         buffer.rewards[0]
@@ -196,7 +193,6 @@ def test_a_rollout_is_rewarded_by_one_model(run: JudgedRun, tmp_path: Path) -> N
         + model.gamma * model.gae_lambda * buffer.advantages[1],
         atol=1e-4,
     )
-    assert np.isfinite(following).all()
 
 
 def keep_of(keep: Any) -> Any:
@@ -209,9 +205,11 @@ def test_what_would_keep_other_rewards_is_refused(run: JudgedRun) -> None:
     callback = partial(AskWhileLearning, run)
     plain = make_vec_env("Pendulum-v1", 1)
     with pytest.raises(InputError, match="make them with judged_envs"):
-        PPO("MlpPolicy", plain, n_steps=8, batch_size=8, **SMALL).learn(8, callback=callback())
+        PPO("MlpPolicy", plain, n_steps=8, batch_size=8, **small()).learn(8, callback=callback())
     with pytest.raises(InputError, match="replay_buffer_class=LearnedReplayBuffer"):
-        SAC("MlpPolicy", judged_envs(run), **SMALL).learn(8, callback=callback())
+        SAC("MlpPolicy", judged_envs(run), **small()).learn(8, callback=callback())
     normalised = VecNormalize(judged_envs(run))
     with pytest.raises(InputError, match="norm_reward=False"):
-        PPO("MlpPolicy", normalised, n_steps=8, batch_size=8, **SMALL).learn(8, callback=callback())
+        PPO("MlpPolicy", normalised, n_steps=8, batch_size=8, **small()).learn(
+            8, callback=callback()
+        )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from volition.comparison import Observations
 from volition.envs.scene import find_scene, make_env
+from volition.errors import InputError
 from volition.finding.horizon import Stage
 from volition.goal import Goal
 from volition.judges.base import Judge
@@ -153,11 +154,15 @@ class JudgedRun:
             Whether the reward is another one now.
 
         Raises:
+            InputError: There were more environments before, or fewer.
             JudgeUnavailable: The judge cannot be asked any more. What it answered is stored.
         """
         states = np.zeros((len(seen), 0)) if states is None else states
         if self._visited is None:
             self._visited = Visited.empty(seen, states.shape[1], self.steps)
+        envs = self._visited.ended.shape[1]
+        if len(seen) != envs:
+            raise InputError(f"{len(seen)} environments were stepped, and before that {envs}")
         transitions = Transitions(seen, np.zeros(len(seen)), seen, ended)
         self._visited.add(Step(transitions, seen, ended, np.zeros(len(seen)), states))
         self._turns += 1
