@@ -193,7 +193,7 @@ def claim_cost(rounds: int) -> bool:
 def claim_learning(seeds: range, steps: int) -> bool:
     returns = [learned(seed, steps) for seed in seeds]
     return claim(
-        f"worst true return of {len(seeds)} seeds, Stable-Baselines3's SAC on 60 recorded judgments",
+        f"worst true return of {len(seeds)} seeds, SAC of Stable-Baselines3 on 60 judgments",
         round(min(returns), 1),
         "return",
         f"at least {LEAST}",

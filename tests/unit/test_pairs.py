@@ -107,6 +107,8 @@ def test_a_folder_of_pictures_is_judged_each_as_often(tmp_path: Path) -> None:
         judge_pairs(tmp_path / "nowhere", "x", judge, out=tmp_path / "x")
     with pytest.raises(InputError, match=r"pairs holds 0 pictures, and two at least"):
         judge_pairs(out, "x", judge, out=tmp_path / "x")
+    with pytest.raises(InputError, match=r"leave it out for pairs"):
+        judge_pairs([(disc(20), disc(50))], "x", judge, count=1, out=tmp_path / "x")
     assert not (tmp_path / "x").exists()
 
 

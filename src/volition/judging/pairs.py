@@ -78,7 +78,7 @@ def judge_pairs(
     """
     goal = goal if isinstance(goal, Goal) else Goal(goal)
     settings = JudgeSettings(judge) if isinstance(judge, str) else judge
-    given = [*_paired(Path(images), count, seed)] if isinstance(images, str | Path) else [*images]
+    given = _given(images, count, seed)
     files = [(_file(one), _file(other)) for one, other in given]
     pairs = _segments(given)
     if isinstance(settings, JudgeSettings):
@@ -99,16 +99,32 @@ def judge_pairs(
     with Judging(folder, limits, seed) as judging:
         judging.ask(answering, differing, goal.put_under)
         judging.wait()
-    judgments: dict[str, list[Judgment]] = {}
-    with Store.open(folder) as store:
-        for judgment in store.judgments():
-            judgments.setdefault(judgment.comparison_id, []).append(judgment)
+    judgments = _judgments(folder)
     return [
         JudgedPair(0.5, (), named)
         if comparison is None
         else _judged(judgments.get(comparison.id, []), comparison.first == first, named)
         for comparison, (first, _), named in zip(comparisons, pairs, files, strict=True)
     ]
+
+
+def _given(
+    images: Iterable[tuple[Picture, Picture]] | str | Path, count: int | None, seed: int
+) -> list[tuple[Picture, Picture]]:
+    if isinstance(images, str | Path):
+        return [*_paired(Path(images), count, seed)]
+    if count is not None:
+        raise InputError("count says how many pairs are made of a folder: leave it out for pairs")
+    return [*images]
+
+
+def _judgments(folder: Path) -> dict[str, list[Judgment]]:
+    """Every judgment in the store of a folder, by its comparison."""
+    judgments: dict[str, list[Judgment]] = {}
+    with Store.open(folder) as store:
+        for judgment in store.judgments():
+            judgments.setdefault(judgment.comparison_id, []).append(judgment)
+    return judgments
 
 
 def _paired(folder: Path, count: int | None, seed: int) -> Iterator[tuple[Path, Path]]:
