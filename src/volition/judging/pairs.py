@@ -77,15 +77,10 @@ def judge_pairs(
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
     """
     goal = goal if isinstance(goal, Goal) else Goal(goal)
-    settings = JudgeSettings(judge) if isinstance(judge, str) else judge
     given = _given(images, count, seed)
     files = [(_file(one), _file(other)) for one, other in given]
     pairs = _segments(given)
-    if isinstance(settings, JudgeSettings):
-        limits = _limits(settings)
-        answering = make_judge(settings, Assignment(goal, JudgeView()))
-    else:
-        limits, answering = Limits(), settings
+    answering, limits = _answering(judge, goal)
     _check_sizes(pairs, answering.per_request)
     folder = Path(out) if out else Path("runs") / f"pairs-{time.strftime('%Y%m%d-%H%M%S')}"
     with Store.create(folder) as store:
@@ -157,9 +152,14 @@ def _file(picture: Picture) -> Path | None:
     return Path(picture) if isinstance(picture, str | Path) else None
 
 
-def _limits(settings: JudgeSettings) -> Limits:
+def _answering(judge: str | JudgeSettings | Judge, goal: Goal) -> tuple[Judge, Limits]:
+    """Who answers, and what may be used."""
+    settings = JudgeSettings(judge) if isinstance(judge, str) else judge
+    if not isinstance(settings, JudgeSettings):
+        return settings, Limits()
     most, patience_s = settings.max_judgments, settings.patience
-    return Limits(settings.max_usd, most, settings.concurrency, patience_s=patience_s)
+    limits = Limits(settings.max_usd, most, settings.concurrency, patience_s=patience_s)
+    return make_judge(settings, Assignment(goal, JudgeView())), limits
 
 
 def _judged(
