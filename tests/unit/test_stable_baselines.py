@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import gymnasium
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +22,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from volition import JudgeSettings, RewardModel
+from volition.envs.own.welcome import Welcome
 from volition.errors import InputError, RunError
 from volition.integrations.judged_run import JudgedRun
 from volition.integrations.stable_baselines import (
@@ -92,6 +94,25 @@ def test_a_replay_is_rewarded_by_the_model_of_now(named: bool) -> None:
         assert 0 < (held > 1).mean() < 0.5
     for parameter in model.policy.parameters():
         assert torch.isfinite(parameter).all(), "no reward of the environment's came through"
+
+
+def test_the_stage_under_way_is_observed() -> None:
+    blank = RewardModel.unfitted((0, 1, 2, 3, 4))
+    always = eqx.tree_at(lambda model: model.shift, blank, jnp.float32(-1e6))
+    model = blank.in_stages([blank, blank], [always, None])
+    makes = [lambda: gymnasium.wrappers.TimeLimit(Welcome(), 3)] * 2
+    envs = LearnedVecReward(DummyVecEnv(makes), model)
+    assert envs.observation_space.shape == (8,)
+    assert envs.reset()[:, 5:].tolist() == [[1, 0, 0]] * 2
+    for step in range(1, 7):
+        observations, rewards, ended, infos = envs.step(np.zeros((2, 3), np.float32))
+        assert ended.tolist() == [step % 3 == 0] * 2
+        assert observations[:, 5:].tolist() == [[1, 0, 0] if ended[0] else [0, 1, 0]] * 2
+        seen = np.stack([info[SEEN].seen for info in infos])
+        assert seen[:, 5:].tolist() == [[0, 1, 0]] * 2
+        assert np.allclose(rewards, model(jnp.asarray(seen)), atol=1e-5)
+        reached = infos[0]["terminal_observation"] if ended[0] else observations[0]
+        assert np.array_equal(reached, seen[0])
 
 
 def test_what_is_not_said_is_not_guessed() -> None:

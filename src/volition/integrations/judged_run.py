@@ -82,6 +82,8 @@ class JudgedRun:
     ) -> Self:
         """The run in the folder `out`, which is made where there is none.
 
+        One that is there goes on as it began, whatever is said of it this time.
+
         Args:
             out: The run folder.
             task, goal, judgments, judge, seed: As of `volition.train`.

@@ -86,7 +86,8 @@ class Rewarding:
     def read_all(self, observations: Any) -> Observations:
         """The same of all environments, as Gymnasium puts them together: (envs, ...), a copy."""
         if self._in_a_row:
-            rows = np.array(observations, np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # which one by one is said better
+                rows = np.array(observations, np.float32)
             if rows.shape == self._spaces.shape and finite(rows):
                 return rows
         return np.stack([self.read(one) for one in iterate(self._spaces, observations)])
