@@ -3,7 +3,7 @@
     python benchmarks/wrapper.py [--quick] [--seeds N] [--first N] [--steps N] [--cost | --learning]
 
 It needs the extra `bench`. **Learning**: the reward model is fitted to the recorded judgments that
-come with `pendulum` (`one-look`, 60), Stable-Baselines3's SAC learns from `LearnedReward` for 8,000
+come with `pendulum` (`one-look`, 60), Stable-Baselines3's SAC learns from `LearnedReward` for 2,500
 steps with Volition's own settings, and the environment's own reward is asked for 100 episodes at
 the end. `--cost` and `--learning` do one of the two.
 
@@ -45,7 +45,7 @@ except ModuleNotFoundError as error:
 
 TASK = "Pendulum-v1"
 SETTINGS = SACSettings()
-STEPS, EPISODES, ENVS = 8_000, 100, 8
+STEPS, EPISODES, ENVS = 2_500, 100, 8
 LEAST, MOST = -160.0, 0.05  # of the true return; of a step of Stable-Baselines3's
 ROUNDS, ROUND = 40, 250  # of taking turns, and steps of each
 LEARNING_ROUND = 100  # steps of SAC in a round

@@ -72,6 +72,7 @@ def test_recorded_judgments_need_nobody(tmp_path: Path) -> None:
         assert replaced.count(True) == 2, "it is normalised over what was visited, ever less often"
         visited = np.concatenate([seen * n for n in range(1, 401)])
         assert abs(run.reward(visited).mean()) < 0.05
+    assert (run.progress.judgments, run.progress.env_steps) == (60, 400)
     assert not run.run.folder.result.exists()
 
 

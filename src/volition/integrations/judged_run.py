@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, SupportsFloat
 
@@ -66,6 +67,7 @@ class JudgedRun:
         self._filming: Filming | None = None
         self._visited: Visited | None = None
         self._turns, self._due = 0, MIN_SESSION_STEPS
+        self._progress = Progress("policy", total_steps=self.steps)
 
     @classmethod
     def at(
@@ -110,7 +112,13 @@ class JudgedRun:
             folder.take_in_labels(store)
             stack.push(lambda kind, *_: self._end(store) if kind is None else None)
             self._inquiry = stack.enter_context(self.run.asking(store, self._listener))
-            self.reward = HostReward(self.run.fit_reward(store)[0])
+            model, fitted = self.run.fit_reward(store)
+            self.reward = HostReward(model)
+            self._progress = replace(
+                self._progress,
+                judgments=fitted.judgments,
+                heldout_accuracy=fitted.heldout_accuracy,
+            )
             self._opened = stack.pop_all()
         return self
 
@@ -168,6 +176,7 @@ class JudgedRun:
         transitions = Transitions(seen, np.zeros(len(seen)), seen, ended)
         self._visited.add(Step(transitions, seen, ended, np.zeros(len(seen)), states))
         self._turns += 1
+        self._progress = replace(self._progress, env_steps=env_steps)
         return self._turns % TICK == 0 and self._look_up(env_steps, self._visited)
 
     def normalise(self, seen: Observations) -> None:
@@ -177,8 +186,7 @@ class JudgedRun:
     @property
     def progress(self) -> Progress:
         """How judging gets on."""
-        told = Progress("policy", total_steps=self.steps)
-        return self._inquiry.report(told) if self._inquiry else told
+        return self._inquiry.report(self._progress) if self._inquiry else self._progress
 
     @property
     def _stage(self) -> Stage:
