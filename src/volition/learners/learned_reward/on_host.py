@@ -67,8 +67,7 @@ class _OfState:
     """
 
     def __init__(self, model: RewardModel) -> None:
-        scale, shift = float(model.scale), float(model.shift)
-        self._scale, self._shift = np.float32(scale), np.float32(shift)
+        self._scale, self._shift = np.float32(model.scale), np.float32(model.shift)
         self._features = None if model.features is None else _Features(model.features)
         given = np.flatnonzero(np.asarray(model.input_scale) < UNSEEN)
         self._columns = None if self._features else np.array(model.inputs, np.int64)[given]
@@ -89,9 +88,8 @@ class _OfState:
 
     def __call__(self, seen: Observations) -> Float32:
         given = seen[:, self._columns] if self._features is None else self._features(seen)
-        values = np.tanh(
-            ((given - self._mean) / self._input_scale) @ self._first + self._first_bias
-        )
+        scaled = (given - self._mean) / self._input_scale
+        values = np.tanh(scaled @ self._first + self._first_bias)
         if self._between:
             values = self._through(values)
         said = values @ self._last + self._last_bias  # (rows, members)
@@ -104,9 +102,8 @@ class _OfState:
     def _through(self, values: Float32) -> Float32:
         """The layers between the first and the last."""
         rows = len(values)
-        each: Any = values.reshape(rows, self._members, -1).swapaxes(
-            0, 1
-        )  # (members, rows, hidden)
+        apart = values.reshape(rows, self._members, -1)
+        each: Any = apart.swapaxes(0, 1)  # (members, rows, hidden)
         for weight, bias in self._between:
             each = np.tanh(each @ weight + bias)
         return each.swapaxes(0, 1).reshape(rows, -1)
@@ -156,9 +153,8 @@ class _Features:
     def _of_one(self, picture: Observations) -> Float32:
         seen = np.asarray(reduced(picture, SIDE), np.float32) / np.float32(255)
         alive = np.abs(seen - self._background).max(-1) > ALIVE
-        nearness = SHARPNESS * (
-            2 * seen[alive] @ self._colours.T - self._sizes
-        )  # (pixels, colours)
+        near = 2 * seen[alive] @ self._colours.T - self._sizes  # (pixels, colours)
+        nearness = SHARPNESS * near
         belonging = np.exp(nearness - nearness.max(1, keepdims=True)) if alive.any() else nearness
         belonging /= belonging.sum(1, keepdims=True)
         mass, across, down = self._places[:, alive] @ belonging
