@@ -87,7 +87,7 @@ class _OfState:
         self._share = np.full(members, 1 / members, np.float32)
 
     def __call__(self, seen: Observations) -> Float32:
-        given = seen[:, self._columns] if self._features is None else self._features(seen)
+        given = seen.take(self._columns, 1) if self._features is None else self._features(seen)
         scaled = (given - self._mean) / self._input_scale
         values = np.tanh(scaled @ self._first + self._first_bias)
         if self._between:
