@@ -40,8 +40,10 @@ def model_of(inputs: tuple[int, ...] = (0, 2, 5), **shape: Any) -> RewardModel:
 
 
 def of_pictures() -> RewardModel:
-    features = Features.found(PICTURES, RNG)
-    return replace(model_of(picture=(70, 84, 3), inputs=()), features=features)
+    model = replace(
+        model_of(picture=(70, 84, 3), inputs=()), features=Features.found(PICTURES, RNG)
+    )
+    return eqx.tree_at(lambda m: m.input_scale, model, model.input_scale.at[3].set(1e30))
 
 
 def staged(model: RewardModel) -> RewardModel:

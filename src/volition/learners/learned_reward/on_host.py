@@ -70,7 +70,8 @@ class _OfState:
         self._scale, self._shift = np.float32(model.scale), np.float32(model.shift)
         self._features = None if model.features is None else _Features(model.features)
         given = np.flatnonzero(np.asarray(model.input_scale) < UNSEEN)
-        self._columns = None if self._features else np.array(model.inputs, np.int64)[given]
+        inputs = model.inputs or range(len(model.input_mean))  # of pictures, all that is found
+        self._columns = np.array(inputs, np.int64)[given]
         self._mean = np.asarray(model.input_mean)[given]
         self._input_scale = np.asarray(model.input_scale)[given]
         weights = [np.asarray(layer.weight) for layer in model.layers]  # (members, inputs, outputs)
@@ -87,8 +88,8 @@ class _OfState:
         self._share = np.full(members, 1 / members, np.float32)
 
     def __call__(self, seen: Observations) -> Float32:
-        given = seen.take(self._columns, 1) if self._features is None else self._features(seen)
-        scaled = (given - self._mean) / self._input_scale
+        found = seen if self._features is None else self._features(seen)
+        scaled = (found.take(self._columns, 1) - self._mean) / self._input_scale
         values = np.tanh(scaled @ self._first + self._first_bias)
         if self._between:
             values = self._through(values)
