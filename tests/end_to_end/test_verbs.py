@@ -170,7 +170,7 @@ def test_the_doctor_tries_what_it_reports(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_learned_reward_for_other_libraries(run: Run) -> None:
-    env = LearnedReward(gymnasium.make("Pendulum-v1"), run.reward_model)
+    env = LearnedReward(gymnasium.make("Pendulum-v1"), run.reward_model, true_reward=True)
     env.reset(seed=0)
     observation, reward, *_, info = env.step(np.zeros(1, np.float32))
     assert reward == pytest.approx(float(run.reward_model(observation)), abs=1e-5)

@@ -83,6 +83,35 @@ def test_pictures_of_every_kind_are_judged_in_their_order(tmp_path: Path) -> Non
     assert judge.asked == 2, "nothing is asked again"
 
 
+def test_a_folder_of_pictures_is_judged_each_as_often(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for shade in range(6):
+        Image.fromarray(np.full((8, 8, 3), 40 * shade, np.uint8)).save(folder / f"{shade}.png")
+    (folder / "notes.txt").write_text("no picture")
+    judge, out = Brighter(), tmp_path / "pairs"
+    judged = judge_pairs(folder, "The brighter one.", judge, out=out)
+    shades = [tuple(int(file.stem) for file in pair.files if file) for pair in judged]
+    assert len({frozenset(pair) for pair in shades}) == len(judged) == judge.asked == 12
+    assert [pair.p_first for pair in judged] == [float(one > other) for one, other in shades]
+    orders = {judgment.order for pair in judged for judgment in pair.judgments}
+    assert len(orders) == 2, "which is shown first is dealt at random"
+    cycle = shades[:6]
+    assert all(sum(shade in pair for pair in cycle) == 2 for shade in range(6))
+    assert judge_pairs(folder, "The brighter one.", judge, out=out) == judged
+    assert judge.asked == 12, "the same pairs again, of which none is asked"
+    for count, told in ((0, "make 1 to 15 pairs"), (16, "count is 16: 6 pictures make 1 to 15")):
+        with pytest.raises(InputError, match=told):
+            judge_pairs(folder, "x", judge, count=count, out=tmp_path / "x")
+    with pytest.raises(InputError, match=r"nowhere is no folder of pictures"):
+        judge_pairs(tmp_path / "nowhere", "x", judge, out=tmp_path / "x")
+    with pytest.raises(InputError, match=r"pairs holds 0 pictures, and two at least"):
+        judge_pairs(out, "x", judge, out=tmp_path / "x")
+    with pytest.raises(InputError, match=r"leave it out for pairs"):
+        judge_pairs([(disc(20), disc(50))], "x", judge, count=1, out=tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_live_judge_is_asked_by_its_name(server: Server, tmp_path: Path) -> None:
     settings = JudgeSettings(
         "openai:test", base_url=server.openai, price_in=0.1, price_out=0.4, max_usd=0.01

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from volition.storage.store import Store
 from volition.tasks.view import JudgeView
 
 Picture = str | Path | Image.Image | npt.NDArray[np.uint8]
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +37,20 @@ class JudgedPair:
             judgments; 0.5 of two that are the same picture, which nobody is asked about; None where
             there is no verdict.
         judgments: Every answer, failures among them, as it came.
+        files: The two pictures, each where it was a file.
     """
 
     p_first: float | None
     judgments: tuple[Judgment, ...] = ()
+    files: tuple[Path | None, Path | None] = (None, None)
 
 
 def judge_pairs(
-    images: Iterable[tuple[Picture, Picture]],
+    images: Iterable[tuple[Picture, Picture]] | str | Path,
     goal: Goal | str,
     judge: str | JudgeSettings | Judge,
     *,
+    count: int | None = None,
     out: str | Path | None = None,
     seed: int = 0,
 ) -> list[JudgedPair]:
@@ -56,11 +60,14 @@ def judge_pairs(
     and goal it asks only what has no verdict yet.
 
     Args:
-        images: Files, pictures of Pillow's, or arrays, uint8 (height, width, 3).
+        images: Pairs of files, of pictures of Pillow's, or of arrays, uint8 (height, width, 3); or
+            a folder, whose pictures are paired at random, each as often as any other.
+        count: How many pairs of a folder; by default twice as many as it holds pictures, or as
+            many as there are.
         goal: What is wanted.
         judge: As `PROVIDER:MODEL`, with all its settings, or an object that is a `Judge`.
         out: The folder of the judgments; by default a new one under `runs/`.
-        seed: Of the sides.
+        seed: Of the sides, and of a folder's pairs.
 
     Returns:
         What was made of each pair, in their order.
@@ -70,13 +77,10 @@ def judge_pairs(
         JudgeUnavailable: The judge cannot be asked. What it answered is stored.
     """
     goal = goal if isinstance(goal, Goal) else Goal(goal)
-    settings = JudgeSettings(judge) if isinstance(judge, str) else judge
-    pairs = [(_segment(n, one), _segment(n, other)) for n, (one, other) in enumerate(images, 1)]
-    if isinstance(settings, JudgeSettings):
-        limits = _limits(settings)
-        answering = make_judge(settings, Assignment(goal, JudgeView()))
-    else:
-        limits, answering = Limits(), settings
+    given = _given(images, count, seed)
+    files = [(_file(one), _file(other)) for one, other in given]
+    pairs = _segments(given)
+    answering, limits = _answering(judge, goal)
     _check_sizes(pairs, answering.per_request)
     folder = Path(out) if out else Path("runs") / f"pairs-{time.strftime('%Y%m%d-%H%M%S')}"
     with Store.create(folder) as store:
@@ -90,30 +94,98 @@ def judge_pairs(
     with Judging(folder, limits, seed) as judging:
         judging.ask(answering, differing, goal.put_under)
         judging.wait()
+    judgments = _judgments(folder)
+    return [
+        JudgedPair(0.5, (), named)
+        if comparison is None
+        else _judged(judgments.get(comparison.id, []), comparison.first == first, named)
+        for comparison, (first, _), named in zip(comparisons, pairs, files, strict=True)
+    ]
+
+
+def _given(
+    images: Iterable[tuple[Picture, Picture]] | str | Path, count: int | None, seed: int
+) -> list[tuple[Picture, Picture]]:
+    if isinstance(images, str | Path):
+        return [*_paired(Path(images), count, seed)]
+    if count is not None:
+        raise InputError("count says how many pairs are made of a folder: leave it out for pairs")
+    return [*images]
+
+
+def _judgments(folder: Path) -> dict[str, list[Judgment]]:
+    """Every judgment in the store of a folder, by its comparison."""
     judgments: dict[str, list[Judgment]] = {}
     with Store.open(folder) as store:
         for judgment in store.judgments():
             judgments.setdefault(judgment.comparison_id, []).append(judgment)
-    return [
-        JudgedPair(0.5)
-        if comparison is None
-        else _judged(judgments.get(comparison.id, []), comparison.first == first)
-        for comparison, (first, _) in zip(comparisons, pairs, strict=True)
-    ]
+    return judgments
 
 
-def _limits(settings: JudgeSettings) -> Limits:
+def _paired(folder: Path, count: int | None, seed: int) -> Iterator[tuple[Path, Path]]:
+    """Pairs of the pictures in a folder, no two alike.
+
+    They stand in a circle, each beside the next, and are dealt anew when it is closed: so each is
+    in as many pairs as any other, and each can be compared with all by way of others.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder of pictures")
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    if len(files) < 2:
+        raise InputError(f"{folder} holds {len(files)} pictures, and two at least are compared")
+    every = len(files) * (len(files) - 1) // 2
+    wanted = min(2 * len(files), every) if count is None else count
+    if not 1 <= wanted <= every:
+        raise InputError(f"count is {wanted}: {len(files)} pictures make 1 to {every} pairs")
+    rng, known = np.random.default_rng(seed), set[frozenset[Path]]()
+    while True:
+        circle = [files[place] for place in rng.permutation(len(files))]
+        for one, other in zip(circle, [*circle[1:], circle[0]], strict=True):
+            if frozenset((one, other)) not in known:
+                known.add(frozenset((one, other)))
+                yield one, other
+            if len(known) == wanted:
+                return
+
+
+def _file(picture: Picture) -> Path | None:
+    return Path(picture) if isinstance(picture, str | Path) else None
+
+
+def _answering(judge: str | JudgeSettings | Judge, goal: Goal) -> tuple[Judge, Limits]:
+    """Who answers, and what may be used."""
+    settings = JudgeSettings(judge) if isinstance(judge, str) else judge
+    if not isinstance(settings, JudgeSettings):
+        return settings, Limits()
     most, patience_s = settings.max_judgments, settings.patience
-    return Limits(settings.max_usd, most, settings.concurrency, patience_s=patience_s)
+    limits = Limits(settings.max_usd, most, settings.concurrency, patience_s=patience_s)
+    return make_judge(settings, Assignment(goal, JudgeView())), limits
 
 
-def _judged(judgments: Sequence[Judgment], forward: bool) -> JudgedPair:
+def _judged(
+    judgments: Sequence[Judgment], forward: bool, files: tuple[Path | None, Path | None]
+) -> JudgedPair:
     """Of a comparison whose first segment is the first picture, or the second."""
     preferences = derive_preferences(judgments)
     if not preferences:
-        return JudgedPair(None, tuple(judgments))
+        return JudgedPair(None, tuple(judgments), files)
     p_first = preferences[0].p_first
-    return JudgedPair(p_first if forward else 1 - p_first, tuple(judgments))
+    return JudgedPair(p_first if forward else 1 - p_first, tuple(judgments), files)
+
+
+def _segments(pairs: Sequence[tuple[Picture, Picture]]) -> list[tuple[Segment, Segment]]:
+    """Pairs as they are put to a judge; a file that is in several is read once."""
+    read: dict[Path, Segment] = {}
+
+    def segment(number: int, picture: Picture) -> Segment:
+        file = _file(picture)
+        if file is None:
+            return _segment(number, picture)
+        if file not in read:
+            read[file] = _segment(number, picture)
+        return read[file]
+
+    return [(segment(n, one), segment(n, other)) for n, (one, other) in enumerate(pairs, 1)]
 
 
 def _segment(number: int, picture: Picture) -> Segment:

@@ -103,12 +103,8 @@ def train(
     Raises:
         VolitionError: One of its kinds, with what is wrong and what to do.
     """
-    if isinstance(goal, Goal):
-        task = task_for(str(task), goal)
-    elif not isinstance(task, Task):
-        task = Task.find(str(task), goal)
     run = Run.create(
-        task,
+        named_task(task, goal),
         judgments,
         out,
         live=judge,
@@ -121,6 +117,17 @@ def train(
     )
     run.advance(listener)
     return run
+
+
+def named_task(task: str | Path | Task, goal: Goal | str | None = None) -> Task:
+    """The task that is meant, as of `train`.
+
+    Raises:
+        VolitionError: There is none, or it has no such goal.
+    """
+    if isinstance(goal, Goal):
+        return task_for(str(task), goal)
+    return task if isinstance(task, Task) else Task.find(str(task), goal)
 
 
 class Run:
@@ -333,6 +340,23 @@ class Run:
         write_document(self.folder.result, result)
         return result
 
+    @contextmanager
+    def asking(self, store: Store, listener: Listener = lambda _: None) -> Iterator[Inquiry | None]:
+        """Its live judge, which is asked while somebody else learns the policy; None of recorded
+        judgments. What was asked first is answered by then, and all of it when the block ends well.
+
+        Raises:
+            Interrupted, JudgeUnavailable, RunError: As from `advance`.
+        """
+        if self.folder.settings.judge is None:
+            yield None
+            return
+        with self.judge.judging(self._helm) as live:
+            live.all_pending(store, self.folder.comparison_ids(store), listener, lambda: None)
+            with self._inquiry(live, store) as inquiry:
+                yield inquiry
+                inquiry.finish()
+
     def fit_reward(self, store: Store) -> tuple[RewardModel, RewardFit]:
         """The reward model of all that the store holds; it is fitted unless that has been done.
 
@@ -383,16 +407,18 @@ class Run:
         )
         if live is None:
             return learn(progress, listener), Asked()
-        plan = self.judge.plan(store)
-        hear = partial(self._hear, live, LabelLog(folder.path))
-        fitting = self._fitting
-        with Inquiry(live, plan, store.shown(), fitting.again, fitting.weigh, hear) as inquiry:
+        with self._inquiry(live, store) as inquiry:
             filming = setup.filming(folder.task.view)
             learned = learn(progress, listener, companion=inquiry, filming=filming)
             inquiry.finish()
             if self._helm.stops():
                 raise Interrupted(f"stopped after {learned.history[-1].env_steps} steps")
             return learned, inquiry.asked()
+
+    def _inquiry(self, live: LiveJudging, store: Store) -> Inquiry:
+        hear = partial(self._hear, live, LabelLog(self.folder.path))
+        plan, fitting = self.judge.plan(store), self._fitting
+        return Inquiry(live, plan, store.shown(), fitting.again, fitting.weigh, hear)
 
     def _evaluate(
         self,
