@@ -5,7 +5,7 @@ BIN := .venv/bin
 # would compile a thousand of them again, which takes longer than half of a short run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test pytest test-fast test-local lint docs dist wheel-check sbom lock clean
+.PHONY: demo test pytest test-fast test-local test-extras lint docs dist wheel-check sbom lock clean
 
 demo: .venv/.installed
 	$(BIN)/volition train pendulum
@@ -33,6 +33,10 @@ lint: .venv/.installed-test
 # wants it; the extra `local` then brings the rest.
 test-local: .venv-local/.installed
 	HF_HUB_OFFLINE=1 .venv-local/bin/pytest tests/local
+
+# What other libraries make of a run: Stable-Baselines3 and LeRobot's tensors, Weights & Biases, Trackio.
+test-extras: .venv-extras/.installed
+	.venv-extras/bin/pytest tests/extras
 
 docs: .venv/.installed-test
 	$(BIN)/python tools/commands.py
@@ -91,5 +95,11 @@ LOCK := --no-strip-extras --universal --python-version 3.11 --generate-hashes --
 	.venv-local/bin/pip install -q -e . "transformers[serving]>=5" pytest hypothesis starlette uvicorn httpx
 	@touch $@
 
+.venv-extras/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-extras
+	.venv-extras/bin/pip install -q torch==2.13.0
+	.venv-extras/bin/pip install -q -e ".[sb3,wandb,trackio]" pytest hypothesis playwright starlette uvicorn httpx
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-local .venv-sbom .venv-wheel site .cache docs/commands.md dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-local .venv-extras .venv-sbom .venv-wheel site .cache docs/commands.md dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -7,8 +7,8 @@ import pickle
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,6 @@ SCENES = scenes_of(EnvironmentSection(id="Pendulum-v1"))
 LIVE = JudgeIdentity("openai:some-model", settings={"model": "some-model"})
 STILL, CLIP = JudgeView(), JudgeView(clip=ClipSection(steps=4, frames=2))
 GOAL = "The rod points straight up."
-
-
-def needs(package: str) -> ModuleType:
-    """A package of an extra, without which a test says that it did not run."""
-    return pytest.importorskip(package, reason=f"{package} is not installed")
 
 
 def seen(number: int, view: JudgeView, dtype: type = np.float32) -> Segment:
@@ -316,7 +311,7 @@ def test_what_is_missing_is_named_with_its_extra(
 def quiet_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The library, offline, with its cache in a folder of its own."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = needs("datasets")
+    datasets = import_module("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     datasets.disable_progress_bars()
     return datasets

@@ -41,7 +41,6 @@ def live(tmp_path: Path) -> Path:
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A stand-in on loopback, to which the library's own client speaks."""
-    pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
     constants = import_module("huggingface_hub.constants")
     with serving() as standing:
         monkeypatch.setattr(
@@ -142,7 +141,7 @@ def test_a_model_says_nothing_of_this_machine(tmp_path: Path, recorded: Path) ->
 
 
 def test_the_hub_reads_the_cards(tmp_path: Path, recorded: Path, live: Path) -> None:
-    library = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    library = import_module("huggingface_hub")
     export_model(RunFolder.open(recorded), tmp_path / "model")
     card = library.ModelCard.load(tmp_path / "model" / "README.md")
     (result,) = card.data.eval_results
@@ -163,7 +162,7 @@ def test_minari_reads_the_episodes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Rewards are the learned ones; the environment's own return is told beside them."""
-    minari = pytest.importorskip("minari", reason="minari is not installed")
+    minari = import_module("minari")
     out = tmp_path / "out"
     words = ["--format", "minari", "--episodes", "3", "--seed", "7", "--out", str(out)]
     assert cli.main(["export", str(recorded), *words]) == 0

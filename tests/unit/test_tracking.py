@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -29,11 +27,6 @@ from volition.storage.tracking.trackers import Subject, check_trackers
 from volition.tracing import CAPTURE, judging_span
 
 SHORT = 800
-
-
-def needs(package: str) -> ModuleType:
-    """A package of an extra, without which a test says that it did not run."""
-    return pytest.importorskip(package, reason=f"{package} is not installed")
 
 
 class Follower:
@@ -108,32 +101,6 @@ def test_what_cannot_follow_is_said_before_anything_begins(
     assert not (tmp_path / "run").exists()
 
 
-def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needs("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / "wandb's own"))
-    run = train("pendulum", out=tmp_path / "run", steps=SHORT, track=["wandb"])
-    (kept,) = (tmp_path / "run" / "wandb").glob("offline-run-*/run-*.wandb")
-    assert run.folder.settings.tracked_as in kept.name
-    assert b"learned_return" in kept.read_bytes()
-    assert b"recorded:one-look" in kept.read_bytes()
-
-
-def test_trackio_keeps_a_run(tmp_path: Path) -> None:
-    """In a process of its own, since it reads where to keep it when it is imported."""
-    needs("trackio")
-    program = (
-        "from volition import train\n"
-        f"train('pendulum', out={str(tmp_path / 'run')!r}, steps={SHORT}, track=['trackio'])\n"
-    )
-    kept = tmp_path / "kept"
-    environment = {**os.environ, "TRACKIO_DIR": str(kept)}
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
-    found = [path for path in kept.rglob("*.db") if b"learned_return" in path.read_bytes()]
-    assert found, [*kept.rglob("*")]
-
-
 # Spans ----------------------------------------------------------------------------------------
 
 
@@ -182,7 +149,6 @@ class Spoken:
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Any:
     """What OpenTelemetry's own SDK exports, in memory."""
-    needs("opentelemetry.sdk")
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor

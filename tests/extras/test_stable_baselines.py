@@ -1,4 +1,4 @@
-"""Stable-Baselines3 on a learned reward. It is not among the packages that tests install."""
+"""Stable-Baselines3 on a learned reward. It needs torch: `make test-extras`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ import gymnasium
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-pytest.importorskip("stable_baselines3", reason="needs the extra sb3, which brings torch")
-
 import torch
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
