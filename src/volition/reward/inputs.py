@@ -8,6 +8,11 @@ largest is taken that is no worse than the best by more than two standard errors
 there are fewer than ten judgments for an entry nothing is left out: from so few a regression tells
 variables apart by chance (Peduzzi et al., 1996).
 
+That is cautious, and where little is needed it leaves in what misleads: entries that vary with
+those that a reacher's goal is about. So the smallest set within one standard error of the best,
+Breiman's rule as it is known, is named beside it, where the regression speaks for that. It is taken
+where the reward model itself is surely better with it (`learning.fit_entries`).
+
 Judgments are foretold by kernel ridge regression of the answer (1, or -1 for the second) on the
 pair: with k of two states the kernel of two pairs is k(a, c) + k(b, d) - k(a, d) - k(b, c), that of
 a difference of two values of a function (Rifkin et al., 2003; Chu and Ghahramani, 2005). What it
@@ -27,6 +32,8 @@ from volition.reward.preferences import PreferenceData
 
 LEAST, PER_ENTRY = 30, 10  # decided comparisons, and for each entry, before any is left out
 ERRORS = 2.0  # standard errors by which a set may be worse than the best
+FEWEST_ERRORS = 1.0  # likewise, where as few entries as possible are wanted
+SPEAKS = 1.0  # standard errors by which these few are to be better than the cautious set
 MOST = 128  # comparisons that are looked at, evenly spread: the time grows with their third power
 POINTS = 1024  # observations, for which clips are looked at in so many moments as fit, and
 MOMENTS = 3  # in so many at least
@@ -39,18 +46,36 @@ STILL = 1e-6  # an entry that deviates by less, in units of 1 or of its mean, ha
 Matrix = npt.NDArray[np.floating]
 
 
-def sparse_inputs(data: PreferenceData, inputs: tuple[int, ...]) -> tuple[int, ...]:
-    """Those of the entries `inputs` that the reward model needs, in their order."""
+class Sparse(NamedTuple):
+    """Sets of entries, each in the order in which they were given.
+
+    Attributes:
+        cautious: What is needed; all, where nothing speaks for fewer.
+        fewest: As few as will do; the same where nothing speaks for still fewer.
+    """
+
+    cautious: tuple[int, ...]
+    fewest: tuple[int, ...]
+
+
+def sparse_inputs(data: PreferenceData, inputs: tuple[int, ...]) -> Sparse:
+    """Those of the entries `inputs` that the reward model needs."""
     if len(inputs) < 2 or data.decided().sum() < max(LEAST, PER_ENTRY * len(inputs)):
-        return inputs
-    table = _Table.of(data, inputs)
-    path = list(_eliminated(table))
+        return Sparse(inputs, inputs)
+    path = list(_eliminated(_Table.of(data, inputs)))  # the largest first
     best = min(path, key=lambda tried: tried.mean)
-    for tried in path:  # the largest first
-        worse = tried.losses - best.losses
-        if worse.mean() <= ERRORS * worse.std() / np.sqrt(len(worse)):
-            return tuple(inputs[place] for place in tried.places)
-    raise AssertionError("the best is no worse than itself")
+    worse = [errors_of(tried.losses - best.losses) for tried in path]
+    cautious = path[next(n for n, by in enumerate(worse) if by <= ERRORS)]
+    fewest = path[max(n for n, by in enumerate(worse) if by <= FEWEST_ERRORS)]
+    if errors_of(cautious.losses - fewest.losses) < SPEAKS:
+        fewest = cautious
+    return Sparse(*(tuple(inputs[n] for n in tried.places) for tried in (cautious, fewest)))
+
+
+def errors_of(differences: Matrix) -> float:
+    """Their mean in standard errors of it; 0 where there are none."""
+    error = float(differences.std()) / np.sqrt(len(differences))
+    return float(differences.mean()) / error if error > 0 else 0.0
 
 
 class _Tried(NamedTuple):

@@ -25,7 +25,7 @@ from volition.judgment import (
 from volition.reward.calibration import Calibration
 from volition.reward.examining import check_fit, foretold
 from volition.reward.fit import Fit, JudgeTraits, fit
-from volition.reward.inputs import sparse_inputs
+from volition.reward.inputs import errors_of, sparse_inputs
 from volition.reward.model import FILE, RewardModel, evenly_spread, opinions
 from volition.reward.preferences import PreferenceData, Proportion
 from volition.reward.principles import Alarm, Counted, Heed, alarms, heeded
@@ -36,6 +36,7 @@ from volition.tasks.task import RewardSection
 GOOD = 0.9  # of the judged states are worth less than a good one
 LEAST_OF_A_VETO = 10  # comparisons that it decides, before it caps anything
 PAIRED = 2  # pairs in which each moment is that nobody judged
+SURELY = 2.0  # standard errors by which the fewest entries are to foretell judgments better
 TELLING = 0.75  # of pairs that observations decide as pictures do: with fewer a person is warned
 
 
@@ -434,19 +435,29 @@ def _distilled(model: RewardModel, seen: Seen, recipe: Recipe) -> Fit:
 
 
 def fit_entries(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInputs | None]:
-    """The fit, of fewer entries where held-out judgments speak for that."""
+    """The fit, of fewer entries where held-out judgments speak for that.
+
+    Of the cautious set it is enough that the reward model foretells them better with it; still
+    fewer entries have to be better by more than chance, since one that is missing does harm.
+    """
     every = fit(data, recipe.section, recipe.symmetric, recipe.seed)
     shown = every.model.inputs
     if not recipe.sparse or not shown:
         return every, None
-    inputs = ChosenInputs(shown, min(every.log_loss.values()), every.heldout)
+    chosen, inputs = every, ChosenInputs(shown, min(every.log_loss.values()), every.heldout)
     sparse = sparse_inputs(data, shown)
-    if sparse == shown:
-        return every, inputs
-    fewer = fit(data, recipe.section, recipe.symmetric, recipe.seed, sparse)
-    best = min(fewer.log_loss.values())
-    inputs = replace(inputs, sparse=sparse, sparse_log_loss=best, sparse_heldout=fewer.heldout)
-    return (fewer if inputs.taken == sparse else every), inputs
+    for entries, errors in ((sparse.cautious, 0.0), (sparse.fewest, SURELY)):
+        if entries in (shown, inputs.sparse):
+            continue
+        fewer = fit(data, recipe.section, recipe.symmetric, recipe.seed, entries)
+        better = errors_of(chosen.losses - fewer.losses) > errors
+        if better or inputs.sparse is None:
+            best = min(fewer.log_loss.values())
+            inputs = replace(
+                inputs, sparse=entries, sparse_log_loss=best, sparse_heldout=fewer.heldout
+            )
+        chosen = fewer if better else chosen
+    return chosen, inputs
 
 
 def check_judges(
