@@ -1,33 +1,33 @@
-"""Why a task is not learned: the judge, the questions, the reward model, or the learner?
+"""Why a task is not learned: the learner, the judge, the questions, or the reward model?
 
-    python benchmarks/why.py [--tasks NAME ...] [--seeds N] [--first N] [--keyless] [--learn]
+    python benchmarks/why.py [--tasks NAME ...] [--seeds N] [--first N] [--steps N] [--keyless]
+                             [--run]
 
-For each task and seed the same learner learns twice with as many steps: on the truth (the potential
-by which simulated judges answer), and in a whole run judged by `simulated:strong`. Both policies
-act 20 fixed-seed episodes, and what they visit is valued by the truth, by what this judge sees of
-it (its eye is warped), and by the reward model that the run learned from. That tells whose fault a
-bad policy is:
+For each task and seed the learner of a run learns from the truth itself, the potential by which
+simulated judges answer, with as many steps as the task has (`--steps`: with so many). What its
+policy visits in 20 fixed-seed episodes is "good" below. Then 400 pairs of segments, states or clips
+as the task has them, are judged: those of the run's kind, by `simulated:strong`, and by
+`simulated:exact`; about what exploring meets, as before there is a policy, and with every second
+one about what is good. `told` is the share of 1,000 other pairs of good segments that are decided
+as the truth does: by the judge's own eye, without its noise, and by the reward model that each kind
+of answers teaches. So it is seen
 
-    the learner    on the truth it does not reach what the task asks for, and no run is made
-    the judge      what it sees prefers the run's policy, too
-    exploration    the reward model prefers the policy of the truth, and it was not found
-    the reward model, or the questions: it prefers the run's policy
+    whether the learner reaches the goal if nothing else is in the way
+    whether the judge sees the differences that a good policy makes
+    whether it takes questions about what is good (`exploring` against `good`)
+    whether the reward model learns it from answers without error (`exact good`)
 
-The last two are told apart by three more reward models: of exact answers to the run's questions; of
-those that it had and of 100 more about what the two policies visit; and of exact answers to all of
-them. With --learn the learner learns from the last of these, too. `better` is by how much each
-prefers the policy of the truth, in standard deviations of what was judged; `told` is how many of
-1,000 pairs of moments of that policy's it decides as the truth does.
-
-With --keyless the run is of the task without the keys of `view`, `reward` and `training`. Judges
-and potentials are simulated; nothing here is drawn but what the run asks.
+With --run a whole run by that judge is made, too, and by how much its reward model, and its judge,
+prefer what is good to what the run's own policy visits, in standard deviations of what was judged:
+above 0 the better policy was there to be found. With --keyless that is without the keys of `view`,
+`reward` and `training`. Judges and potentials are simulated; nothing is drawn but what a run asks.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,53 +35,54 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asked import data, judged, learned_policy
+from asked import data, judged
 from claims import claim, run_benchmark
 from seeds import Bar
 from sentence import named, without, written
-from tasks import AtRandom, on_the_truth
+from tasks import on_the_truth
 from volition.comparison import Comparison, Frame, Segment
+from volition.envs.scene import find_scene
+from volition.finding.found import find_out
+from volition.judges import make_judge
 from volition.judges.error_models import Fallible
 from volition.judges.settings import JudgeSettings
-from volition.judgment import Judgment
-from volition.learners.base import Acts, RewardFunction
+from volition.learners.base import Acts
 from volition.learners.rollout import Rollout, episodes
-from volition.learners.visited import Visited
+from volition.questions.exploring import LONGEST, explore
 from volition.reward.learning import Recipe, fit_entries
-from volition.reward.model import RewardModel
+from volition.reward.model import RewardModel, opinions
+from volition.run.creating import assignment_of
 from volition.run.evaluation import FIRST_SEED
-from volition.run.run import Run, train
-from volition.run.sessions import StateReward
+from volition.run.run import train
 from volition.storage.compilation import enable_cache
 from volition.tasks.task import Task
 from volition.tasks.truth import TRUTHS, of_state
 
-FAILING = {  # and what the learner on the truth is to reach, for a run to be made beside it
+BARS = {  # what the learner on the truth is to reach
     "reacher": Bar("distance at the end, in metres", 0.04, at_most=True),
     "lunar-lander": Bar("soft landings between the flags", 0.8),
-    "half-cheetah-run": Bar("speed forward, in m/s", 2.0),
+    "half-cheetah-run": Bar("speed forward, in m/s", 3.0),
     "hopper-flip": Bar("turns backward", 1.0),
     "humanoid-kneel": Bar("kneels, of the last second, from 0 to 1", 0.8),
 }
-EPISODES, ASKED, PAIRS = 20, 100, 1000
-ENOUGH = 0.9  # of the way from random acting to the learner on the truth
+EPISODES, ASKED, PAIRS, EXPLORED = 20, 400, 1000, 12_000
 UNSEEN = Frame(np.zeros((1, 1, 3), np.uint8))  # a simulated judge looks at no picture
 
-Visits = list[npt.NDArray[np.float32]]  # of each episode: (steps, obs_dim)
+States = npt.NDArray[np.float32]  # (steps, obs_dim)
+Values = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]  # of segments (segments, T, obs_dim)
 
 
 class Case(NamedTuple):
-    """A run that is looked into."""
+    """A task with a judge, and what a good policy visits there."""
 
-    task: Task  # as it was carried out
+    task: Task  # with nothing left open
+    sparse: bool  # whether entries of what is observed are chosen
     judge: str
     seed: int
-    sparse: bool  # whether entries of what is observed are chosen
-    good: Visits  # of the policy of the truth
-    own: Visits  # of the run's
+    good: list[States]  # of each episode
 
 
-def visits(policy: Acts, task: Task) -> Visits:
+def visits(policy: Acts, task: Task) -> list[States]:
     """What a policy visits in the episodes of fixed seeds."""
     with closing(Rollout(task.environment, EPISODES)) as rollout:
         moments = list(episodes(rollout, policy, FIRST_SEED))
@@ -90,192 +91,165 @@ def visits(policy: Acts, task: Task) -> Visits:
     return [reached[running[:, n], n] for n in range(EPISODES)]
 
 
-def mean_of(value: Any, visited: Visits) -> float:
-    """Of states (steps, obs_dim) by a function of them to (steps,), each episode counting alike."""
-    return float(np.mean([np.mean(np.asarray(value(episode))) for episode in visited]))
+def met_by_exploring(task: Task, rng: np.random.Generator) -> list[States]:
+    """What exploring meets before there is a policy, of each episode."""
+    scene = find_scene(task.environment)
+    assert scene is not None
+    longest = max(LONGEST, 2 * task.view.steps)
+    met = explore(task.environment, scene, EXPLORED, rng, longest)
+    ends = np.flatnonzero(np.diff(met.episodes)) + 1
+    return np.split(met.observations.astype(np.float32), ends)
 
 
-def seen_by(case: Case, potential: of_state) -> Any:
-    """What the judge sees of states: the truth, and how its eye is warped."""
-    truth, errors = TRUTHS[case.task.name], judge_of(case)
-    (_, warp), scale = errors.eye.warps[0], np.array(truth.scale or 1.0)
+def segments(visited: Sequence[States], count: int, steps: int, rng: np.random.Generator) -> States:
+    """So many of so many steps, drawn at random: (count, steps, obs_dim)."""
+    long = [episode for episode in visited if len(episode) >= steps]
+    cut = []
+    for place in rng.integers(len(long), size=count):
+        start = rng.integers(len(long[place]) - steps + 1)
+        cut.append(long[place][start : start + steps])
+    return np.stack(cut)
 
-    def value(states: npt.NDArray[Any]) -> Any:
-        seen = states[:, list(truth.seen)] / scale
-        each = np.array([warp(state[None]) for state in seen])
-        return potential.of_each(states) + errors.warp * each
+
+def questions(case: Case, good: bool) -> list[Comparison]:
+    """About what exploring meets; where asked, every second one about what is good."""
+    rng, steps = np.random.default_rng([case.seed, 2]), case.task.view.steps
+    met = segments(met_by_exploring(case.task, rng), 2 * ASKED, steps, rng)
+    best = segments(case.good, 2 * ASKED, steps, rng)
+    pairs = [(best if good and n % 2 else met)[2 * n : 2 * n + 2] for n in range(ASKED)]
+    return [
+        Comparison.between("goal", *(Segment(one, (UNSEEN,)) for one in pair))
+        for pair in pairs
+        if not np.array_equal(*pair)
+    ]
+
+
+def learned(case: Case, judge: str, asked: Sequence[Comparison]) -> RewardModel:
+    """What a reward model learns from a judge's answers, as in a run."""
+    recipe = Recipe(case.task.reward, seed=case.seed, sparse=case.sparse)
+    return fit_entries(data(asked, judged(case.task, judge, asked, case.seed)), recipe)[0].model
+
+
+def true_of(case: Case) -> Values:
+    potential = TRUTHS[case.task.name].potential
+    return lambda cut: np.array([potential(each) for each in cut])
+
+
+def seen_by(case: Case) -> Values:
+    """What the judge sees: the truth, and how its eye is warped."""
+    truth, errors = TRUTHS[case.task.name], _errors(case)
+    scale, true = np.array(truth.scale or 1.0), true_of(case)
+
+    def value(cut: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        warped = [errors.eye.warped(each[:, list(truth.seen)] / scale) for each in cut]
+        return true(cut) + errors.warp * np.array(warped)
 
     return value
 
 
-def judge_of(case: Case) -> Fallible:
-    from volition.judges import make_judge
-    from volition.run.creating import assignment_of
-
-    errors = make_judge(JudgeSettings(case.judge), assignment_of(case.task))._errors  # type: ignore[attr-defined]
+def _errors(case: Case) -> Fallible:
+    judge: Any = make_judge(JudgeSettings(case.judge), assignment_of(case.task))
+    errors = judge._errors
     assert isinstance(errors, Fallible)
     return errors
 
 
-def about_both(case: Case, rng: np.random.Generator) -> list[Comparison]:
-    """Questions about what both policies visit, as long as those of the run."""
-    steps = case.task.view.steps
-
-    def some(visited: Visits) -> Segment:
-        episode = visited[rng.integers(len(visited))]
-        start = rng.integers(max(1, len(episode) - steps + 1))
-        return Segment(episode[start : start + steps], (UNSEEN,))
-
-    kinds = [(case.good, case.own), (case.good, case.good)]
-    pairs = [tuple(map(some, kinds[n % 2])) for n in range(4 * ASKED)]
-    whole = [pair for pair in pairs if all(len(side.observations) == steps for side in pair)]
-    different = [pair for pair in whole if pair[0].id != pair[1].id]
-    return [Comparison.between("goal", *pair) for pair in different[:ASKED]]
+def told(case: Case, values: Values) -> float:
+    """Share of pairs of good segments that are decided as the truth does."""
+    rng = np.random.default_rng([case.seed, 3])
+    cut = segments(case.good, 2 * PAIRS, case.task.view.steps, rng)
+    said, true = (of(cut).reshape(PAIRS, 2) @ (1, -1) for of in (values, true_of(case)))
+    return round(float(np.mean(((said > 0) == (true > 0))[true != 0])), 3)
 
 
-def model_of(
-    case: Case, comparisons: Sequence[Comparison], answers: Sequence[Judgment]
-) -> RewardModel:
-    """What is learned from these answers, as in a run."""
-    recipe = Recipe(case.task.reward, seed=case.seed, sparse=case.sparse)
-    return fit_entries(data(comparisons, answers), recipe)[0].model
+def reward_of(model: RewardModel) -> Values:
+    return lambda cut: opinions(model, np.asarray(cut, np.float32))[1]
 
 
-def told(model: RewardModel, case: Case, potential: of_state) -> float:
-    """Share of pairs of moments of the good policy's that it decides as the truth does."""
-    states = np.concatenate(case.good)
-    pairs = np.random.default_rng(0).integers(len(states), size=(2, PAIRS))
-    learned, true = (
-        values[pairs[0]] - values[pairs[1]]
-        for values in (np.asarray(model(states)), potential.of_each(states))
-    )
-    return round(float(np.mean((learned > 0)[true != 0] == (true > 0)[true != 0])), 3)
-
-
-def looked_into(case: Case, run: Run, potential: of_state, learn: bool) -> dict[str, Any]:
-    """What the reward models say of the two policies, and what else they might have learned."""
-    with run.folder.open_store() as store:
-        known = store.comparisons()
-        answers = store.judgments()
-    asked = [known[name] for name in dict.fromkeys(j.comparison_id for j in answers)]
-    more = about_both(case, np.random.default_rng(case.seed))
-    exact, kind = "simulated:exact", case.judge
-    models = {
-        "the run's": run.reward_model,
-        "exact answers": model_of(case, asked, judged(case.task, exact, asked, case.seed)),
-        "100 more questions": model_of(
-            case, [*asked, *more], [*answers, *judged(case.task, kind, more, case.seed)]
-        ),
-    }
-    every = [*asked, *more]
-    last = model_of(case, every, judged(case.task, exact, every, case.seed))
-    models["100 more, exact"] = last
-    found: dict[str, Any] = {
-        name: {
-            "better": round(mean_of(model, case.good) - mean_of(model, case.own), 3),
-            "told": told(model, case, potential),
-            "entries": list(model.entries),
-        }
-        for name, model in models.items()
-    }
-    if learn:
-
-        def signal(visited: Visited) -> RewardFunction:
-            return StateReward.over(last, visited)
-
-        policy = learned_policy(case.task, signal, case.seed)
-        found["the learner on the last of them"] = measured(visits(policy, case.task), case.task)
-    return found
-
-
-def measured(visited: Visits, task: Task) -> dict[str, float]:
+def measured(visited: Sequence[States], task: Task) -> dict[str, float]:
     """By what is true of the task."""
-    truth = TRUTHS[task.name]
-    means = {
-        name: np.mean([m(episode) for episode in visited]) for name, m in truth.measures.items()
+    return {
+        name: round(float(np.mean([measure(episode) for episode in visited])), 3)
+        for name, measure in TRUTHS[task.name].measures.items()
     }
-    return {name: round(float(value), 3) for name, value in means.items()}
 
 
-def why(way: float, judge: float, model: float) -> str:
-    """Whose fault it is, by what prefers the policy of the truth."""
-    if way >= ENOUGH:
-        return "nothing: it is learned"
-    if judge <= 0:
-        return "the judge"
-    return "exploration" if model > 0 else "the reward model or the questions"
-
-
-def examine(name: str, seed: int, keyless: bool, learn: bool) -> bool:
-    """One run, beside the learner on the truth."""
-    task, kind = named(name), f"simulated:strong:{seed}"
-    potential = TRUTHS[task.name].potential
-    assert isinstance(potential, of_state)
-    asked = without(task, list(written(task))) if keyless else task
-    good = visits(on_the_truth(task, potential, seed), task)
-    bar, reached = FAILING.get(name), measured(good, task)
-    if bar is not None and not (
-        reached[bar.measure] <= bar.bound if bar.at_most else reached[bar.measure] >= bar.bound
-    ):
-        return claim(
-            f"{task.name}, seed {seed}: {bar.measure}, of the learner on the truth",
-            reached[bar.measure],
-            "mean of 20 episodes",
-            f"{'<=' if bar.at_most else '>='} {bar.bound:g}",
-            False,
-            simulated=True,
-            fault="the learner",
-            steps=task.training.steps,
-        )
-    random = visits(AtRandom(task), task)
+def beside_a_run(case: Case, task: Task) -> dict[str, Any]:
+    """A whole run, and who prefers what is good to what its policy visits."""
     with tempfile.TemporaryDirectory() as folder:
-        run = train(asked, judge=JudgeSettings(kind), seed=seed, out=Path(folder) / "run")
-        sparse = "observations" not in asked.reward.model_fields_set
-        case = Case(run.folder.task, kind, seed, sparse, good, visits(run.policy, task))
-        found = looked_into(case, run, potential, learn)
-        result = run.result
-    low, high, came = (mean_of(potential.of_each, v) for v in (random, good, case.own))
-    seen = seen_by(case, potential)
-    by_judge = mean_of(seen, good) - mean_of(seen, case.own)
-    way = (came - low) / (high - low)
-    fault = why(way, by_judge, found["the run's"]["better"])
+        judge = JudgeSettings(case.judge)
+        run = train(task, judge=judge, seed=case.seed, out=Path(folder) / "run")
+        own, result, model = visits(run.policy, case.task), run.result, run.reward_model
+    rng = np.random.default_rng([case.seed, 4])
+    steps = case.task.view.steps
+    good, bad = (segments(visited, PAIRS, steps, rng) for visited in (case.good, own))
+    better = {
+        name: round(float(of(good).mean() - of(bad).mean()), 3)
+        for name, of in (("reward model", reward_of(model)), ("judge", seen_by(case)))
+    }
+    return {
+        "run": measured(own, case.task),
+        "better": better,
+        "told_by_the_run": told(case, reward_of(model)),
+        "entries": list(model.entries),
+        "judgments": result.judgments,
+        "heldout": result.heldout_accuracy,
+        "env_steps": result.env_steps,
+        "warnings": result.warnings,
+    }
+
+
+def examine(name: str, seed: int, steps: int | None, keyless: bool, whole: bool) -> bool:
+    task, kind = named(name), f"simulated:strong:{seed}"
+    truth, bar = TRUTHS[task.name].potential, BARS[name]
+    assert isinstance(truth, of_state)
+    asked = without(task, list(written(task))) if keyless else task
+    if steps is not None:
+        training = task.training.model_copy(update={"steps": steps})
+        task = task.model_copy(update={"training": training})
+    good = visits(on_the_truth(task, truth, seed), task)
+    sparse = "observations" not in asked.reward.model_fields_set
+    case = Case(find_out(asked).task, sparse, kind, seed, good)
+    shares, entries = {"judge": told(case, seen_by(case))}, {}
+    for about in ("exploring", "good"):
+        put = questions(case, about == "good")
+        for judge in (kind, "simulated:exact"):
+            model, called = learned(case, judge, put), f"{judge.split(':')[1]} {about}"
+            shares[called] = told(case, reward_of(model))
+            entries[called] = list(model.entries)
+    reached = measured(good, task)[bar.measure]
     return claim(
-        f"{task.name}{' without keys' if keyless else ''}, seed {seed}: of the way from random "
-        "acting to the learner on the truth",
-        round(way, 3),
-        "share",
-        f">= {ENOUGH}",
-        way >= ENOUGH,
+        f"{task.name}{' without keys' if keyless else ''}, seed {seed}: {bar.measure}, of the "
+        "learner on the truth",
+        reached,
+        f"mean of {EPISODES} episodes",
+        f"{'<=' if bar.at_most else '>='} {bar.bound:g}",
+        reached <= bar.bound if bar.at_most else reached >= bar.bound,
         simulated=True,
-        fault=fault,
-        potential={"random": round(low, 3), "truth": round(high, 3), "run": round(came, 3)},
-        better_by_the_judge=round(by_judge, 3),
-        models=found,
-        on_the_truth=reached,
-        run=measured(case.own, task),
-        judgments=result.judgments,
-        heldout=result.heldout_accuracy,
-        warnings=result.warnings,
-        seconds=round(result.wall_s, 1),
+        steps=task.training.steps,
+        told=shares,
+        entries=entries,
+        potential=round(float(np.mean([truth(episode) for episode in good])), 3),
+        **(beside_a_run(case, asked) if whole else {}),
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tasks", nargs="+", default=list(FAILING))
+    parser.add_argument("--tasks", nargs="+", choices=BARS, default=list(BARS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--steps", type=int, help="of the learner on the truth")
     parser.add_argument("--keyless", action="store_true", help="without what task.toml says of it")
-    parser.add_argument("--learn", action="store_true", help="from the best informed model, too")
-    arguments = parser.parse_args()
+    parser.add_argument("--run", action="store_true", help="and a whole run")
+    chosen = parser.parse_args()
     enable_cache()
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
     held = [
-        examine(name, seed, arguments.keyless, arguments.learn)
-        for name in arguments.tasks
-        for seed in seeds
+        examine(name, seed, chosen.steps, chosen.keyless, chosen.run)
+        for name in chosen.tasks
+        for seed in range(chosen.first, chosen.first + chosen.seeds)
     ]
-    claim("Why", sum(held), f"of {len(held)} runs are learned", "all", all(held), simulated=True)
+    claim("The learner on the truth", sum(held), f"of {len(held)}", "all", all(held))
 
 
 if __name__ == "__main__":
