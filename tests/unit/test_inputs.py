@@ -15,7 +15,7 @@ from volition.finding.naming import entry_names
 from volition.finding.shown import KEY, find_shown, hidden_in_film, hidden_in_scene
 from volition.goal import Goal
 from volition.reward import learning
-from volition.reward.inputs import sparse_inputs
+from volition.reward.inputs import PLENTY, Sparse, sparse_inputs
 from volition.reward.learning import Recipe, fit_entries
 from volition.reward.preferences import PreferenceData
 from volition.run.creating import task_for
@@ -232,22 +232,21 @@ def reached(count: int, seed: int = 0) -> PreferenceData:
     return PreferenceData(observations, p_first, np.ones(count, np.float32))
 
 
-def test_as_few_entries_as_will_do_are_taken_where_the_reward_model_is_surely_better() -> None:
-    data = reached(150)
-    sparse = sparse_inputs(data, tuple(range(8)))
-    assert sparse.fewest == (6, 7)
-    assert len(sparse.cautious) > 2
+def test_of_plenty_of_judgments_as_few_entries_as_will_do_are_taken() -> None:
+    data, everything = reached(8 * PLENTY), tuple(range(8))
+    assert sparse_inputs(data, everything).fewest == (6, 7)
     fitted, inputs = fit_entries(data, Recipe(ALL, sparse=True))
     assert inputs is not None
     assert fitted.model.entries == inputs.taken == (6, 7)
-    assert inputs.sparse_log_loss == min(fitted.log_loss.values())
+    few = reached(8 * PLENTY - 1)
+    assert sparse_inputs(few, everything).fewest == sparse_inputs(few, everything).cautious
 
 
-def test_fewer_entries_that_are_hardly_better_are_not_taken(
+def test_fewer_entries_with_which_the_reward_model_is_surely_worse_are_not_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(learning, "SURELY", 100.0)
-    data = reached(150)
-    fitted, inputs = fit_entries(data, Recipe(ALL, sparse=True))
+    all_of_them = tuple(range(8))
+    monkeypatch.setattr(learning, "sparse_inputs", lambda *_: Sparse(all_of_them, (0, 1)))
+    fitted, inputs = fit_entries(reached(60), Recipe(ALL, sparse=True))
     assert inputs is not None
-    assert fitted.model.entries == inputs.taken == sparse_inputs(data, tuple(range(8))).cautious
+    assert fitted.model.entries == inputs.taken == all_of_them

@@ -8,10 +8,11 @@ largest is taken that is no worse than the best by more than two standard errors
 there are fewer than ten judgments for an entry nothing is left out: from so few a regression tells
 variables apart by chance (Peduzzi et al., 1996).
 
-That is cautious, and where little is needed it leaves in what misleads: entries that vary with
-those that a reacher's goal is about. So the smallest set within one standard error of the best,
-Breiman's rule as it is known, is named beside it, where the regression speaks for that. It is taken
-where the reward model itself is surely better with it (`learning.fit_entries`).
+That is cautious, and leaves in what misleads: a judge's eye errs alike over a state, which can be
+learned from entries that the goal does not depend on. So where there are plenty of judgments for
+many entries, and one that matters is hardly overlooked, the smallest set within one standard error
+of the best is named, too: Breiman's rule as it is known. It is taken where the reward model itself
+is not surely worse with it (`learning.fit_entries`).
 
 Judgments are foretold by kernel ridge regression of the answer (1, or -1 for the second) on the
 pair: with k of two states the kernel of two pairs is k(a, c) + k(b, d) - k(a, d) - k(b, c), that of
@@ -32,8 +33,8 @@ from volition.reward.preferences import PreferenceData
 
 LEAST, PER_ENTRY = 30, 10  # decided comparisons, and for each entry, before any is left out
 ERRORS = 2.0  # standard errors by which a set may be worse than the best
-FEWEST_ERRORS = 1.0  # likewise, where as few entries as possible are wanted
-SPEAKS = 1.0  # standard errors by which these few are to be better than the cautious set
+FEWEST_ERRORS = 1.0  # likewise, where as few entries as will do are wanted
+PLENTY, MANY = 25, 5  # decided comparisons for each entry, and entries, where they are
 MOST = 128  # comparisons that are looked at, evenly spread: the time grows with their third power
 POINTS = 1024  # observations, for which clips are looked at in so many moments as fit, and
 MOMENTS = 3  # in so many at least
@@ -51,7 +52,7 @@ class Sparse(NamedTuple):
 
     Attributes:
         cautious: What is needed; all, where nothing speaks for fewer.
-        fewest: As few as will do; the same where nothing speaks for still fewer.
+        fewest: As few as will do; the same where there are not plenty of judgments.
     """
 
     cautious: tuple[int, ...]
@@ -60,14 +61,15 @@ class Sparse(NamedTuple):
 
 def sparse_inputs(data: PreferenceData, inputs: tuple[int, ...]) -> Sparse:
     """Those of the entries `inputs` that the reward model needs."""
-    if len(inputs) < 2 or data.decided().sum() < max(LEAST, PER_ENTRY * len(inputs)):
+    decided = int(data.decided().sum())
+    if len(inputs) < 2 or decided < max(LEAST, PER_ENTRY * len(inputs)):
         return Sparse(inputs, inputs)
     path = list(_eliminated(_Table.of(data, inputs)))  # the largest first
     best = min(path, key=lambda tried: tried.mean)
     worse = [errors_of(tried.losses - best.losses) for tried in path]
     cautious = path[next(n for n, by in enumerate(worse) if by <= ERRORS)]
     fewest = path[max(n for n, by in enumerate(worse) if by <= FEWEST_ERRORS)]
-    if errors_of(cautious.losses - fewest.losses) < SPEAKS:
+    if len(inputs) < MANY or decided < PLENTY * len(inputs):
         fewest = cautious
     return Sparse(*(tuple(inputs[n] for n in tried.places) for tried in (cautious, fewest)))
 
