@@ -19,7 +19,8 @@ of answers teaches. So it is seen
 
 With --run a whole run by that judge is made, too, and by how much its reward model, and its judge,
 prefer what is good to what the run's own policy visits, in standard deviations of what was judged:
-above 0 the better policy was there to be found. With --keyless that is without the keys of `view`,
+above 0 the better policy was there to be found. With `--steps 0` nothing learns: shares are of what
+exploring meets, as at the beginning of a run. With --keyless that is without the keys of `view`,
 `reward` and `training`. Judges and potentials are simulated; nothing is drawn but what a run asks.
 """
 
@@ -66,6 +67,7 @@ BARS = {  # what the learner on the truth is to reach
     "humanoid-kneel": Bar("kneels, of the last second, from 0 to 1", 0.8),
 }
 EPISODES, ASKED, PAIRS, EXPLORED = 20, 400, 1000, 12_000
+FORETOLD = 0.8  # of the pairs, as of a judge that is fit for a goal
 UNSEEN = Frame(np.zeros((1, 1, 3), np.uint8))  # a simulated judge looks at no picture
 
 States = npt.NDArray[np.float32]  # (steps, obs_dim)
@@ -204,31 +206,38 @@ def examine(name: str, seed: int, steps: int | None, keyless: bool, whole: bool)
     truth, bar = TRUTHS[task.name].potential, BARS[name]
     assert isinstance(truth, of_state)
     asked = without(task, list(written(task))) if keyless else task
-    if steps is not None:
+    if steps:
         training = task.training.model_copy(update={"steps": steps})
         task = task.model_copy(update={"training": training})
-    good = visits(on_the_truth(task, truth, seed), task)
     sparse = "observations" not in asked.reward.model_fields_set
-    case = Case(find_out(asked).task, sparse, kind, seed, good)
+    found = find_out(asked).task
+    if steps == 0:
+        good = met_by_exploring(found, np.random.default_rng([seed, 5]))
+    else:
+        good = visits(on_the_truth(task, truth, seed), task)
+    case = Case(found, sparse, kind, seed, good)
     shares, entries = {"judge": told(case, seen_by(case))}, {}
-    for about in ("exploring", "good"):
+    for about in ("exploring",) if steps == 0 else ("exploring", "good"):
         put = questions(case, about == "good")
         for judge in (kind, "simulated:exact"):
             model, called = learned(case, judge, put), f"{judge.split(':')[1]} {about}"
             shares[called] = told(case, reward_of(model))
             entries[called] = list(model.entries)
+    more = {"simulated": True, "told": shares, "entries": entries}
+    called = f"{task.name}{' without keys' if keyless else ''}, seed {seed}: "
+    if steps == 0:
+        share = shares["strong exploring"]
+        called += "pairs of what exploring meets that a reward model decides as the truth does"
+        return claim(called, share, "share", f">= {FORETOLD}", share >= FORETOLD, **more)
     reached = measured(good, task)[bar.measure]
     return claim(
-        f"{task.name}{' without keys' if keyless else ''}, seed {seed}: {bar.measure}, of the "
-        "learner on the truth",
+        f"{called}{bar.measure}, of the learner on the truth",
         reached,
         f"mean of {EPISODES} episodes",
         f"{'<=' if bar.at_most else '>='} {bar.bound:g}",
         reached <= bar.bound if bar.at_most else reached >= bar.bound,
-        simulated=True,
+        **more,
         steps=task.training.steps,
-        told=shares,
-        entries=entries,
         potential=round(float(np.mean([truth(episode) for episode in good])), 3),
         **(beside_a_run(case, asked) if whole else {}),
     )
@@ -239,7 +248,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=BARS, default=list(BARS))
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--steps", type=int, help="of the learner on the truth")
+    parser.add_argument("--steps", type=int, help="of the learner on the truth; 0: none")
     parser.add_argument("--keyless", action="store_true", help="without what task.toml says of it")
     parser.add_argument("--run", action="store_true", help="and a whole run")
     chosen = parser.parse_args()
@@ -249,7 +258,7 @@ def main() -> None:
         for name in chosen.tasks
         for seed in range(chosen.first, chosen.first + chosen.seeds)
     ]
-    claim("The learner on the truth", sum(held), f"of {len(held)}", "all", all(held))
+    claim("Why", sum(held), f"of {len(held)} claims hold", "all", all(held), simulated=True)
 
 
 if __name__ == "__main__":
