@@ -14,9 +14,7 @@ from volition.envs.scene import open_scene
 from volition.finding.naming import entry_names
 from volition.finding.shown import KEY, find_shown, hidden_in_film, hidden_in_scene
 from volition.goal import Goal
-from volition.reward import learning
-from volition.reward.inputs import PLENTY, Sparse, sparse_inputs
-from volition.reward.learning import Recipe, fit_entries
+from volition.reward.inputs import sparse_inputs
 from volition.reward.preferences import PreferenceData
 from volition.run.creating import task_for
 from volition.tasks.task import EnvironmentSection, RewardSection, Task
@@ -173,22 +171,20 @@ def judged(count: int, entries: int, *, flipped: float = 0.1, seed: int = 0) -> 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_what_says_nothing_is_left_out_and_what_says_something_is_kept(seed: int) -> None:
-    taken, fewest = sparse_inputs(judged(120, 8, seed=seed), tuple(range(8)))
-    assert set(fewest) <= set(taken)
+    taken = sparse_inputs(judged(120, 8, seed=seed), tuple(range(8)))
     assert {0, 1} <= set(taken)
     assert len(taken) < 8
 
 
 def test_of_few_judgments_nothing_is_concluded() -> None:
-    everything = tuple(range(4))
-    assert sparse_inputs(judged(28, 4), everything) == (everything, everything)
-    assert sparse_inputs(judged(60, 4, flipped=0.5), (3,)) == ((3,), (3,))
+    assert sparse_inputs(judged(28, 4), tuple(range(4))) == tuple(range(4))
+    assert sparse_inputs(judged(60, 4, flipped=0.5), (3,)) == (3,)
 
 
 def test_entries_are_named_by_their_place_in_the_observation() -> None:
     data = judged(80, 4)
     moved = data._replace(observations=data.observations[..., [1, 0, 3, 2]])
-    taken, _ = sparse_inputs(moved, (1, 2, 3))
+    taken = sparse_inputs(moved, (1, 2, 3))
     assert 1 in taken  # where the first entry is now; the second is not offered
     assert set(taken) <= {1, 2, 3}
 
@@ -217,36 +213,3 @@ def test_the_projects_own_environments_name_each_entry_once(env_id: str) -> None
     assert scene.ranges is not None
     state = {field: sum(ends) / 2 for field, ends in scene.ranges.items()}
     assert len(names) == len(scene.observe(state))
-
-
-def reached(count: int, seed: int = 0) -> PreferenceData:
-    """Judgments of how far a tip is from a target, of which the last two of eight entries tell: the
-    others are where each of them is."""
-    rng = np.random.default_rng(seed)
-    angles, target = rng.uniform(-3, 3, (count, 2, 2)), rng.uniform(-1, 1, (count, 2, 2))
-    at = np.concatenate([np.cos(angles), np.sin(angles)], -1)
-    tip = at[..., ::2] + at[..., 1::2]
-    observations = np.concatenate([at, target, tip - target], -1).astype(np.float32)[:, :, None]
-    far = np.hypot(*np.moveaxis(observations[:, :, 0, 6:], -1, 0))
-    p_first = (far[:, 0] < far[:, 1]).astype(np.float32)
-    return PreferenceData(observations, p_first, np.ones(count, np.float32))
-
-
-def test_of_plenty_of_judgments_as_few_entries_as_will_do_are_taken() -> None:
-    data, everything = reached(8 * PLENTY), tuple(range(8))
-    assert sparse_inputs(data, everything).fewest == (6, 7)
-    fitted, inputs = fit_entries(data, Recipe(ALL, sparse=True))
-    assert inputs is not None
-    assert fitted.model.entries == inputs.taken == (6, 7)
-    few = reached(8 * PLENTY - 1)
-    assert sparse_inputs(few, everything).fewest == sparse_inputs(few, everything).cautious
-
-
-def test_fewer_entries_with_which_the_reward_model_is_surely_worse_are_not_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    all_of_them = tuple(range(8))
-    monkeypatch.setattr(learning, "sparse_inputs", lambda *_: Sparse(all_of_them, (0, 1)))
-    fitted, inputs = fit_entries(reached(60), Recipe(ALL, sparse=True))
-    assert inputs is not None
-    assert fitted.model.entries == inputs.taken == all_of_them

@@ -81,7 +81,6 @@ class Fit:
         judges: How each judge answers, by its id.
         calibration: Whether held-out answers are as probable as they were said to be.
         unseen: Logit of P(first preferred), of each comparison by the member that never saw it.
-        losses: Log loss of each comparison's answers, at the strength where it is least: (rows,).
     """
 
     model: RewardModel
@@ -91,7 +90,6 @@ class Fit:
     judges: dict[str, JudgeTraits]
     calibration: Calibration
     unseen: Floats
-    losses: Floats
 
 
 def fit(
@@ -132,8 +130,7 @@ def fit(
     unseen = logits[:, folds, np.arange(len(folds))]  # (strengths, rows)
     biased = _as_answered(unseen, answers, traits, folds)  # (strengths, answers)
     losses = np.logaddexp(0, biased) - answers.p_first * biased
-    of_each = _per_comparison(losses, answers)  # (strengths, rows)
-    chosen = _one_standard_error(of_each)
+    chosen = _one_standard_error(_per_comparison(losses, answers))
     decided = data.decided()
     agrees = ((unseen[chosen] > 0) == (data.p_first > 0.5))[decided]
     model = _nth(candidates, chosen)
@@ -143,12 +140,11 @@ def fit(
     return Fit(
         model.normalised(data.observations.reshape(-1, *observation_shape)),
         Proportion(int(agrees.sum()), int(decided.sum())),
-        dict(zip(STRENGTHS, of_each.mean(1).tolist(), strict=True)),
+        dict(zip(STRENGTHS, _per_comparison(losses, answers).mean(1).tolist(), strict=True)),
         STRENGTHS[chosen],
         _describe(data.judges, _nth(traits, chosen)),
         calibration,
         unseen[chosen] * calibration.temperature,
-        of_each[of_each.mean(1).argmin()],
     )
 
 

@@ -8,12 +8,6 @@ largest is taken that is no worse than the best by more than two standard errors
 there are fewer than ten judgments for an entry nothing is left out: from so few a regression tells
 variables apart by chance (Peduzzi et al., 1996).
 
-That is cautious, and leaves in what misleads: a judge's eye errs alike over a state, which can be
-learned from entries that the goal does not depend on. So where there are plenty of judgments for
-many entries, and one that matters is hardly overlooked, the smallest set within one standard error
-of the best is named, too: Breiman's rule as it is known. It is taken where the reward model itself
-is not surely worse with it (`learning.fit_entries`).
-
 Judgments are foretold by kernel ridge regression of the answer (1, or -1 for the second) on the
 pair: with k of two states the kernel of two pairs is k(a, c) + k(b, d) - k(a, d) - k(b, c), that of
 a difference of two values of a function (Rifkin et al., 2003; Chu and Ghahramani, 2005). What it
@@ -33,8 +27,6 @@ from volition.reward.preferences import PreferenceData
 
 LEAST, PER_ENTRY = 30, 10  # decided comparisons, and for each entry, before any is left out
 ERRORS = 2.0  # standard errors by which a set may be worse than the best
-FEWEST_ERRORS = 1.0  # likewise, where as few entries as will do are wanted
-PLENTY, MANY = 25, 5  # decided comparisons for each entry, and entries, where they are
 MOST = 128  # comparisons that are looked at, evenly spread: the time grows with their third power
 POINTS = 1024  # observations, for which clips are looked at in so many moments as fit, and
 MOMENTS = 3  # in so many at least
@@ -47,37 +39,18 @@ STILL = 1e-6  # an entry that deviates by less, in units of 1 or of its mean, ha
 Matrix = npt.NDArray[np.floating]
 
 
-class Sparse(NamedTuple):
-    """Sets of entries, each in the order in which they were given.
-
-    Attributes:
-        cautious: What is needed; all, where nothing speaks for fewer.
-        fewest: As few as will do; the same where there are not plenty of judgments.
-    """
-
-    cautious: tuple[int, ...]
-    fewest: tuple[int, ...]
-
-
-def sparse_inputs(data: PreferenceData, inputs: tuple[int, ...]) -> Sparse:
-    """Those of the entries `inputs` that the reward model needs."""
-    decided = int(data.decided().sum())
-    if len(inputs) < 2 or decided < max(LEAST, PER_ENTRY * len(inputs)):
-        return Sparse(inputs, inputs)
-    path = list(_eliminated(_Table.of(data, inputs)))  # the largest first
+def sparse_inputs(data: PreferenceData, inputs: tuple[int, ...]) -> tuple[int, ...]:
+    """Those of the entries `inputs` that the reward model needs, in their order."""
+    if len(inputs) < 2 or data.decided().sum() < max(LEAST, PER_ENTRY * len(inputs)):
+        return inputs
+    table = _Table.of(data, inputs)
+    path = list(_eliminated(table))
     best = min(path, key=lambda tried: tried.mean)
-    worse = [errors_of(tried.losses - best.losses) for tried in path]
-    cautious = path[next(n for n, by in enumerate(worse) if by <= ERRORS)]
-    fewest = path[max(n for n, by in enumerate(worse) if by <= FEWEST_ERRORS)]
-    if len(inputs) < MANY or decided < PLENTY * len(inputs):
-        fewest = cautious
-    return Sparse(*(tuple(inputs[n] for n in tried.places) for tried in (cautious, fewest)))
-
-
-def errors_of(differences: Matrix) -> float:
-    """Their mean in standard errors of it; 0 where there are none."""
-    error = float(differences.std()) / np.sqrt(len(differences))
-    return float(differences.mean()) / error if error > 0 else 0.0
+    for tried in path:  # the largest first
+        worse = tried.losses - best.losses
+        if worse.mean() <= ERRORS * worse.std() / np.sqrt(len(worse)):
+            return tuple(inputs[place] for place in tried.places)
+    raise AssertionError("the best is no worse than itself")
 
 
 class _Tried(NamedTuple):

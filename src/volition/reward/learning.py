@@ -25,7 +25,7 @@ from volition.judgment import (
 from volition.reward.calibration import Calibration
 from volition.reward.examining import check_fit, foretold
 from volition.reward.fit import Fit, JudgeTraits, fit
-from volition.reward.inputs import errors_of, sparse_inputs
+from volition.reward.inputs import sparse_inputs
 from volition.reward.model import FILE, RewardModel, evenly_spread, opinions
 from volition.reward.preferences import PreferenceData, Proportion
 from volition.reward.principles import Alarm, Counted, Heed, alarms, heeded
@@ -36,7 +36,6 @@ from volition.tasks.task import RewardSection
 GOOD = 0.9  # of the judged states are worth less than a good one
 LEAST_OF_A_VETO = 10  # comparisons that it decides, before it caps anything
 PAIRED = 2  # pairs in which each moment is that nobody judged
-SURELY = 2.0  # standard errors by which fewer entries foretell judgments worse
 TELLING = 0.75  # of pairs that observations decide as pictures do: with fewer a person is warned
 
 
@@ -112,7 +111,6 @@ class ChosenInputs:
         log_loss, heldout: With all of these, as of `Fit`; of the strengths the best.
         sparse: Fewer of them, that were tried; None where nothing spoke for fewer.
         sparse_log_loss, sparse_heldout: Likewise.
-        fewest: Whether these are as few as will do, which are taken without being better.
     """
 
     shown: tuple[int, ...]
@@ -121,26 +119,13 @@ class ChosenInputs:
     sparse: tuple[int, ...] | None = None
     sparse_log_loss: float | None = None
     sparse_heldout: Counted | None = None
-    fewest: bool = False
 
     @property
     def taken(self) -> tuple[int, ...]:
         """Fewer where the reward model itself foretells held-out judgments better with them."""
         if self.sparse is None or self.sparse_log_loss is None:
             return self.shown
-        better = self.fewest or self.sparse_log_loss < self.log_loss
-        return self.sparse if better else self.shown
-
-    def tried(self, entries: tuple[int, ...], fitted: Fit, fewest: bool) -> ChosenInputs:
-        """The same, with what came of fewer entries."""
-        best = min(fitted.log_loss.values())
-        return replace(
-            self,
-            sparse=entries,
-            sparse_log_loss=best,
-            sparse_heldout=fitted.heldout,
-            fewest=fewest,
-        )
+        return self.sparse if self.sparse_log_loss < self.log_loss else self.shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,26 +434,19 @@ def _distilled(model: RewardModel, seen: Seen, recipe: Recipe) -> Fit:
 
 
 def fit_entries(data: PreferenceData, recipe: Recipe) -> tuple[Fit, ChosenInputs | None]:
-    """The fit, of fewer entries where held-out judgments speak for that.
-
-    The cautious set is taken where the reward model foretells them better with it; the fewest
-    where it does not so surely worse than with what stands.
-    """
+    """The fit, of fewer entries where held-out judgments speak for that."""
     every = fit(data, recipe.section, recipe.symmetric, recipe.seed)
     shown = every.model.inputs
     if not recipe.sparse or not shown:
         return every, None
-    chosen, inputs = every, ChosenInputs(shown, min(every.log_loss.values()), every.heldout)
+    inputs = ChosenInputs(shown, min(every.log_loss.values()), every.heldout)
     sparse = sparse_inputs(data, shown)
-    if sparse.cautious != shown:
-        fewer = fit(data, recipe.section, recipe.symmetric, recipe.seed, sparse.cautious)
-        inputs = inputs.tried(sparse.cautious, fewer, False)
-        chosen = fewer if inputs.taken == sparse.cautious else every
-    if sparse.fewest not in (shown, sparse.cautious):
-        fewest = fit(data, recipe.section, recipe.symmetric, recipe.seed, sparse.fewest)
-        if errors_of(fewest.losses - chosen.losses) <= SURELY:
-            return fewest, inputs.tried(sparse.fewest, fewest, True)
-    return chosen, inputs
+    if sparse == shown:
+        return every, inputs
+    fewer = fit(data, recipe.section, recipe.symmetric, recipe.seed, sparse)
+    best = min(fewer.log_loss.values())
+    inputs = replace(inputs, sparse=sparse, sparse_log_loss=best, sparse_heldout=fewer.heldout)
+    return (fewer if inputs.taken == sparse else every), inputs
 
 
 def check_judges(
