@@ -308,7 +308,7 @@ def test_what_does_not_fit_the_model_is_said_before_a_step() -> None:
         LearnedReward(Counts(), SUM.capped_by([veto]))
     with pytest.raises(InputError, match=r"is given \(70, 84, 3\) \(height"):
         LearnedReward(Counts(), of_pictures())
-    with registered(), pytest.raises(InputError, match=r"observes \(.*, 3\), .* vector of 3"):
+    with registered(), pytest.raises(InputError, match=r"observes \(20, 24, 1\), .* vector of 3"):
         LearnedReward(gymnasium.make("test/Camera-v0", disable_env_checker=True), SUM)
     with pytest.raises(InputError, match="str is no reward model: of a run, "):
         LearnedReward(Counts(), "runs/one")  # type: ignore[arg-type]
