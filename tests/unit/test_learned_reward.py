@@ -313,7 +313,7 @@ def test_what_does_not_fit_the_model_is_said_before_a_step() -> None:
     with pytest.raises(InputError, match="str is no reward model: of a run, "):
         LearnedReward(Counts(), "runs/one")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="'Pendulum-v1' is no environment"):
-        LearnedReward("Pendulum-v1", SUM)
+        LearnedReward("Pendulum-v1", SUM)  # type: ignore[arg-type]
 
 
 def test_a_vector_of_what_is_not_finite_is_an_error() -> None:
