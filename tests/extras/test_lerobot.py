@@ -25,7 +25,7 @@ def test_lerobots_batches_are_rewarded() -> None:
     assert adapter.predict_reward(clips).tolist() == (wanted.mean(1) > 0).tolist()
     with pytest.raises(InputError, match=r"no 'observation.state': it has action"):
         adapter.compute_reward({"action": rows})
-    with pytest.raises(InputError, match=r"of shape \(6, 2\), and the reward model is given more"):
+    with pytest.raises(InputError, match=r"of shape \(6, 2\), and the reward model is given a vec"):
         adapter.compute_reward({"observation.state": torch.zeros(6, 2)})
     with pytest.raises(InputError, match="what counts as a success is not said"):
         LeRobotReward(model, "observation.state").predict_reward(clips)

@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+ABOUT = {"id": "owner/name", "sha": "0" * 40, "siblings": []}
 APART = (".parquet", ".png", ".safetensors", ".mp4")
 
 
@@ -27,6 +28,7 @@ class Hub:
         url: Where it is.
         repositories: Those that were made, as they were asked for.
         files: Of the commits, by their names.
+        private: Whether its repositories are.
         refuses: The status with which it refuses to make a repository; 0 where it does not.
         tokens: That came with requests.
     """
@@ -35,6 +37,7 @@ class Hub:
     repositories: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
+    private: bool = True
     refuses: int = 0
     tokens: set[str] = field(default_factory=set)
 
@@ -48,7 +51,7 @@ def serving() -> Iterator[Hub]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._say({"id": "owner/name", "sha": "0" * 40, "siblings": []})
+            self._say({**ABOUT, "private": hub.private})
 
         def do_PUT(self) -> None:
             content = self._content()

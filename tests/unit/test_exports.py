@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -264,7 +265,9 @@ def test_a_pickle_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str],
         ({"image_a": "../secret.png"}, "is not in the folder of the rows"),
         ({"image_a": {"bytes": "bm90IGEgcGljdHVyZQ=="}}, "not a picture that can be read"),
         ({"cost_usd": -1.0}, "cost_usd: Input should be greater than or equal to 0"),
-        ({"kwargs": "9.81"}, "row 1: "),
+        ({"kwargs": "9.81"}, "row 1: kwargs: "),
+        ({"states_a": '[{"theta": NaN}]'}, "row 1: states_a: Input should be a finite number"),
+        ({"observations_b": [[np.nan]]}, "row 1: observations_b: Input should be a finite number"),
     ],
 )
 def test_a_row_that_will_not_do_is_named(tmp_path: Path, change: Row, told: str) -> None:
@@ -273,6 +276,38 @@ def test_a_row_that_will_not_do_is_named(tmp_path: Path, change: Row, told: str)
     with pytest.raises(InputError, match=told.replace("(", r"\(")):
         import_rows(file, tmp_path / "back")
     assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"goal": "\xff"}\n', "rows.jsonl:1: not valid JSON: 'utf-8' codec"),
+        (b"[" * 100_000 + b"\n", "rows.jsonl:1: not valid JSON: maximum recursion depth"),
+    ],
+)
+def test_what_is_no_json_is_said(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        import_rows(tmp_path / "rows.jsonl", tmp_path / "back")
+
+
+def test_of_several_tables_none_is_left_out_unsaid(tmp_path: Path) -> None:
+    written = rows([answer(0, STILL)], tmp_path)
+    for number in (0, 1):
+        write_parquet(written, tmp_path / f"train-0000{number}-of-00002.parquet")
+    with pytest.raises(InputError, match="holds 2 Parquet files"):
+        import_rows(tmp_path, tmp_path / "back")
+
+
+def test_replies_that_say_no_id_are_counted_apart(tmp_path: Path) -> None:
+    written = rows([answer(number, STILL) for number in range(2)], tmp_path)
+    nameless = [{**row, "reply_id": None} for row in written]
+    back = import_rows(as_jsonl(nameless, tmp_path / "rows.jsonl"), tmp_path / "back").folder
+    recording = read(back, STILL)
+    comparisons = {comparison.id: comparison for comparison in recording.comparisons}
+    judge = open_recording(back, "imported", "goal", SCENES, STILL).judge
+    again = rows_of(recording.judgments, comparisons, {judge.id: judge}, {"goal": GOAL})
+    assert len({row["reply_id"] for row in again}) == 2
 
 
 def test_a_recording_is_of_one_judge(tmp_path: Path) -> None:
@@ -356,7 +391,25 @@ def test_imitations_preferences_come_back(
     assert (tmp_path / "back" / "judgments.jsonl").read_text() == (
         tmp_path / "rows" / "judgments.jsonl"
     ).read_text()
-    objects = np.array([Harm()], object)
-    np.save(tmp_path / "out" / "preferences.npy", objects)
-    assert cli.main(["import", str(tmp_path / "out"), "--out", str(tmp_path / "no")]) == 1
-    assert "a pickle runs whatever program" in capsys.readouterr().err
+
+    def refused() -> str:
+        assert cli.main(["import", str(tmp_path / "out"), "--out", str(tmp_path / "no")]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert not (tmp_path / "no").exists()
+        return line
+
+    probabilities, second = tmp_path / "out" / "preferences.npy", tmp_path / "out" / "fragments_2"
+    whole = probabilities.read_bytes()
+    np.save(probabilities, np.array([Harm()], object))
+    assert "a pickle runs whatever program" in refused()
+    np.save(probabilities, 0.5)
+    assert "preferences.npy is of shape (): a probability for each pair" in refused()
+    probabilities.write_bytes(b"")
+    assert "preferences.npy cannot be read: EOF" in refused()
+    probabilities.write_bytes(whole)
+    for column in ({"infos": [["not JSON"]] * 6, "obs": [[[0.0]]] * 6}, {"other": [0] * 6}):
+        shutil.rmtree(second)
+        quiet_datasets.Dataset.from_dict(column).save_to_disk(str(second))
+        assert "fragments_2: 1: its infos do not say what a judge saw" in refused()
+    (second / "state.json").write_text("{")
+    assert "fragments_2 cannot be read: JSONDecodeError" in refused()

@@ -93,6 +93,22 @@ def test_what_is_refused_is_said_in_a_line(
     assert not hub.files
 
 
+def test_what_is_to_be_private_is_not_put_where_everybody_sees_it(
+    recorded: Path, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    export_model(RunFolder.open(recorded), out)
+    hub.private = False
+    with pytest.raises(RunError, match="owner/name is there already, and everybody can see it"):
+        push(out, "owner/name", private=True)
+    assert not hub.files
+    push(out, "owner/name", private=False)
+    assert "visibility" not in hub.repositories[-1], "as its owner has it"
+    monkeypatch.setattr(import_module("huggingface_hub"), "get_token", lambda: None)
+    with pytest.raises(InputError, match=r"nobody is logged in to .*: run `hf auth login`"):
+        push(out, "owner/name", private=False)
+
+
 def test_what_is_no_export_is_not_pushed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no export of judgments or of a model"):
         push(FIXTURES, "owner/name", private=False)

@@ -297,6 +297,25 @@ def test_every_space_in_a_vector(name: str) -> None:
             assert env.step(actions)[1][0] == pytest.approx(float(reward), abs=1e-5)
 
 
+def test_what_does_not_fit_the_model_is_said_before_a_step() -> None:
+    three = r"MountainCar-v0 observes \(2,\), .* is given a vector of 3 numbers at least"
+    with pytest.raises(InputError, match=three):
+        LearnedReward(gymnasium.make("MountainCar-v0"), SUM)
+    with pytest.raises(InputError, match=three):
+        LearnedReward(gymnasium.make_vec("MountainCar-v0", 2), SUM)
+    veto = model_of((0, 4)).as_veto(ROWS)
+    with pytest.raises(InputError, match="5 numbers at least"):
+        LearnedReward(Counts(), SUM.capped_by([veto]))
+    with pytest.raises(InputError, match=r"is given \(70, 84, 3\) \(height"):
+        LearnedReward(Counts(), of_pictures())
+    with registered(), pytest.raises(InputError, match=r"observes \(20, 24, 1\), .* vector of 3"):
+        LearnedReward(gymnasium.make("test/Camera-v0", disable_env_checker=True), SUM)
+    with pytest.raises(InputError, match="str is no reward model: of a run, "):
+        LearnedReward(Counts(), "runs/one")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'Pendulum-v1' is no environment"):
+        LearnedReward("Pendulum-v1", SUM)  # type: ignore[arg-type]
+
+
 def test_a_vector_of_what_is_not_finite_is_an_error() -> None:
     with registered():
         makes: Any = [lambda: gymnasium.make("test/NanAfter-v0")] * 2

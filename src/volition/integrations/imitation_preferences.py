@@ -29,6 +29,7 @@ from volition.integrations.hugging_face.dataset import write_pictures
 from volition.integrations.hugging_face.importing import (
     PICKLED,
     Imported,
+    load_saved,
     refuse_pickle,
     write_recording,
 )
@@ -117,17 +118,8 @@ def import_preferences(source: Path, out: Path, only: str | None = None) -> Impo
 
 def _rows(source: Path) -> Iterator[tuple[Path, Row]]:
     refuse_pickle(source / PROBABILITIES)
-    datasets = needed("datasets", "hf", f"reading {source}")
-    try:
-        probabilities = np.load(source / PROBABILITIES, allow_pickle=False)
-        sides = {
-            side: datasets.load_from_disk(str(source / name)) for side, name in FRAGMENTS.items()
-        }
-    except ValueError as error:
-        why = PICKLED if "allow_pickle" in str(error) else str(error)
-        raise InputError(f"{source / PROBABILITIES} cannot be read: {why}") from None
-    except OSError as error:
-        raise InputError(f"{source} cannot be read: {error}") from None
+    probabilities = _probabilities(source / PROBABILITIES)
+    sides = {side: load_saved(source / name) for side, name in FRAGMENTS.items()}
     counts = {len(probabilities), *(len(fragments) for fragments in sides.values())}
     if len(counts) > 1:
         raise InputError(
@@ -140,15 +132,31 @@ def _rows(source: Path) -> Iterator[tuple[Path, Row]]:
         yield source, row
 
 
+def _probabilities(file: Path) -> Array:
+    try:
+        with file.open("rb") as opened:
+            read = np.lib.format.read_array(opened, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        why = PICKLED if "allow_pickle" in str(error) else str(error)
+        raise InputError(f"{file} cannot be read: {why}") from None
+    if read.ndim != 1:
+        raise InputError(f"{file} is of shape {read.shape}: a probability for each pair")
+    return read
+
+
 def _told(fragment: Mapping[str, Any], side: str, named: str) -> Row:
     """What the infos of a fragment say, and what was observed in it."""
-    info = json.loads(fragment["infos"][0]) if fragment["infos"] else {}
-    if not isinstance(info, dict) or KNOWN not in info:
+    try:
+        info = json.loads(fragment["infos"][0])
+        observed = fragment["obs"][1:]
+    except (KeyError, IndexError, TypeError, ValueError):
+        info, observed = None, []
+    if not isinstance(info, dict) or not isinstance(info.get(KNOWN), dict):
         raise InputError(
             f"{named}: its infos do not say what a judge saw, and imitation keeps no pictures: "
             "only what `volition export --format imitation` wrote can be imported"
         )
-    return {f"observations_{side}": fragment["obs"][1:], **info[KNOWN]}
+    return {f"observations_{side}": observed, **info[KNOWN]}
 
 
 def _info(row: Row, side: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from volition.comparison import Observations, observed, reduced
 from volition.errors import InputError
 from volition.learners.learned_reward import HostReward
+from volition.learners.learned_reward.on_host import host_reward
 from volition.reward.model import RewardModel
 
 Tensor = Any  # torch's
@@ -41,9 +42,7 @@ class LeRobotReward:
     def __init__(
         self, reward_model: RewardModel | HostReward, key: str, success: float | None = None
     ) -> None:
-        self._reward = (
-            reward_model if isinstance(reward_model, HostReward) else HostReward(reward_model)
-        )
+        self._reward = host_reward(reward_model)
         self._key, self._success = key, success
 
     def compute_reward(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -98,7 +97,9 @@ class LeRobotReward:
         """What the reward model is given: (batch, steps, ...)."""
         model = self._reward.model
         axes = 3 if model.picture else 1
-        given, shape = array.shape, array.shape
+        given, shape = array.shape, ()
+        if not np.isfinite(array).all():
+            raise InputError(f"{self._key!r} is not finite")
         if array.ndim == axes + 1:
             array = array[:, None]
         if array.ndim == axes + 2 and model.picture:
@@ -107,22 +108,11 @@ class LeRobotReward:
             shape = array.shape[2:]
         elif array.ndim == axes + 2:
             array, shape = observed(array), array.shape[2:]
-        fits = shape == model.picture if model.picture else shape[0] > max(_columns(model))
-        if array.ndim != axes + 2 or not fits:
-            wanted = model.picture or f"more than {max(_columns(model))} numbers"
+        if wanted := self._reward.wants(shape):
             raise InputError(
-                f"{self._key!r} is of shape {tuple(given)}, and the reward model is given "
-                f"{wanted} (height, width, channels of a picture)"
+                f"{self._key!r} is of shape {tuple(given)}, and the reward model is given {wanted}"
             )
-        if not np.isfinite(array).all():
-            raise InputError(f"{self._key!r} is not finite")
         return array
-
-
-def _columns(model: RewardModel) -> tuple[int, ...]:
-    """The entries that it looks at, those of a goal's stages and vetoes among them."""
-    inner = (*model.stages, *model.done, *model.vetoes)
-    return (*model.inputs, *(entry for each in inner for entry in each.inputs))
 
 
 def _float32(tensor: Tensor) -> Any:

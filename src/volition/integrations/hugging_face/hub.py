@@ -52,27 +52,40 @@ def push(folder: Path, repository: str, private: bool) -> str:
     Args:
         folder: What is put there.
         repository: As `OWNER/NAME`.
-        private: Whether nobody else may see it, where it is new.
+        private: Whether nobody else may see it. What is new and not private is as its owner has it.
 
     Returns:
         Its address.
 
     Raises:
-        InputError: The folder is no export, the name is none, or the extra `hf` is missing.
-        RunError: The hub cannot be reached, or refuses.
+        InputError: The folder is no export, the name is none, nobody is logged in, or the extra
+            `hf` is missing.
+        RunError: The hub cannot be reached, or refuses; or what is to be private is there already,
+            and everybody can see it.
     """
     upload = planned(folder)
     hub = needed("huggingface_hub", "hf", "volition push")
     errors = import_module("huggingface_hub.errors")
     api = hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"), library_name="volition")
+    if hub.get_token() is None:
+        raise InputError(
+            f"nobody is logged in to {api.endpoint}: run `hf auth login`, or set HF_TOKEN"
+        )
     try:
-        api.create_repo(repository, repo_type=upload.kind, private=private, exist_ok=True)
+        api.create_repo(repository, repo_type=upload.kind, private=private or None, exist_ok=True)
+        if private and not api.repo_info(repository, repo_type=upload.kind).private:
+            raise RunError(
+                f"{repository} is there already, and everybody can see it: choose another name, or "
+                "make it private there"
+            )
         done = api.upload_folder(
             repo_id=repository,
             repo_type=upload.kind,
             folder_path=folder,
             commit_message=f"Upload {upload.kind} with volition",
         )
+    except RunError:
+        raise
     except errors.HFValidationError as error:
         raise InputError(f"{repository}: {_first(error)}") from None
     except Exception as error:  # its own, those of its HTTP client, and of what it uploads by

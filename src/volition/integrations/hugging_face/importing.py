@@ -6,9 +6,17 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+)
 
 from volition.errors import InputError, RunError, VolitionError, needed
 from volition.integrations.hugging_face.rows import Row
@@ -31,8 +39,9 @@ PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".dill")
 OPCODES = b"\x80"  # with which every pickle of protocol 2 and later begins
 SAVED = ("state.json", "dataset_dict.json")  # of a folder that `Dataset.save_to_disk` wrote
 TABLES = ("comparisons.parquet", "comparisons.jsonl")  # that an export holds, the better first
-States = TypeAdapter(list[dict[str, float]])
+States = TypeAdapter(list[dict[str, FiniteFloat]])
 Kwargs = TypeAdapter(dict[str, JsonValue])
+T = TypeVar("T")
 
 
 class Picture(BaseModel):
@@ -67,8 +76,8 @@ class Told(BaseModel):
     cost_usd: float = 0.0
     latency_s: float = 0.0
     reply_id: str | None = None
-    observations_a: Picture | str | list[list[float]] | None = None
-    observations_b: Picture | str | list[list[float]] | None = None
+    observations_a: Picture | str | list[list[FiniteFloat]] | None = None
+    observations_b: Picture | str | list[list[FiniteFloat]] | None = None
     states_a: str | None = None
     states_b: str | None = None
     drawn_a: bool = False
@@ -145,9 +154,10 @@ def write_recording(
                 sides = [_side(told, side, beside, folder) for side in ("a", "b")]
                 lines.append(as_json(sides[0], sides[1], told.p_a, _said(told, named)) + "\n")
             except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                key = ".".join(str(part) for part in first["loc"][:1])
-                raise InputError(f"{source}: row {number}: {key}: {first['msg']}") from None
+                # The deepest: of several kinds that a value may be, of the one that it nearly is.
+                told_most = max(error.errors(include_url=False), key=lambda each: len(each["loc"]))
+                key = "".join(f"{part}: " for part in told_most["loc"][:1])
+                raise InputError(f"{source}: row {number}: {key}{told_most['msg']}") from None
             except (ValueError, VolitionError) as error:
                 raise InputError(f"{source}: row {number}: {error}") from None
         _check(source, lines, list(judges), only)
@@ -178,7 +188,7 @@ def _said(told: Told, judge: str) -> Said:
             cost_usd=told.cost_usd,
             latency_s=told.latency_s,
         )
-    kwargs = None if told.kwargs is None else Kwargs.validate_json(told.kwargs)
+    kwargs = None if told.kwargs is None else _json("kwargs", Kwargs, told.kwargs)
     return Said(judge, told.principle, kwargs, replied)
 
 
@@ -189,7 +199,7 @@ def _side(told: Told, side: str, beside: Path, out: Path) -> dict[str, object]:
     drawn = told.drawn_a if side == "a" else told.drawn_b
     said: dict[str, object]
     if states is not None:
-        known = States.validate_json(states)
+        known = _json(f"states_{side}", States, states)
         still = len(known) == 1
         said = {**known[0]} if still else {"states": known}
     elif observations is None:
@@ -212,6 +222,13 @@ def _side(told: Told, side: str, beside: Path, out: Path) -> dict[str, object]:
     if not frames:
         raise ValueError(f"image_{side} is missing: a judge saw something")
     return {**said, "frame": frames[0]} if still else {**said, "frames": frames}
+
+
+def _json(column: str, kind: TypeAdapter[T], text: str) -> T:
+    try:
+        return kind.validate_json(text)
+    except ValidationError as error:
+        raise ValueError(f"{column}: {error.errors(include_url=False)[0]['msg']}") from None
 
 
 def _written(picture: Picture | str, column: str, beside: Path, out: Path, where: str) -> str:
@@ -253,7 +270,12 @@ def _numbered(source: Path) -> Iterator[tuple[Path, Row]]:
         if any((source / name).is_file() for name in SAVED):
             return _saved(source)
         found = [source / name for name in TABLES if (source / name).is_file()]
-        found = found or sorted(source.glob("**/*.parquet"))[:1]
+        found = found or sorted(source.glob("**/*.parquet"))
+        if found[1:] and found[0].name not in TABLES:
+            raise InputError(
+                f"{source} holds {len(found)} Parquet files, {found[0]} among them: give one of "
+                "them, since nobody knows which belong together"
+            )
         if not found:
             raise InputError(
                 f"{source} holds neither {' nor '.join(TABLES)}, nor what `datasets` saved: give "
@@ -278,11 +300,11 @@ def _parquet(source: Path) -> Iterator[tuple[Path, Row]]:
 
 
 def _json_lines(source: Path) -> Iterator[tuple[Path, Row]]:
-    with source.open(encoding="utf-8") as file:
+    with source.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"{source}:{number}: not valid JSON: {error}") from None
             if not isinstance(row, dict):
                 raise InputError(f"{source}:{number}: a row is a JSON object")
@@ -291,11 +313,24 @@ def _json_lines(source: Path) -> Iterator[tuple[Path, Row]]:
 
 def _saved(source: Path) -> Iterator[tuple[Path, Row]]:
     """The rows of a folder that `Dataset.save_to_disk` or `DatasetDict.save_to_disk` wrote."""
-    datasets = needed("datasets", "hf", f"reading {source}")
-    loaded: Any = datasets.load_from_disk(str(source))
+    loaded = load_saved(source)
     splits: Mapping[str, Any] = loaded if isinstance(loaded, dict) else {"": loaded}
     for split in splits.values():
         undecoded = split.with_format("arrow")
         for batch in undecoded.iter(100):
             for row in batch.to_pylist():
                 yield source, row
+
+
+def load_saved(folder: Path) -> Any:
+    """What `datasets` saved in a folder.
+
+    Raises:
+        InputError: The extra `hf` is missing, or the folder is damaged.
+    """
+    datasets = needed("datasets", "hf", f"reading {folder}")
+    try:
+        return datasets.load_from_disk(str(folder))
+    except Exception as error:  # of pyarrow, of JSON, and whatever its metadata lack
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{folder} cannot be read: {why}") from None

@@ -72,7 +72,7 @@ def _row(judgment: Judgment, comparison: Comparison, judge: JudgeIdentity, goal:
         "completion_tokens": replied.completion_tokens,
         "cost_usd": replied.cost_usd,
         "latency_s": replied.latency_s,
-        "reply_id": replied.id,
+        "reply_id": replied.id or judgment.reply.id,
         "comparison_id": comparison.id,
         **{name: value for side in shown for name, value in side.items() if name not in PICTURES},
         "kwargs": json.dumps(line.kwargs) if line and line.kwargs is not None else None,

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from volition.comparison import Observations, reduced
+from volition.errors import InputError
 from volition.reward.features import ALIVE, FEW, SHARPNESS, SIDE, Features
 from volition.reward.model import CAP, SPREAD_PENALTY, UNSEEN, RewardModel
 from volition.reward.stages import Staging
@@ -54,6 +55,30 @@ class HostReward:
         for veto in self._vetoes:
             reward = np.minimum(reward, CAP * (1 + veto(seen)))
         return reward
+
+    def wants(self, shape: tuple[int, ...]) -> str:
+        """What is observed by the model, in words, if that is not of this shape; else nothing."""
+        model = self.model
+        if model.picture:
+            said = f"{model.picture} (height, width, channels of a picture)"
+            return "" if shape == model.picture else said
+        inner = (*model.stages, *model.done, *model.vetoes)
+        least = 1 + max((*model.inputs, *(entry for each in inner for entry in each.inputs)))
+        fits = len(shape) == 1 and shape[0] >= least
+        return "" if fits else f"a vector of {least} numbers at least"
+
+
+def host_reward(reward: RewardModel | HostReward) -> HostReward:
+    """What was given as the one or the other.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if isinstance(reward, HostReward):
+        return reward
+    if not isinstance(reward, RewardModel):
+        raise InputError(f"{type(reward).__name__} is no reward model: of a run, run.reward_model")
+    return HostReward(reward)
 
 
 def _of_goal(model: RewardModel) -> _OfState | _Staged:

@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space, iterate
 from volition.comparison import Array, Floats, Observations
 from volition.envs.vectors import Reading, finite
 from volition.errors import EnvironmentUnsupported, InputError
-from volition.learners.learned_reward.on_host import HostReward
+from volition.learners.learned_reward.on_host import HostReward, host_reward
 from volition.learners.rollout import staged_space
 from volition.reward.model import RewardModel
 from volition.reward.stages import check_observed
@@ -35,7 +35,7 @@ class Rewarding:
         seen: What the reward model was last given: (envs, ...).
 
     Raises:
-        EnvironmentUnsupported: As of `LearnedReward`.
+        InputError, EnvironmentUnsupported: As of `LearnedReward`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Rewarding:
         if gamma is not None and not 0 <= gamma < 1:
             raise InputError(f"gamma is {gamma}, and must be in [0, 1)")
         self._for_ever = 1.0 if gamma is None else 1 / (1 - gamma)
-        self.reward = reward if isinstance(reward, HostReward) else HostReward(reward)
+        self.reward = host_reward(reward)
         self._name, self._envs = name, envs
         try:
             self._reading = Reading(space)
@@ -65,6 +65,11 @@ class Rewarding:
         if self.reward.staging is not None:
             check_observed(space.shape, name)
             self.space = staged_space(space, self.reward.staging)
+        if wanted := self.reward.wants(self._reading.space.shape):
+            raise InputError(
+                f"{name} observes {self._reading.space.shape}, and the reward model is given "
+                f"{wanted}: it was learned in another environment, or behind another wrapper"
+            )
         self.seen: Observations = np.zeros((envs, *(self.space.shape or ())), np.float32)
         self._clips = _Clips(envs, clip) if clip > 1 else None
 

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from volition.errors import InputError
 from volition.learners.learned_reward.on_host import HostReward
 from volition.learners.learned_reward.rewarding import Rewarding
 from volition.learners.learned_reward.vector import TRUE_REWARD, LearnedVectorReward
@@ -38,7 +39,7 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
             default nobody is told.
 
     Raises:
-        InputError: `clip` or `gamma` is out of range.
+        InputError: `clip` or `gamma` is out of range, or what is observed does not fit the model.
         EnvironmentUnsupported: Nobody can read what is observed, or it is no vector where the goal
             has stages; or, from `step`, it is not what its space says, or not finite.
     """
@@ -57,7 +58,8 @@ class LearnedReward(gymnasium.Wrapper[Any, Any, Any, Any]):
         gamma: float | None = None,
         true_reward: bool = False,
     ) -> None:
-        assert isinstance(env, gymnasium.Env), "of a VectorEnv another class is made"
+        if not isinstance(env, gymnasium.Env):
+            raise InputError(f"{env!r:.80} is no environment: give what gymnasium.make makes")
         super().__init__(env)
         name = self.spec.id if self.spec else type(self.unwrapped).__name__
         self._rewarding = Rewarding(reward_model, env.observation_space, 1, name, clip, gamma)

@@ -147,10 +147,12 @@ class Together:
                 service.add(scalars, step)
 
     def close(self) -> None:
-        self._curves.close()
-        for name, service in [*self._services.items()]:
-            with self._forgiven(name):
-                service.close()
+        try:
+            self._curves.close()
+        finally:
+            for name, service in [*self._services.items()]:
+                with self._forgiven(name):
+                    service.close()
 
     @contextmanager
     def _forgiven(self, name: str) -> Iterator[None]:
