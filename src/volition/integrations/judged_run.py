@@ -24,9 +24,9 @@ from volition.learners.learned_reward import HostReward
 from volition.learners.rollout import Step, Watch, Watched
 from volition.learners.visited import Visited
 from volition.questions.filming import Filming
+from volition.run.asking.live import TICK_S
+from volition.run.asking.online import Inquiry
 from volition.run.folder import CONFIG
-from volition.run.live import TICK_S
-from volition.run.online import Inquiry
 from volition.run.results import Listener, Progress
 from volition.run.run import Run, named_task
 from volition.run.sessions import MIN_SESSION_STEPS, TICK
