@@ -552,6 +552,8 @@ def test_more_is_asked_of_whom_is_in_doubt(pendulum: Task) -> None:
         return float(np.abs(np.subtract(*np.array(both).T)).mean())
 
     assert apart([q.comparison for q in questions]) > 1.2 * apart(made.others)
+    # An environment that hardly shows anything has no further pairs.
+    assert more(replace(made, others=()), answer(sees(1.5)), 0) == []
 
 
 # Somebody who is not connected ---------------------------------------------------------------

@@ -21,7 +21,7 @@ from volition import cli
 from volition.comparison import Comparison, Frame, Segment
 from volition.envs.scene import scenes_of
 from volition.errors import InputError, RunError
-from volition.goal import Goal
+from volition.goal import Goal, kept
 from volition.integrations.hugging_face.cards import SIMULATED
 from volition.integrations.hugging_face.dataset import export, write_pictures
 from volition.integrations.hugging_face.importing import import_rows
@@ -146,6 +146,22 @@ def test_what_was_chosen_comes_back_too(tmp_path: Path, view: JudgeView) -> None
     write_parquet(written, tmp_path / "preferences.parquet")
     import_rows(tmp_path / "preferences.parquet", tmp_path / "back")
     check_same(read(tmp_path / "back", view), answers)
+
+
+@pytest.mark.parametrize(
+    ("principle", "asked"),
+    [
+        (kept("Nobody is woken.").text, "Is this kept to in A: Nobody is woken. Answer A if it is"),
+        ("done: The gate is passed.", "Is this so in A: The gate is passed. Answer A if it is"),
+        ("Nobody is woken.", "Judge by this: Nobody is woken.\nWhich of the two"),
+    ],
+)
+def test_what_was_asked_of_one_side_is_asked_so(tmp_path: Path, principle: str, asked: str) -> None:
+    comparison, judgment = answer(0, STILL)
+    written = rows([(comparison, replace(judgment, principle=principle))], tmp_path)
+    (row,) = as_preferences(written)
+    assert asked in row["prompt"][0]["content"]
+    assert "kept:" not in row["prompt"][0]["content"]
 
 
 def test_ties_and_failures_prefer_nothing(tmp_path: Path) -> None:
