@@ -638,6 +638,24 @@ def test_what_cannot_be_is_said(
     assert said in capsys.readouterr().err
 
 
+def test_a_folder_without_answers_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["certify", "--answers", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert f"{tmp_path} holds no judgments.jsonl: give a file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_who_calls_everything_a_tie_is_told_so_once(tmp_path: Path) -> None:
+    file = tmp_path / "ties.csv"
+    rows = [f"{pair},{order},tie" for pair in range(30) for order in Order]
+    file.write_text("\n".join(["pair,order,choice", *rows]))
+    made = certify_given(file, "me", {}, ()).certificate
+    assert made.verdict == "RED"
+    assert "60 of 60 pairs shown a tie" in made.reasons[0]
+    assert not any("do not follow what is shown" in reason for reason in made.reasons)
+
+
 def test_the_page_escapes_and_says_what_is_promised(tmp_path: Path) -> None:
     answers, labels = answered(right, 6)
     made = compose(

@@ -271,7 +271,10 @@ def _says_nothing(counted: Counted, ranking: Ranking, failures: Share) -> list[s
     if by_position:
         reasons.append(by_position)
     elif (
-        counted.pairs >= LEAST and counted.by_content > CHANCE and ranking.bits.value < SAYS_LITTLE
+        not reasons
+        and counted.pairs >= LEAST
+        and counted.by_content > CHANCE
+        and ranking.bits.value < SAYS_LITTLE
     ):
         reasons.append(
             f"its answers do not follow what is shown: of {counted.pairs} pairs put in both "

@@ -88,7 +88,7 @@ def export_preferences(run: RunFolder, out: Path) -> int:
             if isinstance(j.outcome, Verdict) and not (j.principle or "").startswith(tuple(OF_ONE))
         ]
         if not judgments:
-            raise RunError(f"{run.path} holds no verdict on two sides yet: there is nothing to export")
+            raise RunError(f"{run.path} holds no verdict on two sides: there is nothing to export")
         rows = rows_of(judgments, comparisons, judges, store.goal_texts())
         shown = [Question(comparisons[j.comparison_id], j.order).shown for j in judgments]
         write_pictures((segment for pair in shown for segment in pair), folder)
