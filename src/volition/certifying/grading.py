@@ -373,7 +373,7 @@ def _doubtful(counted: Counted, ranking: Ranking, failures: Share) -> list[str]:
     side, chosen = _side(named)
     if named.trials >= SOME_PAIRS and chosen >= NAMED_FIRST * named.trials:
         reasons.append(
-            f"of {chosen} of {named.trials} pairs it chose the {side}: either that is always the "
+            f"in {chosen} of {named.trials} pairs it chose the {side}: either that is always the "
             "better one, or it answers by turns. Deal which of a pair comes first, and ask again"
         )
     if counted.ties.trials and TIED < counted.ties.share <= 0.5:

@@ -64,8 +64,6 @@ from volition.storage.tracking.trackers import check_trackers
 from volition.tasks.numbers import check_counts
 from volition.tasks.task import Task
 
-UNJUDGED = 2000  # moments whose pictures are drawn, where judgments are learned from pictures
-
 
 def train(
     task: str | Path | Task,
