@@ -27,6 +27,7 @@ from volition.integrations.hugging_face.dataset import export, write_pictures
 from volition.integrations.hugging_face.importing import import_rows
 from volition.integrations.hugging_face.rows import Row, as_preferences, rows_of
 from volition.integrations.hugging_face.tables import write_parquet
+from volition.integrations.imitation_preferences import export_preferences
 from volition.judging.recordings import Recording, line_of, open_recording, read_recording
 from volition.judgment import Failure, JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.run.creating import task_for
@@ -355,6 +356,20 @@ def test_datasets_reads_and_saves_it_and_it_comes_back(tmp_path: Path, quiet_dat
     for source in ("saved", "decoded.parquet"):
         back = import_rows(tmp_path / source, tmp_path / f"from {source}").folder
         assert (back / "judgments.jsonl").read_text() == expected.read_text(), source
+
+
+def test_what_was_asked_of_one_side_is_no_preference_of_imitations(
+    tmp_path: Path, quiet_datasets: Any
+) -> None:
+    run = judged_run(tmp_path / "run")
+    with Store.open(run.path) as store:
+        last = store.judgments()[-1]
+        reply = replace(last.reply, id="f" * 16)
+        store.add_replies(last.judge_id, [reply])
+        of_one = kept("Nobody is woken.").text
+        store.add_judgments([replace(last, reply=reply, principle=of_one)])
+        assert len(store.judgments()) == 9
+    assert export_preferences(run, tmp_path / "out") == 6
 
 
 def test_imitations_preferences_come_back(
