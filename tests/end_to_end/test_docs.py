@@ -42,6 +42,7 @@ def here(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "here"
     shutil.copytree(run.folder.path, folder / "RUN")
     shutil.copytree(ROOT / "examples" / "cat", folder / "cat")
+    (folder / "examples").symlink_to(ROOT / "examples")
     (folder / "camera").mkdir()
     for name, height in (("before", 40), ("after", 10)):
         pixels = np.full((64, 64, 3), 255, np.uint8)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Route
 
 from servers.pages import TOKEN, served
 from volition.evidence.audit.sampling import sample_of
@@ -139,6 +139,33 @@ def test_fifty_pairs_by_keyboard_with_undo_a_reload_and_a_second_person(
     said = [KEYS[key] for key in pressed]
     assert choices(copied, "Anna") == [*said[:20], "undo", "second", *said[20:]]
     assert choices(copied, "Ben") == ["first"] * 20
+
+
+@pytest.mark.parametrize(
+    ("principle", "asked"),
+    [
+        ("kept: Nobody is woken.", "Is this kept to on the left? Left if it is, "),
+        ("done: Nobody is woken.", "Is this stage done on the left? Left if it is, "),
+        ("Nobody is woken.", "Under this principle: Nobody is woken."),
+    ],
+)
+def test_what_is_asked_of_one_side_is_asked_so(
+    browser: Browser, copied: Path, principle: str, asked: str
+) -> None:
+    def put_under(route: Route) -> None:
+        reply = route.fetch()
+        desk = reply.json()
+        for question in desk["next"]:
+            question["principle"] = principle
+        route.fulfill(response=reply, json=desk)
+
+    with labelling(copied) as address, opened(browser, address) as page:
+        page.route("**/desk?*", put_under)
+        begin(page, "Anna")
+        shown = page.inner_text("#under")
+    assert shown.startswith(asked)
+    assert shown.endswith(" Nobody is woken.")
+    assert "kept:" not in shown
 
 
 def test_answers_wait_in_the_browser_while_nobody_takes_them(

@@ -552,6 +552,8 @@ def test_more_is_asked_of_whom_is_in_doubt(pendulum: Task) -> None:
         return float(np.abs(np.subtract(*np.array(both).T)).mean())
 
     assert apart([q.comparison for q in questions]) > 1.2 * apart(made.others)
+    # An environment that hardly shows anything has no further pairs.
+    assert more(replace(made, others=()), answer(sees(1.5)), 0) == []
 
 
 # Somebody who is not connected ---------------------------------------------------------------
@@ -634,6 +636,24 @@ def test_what_cannot_be_is_said(
 ) -> None:
     assert main(["certify", *words]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_folder_without_answers_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["certify", "--answers", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert f"{tmp_path} holds no judgments.jsonl: give a file" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_who_calls_everything_a_tie_is_told_so_once(tmp_path: Path) -> None:
+    file = tmp_path / "ties.csv"
+    rows = [f"{pair},{order},tie" for pair in range(30) for order in Order]
+    file.write_text("\n".join(["pair,order,choice", *rows]))
+    made = certify_given(file, "me", {}, ()).certificate
+    assert made.verdict == "RED"
+    assert "60 of 60 pairs shown a tie" in made.reasons[0]
+    assert not any("do not follow what is shown" in reason for reason in made.reasons)
 
 
 def test_the_page_escapes_and_says_what_is_promised(tmp_path: Path) -> None:

@@ -22,12 +22,13 @@ from volition import cli
 from volition.comparison import Comparison, Frame, Segment
 from volition.envs.scene import scenes_of
 from volition.errors import InputError, RunError
-from volition.goal import Goal
+from volition.goal import Goal, kept
 from volition.integrations.hugging_face.cards import SIMULATED
 from volition.integrations.hugging_face.dataset import export, write_pictures
 from volition.integrations.hugging_face.importing import import_rows
 from volition.integrations.hugging_face.rows import Row, as_preferences, rows_of
 from volition.integrations.hugging_face.tables import write_parquet
+from volition.integrations.imitation_preferences import export_preferences
 from volition.judging.recordings import Recording, line_of, open_recording, read_recording
 from volition.judgment import Failure, JudgeIdentity, Judgment, Order, Reply, Verdict
 from volition.run.creating import task_for
@@ -147,6 +148,22 @@ def test_what_was_chosen_comes_back_too(tmp_path: Path, view: JudgeView) -> None
     write_parquet(written, tmp_path / "preferences.parquet")
     import_rows(tmp_path / "preferences.parquet", tmp_path / "back")
     check_same(read(tmp_path / "back", view), answers)
+
+
+@pytest.mark.parametrize(
+    ("principle", "asked"),
+    [
+        (kept("Nobody is woken.").text, "Is this kept to in A: Nobody is woken. Answer A if it is"),
+        ("done: The gate is passed.", "Is this so in A: The gate is passed. Answer A if it is"),
+        ("Nobody is woken.", "Judge by this: Nobody is woken.\nWhich of the two"),
+    ],
+)
+def test_what_was_asked_of_one_side_is_asked_so(tmp_path: Path, principle: str, asked: str) -> None:
+    comparison, judgment = answer(0, STILL)
+    written = rows([(comparison, replace(judgment, principle=principle))], tmp_path)
+    (row,) = as_preferences(written)
+    assert asked in row["prompt"][0]["content"]
+    assert "kept:" not in row["prompt"][0]["content"]
 
 
 def test_ties_and_failures_prefer_nothing(tmp_path: Path) -> None:
@@ -374,6 +391,20 @@ def test_datasets_reads_and_saves_it_and_it_comes_back(tmp_path: Path, quiet_dat
     for source in ("saved", "decoded.parquet"):
         back = import_rows(tmp_path / source, tmp_path / f"from {source}").folder
         assert (back / "judgments.jsonl").read_text() == expected.read_text(), source
+
+
+def test_what_was_asked_of_one_side_is_no_preference_of_imitations(
+    tmp_path: Path, quiet_datasets: Any
+) -> None:
+    run = judged_run(tmp_path / "run")
+    with Store.open(run.path) as store:
+        last = store.judgments()[-1]
+        reply = replace(last.reply, id="f" * 16)
+        store.add_replies(last.judge_id, [reply])
+        of_one = kept("Nobody is woken.").text
+        store.add_judgments([replace(last, reply=reply, principle=of_one)])
+        assert len(store.judgments()) == 9
+    assert export_preferences(run, tmp_path / "out") == 6
 
 
 def test_imitations_preferences_come_back(

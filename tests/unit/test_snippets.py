@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import shlex
 import tomllib
 from collections import Counter
@@ -17,6 +18,7 @@ import tyro
 from snippets import ROOT, Block, blocks
 from volition.cli.parsing import REGISTRY
 from volition.cli.program import VERBS
+from volition.errors import InputError
 from volition.judging.recordings import Line
 from volition.tasks.task import Task
 
@@ -26,8 +28,13 @@ REASONS = {
     "needs a person": 12,
     "needs the network": 2,
     "takes minutes": 11,
+    "needs an extra": 7,
 }
 """Why a block is not run, and how many there may be of each."""
+OTHERS = {
+    *("pip", ".venv/bin/pip", "python3", "export", "ssh"),
+    *("tensorboard", "opentelemetry-instrument"),
+}
 NUMBERS = {"N": "3", "SECONDS": "3"}
 
 
@@ -52,7 +59,7 @@ def test_what_is_not_run_says_why() -> None:
 @pytest.mark.parametrize("block", [b for b in BLOCKS if any(b.commands())], ids=str)
 def test_every_command_is_one(block: Block) -> None:
     for command in block.commands():
-        program, *words = shlex.split(command)
+        program, *words = shlex.split(re.sub(r"^[A-Z_]+=\S+ ", "", command))
         if program == "volition":
             words = [NUMBERS.get(word, word) for word in words]
             parsed = tyro.extras.subcommand_cli_from_dict(
@@ -65,7 +72,7 @@ def test_every_command_is_one(block: Block) -> None:
             makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
             assert f"\n{words[0]}:" in makefile, command
         else:
-            assert program in ("pip", ".venv/bin/pip", "python3", "export", "ssh"), command
+            assert program in OTHERS, command
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "toml"], ids=str)
@@ -96,7 +103,10 @@ def test_all_python_is_python(block: Block) -> None:
     """And what it imports of Volition is there."""
     for node in ast.walk(ast.parse(block.text)):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("volition"):
-            module = __import__(node.module, fromlist=["_"])
+            try:
+                module = __import__(node.module, fromlist=["_"])
+            except InputError as missing:
+                pytest.skip(str(missing))
             assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
 
 

@@ -70,9 +70,15 @@ def read_answers(path: Path) -> Given:
     """The answers of a file, or of the `judgments.jsonl` of a folder.
 
     Raises:
-        InputError: A line for each fault, with the file, the line and the value.
+        InputError: The folder holds no answers; or a line for each fault, with the file, the line
+            and the value.
     """
     file = path / JUDGMENTS_FILE if path.is_dir() else path
+    if path.is_dir() and not file.is_file():
+        raise InputError(
+            f"{path} holds no {file.name}: give a file of answers, or a folder that "
+            "`volition certify --ask` or `volition export` wrote"
+        )
     judges: dict[str, int] = {}
     stages: dict[str, str] = {}
     sides: dict[str, tuple[str, str]] = {}

@@ -271,7 +271,10 @@ def _says_nothing(counted: Counted, ranking: Ranking, failures: Share) -> list[s
     if by_position:
         reasons.append(by_position)
     elif (
-        counted.pairs >= LEAST and counted.by_content > CHANCE and ranking.bits.value < SAYS_LITTLE
+        not reasons
+        and counted.pairs >= LEAST
+        and counted.by_content > CHANCE
+        and ranking.bits.value < SAYS_LITTLE
     ):
         reasons.append(
             f"its answers do not follow what is shown: of {counted.pairs} pairs put in both "
@@ -370,7 +373,7 @@ def _doubtful(counted: Counted, ranking: Ranking, failures: Share) -> list[str]:
     side, chosen = _side(named)
     if named.trials >= SOME_PAIRS and chosen >= NAMED_FIRST * named.trials:
         reasons.append(
-            f"of {chosen} of {named.trials} pairs it chose the {side}: either that is always the "
+            f"in {chosen} of {named.trials} pairs it chose the {side}: either that is always the "
             "better one, or it answers by turns. Deal which of a pair comes first, and ask again"
         )
     if counted.ties.trials and TIED < counted.ties.share <= 0.5:

@@ -93,7 +93,8 @@ def most_telling(
     data, places = _arrays(answers)
     draws = sample(data, rng, PRIOR)
     known = [at for at, two in enumerate(pairs) if all(name in places for name in two)]
-    one, other = np.array([[places[name] for name in pairs[at]] for at in known]).reshape(-1, 2).T
+    ends = [[places[name] for name in pairs[at]] for at in known]
+    one, other = np.array(ends, np.intp).reshape(-1, 2).T
     noise, blind = np.sqrt(1 + draws.scale**2)[:, None], draws.lapses[:, None]
     apart = (draws.scores[:, one] - draws.scores[:, other]) / noise
     told = []

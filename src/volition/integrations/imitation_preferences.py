@@ -33,7 +33,7 @@ from volition.integrations.hugging_face.importing import (
     refuse_pickle,
     write_recording,
 )
-from volition.integrations.hugging_face.rows import Row, rows_of
+from volition.integrations.hugging_face.rows import OF_ONE, Row, rows_of
 from volition.judges.base import Question
 from volition.judgment import Verdict
 from volition.run.folder import RunFolder
@@ -69,9 +69,12 @@ each judged one is the next state of a step. Take a reward net that sees it alon
 def export_preferences(run: RunFolder, out: Path) -> int:
     """Writes the verdicts of a run into the new folder `out`; returns how many there are.
 
+    What was asked of one side alone, such as whether a veto is kept to, prefers nothing, and is
+    left out.
+
     Raises:
         InputError: The extra `hf` is missing.
-        RunError: There is no verdict, or `out` is there already or cannot be written.
+        RunError: There is no other verdict, or `out` is there already or cannot be written.
         StoreError: The run's store is damaged.
     """
     if not is_free(out):
@@ -80,9 +83,13 @@ def export_preferences(run: RunFolder, out: Path) -> int:
     datasets.disable_progress_bars()
     with run.open_store() as store, new_folder(out) as folder:
         comparisons, judges = store.comparisons(), store.judges()
-        judgments = [j for j in run.judgments(store) if isinstance(j.outcome, Verdict)]
+        judgments = [
+            j
+            for j in run.judgments(store)
+            if isinstance(j.outcome, Verdict) and not (j.principle or "").startswith(tuple(OF_ONE))
+        ]
         if not judgments:
-            raise RunError(f"{run.path} holds no verdict yet: there is nothing to export")
+            raise RunError(f"{run.path} holds no verdict on two sides: there is nothing to export")
         rows = rows_of(judgments, comparisons, judges, store.goal_texts())
         shown = [Question(comparisons[j.comparison_id], j.order).shown for j in judgments]
         write_pictures((segment for pair in shown for segment in pair), folder)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from volition.comparison import Comparison, Segment
-from volition.goal import DONE
+from volition.goal import DONE, KEPT
 from volition.judges.base import Question
 from volition.judging.recordings import Replied, line_of, observed_in
 from volition.judgment import Failure, JudgeIdentity, Judgment
@@ -22,6 +22,8 @@ from volition.storage.store import FRAMES
 
 Row = dict[str, Any]  # of JSONL and Parquet alike
 STORYBOARDS = "storyboards"
+# What is asked where a principle begins so: of A alone, whatever B shows.
+OF_ONE = {DONE: "Is this so", KEPT: "Is this kept to"}
 PICTURES = ("image_a", "image_b", "storyboard_a", "storyboard_b")
 
 
@@ -130,9 +132,10 @@ def _question(row: Row, frames: int) -> str:
         )
     asked = "Which of the two represents the goal better? Answer A or B."
     principle = row["principle"]
-    if principle is not None and principle.startswith(DONE):
-        done = principle.removeprefix(DONE).strip()
-        asked = f"Is this so in A: {done}? Answer A if it is, B if it is not."
+    of_one = next((which for which in OF_ONE if (principle or "").startswith(which)), None)
+    if principle is not None and of_one is not None:
+        said = principle.removeprefix(of_one).strip()
+        asked = f"{OF_ONE[of_one]} in A: {said} Answer A if it is, B if it is not."
     elif principle is not None:
         asked = f"Judge by this: {principle}\n{asked}"
     return f"Goal: {row['goal']}\n{shown}\n{asked}"

@@ -3,7 +3,11 @@
 (() => {
   const AHEAD = 16, LOW = 8, TOGETHER = 50, FRAME_MS = 220, REST_MS = 700, RETRY_MS = 1500;
   const FLASH_MS = 60;
-  const KEPT = "kept: ";  // what is judged begins with that where it is asked if a veto is kept to
+  // What is judged begins with that where it is asked of one side alone.
+  const OF_ONE = {
+    "kept: ": "Is this kept to on the left? Left if it is, right if it is not, whatever the right shows:",
+    "done: ": "Is this stage done on the left? Left if it is, right if it is not, whatever the right shows:",
+  };
   const $ = (id) => document.getElementById(id);
   const source = document.body.dataset.source;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -80,11 +84,11 @@
       });
     });
     $("under").hidden = !question.principle;
-    const kept = question.veto && question.principle.startsWith(KEPT);
-    $("under").querySelector("span").textContent = kept
-      ? "Is this kept to in A? A if it is, B if it is not, whatever B shows:"
-      : question.veto ? "By this alone:" : "Under this principle:";
-    $("under").querySelector("strong").textContent = (question.principle ?? "").slice(kept ? KEPT.length : 0);
+    const words = question.principle ?? "";
+    const ofOne = Object.keys(OF_ONE).find((prefix) => words.startsWith(prefix));
+    $("under").querySelector("span").textContent =
+      ofOne ? OF_ONE[ofOne] : question.veto ? "By this alone:" : "Under this principle:";
+    $("under").querySelector("strong").textContent = words.slice(ofOne?.length ?? 0);
     play();
     shown = question;
     shownAt = performance.now();
