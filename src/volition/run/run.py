@@ -66,6 +66,8 @@ from volition.run.creating import (
 )
 from volition.run.evaluation import LEAST_SECONDS, SHARE, Evaluation, doubts, evaluate, measures_of
 from volition.run.folder import RunFolder, RunSettings
+from volition.run.gaming.guard import Guard
+from volition.run.gaming.record import read_record
 from volition.run.interrupting import Helm, Telling
 from volition.run.live import LiveJudging, Quota, limits_of, live_judging, unjudged
 from volition.run.online import Asked, Inquiry, Plan
@@ -306,6 +308,7 @@ class Run:
             missing = [*unjudged(store, self.folder.comparison_ids(store)), *asked.warnings]
         save_policy(self.folder.policy, policy)
         evaluation = self._evaluate(history, learned, cost, started, listener)
+        gaming = read_record(self.folder.path)
         result = Result(
             run=str(self.folder.path),
             task=self.folder.task.name,
@@ -321,6 +324,7 @@ class Run:
             principles=learned.principles,
             vetoes=learned.vetoes,
             alarms=learned.alarms,
+            gaming=gaming.alarms,
             stages=learned.stages,
             stages_done=evaluation.stages_done,
             env_steps=history[-1].env_steps,
@@ -329,6 +333,7 @@ class Run:
             seed=self.folder.settings.seed,
             kept_steps=kept_steps,
             warnings=(
+                *gaming.told,
                 *missing,
                 *learned.warnings,
                 *evaluation.warnings,
@@ -402,7 +407,8 @@ class Run:
             return learn(progress, listener), Asked()
         plan = self._plan(store)
         hear = partial(self._hear, live, LabelLog(folder.path))
-        with Inquiry(live, plan, store.shown(), self._refit, self._weigh, hear) as inquiry:
+        guard = Guard.of(folder, live, plan.quota)
+        with Inquiry(live, plan, store.shown(), self._refit, self._weigh, hear, guard) as inquiry:
             filming = setup.filming(folder.task.view)
             learned = learn(progress, listener, companion=inquiry, filming=filming)
             inquiry.finish()

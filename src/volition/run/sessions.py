@@ -187,6 +187,11 @@ class Companion(Protocol):
         ...
 
     @property
+    def stopping(self) -> str:
+        """Why learning is to stop; empty where it is to go on."""
+        ...
+
+    @property
     def held_up(self) -> bool:
         """Whether learning would run away from it, since nobody answers it."""
         ...
@@ -250,7 +255,7 @@ def learn_policy(
         with noted(helm.stops) as pressed, closing(Curves(curves, done)) as drawn:
             while not sessions.finished():
                 session = sessions.run_one(progress, listener)
-                held = pressed.is_set() or helm.pauses()
+                held = pressed.is_set() or helm.pauses() or bool(companion and companion.stopping)
                 sessions.save(at_once=sessions.finished() or held)
                 drawn.add(session.scalars, session.env_steps)
                 progress = replace(
@@ -265,8 +270,10 @@ def learn_policy(
                 if companion:
                     _wait_for(companion, pressed.is_set, progress, listener)
                 _wait(helm, lambda: pressed.is_set() or sessions.finished(), progress, listener)
-                if pressed.is_set() and not sessions.finished():
-                    raise Interrupted(f"stopped after {session.env_steps} steps; nothing is lost")
+                why = companion.stopping if companion else ""
+                if (pressed.is_set() or why) and not sessions.finished():
+                    stopped = f"stopped after {session.env_steps} steps"
+                    raise Interrupted(f"{stopped}; {why or 'nothing is lost'}")
         return sessions.learned()
 
 
@@ -400,6 +407,7 @@ class _Sessions:
         )
         learned_return, true_return = _returns(self._judged, taken)
         trial = self._try(self.done + 1) if self._is_due(stage) else None
+        told = companion.report(progress) if companion else None
         session = Session(
             before + self._steps * envs,
             speed.updates_per_s,
@@ -408,9 +416,11 @@ class _Sessions:
             trial.mean if trial else None,
             trial.worst if trial else None,
             self._untrained,
-            companion.report(progress).judgments if companion else None,
+            told.judgments if told else None,
             speed.metrics,
             self._uncorrected,
+            told.evidence if told else None,
+            len(told.alarms) if told and told.evidence is not None else None,
         )
         self.history.append(session)
         return session
