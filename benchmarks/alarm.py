@@ -180,6 +180,7 @@ def first_comparisons(kind: Kind, goal_id: str, seed: int) -> list[Comparison]:
     """Of states drawn at random, such as are judged."""
     scene, view = open_scene(task().environment.id), task().view
     rng = np.random.default_rng([seed, 7])
+    assert scene.ranges is not None
     low, high = np.array([scene.ranges[field] for field in scene.fields]).T
     judged: list[Segment] = []
     while len(judged) < 2 * ANSWERS:

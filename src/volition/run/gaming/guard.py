@@ -85,12 +85,14 @@ class Guard:
         self._folder, self._live, self._quota = folder, live, quota
         self._action = folder.task.alarm.action
         self.record = read_record(folder.path)
-        self._open = 0  # checks and probes that nobody has answered, as far as is known
+        self._open = 0  # checks and probes that are yet to be answered, as far as is known
+        self._never = 0  # that nobody will answer
+        self._lost = 0  # comparisons that were given up, or that the budget did not allow
         self._evidence = 1.0
         self._seen = -1  # verdicts when answers were weighed last
         self._probes_before: int | None = None
         self.unlearned = 0  # answers that came in this process, and that nothing is learned from
-        self._lowered = self._spent = False
+        self._lowered = self._spent = self._urgent = False
         self._at = 0  # environment steps when somebody looked last
         self._raised_now = ""
 
@@ -158,6 +160,8 @@ class Guard:
             return True
         if self._open and verdicts > self._seen:
             return not standing.waiting or verdicts - self._seen >= self._open
+        if self._open:
+            return _lost(standing) > self._lost
         return self._count(now) > 0 or self._probing(now)
 
     def by(self, stage: int) -> int:
@@ -172,7 +176,7 @@ class Guard:
         """How many checks are to be put now."""
         if self._open or now.left <= 0:
             return 0
-        if self.following:
+        if self.following or self._urgent:
             return min(FOLLOWING, now.left)
         if now.share < BEGIN:
             return 0
@@ -223,7 +227,7 @@ class Guard:
                     places.latest, beside, said, goal_id, shown_before, count, rng
                 )
                 shown_before |= {_pictures(comparison) for comparison, _ in chosen}
-                self._spent = not chosen
+                self._spent, self._urgent = not chosen, False
                 self._put_checks(chosen, fit, now.env_steps)
         lowered = self._action == "caution" and self.record.diverged is not None
         changed, self._lowered = lowered is not self._lowered, lowered
@@ -235,16 +239,23 @@ class Guard:
             self._weigh(store, self._at)
 
     def _weigh(self, store: Store, env_steps: int) -> None:
-        self._seen, self._at = self._live.judging.standing().verdicts, env_steps
+        standing = self._live.judging.standing()
+        first, self._seen, self._at = self._seen < 0, standing.verdicts, env_steps
+        self._lost = _lost(standing)
         judgments = store.judgments()
         models = models_behind(judgment.reply.raw for judgment in judgments)
         came = weighed(self.record, judgments, models, env_steps, self._action)
-        self._open, self._evidence = came.unanswered, came.evidence
+        if first:  # whatever a process before this one asked was waited for
+            self._never = came.unanswered
+        self._open = max(0, came.unanswered - self._never - self._lost)
+        self._evidence = came.evidence
         if self._probes_before is None:
             self._probes_before = came.probed
         self.unlearned = came.probed - self._probes_before
         if came.record != self.record:
             fresh = came.record.alarms[len(self.record.alarms) :]
+            others = any(alarm.kind != "diverged" for alarm in fresh)
+            self._urgent = self._urgent or (others and self._action in ("ask", "caution"))
             self._raised_now = "; ".join([self._raised_now, *(a.reason for a in fresh)]).strip("; ")
             self._write(came.record)
 
@@ -287,6 +298,10 @@ class Guard:
     def _write(self, record: GamingRecord) -> None:
         write_document(self._folder.gaming, record)
         self.record = record
+
+
+def _lost(standing: Standing) -> int:
+    return standing.given_up + standing.unasked
 
 
 def _preferred(store: Store) -> list[Segment]:
