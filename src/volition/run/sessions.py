@@ -272,9 +272,12 @@ def learn_policy(
                 _wait(helm, lambda: pressed.is_set() or sessions.finished(), progress, listener)
                 why = companion.stopping if companion else ""
                 if (pressed.is_set() or why) and not sessions.finished():
-                    stopped = f"stopped after {session.env_steps} steps"
-                    raise Interrupted(f"{stopped}; {why or 'nothing is lost'}")
+                    raise _stopped(session, why)
         return sessions.learned()
+
+
+def _stopped(session: Session, why: str) -> Interrupted:
+    return Interrupted(f"stopped after {session.env_steps} steps; {why or 'nothing is lost'}")
 
 
 def _wait_for(
