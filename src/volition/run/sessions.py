@@ -255,7 +255,8 @@ def learn_policy(
         with noted(helm.stops) as pressed, closing(Curves(curves, done)) as drawn:
             while not sessions.finished():
                 session = sessions.run_one(progress, listener)
-                held = pressed.is_set() or helm.pauses() or bool(companion and companion.stopping)
+                why = companion.stopping if companion else ""
+                held = pressed.is_set() or helm.pauses() or bool(why)
                 sessions.save(at_once=sessions.finished() or held)
                 drawn.add(session.scalars, session.env_steps)
                 progress = replace(
@@ -270,7 +271,6 @@ def learn_policy(
                 if companion:
                     _wait_for(companion, pressed.is_set, progress, listener)
                 _wait(helm, lambda: pressed.is_set() or sessions.finished(), progress, listener)
-                why = companion.stopping if companion else ""
                 if (pressed.is_set() or why) and not sessions.finished():
                     raise _stopped(session, why)
         return sessions.learned()
