@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -235,7 +236,7 @@ class Changing:
 
 @contextmanager
 def guarded(
-    path: Path, action: str, errors: Changing, run: Run
+    path: Path, action: str, errors: Changing, run: Run, simulated: bool = True
 ) -> Iterator[tuple[RunFolder, LiveJudging]]:
     """A run folder and a judge of it, with a few answers that are there."""
     alarm = AlarmSection.model_validate({"action": action})
@@ -246,7 +247,7 @@ def guarded(
             goal_id = store.add_goal(Goal("up"))
             pairs = [(at(n / 9), at(2.5 + n / 9)) for n in range(4)]
             store.add_comparisons(Comparison.between(goal_id, *pair) for pair in pairs)
-    judge = SimulatedJudge(JudgeIdentity("simulated:changing", simulated=True), errors)
+    judge = SimulatedJudge(JudgeIdentity("changing", simulated=simulated), errors)
     with Judging(path, Limits()) as judging:
         folder = RunFolder.open(path)
         with folder.open_store() as store:
@@ -349,6 +350,26 @@ def test_checks_that_nobody_answers_hold_nothing_up(tmp_path: Path, run: Run) ->
         assert guard.record.alarms == ()
 
 
+def test_known_answers_are_asked_for_again_of_a_judge_that_looks(tmp_path: Path, run: Run) -> None:
+    with guarded(tmp_path / "run", "tell", Changing(), run, simulated=False) as (folder, live):
+        guard = Guard.of(folder, live, MOST)
+        assert guard is not None
+        look(guard, live, run, 100)
+        assert guard.record.probings == 1
+        assert len(guard.record.probes) >= 2, "a blank picture, and an order to the judge"
+        with folder.open_store() as store:
+            probed = {probe.comparison_id for probe in guard.record.probes}
+            assert not probed & {p.comparison_id for p in folder.preferences(store)}
+        live.judge._errors = Changing(contrary=True)  # type: ignore[attr-defined]
+        for steps in (900, 1000, 1500, 1590):
+            if guard.wants(Stage(0, 0, 1600), steps, live.judging.standing(), 400):
+                look(guard, live, run, steps)
+        guard.conclude()
+        assert guard.record.probings == 3
+        assert guard.unlearned == 3 * len(guard.record.probes)
+        assert "probe" in [alarm.kind for alarm in guard.record.alarms]
+
+
 def test_nothing_is_checked_where_nobody_wants_it(tmp_path: Path, run: Run) -> None:
     with guarded(tmp_path / "run", "off", Changing(), run) as (folder, live):
         assert Guard.of(folder, live, MOST) is None
@@ -361,7 +382,7 @@ def test_nothing_is_checked_where_nobody_wants_it(tmp_path: Path, run: Run) -> N
 
 def test_more_caution_makes_less_of_what_members_disagree_about(run: Run) -> None:
     model = run.reward_model
-    seen = np.array([[1.0, 0.0, 0.0], [-1.0, 0.0, 8.0]], np.float32)
+    seen = jnp.asarray([[1.0, 0.0, 0.0], [-1.0, 0.0, 8.0]])
     spread = np.asarray(model.members(seen)).std(0)
     less = np.asarray(model.cautious(seen) - model.more_cautious().cautious(seen))
     assert less == pytest.approx(1.5 * spread, rel=1e-3)

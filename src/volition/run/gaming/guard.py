@@ -20,7 +20,7 @@ from volition.finding.horizon import Stage
 from volition.goal import Principles
 from volition.judges.live.judge import models_behind
 from volition.judging.lane import Standing
-from volition.judgment import Order, Showing, Verdict, undo_order
+from volition.judgment import Order, Showing
 from volition.questions.candidates import Candidates
 from volition.questions.checking import check_comparisons
 from volition.questions.choosing import PEAKS
@@ -221,7 +221,7 @@ class Guard:
                 self._put_probes(store, model, fit)
             if count := self._count(now):
                 places, (goal_id, *_) = reached(), store.goal_texts()
-                beside = [Candidates.filmed(_preferred(store)), places.earlier]
+                beside = [Candidates.filmed(self._preferred(store)), places.earlier]
                 said = partial(opinions, model)
                 chosen = check_comparisons(
                     places.latest, beside, said, goal_id, shown_before, count, rng
@@ -289,6 +289,16 @@ class Guard:
         self._open += len(asked)
         self._ask(asked, Showing(Order.FORWARD, self.record.probings))
 
+    def _preferred(self, store: Store) -> list[Segment]:
+        """What judges preferred to something else, each once."""
+        comparisons, preferred = store.comparisons(), dict[str, Segment]()
+        for preference in self._folder.preferences(store):
+            if preference.p_first != 0.5:
+                comparison = comparisons[preference.comparison_id]
+                side = comparison.first if preference.p_first > 0.5 else comparison.second
+                preferred[side.id] = side
+        return [*preferred.values()]
+
     def _ask(self, comparisons: list[Comparison], showing: Showing | None = None) -> None:
         under: Principles = tuple(
             one for one in self._live.put_under if one is None or not one.veto
@@ -302,19 +312,6 @@ class Guard:
 
 def _lost(standing: Standing) -> int:
     return standing.given_up + standing.unasked
-
-
-def _preferred(store: Store) -> list[Segment]:
-    """What judges preferred to something else, each once."""
-    comparisons, preferred = store.comparisons(), dict[str, Segment]()
-    for judgment in store.judgments():
-        if isinstance(judgment.outcome, Verdict):
-            p_first = undo_order(judgment.outcome, judgment.order)
-            comparison = comparisons[judgment.comparison_id]
-            if p_first != 0.5:
-                side = comparison.first if p_first > 0.5 else comparison.second
-                preferred[side.id] = side
-    return [*preferred.values()]
 
 
 def _pictures(comparison: Comparison) -> Shown:

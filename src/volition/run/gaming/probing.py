@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from volition.certifying.putting.gold import Gold, one_of_each
-from volition.comparison import Comparison
 from volition.judgment import Verdict, undo_order
 from volition.reward.model import RewardModel, opinions
 from volition.storage.store import Store
@@ -18,19 +19,17 @@ SUREST = 3  # pairs, of each of which one probe is made
 def known_answers(
     store: Store, model: RewardModel, judge_id: str, goal_pictures: Sequence[Path]
 ) -> list[Gold]:
-    """Of the pairs that reward model and judge decide alike, those of which the model is surest."""
-    comparisons = store.comparisons()
-    sure: list[tuple[float, Comparison, bool]] = []
+    """Made of the pairs that reward model and judge decide alike, and most surely."""
+    comparisons, verdicts = store.comparisons(), dict[str, float]()
     for judgment in store.judgments():
-        if judgment.judge_id != judge_id or not isinstance(judgment.outcome, Verdict):
-            continue
-        comparison = comparisons[judgment.comparison_id]
-        p_first = undo_order(judgment.outcome, judgment.order)
-        first, second = (
-            float(opinions(model, seen[None])[0].mean()) for seen in comparison.observations
-        )
-        if (first - second) * (p_first - 0.5) > 0:
-            sure.append((abs(first - second), comparison, p_first > 0.5))
-    sure.sort(key=lambda one: -one[0])
-    surest = [(comparison, first_better) for _, comparison, first_better in sure[:SUREST]]
-    return one_of_each(surest, goal_pictures)
+        if judgment.judge_id == judge_id and isinstance(judgment.outcome, Verdict):
+            verdicts[judgment.comparison_id] = undo_order(judgment.outcome, judgment.order) - 0.5
+    if not verdicts:
+        return []
+    judged = [comparisons[name] for name in verdicts]
+    seen = np.stack([side for comparison in judged for side in comparison.observations])
+    first, second = opinions(model, seen)[0].mean(0).reshape(-1, 2).T
+    alike = (first - second) * np.array([*verdicts.values()])
+    surest = [place for place in np.argsort(-alike, kind="stable").tolist() if alike[place] > 0]
+    sure = [(judged[place], bool(first[place] > second[place])) for place in surest[:SUREST]]
+    return one_of_each(sure, goal_pictures)
