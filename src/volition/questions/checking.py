@@ -16,6 +16,22 @@ from volition.questions.distinct import look_different
 CLEAR = 1.0  # logits: pairs whose outcome is foretold less surely say little of a reward model
 
 
+Places = npt.NDArray[np.int64]
+
+
+def _pools(rewards: Sequence[Floats]) -> list[tuple[Places, int, Places]]:
+    """What is drawn together, in turn: of the first what is rewarded most or in its better half;
+    and which of the others, of which all, or the quarter that is rewarded least."""
+    latest, *others = (np.argsort(-reward, kind="stable") for reward in rewards)
+    highest = latest[: max(1, round(HIGHEST * len(latest)))]
+    better = latest[: max(1, len(latest) // 2)]
+    pools = []
+    for turn, other in enumerate(others):
+        pools += [(highest, turn, other), (better, turn, other)]
+        pools.append((highest, turn, other[-max(1, len(other) // 4) :]))
+    return pools
+
+
 def check_comparisons(
     latest: Candidates,
     beside: Sequence[Candidates],
@@ -25,9 +41,10 @@ def check_comparisons(
     count: int,
     rng: np.random.Generator,
 ) -> list[tuple[Comparison, float]]:
-    """What is rewarded most of what the policy does now, each beside something else.
+    """What is rewarded most, or well, of what the policy does now, each beside something else.
 
-    Of a few pairs the first is taken whose outcome is foretold clearly, if there is one.
+    Both, since an error may show in what is typical and not in the best moments. Of a few pairs the
+    first is taken whose outcome is foretold clearly, if there is one.
 
     Args:
         latest: What the policy does now.
@@ -44,17 +61,16 @@ def check_comparisons(
     others = [some for some in beside if len(some.observations)]
     if not len(latest.observations) or not others:
         return []
-    values, reward = opinions(latest.observations)
-    highest = np.argsort(-reward, kind="stable")[: max(1, round(HIGHEST * len(reward)))]
-    of_others = [opinions(some.observations)[0].mean(0) for some in others]
-    of_latest, found = values.mean(0), dict[Shown, tuple[Comparison, float]]()
+    said = [opinions(some.observations) for some in (latest, *others)]
+    of_all = [values.mean(0) for values, _ in said]
+    pools = _pools([reward for _, reward in said])
+    found = dict[Shown, tuple[Comparison, float]]()
     for number in range(TRIES_PER_PAIR * count):
         if len(found) >= count:
             break
-        turn = number % len(others)
-        tops = rng.choice(highest, CONSIDERED)
-        places = rng.integers(len(of_others[turn]), size=CONSIDERED)
-        gaps = of_latest[tops] - of_others[turn][places]
+        pool, turn, among = pools[number % len(pools)]
+        tops, places = (rng.choice(some, CONSIDERED) for some in (pool, among))
+        gaps = of_all[0][tops] - of_all[1 + turn][places]
         for nth in np.argsort(np.abs(gaps) < CLEAR, kind="stable").tolist():
             if abs(gaps[nth]) < SAME:
                 continue

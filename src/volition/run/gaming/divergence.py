@@ -24,7 +24,7 @@ import numpy as np
 SHARES = np.array([0.25, 0.5, 0.75])  # of the wealth that are bet
 LEVEL = 0.05  # probability that anything at all is raised in a run in which nothing is wrong
 OF_PROBES = 0.25  # of that level is theirs
-TOLERANCE = 0.5  # of a foretold logit that is to be seen: what is rewarded most is overrated a bit
+TOLERANCE = 0.75  # of a foretold logit that is to be seen: what is rewarded most is overrated a bit
 LEAST, MOST = 0.02, 0.95  # that agreement is ever foretold to be at least
 
 
