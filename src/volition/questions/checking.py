@@ -64,8 +64,8 @@ def check_comparisons(
     said = [opinions(some.observations) for some in (latest, *others)]
     of_all = [values.mean(0) for values, _ in said]
     pools = _pools([reward for _, reward in said])
-    found = dict[Shown, tuple[Comparison, float]]()
-    for number in range(TRIES_PER_PAIR * count):
+    found, start = dict[Shown, tuple[Comparison, float]](), int(rng.integers(len(pools)))
+    for number in range(start, start + TRIES_PER_PAIR * count):
         if len(found) >= count:
             break
         pool, turn, among = pools[number % len(pools)]
