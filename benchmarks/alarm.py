@@ -61,7 +61,7 @@ from volition.judges.error_models import (
 )
 from volition.judges.simulated import PRESETS, SimulatedJudge
 from volition.judging.limits import Limits
-from volition.judgment import JudgeIdentity
+from volition.judgment import JudgeIdentity, Verdict
 from volition.learners.base import RewardFunction
 from volition.questions.seeing import see
 from volition.reward.learning import Doubling, Judged, Recipe, RewardFit, learn_reward
@@ -240,8 +240,10 @@ def watch(name: str, seed: int) -> dict[str, Any]:
             returns = learn(run.model, inquiry, seed)
             inquiry.finish()
         with run.folder.open_store() as store:
-            answers = {j.comparison_id: j for j in store.judgments()}
-        checks = [checked_by(c, answers[c.comparison_id]) for c in guard.record.checks]
+            verdicts = [j for j in store.judgments() if isinstance(j.outcome, Verdict)]
+        answers = {j.comparison_id: j for j in reversed(verdicts)}
+        answered = [c for c in guard.record.checks if c.comparison_id in answers]
+        checks = [checked_by(c, answers[c.comparison_id]) for c in answered]
     fired = next((alarm.env_steps for alarm in guard.record.alarms), None)
     before = [c for c in guard.record.checks if fired is None or c.env_steps < fired]
     return {
