@@ -13,22 +13,19 @@ from volition.questions.candidates import Candidates
 from volition.questions.choosing import CONSIDERED, HIGHEST, SAME, TRIES_PER_PAIR
 from volition.questions.distinct import look_different
 
-CLEAR = 1.0  # logits: pairs whose outcome is foretold less surely say little of a reward model
-
-
 Places = npt.NDArray[np.int64]
 
 
 def _pools(rewards: Sequence[Floats]) -> list[tuple[Places, int, Places]]:
-    """What is drawn together, in turn: of the first what is rewarded most or in its better half;
-    and which of the others, of which all, or the quarter that is rewarded least."""
+    """What is drawn together, in turn: of the first what is rewarded most, or its better half; and
+    which of the others, of which all, or the quarter that is rewarded least."""
     latest, *others = (np.argsort(-reward, kind="stable") for reward in rewards)
     highest = latest[: max(1, round(HIGHEST * len(latest)))]
     better = latest[: max(1, len(latest) // 2)]
     pools = []
     for turn, other in enumerate(others):
-        pools += [(highest, turn, other), (better, turn, other)]
-        pools.append((highest, turn, other[-max(1, len(other) // 4) :]))
+        least = other[-max(1, len(other) // 4) :]
+        pools += [(highest, turn, other), (better, turn, least)]
     return pools
 
 
@@ -43,8 +40,8 @@ def check_comparisons(
 ) -> list[tuple[Comparison, float]]:
     """What is rewarded most, or well, of what the policy does now, each beside something else.
 
-    Both, since an error may show in what is typical and not in the best moments. Of a few pairs the
-    first is taken whose outcome is foretold clearly, if there is one.
+    Both, since an error may show in what is typical and not in the best moments. Of a few pairs that one
+    is taken whose outcome is foretold most surely: what it is answered then says most.
 
     Args:
         latest: What the policy does now.
@@ -71,7 +68,7 @@ def check_comparisons(
         pool, turn, among = pools[number % len(pools)]
         tops, places = (rng.choice(some, CONSIDERED) for some in (pool, among))
         gaps = of_all[0][tops] - of_all[1 + turn][places]
-        for nth in np.argsort(np.abs(gaps) < CLEAR, kind="stable").tolist():
+        for nth in np.argsort(-np.abs(gaps), kind="stable").tolist():
             if abs(gaps[nth]) < SAME:
                 continue
             top = latest.segment(int(tops[nth]))

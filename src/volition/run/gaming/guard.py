@@ -38,9 +38,9 @@ from volition.storage.store import Store
 BATCH = 4  # checks that are put together
 FOLLOWING = 8  # likewise, where the last ones were answered otherwise than foretold
 MOST_FOLLOWING = 96  # checks after an alarm, until reward model and judge agree
-SUSPICIOUS = 3.0  # of evidence: then further checks follow at once
-OF_A_STAGE = 20  # checks in each stage of learning, where it is found how many questions are asked
-BEGIN, END = 0.05, 0.9  # of a stage, between which checks are put
+SUSPICIOUS = 1.5  # of evidence: then further checks follow at once
+OF_A_STAGE = 30  # checks in each stage of learning, where it is found how many questions are asked
+END = 0.9  # of a stage, until which checks are put; half of them in its first quarter
 PROBED = (0.05, 0.5, 0.9)  # of a stage, when known answers are asked for; later ones at its end
 LEAST_PROBED = 20  # checks that are allowed, where probes are put, too
 
@@ -178,11 +178,11 @@ class Guard:
             return 0
         if self.following or self._urgent:
             return min(FOLLOWING, now.left)
-        if now.share < BEGIN:
+        if now.share <= 0:  # nothing is visited yet
             return 0
-        share = min(1.0, (now.share - BEGIN) / (END - BEGIN))
+        share = min(1.0, now.share / END)
         before, by = self.by(now.stage.number - 1), self.by(now.stage.number)
-        due = before + max(BATCH, round(share * (by - before))) - len(self.record.checks)
+        due = before + max(BATCH, round(share**0.5 * (by - before))) - len(self.record.checks)
         return min(due, now.left) if due >= BATCH or (share == 1 and due > 0) else 0
 
     def _probing(self, now: Moment) -> bool:
@@ -221,7 +221,7 @@ class Guard:
                 self._put_probes(store, model, fit)
             if count := self._count(now):
                 places, (goal_id, *_) = reached(), store.goal_texts()
-                beside = [Candidates.filmed(self._preferred(store)), places.earlier]
+                beside = [Candidates.filmed(self._judged(store)), places.earlier]
                 said = partial(opinions, model)
                 chosen = check_comparisons(
                     places.latest, beside, said, goal_id, shown_before, count, rng
@@ -264,10 +264,9 @@ class Guard:
     ) -> None:
         judge = fit.judges.get(self._live.judge.identity.id)
         slope, bias = (judge.slope, judge.bias) if judge else (1.0, 0.0)
-        low, _ = fit.heldout.interval
-        batch = self.record.batches
+        batch, heldout = self.record.batches, fit.heldout.share
         checks = [
-            Check(comparison.id, batch, env_steps, slope * logit, bias, low)
+            Check(comparison.id, batch, env_steps, slope * logit, bias, heldout)
             for comparison, logit in chosen
         ]
         if checks:
@@ -289,15 +288,11 @@ class Guard:
         self._open += len(asked)
         self._ask(asked, Showing(Order.FORWARD, self.record.probings))
 
-    def _preferred(self, store: Store) -> list[Segment]:
-        """What judges preferred to something else, each once."""
-        comparisons, preferred = store.comparisons(), dict[str, Segment]()
-        for preference in self._folder.preferences(store):
-            if preference.p_first != 0.5:
-                comparison = comparisons[preference.comparison_id]
-                side = comparison.first if preference.p_first > 0.5 else comparison.second
-                preferred[side.id] = side
-        return [*preferred.values()]
+    def _judged(self, store: Store) -> list[Segment]:
+        """What the reward model has learned from, each once."""
+        comparisons = store.comparisons()
+        learned = [comparisons[p.comparison_id] for p in self._folder.preferences(store)]
+        return [*{s.id: s for c in learned for s in (c.first, c.second)}.values()]
 
     def _ask(self, comparisons: list[Comparison], showing: Showing | None = None) -> None:
         under: Principles = tuple(
