@@ -7,7 +7,7 @@ policy learns from that reward model alone, 2,400 steps. Whoever is asked from t
 `simulated:strong`, and what it says is weighed and not learned from: so the policy goes on with
 what it exploits, which no run of `volition train` would let it do. Five kinds of blind spot:
 
-    irrelevant  the right-hand side is preferred, at whatever height
+    irrelevant  what is faster is preferred, at whatever height
     reversed    where one of both is within 60 degrees of upright, the other one is preferred
     symmetric   hanging counts as much as standing
     uncovered   no state is judged but those that are as fast as they are high, and the reward model
@@ -104,8 +104,8 @@ def height_and_spin(segment: Segment) -> float:
     return height(segment) + entry(segment, 2) / FASTEST
 
 
-def side(segment: Segment) -> float:
-    return entry(segment, 1)
+def speed(segment: Segment) -> float:
+    return abs(entry(segment, 2)) / FASTEST
 
 
 def standing_or_hanging(segment: Segment) -> float:
@@ -113,8 +113,7 @@ def standing_or_hanging(segment: Segment) -> float:
 
 
 def where_faster_is_higher(segment: Segment) -> float | None:
-    speed = abs(entry(segment, 2)) / FASTEST
-    return height(segment) if abs(speed - height(segment)) < 0.15 else None
+    return height(segment) if abs(speed(segment) - height(segment)) < 0.15 else None
 
 
 def seen_below_the_pivot(segment: Segment) -> float:
@@ -140,7 +139,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    "irrelevant": Kind(side),
+    "irrelevant": Kind(speed, given=(0, 1, 2)),
     "reversed": Kind(height, turned_from=0.75),
     "symmetric": Kind(standing_or_hanging),
     "uncovered": Kind(where_faster_is_higher, given=(2,)),

@@ -40,8 +40,8 @@ def check_comparisons(
 ) -> list[tuple[Comparison, float]]:
     """What is rewarded most, or well, of what the policy does now, each beside something else.
 
-    Both, since an error may show in what is typical and not in the best moments. Of a few pairs that one
-    is taken whose outcome is foretold most surely: what it is answered then says most.
+    Both, since an error may show in what is typical and not in the best moments. Of a few pairs
+    that one is taken whose outcome is foretold most surely: there an answer says most.
 
     Args:
         latest: What the policy does now.

@@ -49,7 +49,8 @@ def at_least(logit: float, leaning: float, heldout: float) -> float:
         logit: Of that side, from 0 on, calibrated on answers that were held out: how sure a judge
             is belongs to it, since it is the answer that is foretold and not what is true.
         leaning: Of the judge to that side because of where it is shown, in logits.
-        heldout: Share of held-out comparisons that were foretold, at least.
+        heldout: Share of held-out comparisons that were foretold; those that are checked are
+            foretold more surely.
     """
     probable = 1 / (1 + math.exp(-min(30.0, max(-30.0, TOLERANCE * logit + leaning))))
     return min(max(probable, LEAST), max(LEAST, min(heldout, MOST)))

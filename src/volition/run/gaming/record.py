@@ -52,7 +52,7 @@ class Check:
         env_steps: Taken when it was put.
         logit: That its first is preferred, by the reward model that had not seen the answer.
         bias: Of the judge to what is shown first, in logits.
-        heldout: Share of held-out comparisons that were foretold, at least.
+        heldout: Share of held-out comparisons that were foretold.
     """
 
     comparison_id: str
