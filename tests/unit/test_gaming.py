@@ -114,6 +114,7 @@ def test_what_is_rewarded_most_is_put_beside_each_kind_of_other_and_foretold() -
         heights = [side.observations[0, 0] for side in (comparison.first, comparison.second)]
         assert max(heights) > 0, "one side is of the better half"
         assert logit == pytest.approx(4 * (heights[0] - heights[1]), abs=1e-4)
+    assert np.median([abs(logit) for _, logit in chosen]) > 3, "what is foretold most surely"
     others = [
         min(side.observations[0, 0] for side in (comparison.first, comparison.second))
         for comparison, _ in chosen
@@ -336,6 +337,7 @@ def test_checks_are_put_on_record_before_they_are_asked_and_spread_over_a_stage(
         assert read_record(folder.path) == guard.record
         put = [check.env_steps for check in guard.record.checks]
         assert put[0] == 100
+        assert sum(at <= 400 for at in put) >= 8, "half of them early"
         assert max(put) > 1200
         assert guard.record.batches >= 3
         assert guard.record.alarms == ()
