@@ -268,8 +268,7 @@ def learn_policy(
                     true_return=session.true_return,
                 )
                 listener(progress)
-                if companion:
-                    _wait_for(companion, pressed.is_set, progress, listener)
+                _wait_for(companion, pressed.is_set, progress, listener)
                 _wait(helm, lambda: pressed.is_set() or sessions.finished(), progress, listener)
                 if (pressed.is_set() or why) and not sessions.finished():
                     raise _stopped(session, why)
@@ -281,10 +280,10 @@ def _stopped(session: Session, why: str) -> Interrupted:
 
 
 def _wait_for(
-    companion: Companion, ends: Callable[[], bool], progress: Progress, listener: Listener
+    companion: Companion | None, ends: Callable[[], bool], progress: Progress, listener: Listener
 ) -> None:
     """As long as it holds learning up."""
-    while companion.held_up and not ends():
+    while companion and companion.held_up and not ends():
         time.sleep(TICK_S)
         listener(companion.report(progress))
 

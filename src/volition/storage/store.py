@@ -354,10 +354,10 @@ class Store:
 
     def comparisons(self) -> dict[str, Comparison]:
         """Every comparison by id, in the order in which they were stored."""
-        segments = self.segments()
         rows = self._database.read(
             "SELECT id, goal_id, first_id, second_id FROM comparisons ORDER BY comparisons.rowid"
         )
+        segments = self.segments()  # after them: others may add both meanwhile
         return {
             comparison_id: Comparison(goal_id, segments[first_id], segments[second_id])
             for comparison_id, goal_id, first_id, second_id in rows
@@ -366,7 +366,8 @@ class Store:
     def observed(self) -> dict[str, ObservedPair]:
         """What the reward model sees of every comparison, without reading a picture."""
         shape_of = cache(json.loads)  # most are alike
-        segments = {
+        rows = self._database.read("SELECT id, first_id, second_id FROM comparisons ORDER BY rowid")
+        segments = {  # after them: others may add both meanwhile
             segment_id: unpacked(blob, shape_of(shape))
             for segment_id, shape, blob in self._database.read(
                 "SELECT id, shape, observations FROM segments"
@@ -374,9 +375,7 @@ class Store:
         }
         return {
             comparison_id: (segments[first_id], segments[second_id])
-            for comparison_id, first_id, second_id in self._database.read(
-                "SELECT id, first_id, second_id FROM comparisons ORDER BY rowid"
-            )
+            for comparison_id, first_id, second_id in rows
         }
 
     def shown(self) -> list[Shown]:

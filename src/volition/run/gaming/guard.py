@@ -290,8 +290,9 @@ class Guard:
 
     def _judged(self, store: Store) -> list[Segment]:
         """What the reward model has learned from, each once."""
-        comparisons = store.comparisons()
-        learned = [comparisons[p.comparison_id] for p in self._folder.preferences(store)]
+        learned_from = self._folder.preferences(store)
+        comparisons = store.comparisons()  # after them: others are added meanwhile
+        learned = [comparisons[preference.comparison_id] for preference in learned_from]
         return [*{s.id: s for c in learned for s in (c.first, c.second)}.values()]
 
     def _ask(self, comparisons: list[Comparison], showing: Showing | None = None) -> None:

@@ -20,8 +20,9 @@ def known_answers(
     store: Store, model: RewardModel, judge_id: str, goal_pictures: Sequence[Path]
 ) -> list[Gold]:
     """Made of the pairs that reward model and judge decide alike, and most surely."""
-    comparisons, verdicts = store.comparisons(), dict[str, float]()
-    for judgment in store.judgments():
+    judgments, verdicts = store.judgments(), dict[str, float]()
+    comparisons = store.comparisons()  # after them: others are added meanwhile
+    for judgment in judgments:
         if judgment.judge_id == judge_id and isinstance(judgment.outcome, Verdict):
             verdicts[judgment.comparison_id] = undo_order(judgment.outcome, judgment.order) - 0.5
     if not verdicts:
