@@ -6,7 +6,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -282,3 +282,22 @@ def test_a_store_of_a_later_form_is_refused(folder: Path) -> None:
 def test_a_folder_without_a_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not a run folder"):
         Store.open(tmp_path)
+
+
+def test_what_is_added_while_the_store_is_read_is_no_defect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.create(tmp_path) as store, Store.open(tmp_path) as other:
+        goal_id = store.add_goal(Goal("up"))
+        store.add_comparisons([comparison(0, 100, goal_id)])
+        read, numbers = store._database.read, count(1)
+
+        def adding(query: str, *arguments: object) -> list[tuple[object, ...]]:
+            rows = read(query, *arguments)
+            number = next(numbers)
+            other.add_comparisons([comparison(number, 100 + number, goal_id)])
+            return rows
+
+        monkeypatch.setattr(store._database, "read", adding)
+        assert len(store.observed()) == 1
+        assert len(store.comparisons()) >= 1

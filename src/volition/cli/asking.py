@@ -156,6 +156,8 @@ def answer(
             "the same `volition ask` with --clip and another --out",
             file=sys.stderr,
         )
+    for alarm in answered.gaming:
+        print(f"alarm: {alarm.reason}", file=sys.stderr)
     if questions.said is not None:
         command = ["volition", "resume", str(questions.run), "--judgments", str(folder)]
         print(f"the run is corrected by them: {shlex.join(command)}")

@@ -40,6 +40,7 @@ class Display:
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, refresh_per_second=8, transient=False)
         self._stage = self._told = ""
+        self._alarms: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -61,6 +62,9 @@ class Display:
             self._console.print(f"{progress.stage} ...", highlight=False)
         if progress.told and progress.told != self._told:
             self._console.print(Text(progress.told))
+        for alarm in progress.alarms[len(self._alarms) :]:
+            self._console.print(Text(f"alarm: {alarm}", style="bold red"))
+        self._alarms = progress.alarms or self._alarms
         self._stage, self._told = progress.stage, progress.told or self._told
 
 

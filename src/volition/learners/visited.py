@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,21 +76,30 @@ class Visited(NamedTuple):
         kept = self.observations[: self.stored]
         return kept.reshape(-1, *kept.shape[2:])
 
-    def passages(self, rng: np.random.Generator, steps: int, count: int = POOL) -> Passages:
-        """At most `count` times `steps` steps in a row, copied; half of them recent."""
-        rows, envs = self._places(rng, count, steps)
+    def passages(
+        self,
+        rng: np.random.Generator,
+        steps: int,
+        count: int = POOL,
+        shares: Sequence[float] = (RECENT, 1.0),
+    ) -> Passages:
+        """At most `count` times `steps` steps in a row, copied; half of them recent.
+
+        `shares` are of what is there, from the end on: as many come out of each.
+        """
+        rows, envs = self._places(rng, count, steps, shares)
         at = rows, envs[:, None]
         return Passages(self.observations[at], self.states[at])
 
     def _places(
-        self, rng: np.random.Generator, count: int, length: int
+        self, rng: np.random.Generator, count: int, length: int, shares: Sequence[float]
     ) -> tuple[Integers, Integers]:
         """Rows (places, length) and environments (places,), no place twice."""
         capacity, stored = len(self.ended), self.stored
         ages = np.concatenate(
             [
-                rng.integers(max(1, round(share * stored)), size=count // 2)
-                for share in (RECENT, 1.0)
+                rng.integers(max(1, round(share * stored)), size=count // len(shares))
+                for share in shares
             ]
         )
         starts = int(self.added) - length - ages

@@ -22,6 +22,7 @@ from volition.storage.tensors import check_finite, load_tree, read_description, 
 MEMBERS = 5
 HIDDEN = (128,)
 SPREAD_PENALTY = 0.5
+MORE_CAUTIOUS = 4.0  # times as much
 CAP = 4.0  # standard deviations above the mean, which hardly any state exceeds
 CLEAN = 0.9  # of the states judged under a veto are worse than what is clean
 VIOLATING = 2.0  # units below what keeps to a veto is what was said to violate it
@@ -47,6 +48,7 @@ class RewardModel(eqx.Module):
     vetoes: tuple[RewardModel, ...] = ()  # each scaled so that 0 is clean and -1 caps at the mean
     stages: tuple[RewardModel, ...] = ()  # of a goal in stages: what each wants
     done: tuple[RewardModel, ...] = ()  # whether each is done: above 0 it is
+    penalty: float = eqx.field(static=True, default=SPREAD_PENALTY)
 
     @property
     def entries(self) -> tuple[int, ...]:
@@ -75,9 +77,9 @@ class RewardModel(eqx.Module):
         return (values - self.centre[:, None]).reshape(len(values), *seen.shape[:-1])
 
     def cautious(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
-        """Ensemble mean minus `SPREAD_PENALTY` standard deviations, in logits: (*batch,)."""
+        """Ensemble mean minus `penalty` standard deviations, in logits: (*batch,)."""
         values = self.members(observations)
-        return values.mean(0) - SPREAD_PENALTY * values.std(0)
+        return values.mean(0) - self.penalty * values.std(0)
 
     @jax.jit
     def __call__(self, observations: Float[Array, "*batch obs_dim"]) -> Float[Array, " *batch"]:
@@ -141,6 +143,11 @@ class RewardModel(eqx.Module):
         weight, bias, centre = jax.device_put(tuple(scaled))
         layers = (*below, Linear(weight, bias))
         return eqx.tree_at(lambda m: (m.layers, m.centre), self, (layers, centre))
+
+    def more_cautious(self) -> RewardModel:
+        """The same model, which makes less of what its members disagree about. It is not saved as
+        such, and programs are compiled anew for it."""
+        return replace(self, penalty=MORE_CAUTIOUS * SPREAD_PENALTY)
 
     def as_veto(self, observations: Floats) -> RewardModel:
         """The same model as a veto, 0 where `observations` (rows, obs_dim) are clean.

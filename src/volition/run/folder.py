@@ -30,6 +30,7 @@ from volition.judgment import (
 )
 from volition.questions.seeing import drawing
 from volition.run.correcting.changing import VERSIONS, complete
+from volition.run.gaming.record import GAMING, read_record
 from volition.storage.documents import read_document, sealed, unsealed
 from volition.storage.files import is_free, new_folder
 from volition.storage.labels import LABELS, LabelLog, take_in
@@ -193,6 +194,7 @@ class RunFolder:
     progress = property(lambda self: self.path / "progress.json")
     versions_before = property(lambda self: self.path / VERSIONS)
     proposals = property(lambda self: self.path / "proposals")
+    gaming = property(lambda self: self.path / GAMING)
 
     @classmethod
     @contextmanager
@@ -326,6 +328,9 @@ class RunFolder:
         """
         if people is None:
             people = [name for name, judge in store.judges().items() if judge.is_person]
+        probes = {probe.comparison_id for probe in read_record(self.path).probes}
+        if probes:
+            said = [judgment for judgment in said if judgment.comparison_id not in probes]
         goal_ids, judgments = self.settings.goal_ids, as_people_say(said, people)
         if not goal_ids:
             return judgments

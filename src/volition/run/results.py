@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from volition.reward.learning import StageFit, VetoFit
 from volition.reward.principles import Alarm, Heed
+from volition.run.gaming.record import GamingAlarm
 
 STAGES = ("judgments", "reward model", "policy", "evaluation", "report")
 
@@ -30,6 +31,9 @@ class Progress:
         told: What a person should know of this stage; empty where there is nothing.
         waiting_for: Which judge does not answer, why, and how long it is waited for yet; empty
             where all answer.
+        alarms: Why what the policy does may not be what is wanted, as of `GamingAlarm`.
+        evidence: That it is not, as a decimal logarithm: 0 is none, and from about 1.7 on it is
+            raised. None where nothing is checked.
     """
 
     stage: str
@@ -46,6 +50,8 @@ class Progress:
     total_episodes: int = 0
     waiting_for: str = ""
     told: str = ""
+    alarms: tuple[str, ...] = ()
+    evidence: float | None = None
 
 
 Listener = Callable[[Progress], None]
@@ -68,6 +74,7 @@ class Session:
         metrics: The learner's own, the last of the session.
         uncorrected_reward: Likewise the mean of the policy that the run had before it was corrected
             last, by the reward model with which learning went on then.
+        gaming_evidence, gaming_alarms: As of `Progress`, by its end; of alarms the number.
     """
 
     env_steps: int
@@ -80,6 +87,8 @@ class Session:
     judgments: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     uncorrected_reward: float | None = None
+    gaming_evidence: float | None = None
+    gaming_alarms: int | None = None
 
     @property
     def scalars(self) -> dict[str, float]:
@@ -114,6 +123,8 @@ class Result:
         episodes: How many.
         heldout_accuracy: Of the reward model, on comparisons that it did not see.
         principles, vetoes, alarms, stages: As of `RewardFit`.
+        gaming: What was raised while it learned, because the policy seemed to exploit an error of
+            the reward model, or the judge was not what it had been.
         stages_done: How many stages of the goal were done in an episode on average, by what was
             learned; None where it has none.
         env_steps: Environment steps taken.
@@ -149,6 +160,7 @@ class Result:
     stages: tuple[StageFit, ...] = ()
     stages_done: float | None = None
     alarms: tuple[Alarm, ...] = ()
+    gaming: tuple[GamingAlarm, ...] = ()
     warnings: tuple[str, ...] = ()
     ended: str = ""
     asked: str = ""

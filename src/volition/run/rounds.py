@@ -35,6 +35,7 @@ from volition.questions.covering import covering_pairs
 from volition.questions.filming import DRAWN_PER_SEGMENT, Filming
 from volition.run.correcting.asking import JudgedAgain
 from volition.run.folder import CONFIG, RunFolder
+from volition.run.gaming.record import GamingAlarm
 from volition.storage.files import exclusively, new_file, write_whole
 from volition.tasks.given import Given
 from volition.tasks.task import BUNDLED, Task
@@ -62,12 +63,14 @@ class Answered:
         judge: Who judged.
         failures: Why pairs have no verdict, by their numbers. Only a batch may leave some out.
         wants_clips: Whether who judged says that one picture cannot show the goal.
+        gaming: What they raise against the run that asked, as of `Result`.
     """
 
     questions: QuestionFolder
     judge: str
     failures: Mapping[int, Failure]
     wants_clips: bool = False
+    gaming: tuple[GamingAlarm, ...] = ()
 
 
 def ask(
@@ -248,8 +251,9 @@ def answer(folder: Path, file: Path | None = None, judge: str | None = None) -> 
     ]
     if not judged:
         raise InputError(f"no pair has a verdict: {next(iter(failures.values())).message}")
-    _complete(folder / JUDGMENTS_FILE, "".join(json.dumps(row) + "\n" for row in judged), run, name)
-    return Answered(questions, name, failures, came.wants_clips)
+    text = "".join(json.dumps(row) + "\n" for row in judged)
+    gaming = _complete(folder / JUDGMENTS_FILE, text, run, name)
+    return Answered(questions, name, failures, came.wants_clips, tuple(gaming))
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,7 +455,7 @@ def _said(verdict: Verdict) -> Row:
     return {"verdict": VERDICTS[p_first]} if p_first in VERDICTS else {"p_first": p_first}
 
 
-def _complete(judgments: Path, text: str, run: RunFolder | None, judge: str) -> None:
+def _complete(judgments: Path, text: str, run: RunFolder | None, judge: str) -> list[GamingAlarm]:
     """Writes the judgments, and adds them to the run's store: both, or neither."""
     if judgments.exists() and judgments.read_text(encoding="utf-8") != text:
         raise InputError(
@@ -461,8 +465,7 @@ def _complete(judgments: Path, text: str, run: RunFolder | None, judge: str) -> 
     try:
         with new_file(judgments) as partial:
             partial.write_text(text, encoding="utf-8")
-            if run is not None:
-                _feed(run, partial, judge)
+            return [] if run is None else _feed(run, partial, judge)
     except OSError as error:
         raise InputError(f"{judgments} cannot be written: {error}") from error
 
@@ -500,11 +503,15 @@ def _open_run(questions: QuestionFolder) -> RunFolder | None:
         ) from None
 
 
-def _feed(run: RunFolder, judgments: Path, judge: str) -> None:
-    """Adds the judgments to the run's store; those that are there already are left alone."""
+def _feed(run: RunFolder, judgments: Path, judge: str) -> list[GamingAlarm]:
+    """Adds the judgments to the run's store; those that are there already are left alone. Returns
+    what they raise."""
     from volition.judging.recordings import import_recording
+    from volition.run.gaming.answered import weigh_round
 
     scenes = scenes_of(run.task.environment)
     with exclusively(run.path), run.open_store() as store:
         goal_id = store.add_goal(run.task.stated_goal())
+        before = {preference.comparison_id for preference in store.preferences()}
         import_recording(open_recording(judgments, judge, goal_id, scenes, run.task.view), store)
+        return weigh_round(run, store, before)

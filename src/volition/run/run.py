@@ -52,6 +52,8 @@ from volition.run.creating import (
 from volition.run.evaluation import LEAST_SECONDS, SHARE, Evaluation, doubts, evaluate, measures_of
 from volition.run.fitting import Fitting
 from volition.run.folder import RunFolder, RunSettings
+from volition.run.gaming.guard import Guard
+from volition.run.gaming.record import read_record
 from volition.run.interrupting import Helm, Telling
 from volition.run.results import Listener, Progress, Result, Session
 from volition.run.sessions import Learned, Setup, learn_policy
@@ -302,6 +304,7 @@ class Run:
             missing = [*unjudged(store, self.folder.comparison_ids(store)), *asked.warnings]
         save_policy(self.folder.policy, policy)
         evaluation = self._evaluate(history, learned, cost, started, listener)
+        gaming = read_record(self.folder.path)
         result = Result(
             run=str(self.folder.path),
             task=self.folder.task.name,
@@ -317,6 +320,7 @@ class Run:
             principles=learned.principles,
             vetoes=learned.vetoes,
             alarms=learned.alarms,
+            gaming=gaming.alarms,
             stages=learned.stages,
             stages_done=evaluation.stages_done,
             env_steps=history[-1].env_steps,
@@ -325,6 +329,7 @@ class Run:
             seed=self.folder.settings.seed,
             kept_steps=kept_steps,
             warnings=(
+                *gaming.told,
                 *missing,
                 *learned.warnings,
                 *evaluation.warnings,
@@ -405,7 +410,8 @@ class Run:
         )
         if live is None:
             return learn(progress, listener), Asked()
-        with self._inquiry(live, store) as inquiry:
+        guard = Guard.of(folder, live, self.judge.plan(store).quota)
+        with self._inquiry(live, store, guard) as inquiry:
             filming = setup.filming(folder.task.view)
             learned = learn(progress, listener, companion=inquiry, filming=filming)
             inquiry.finish()
@@ -413,10 +419,10 @@ class Run:
                 raise Interrupted(f"stopped after {learned.history[-1].env_steps} steps")
             return learned, inquiry.asked()
 
-    def _inquiry(self, live: LiveJudging, store: Store) -> Inquiry:
+    def _inquiry(self, live: LiveJudging, store: Store, guard: Guard | None = None) -> Inquiry:
         hear = partial(self._hear, live, LabelLog(self.folder.path))
         plan, fitting = self.judge.plan(store), self._fitting
-        return Inquiry(live, plan, store.shown(), fitting.again, fitting.weigh, hear)
+        return Inquiry(live, plan, store.shown(), fitting.again, fitting.weigh, hear, guard)
 
     def _evaluate(
         self,

@@ -188,6 +188,11 @@ class Companion(Protocol):
         ...
 
     @property
+    def stopping(self) -> str:
+        """Why learning is to stop; empty where it is to go on."""
+        ...
+
+    @property
     def held_up(self) -> bool:
         """Whether learning would run away from it, since nobody answers it."""
         ...
@@ -251,7 +256,8 @@ def learn_policy(
         with noted(helm.stops) as pressed, closing(curves(done)) as drawn:
             while not sessions.finished():
                 session = sessions.run_one(progress, listener)
-                held = pressed.is_set() or helm.pauses()
+                why = companion.stopping if companion else ""
+                held = pressed.is_set() or helm.pauses() or bool(why)
                 sessions.save(at_once=sessions.finished() or held)
                 drawn.add(session.scalars, session.env_steps)
                 progress = replace(
@@ -263,19 +269,22 @@ def learn_policy(
                     true_return=session.true_return,
                 )
                 listener(progress)
-                if companion:
-                    _wait_for(companion, pressed.is_set, progress, listener)
+                _wait_for(companion, pressed.is_set, progress, listener)
                 _wait(helm, lambda: pressed.is_set() or sessions.finished(), progress, listener)
-                if pressed.is_set() and not sessions.finished():
-                    raise Interrupted(f"stopped after {session.env_steps} steps; nothing is lost")
+                if (pressed.is_set() or why) and not sessions.finished():
+                    raise _stopped(session, why)
         return sessions.learned()
 
 
+def _stopped(session: Session, why: str) -> Interrupted:
+    return Interrupted(f"stopped after {session.env_steps} steps; {why or 'nothing is lost'}")
+
+
 def _wait_for(
-    companion: Companion, ends: Callable[[], bool], progress: Progress, listener: Listener
+    companion: Companion | None, ends: Callable[[], bool], progress: Progress, listener: Listener
 ) -> None:
     """As long as it holds learning up."""
-    while companion.held_up and not ends():
+    while companion and companion.held_up and not ends():
         time.sleep(TICK_S)
         listener(companion.report(progress))
 
@@ -401,6 +410,7 @@ class _Sessions:
         )
         learned_return, true_return = _returns(self._judged, taken)
         trial = self._try(self.done + 1) if self._is_due(stage) else None
+        told = companion.report(progress) if companion else None
         session = Session(
             before + self._steps * envs,
             speed.updates_per_s,
@@ -409,9 +419,11 @@ class _Sessions:
             trial.mean if trial else None,
             trial.worst if trial else None,
             self._untrained,
-            companion.report(progress).judgments if companion else None,
+            told.judgments if told else None,
             speed.metrics,
             self._uncorrected,
+            told.evidence if told else None,
+            len(told.alarms) if told and told.evidence is not None else None,
         )
         self.history.append(session)
         return session

@@ -307,15 +307,16 @@ class Store:
 
     def segments(self) -> dict[str, Segment]:
         """Every segment by id. Its frames are read, or drawn, when somebody looks at them."""
+        rows = self._database.read(
+            "SELECT id, shape, observations, states, drawn_with FROM segments ORDER BY id"
+        )
         frame_ids: dict[str, list[str]] = {}
-        for segment_id, frame_id in self._database.read(
+        for segment_id, frame_id in self._database.read(  # after them: others may add both
             "SELECT segment_id, frame_id FROM segment_frames ORDER BY segment_id, position"
         ):
             frame_ids.setdefault(segment_id, []).append(frame_id)
         segments = {}
-        for segment_id, shape, blob, state_rows, drawn_with in self._database.read(
-            "SELECT id, shape, observations, states, drawn_with FROM segments ORDER BY id"
-        ):
+        for segment_id, shape, blob, state_rows, drawn_with in rows:
             states = tuple(json.loads(state_rows))
             if drawn_with is None:
                 frames = tuple(Frame(partial(self._look, i), i) for i in frame_ids[segment_id])
@@ -354,10 +355,10 @@ class Store:
 
     def comparisons(self) -> dict[str, Comparison]:
         """Every comparison by id, in the order in which they were stored."""
-        segments = self.segments()
         rows = self._database.read(
             "SELECT id, goal_id, first_id, second_id FROM comparisons ORDER BY comparisons.rowid"
         )
+        segments = self.segments()  # after them: others may add both
         return {
             comparison_id: Comparison(goal_id, segments[first_id], segments[second_id])
             for comparison_id, goal_id, first_id, second_id in rows
@@ -366,7 +367,8 @@ class Store:
     def observed(self) -> dict[str, ObservedPair]:
         """What the reward model sees of every comparison, without reading a picture."""
         shape_of = cache(json.loads)  # most are alike
-        segments = {
+        rows = self._database.read("SELECT id, first_id, second_id FROM comparisons ORDER BY rowid")
+        segments = {  # after them: others may add both
             segment_id: unpacked(blob, shape_of(shape))
             for segment_id, shape, blob in self._database.read(
                 "SELECT id, shape, observations FROM segments"
@@ -374,9 +376,7 @@ class Store:
         }
         return {
             comparison_id: (segments[first_id], segments[second_id])
-            for comparison_id, first_id, second_id in self._database.read(
-                "SELECT id, first_id, second_id FROM comparisons ORDER BY rowid"
-            )
+            for comparison_id, first_id, second_id in rows
         }
 
     def shown(self) -> list[Shown]:

@@ -190,6 +190,19 @@ class TrainingSection(Section):
     first_judgments: Annotated[Whole, Field(ge=1, le=COUNTS["first"].most)] = 30
 
 
+class AlarmSection(Section):
+    """What is done where a policy seems to exploit an error of the reward model.
+
+    Attributes:
+        action: `tell` says it; `ask` says it and checks what is rewarded most until reward model
+            and judge agree again, within the questions that are allowed; `caution` does likewise,
+            and meanwhile makes less of what the reward model's members disagree about; `stop` ends
+            learning. `off` checks nothing.
+    """
+
+    action: Literal["ask", "tell", "caution", "stop", "off"] = "ask"
+
+
 class Task(Section):
     """A task: an environment, a goal, and what the judge and the reward model see."""
 
@@ -201,6 +214,7 @@ class Task(Section):
     reward: RewardSection = RewardSection()
     judgments: JudgmentsSection | None = None
     training: TrainingSection = TrainingSection()
+    alarm: AlarmSection = AlarmSection()
     folder: Path = Field(default=Path(), exclude=True)
 
     chosen: str | None = Field(default=None, exclude=True)

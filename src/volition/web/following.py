@@ -20,6 +20,7 @@ from volition.judgment import Order, Put
 from volition.learners.checkpoint import Checkpoint
 from volition.reward.learning import RewardFit, read_fit
 from volition.run.folder import CONFIG, RunFolder
+from volition.run.gaming.record import GamingRecord
 from volition.run.interrupting import Helm, UnderWay
 from volition.run.results import Result, Session
 from volition.storage.documents import read_document
@@ -149,7 +150,11 @@ class Follower:
         fit = self._fit_now()
         recent, live = list(self._recent), folder.settings.judge
         told, result = _read(folder.progress, UnderWay), _read(folder.result, Result)
-        most = self._most_usd()
+        most, gaming = self._most_usd(), _read(folder.gaming, GamingRecord)
+        alarms = [
+            *(gaming.told if gaming else ()),
+            *(a.reason for a in (fit.alarms if fit else ())),
+        ]
         return {
             **asdict(row),
             "goal": folder.task.goal.text,
@@ -163,8 +168,8 @@ class Follower:
             "rated": len(recent),
             "in_flight": self._in_flight() if row.state in ("running", "paused") else 0,
             "heldout_interval": fit.heldout.interval if fit and fit.heldout.trials else None,
-            "alarms": [alarm.reason for alarm in fit.alarms] if fit else [],
-            "warnings": list(result.warnings) if result else [],
+            "alarms": alarms,
+            "warnings": [w for w in result.warnings if w not in alarms] if result else [],
             "ended": result.ended if result else "",
             "asked": result.asked if result else "",
             "return_std": result.return_std if result else None,

@@ -101,6 +101,18 @@ def gold_set(
     return GoldSet(tuple(questions), skipped)
 
 
+def one_of_each(
+    sure: Sequence[tuple[Comparison, bool]], goal_pictures: Sequence[Path]
+) -> list[Gold]:
+    """A blank picture, an order to the judge and, where the goal has a picture, what is far from
+    it: each beside one of these pairs, of which it is known whether the first is better."""
+    turned = [[*sure[place:], *sure[:place]] for place in range(3)]
+    blank = [*_changed(BLANK, turned[0][:1], None, _blank)]
+    injected = [*_changed(INJECTED, turned[1][:1], None, _with_order)]
+    beside, _ = _beside_goal(turned[2][:1], goal_pictures)
+    return [*blank, *injected, *beside]
+
+
 def count_probes(gold: GoldSet, answers: Sequence[Answer]) -> tuple[Probe, ...]:
     """How the judge did, by kind.
 

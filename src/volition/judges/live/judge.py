@@ -12,7 +12,7 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -269,6 +269,24 @@ class LiveJudge:
         except MALFORMED as error:
             reason = f"{type(error).__name__}: {error}"
         return [[Failure("unparsable", f"{reason:.200}; the reply begins {body!r:.200}")] * count]
+
+
+NAMES_OF_MODELS = ("model", "modelVersion", "system_fingerprint")  # in replies
+
+
+def models_behind(replies: Iterable[str]) -> set[str]:
+    """Which models answered, by what their replies say: all that each provider says of it."""
+    found = set()
+    for raw in set(replies):
+        for body in _bodies(raw):
+            try:
+                document = document_of(body)
+            except MALFORMED:
+                continue
+            said = [document.get(name) for name in NAMES_OF_MODELS]
+            if any(isinstance(name, str) for name in said):
+                found.add(" ".join(name for name in said if isinstance(name, str) and name))
+    return found - {""}
 
 
 def brief_of(assignment: Assignment) -> Brief:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -22,7 +23,7 @@ from volition.envs.base import Scene
 from volition.envs.scene import open_scene
 from volition.finding.horizon import Stage
 from volition.goal import GoalStage
-from volition.learners.visited import Passages, Visited
+from volition.learners.visited import POOL, RECENT, Passages, Visited
 from volition.questions import Querying
 from volition.questions.candidates import Candidates, chosen_comparisons
 from volition.reward.examining import ENOUGH
@@ -30,6 +31,7 @@ from volition.reward.learning import Doubling, RewardFit
 from volition.reward.model import RewardModel
 from volition.reward.stages import Topic, topics
 from volition.run.asking.live import LiveJudging, Quota
+from volition.run.gaming.guard import Guard, Moment, Reached
 from volition.run.interrupting import PAUSED
 from volition.run.results import Progress
 from volition.tasks.task import EnvironmentSection
@@ -72,6 +74,10 @@ class Plan:
     goal_stages: tuple[GoalStage, ...] = ()
 
 
+Fitted = tuple[RewardModel, RewardFit]
+Work = Callable[[], Fitted | None]
+
+
 class Asked(NamedTuple):
     """What came of asking.
 
@@ -94,6 +100,7 @@ class Inquiry:
         refit: Fits the reward model to all answers there are; it is called on another thread.
         weigh: What all answers there are taught more than half of them; likewise.
         hear: Takes in what people have answered since; returns how many answers that are.
+        guard: Checks what the policy is rewarded most for, if anybody does.
     """
 
     def __init__(
@@ -104,16 +111,20 @@ class Inquiry:
         refit: Callable[[], tuple[RewardModel, RewardFit]],
         weigh: Callable[[], Doubling],
         hear: Callable[[], int] = lambda: 0,
+        guard: Guard | None = None,
     ) -> None:
         self._judging, self._judge, self._put_under = live.judging, live.judge, live.put_under
         self._plan, self._refit, self._weigh, self._hear = plan, refit, weigh, hear
-        self._wanted = live.wanted
+        self._wanted, self._guard = live.wanted, guard
         self._heard = 0  # of people, and not learned from yet
         self._shown = set(shown_before)
         self._asked = plan.asked if plan.asked is not None else len(shown_before)
+        if guard is not None:  # its comparisons are stored beside the others
+            self._asked = max(0, self._asked - guard.stored)
         self._rng = np.random.default_rng([plan.seed, self._asked])
+        self._rng_of_checks = np.random.default_rng([plan.seed, 1, self._checked])
         self._thread = ThreadPoolExecutor(1, "inquiry")
-        self._work: Future[tuple[RewardModel, RewardFit] | None] | None = None
+        self._work: Future[Fitted | None] | None = None
         self._scene: Scene | None = None
         self._stage = Stage(0, 0, 1)
         self._model, self._fit = refit()
@@ -164,9 +175,11 @@ class Inquiry:
     def report(self, progress: Progress) -> Progress:
         """The same with what is known of judging now."""
         standing = self._judging.standing()
+        if self._guard is not None:
+            progress = self._guard.report(progress)
         return replace(
             progress,
-            judgments=self._verdicts_before + standing.verdicts + self._fit.beside,
+            judgments=self._verdicts_before + self._verdicts() + self._fit.beside,
             cost_usd=standing.spent_usd,
             heldout_accuracy=self._fit.heldout_accuracy,
             waiting_for=PAUSED if self._wanted().pause else standing.waiting_for,
@@ -174,7 +187,13 @@ class Inquiry:
 
     def questions(self, stage: Stage) -> int:
         """How many may be asked in a stage, besides those that were asked before it."""
-        return self._allowed(stage) - self._plan.quota.before(stage.number)
+        checks = self._guard.by(stage.number) if self._guard else 0
+        return self._allowed(stage) - self._plan.quota.before(stage.number) + checks
+
+    @property
+    def stopping(self) -> str:
+        """Why learning is to stop; empty where it is to go on."""
+        return self._guard.stopping if self._guard else ""
 
     @property
     def exhausted(self) -> bool:
@@ -185,11 +204,13 @@ class Inquiry:
             and self._new() <= 0
             and not self._heard
             and not (self._unweighed() or self._teaches())
+            and not (self._guard and self._guard.following and self._checks_left() > 0)
         )
 
     def asked(self) -> Asked:
         """How many were asked, and why no more."""
-        asked, most, standing = self._asked, self._plan.quota.most, self._judging.standing()
+        asked, most = self._asked + self._checked, self._plan.quota.most
+        standing = self._judging.standing()
         if standing.unasked:
             put = f"{asked - standing.unasked} of at most {most} questions were asked"
             return Asked(f"{put}: the budget allows no more")
@@ -204,6 +225,8 @@ class Inquiry:
             return Asked(f"{told}: the judge was slower than learning", (why,))
         if self._teaches():
             return Asked(f"{told}: learning has come to its last step, and more would teach more")
+        if not self._plan.quota.found:
+            return Asked(f"{told}: the others were kept for checks, and learning ended before")
         shares = f"{self._doubling.half:.1%} of the others, all of them {self._doubling.whole:.1%}"
         return Asked(f"{told}: half of the answers foretell {shares}, so more would hardly teach")
 
@@ -219,6 +242,8 @@ class Inquiry:
             self._work.result()
         self._judging.wait()
         self._hear()
+        if self._guard is not None:
+            self._guard.conclude()
 
     def _finished(self) -> RewardModel | None:
         if self._work is None or not self._work.done():
@@ -227,12 +252,56 @@ class Inquiry:
         if fitted is None:
             return None
         self._model, self._fit = fitted
-        return self._model
+        return self._guard.handed(self._model) if self._guard else self._model
 
     def _begin(self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None) -> None:
-        """Starts what is due: fitting to new answers, a wave of questions, or a look at whether
-        more of them are worth it."""
+        """Starts what is due: checks, and what `_next` says."""
         self._judging.check()
+        check = self._next_check(env_steps, visited, filmed)
+        other = self._next(env_steps, visited, filmed)
+        if check is not None or other is not None:
+            self._work = self._thread.submit(self._both, check, other)
+
+    def _both(self, check: Work | None, other: Work | None) -> Fitted | None:
+        """First the check: it is foretold by a reward model that has not learned what others said
+        since."""
+        changed = check() if check is not None else None
+        fitted = other() if other is not None else None
+        return changed if fitted is None else fitted
+
+    def _next_check(
+        self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None
+    ) -> Work | None:
+        """Weighing what was checked, and checking what the policy is rewarded most for."""
+        guard, stage, left = self._guard, self._stage, self._checks_left()
+        if guard is None or not guard.wants(stage, env_steps, self._judging.standing(), left):
+            return None
+        rng, steps = self._rng_of_checks, self._plan.view.steps
+        kept: list[list[Segment] | Passages] = []
+        if filmed is not None:
+            segments = list(filmed)
+            kept = [segments[-max(1, round(RECENT * len(segments))) :], segments]
+        else:
+            shares = ((RECENT,), (1.0,))
+            kept = [visited.passages(rng, steps, POOL // 2, share) for share in shares]
+
+        def check() -> Fitted | None:
+            def reached() -> Reached:
+                (topic,) = topics(self._model, (), self._put_under, 1, 0)
+                return Reached(*(self._candidates(some, topic) for some in kept))
+
+            at = Moment(stage, env_steps, left)
+            shown = self._shown
+            changed = guard.look(self._model, self._fit, at, reached, shown, rng)
+            return (self._model, self._fit) if changed else None
+
+        return check
+
+    def _next(
+        self, env_steps: int, visited: Visited, filmed: Collection[Segment] | None
+    ) -> Work | None:
+        """What is due: fitting to new answers, a wave of questions, or a look at whether more of
+        them are worth it."""
         standing, learned_from = self._judging.standing(), self._fit.judgments
         new, wave = self._new() + self._heard, self._wave()
         enough = max(wave, round(GROWTH * learned_from))
@@ -243,16 +312,15 @@ class Inquiry:
             wave, room, enough = min(wave, missing), min(room, missing), min(enough, unexamined)
         if new and (new >= enough or (not standing.waiting and self._left() <= 0)):
             self._heard = 0
-            self._work = self._thread.submit(self._refit)
-            return
+            return self._refit
         if self._left() <= 0 and not standing.waiting and self._unweighed():
-            self._work = self._thread.submit(self._look)
-            return
+            return self._look
         count = min(self._due(env_steps), room)
         if count >= min(wave, self._left()) > 0:
             steps = self._plan.view.steps
             reached = list(filmed) if filmed is not None else visited.passages(self._rng, steps)
-            self._work = self._thread.submit(self._ask, reached, count)
+            return partial(self._ask, reached, count)
+        return None
 
     def _look(self) -> None:
         """Weighs whether more questions are worth it, by the answers there are."""
@@ -260,17 +328,38 @@ class Inquiry:
 
     def _unweighed(self) -> bool:
         """Whether that is open: more may be asked, and as many answers were never weighed."""
-        more = self._asked < self._plan.quota.most and not self._judging.standing().unasked
+        more = self._most() > self._asked and not self._judging.standing().unasked
         return more and self._weighed != self._fit.judgments
 
     def _teaches(self) -> bool:
         """Whether twice as many answers would teach more, as these do more than half of them."""
-        more = self._asked < self._plan.quota.most and not self._judging.standing().unasked
+        more = self._most() > self._asked and not self._judging.standing().unasked
         return more and self._doubling.whole - self._doubling.half > TEACHES
 
     def _new(self) -> int:
         """How many answers came that are not learned from yet."""
-        return self._verdicts_before + self._judging.standing().verdicts - self._learned_from()
+        return self._verdicts_before + self._verdicts() - self._learned_from()
+
+    def _verdicts(self) -> int:
+        """How many came in this process of which something is learned."""
+        beside = self._guard.unlearned if self._guard else 0
+        return self._judging.standing().verdicts - beside
+
+    @property
+    def _checked(self) -> int:
+        """How many judgments checks have taken."""
+        return self._guard.asked if self._guard else 0
+
+    def _most(self) -> int:
+        """How many questions may be asked beside checks."""
+        kept = max(self._guard.reserved, self._guard.asked) if self._guard else 0
+        return self._plan.quota.most - kept
+
+    def _checks_left(self) -> int:
+        """How many checks there may be yet."""
+        if self._judging.standing().unasked:
+            return 0
+        return self._plan.quota.most - self._asked - self._checked
 
     def _learned_from(self) -> int:
         """How many answers of judges who are no people have been learned from."""
@@ -287,12 +376,14 @@ class Inquiry:
 
     def _allowed(self, stage: Stage) -> int:
         """How many questions may have been asked by the end of a stage."""
-        return self._plan.quota.most if self._poor() else self._plan.quota.by(stage.number)
+        if self._poor():
+            return self._most()
+        return min(self._most(), self._plan.quota.by(stage.number))
 
     def _planned(self) -> int:
         """How many may be asked in this stage while enough answers are foretold."""
         quota, number = self._plan.quota, self._stage.number
-        return max(0, quota.by(number) - quota.before(number))
+        return max(0, min(self._most(), quota.by(number)) - quota.before(number))
 
     def _poor(self) -> bool:
         """Whether so few are foretold that a policy would learn from chance, and it is to be found
