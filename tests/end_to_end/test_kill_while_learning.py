@@ -9,6 +9,7 @@ to a question that was asked meanwhile.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -139,7 +140,9 @@ def test_kills_while_the_policy_learns_lose_no_answer_and_ask_nothing_twice(
     assert result["judgments"] == asked_in_all
     why_fewer = "comparisons were asked by the time"  # others may be of what was learned
     fewer = [warning for warning in result["warnings"] if why_fewer in warning]
-    assert len(fewer) == (asked_in_all < MOST)
+    kept = math.ceil(0.15 * (MOST - FIRST))  # for checks of the gaming alarm, which may want fewer
+    assert len(fewer) <= (asked_in_all < MOST)
+    assert fewer or asked_in_all >= MOST - kept
     assert all(f"{asked_in_all} of at most {MOST} {why_fewer}" in warning for warning in fewer)
     with start("verify", folder) as process:
         assert process.communicate()[0].strip() == f"{folder}: all is well"

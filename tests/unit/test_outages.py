@@ -196,7 +196,9 @@ def test_no_number_of_outages_gives_a_comparison_up(
 def test_an_hour_is_waited_for_only_if_it_is_allowed(server: Server, folder: Path) -> None:
     server.faults += [""] * 5 + ["rate_limited:3600"] * 100
     started = time.monotonic()
-    with pytest.raises(JudgeUnavailable, match=r"asks to wait another 3600 s, longer .*HTTP 429"):
+    with pytest.raises(
+        JudgeUnavailable, match=r"asks to wait another 3(600|599) s, longer .*HTTP 429"
+    ):
         judged(folder, made(chosen(server)))
     assert time.monotonic() - started < 5
     server.faults.clear()
@@ -246,7 +248,7 @@ def test_trying_a_judge_waits_as_well(server: Server, fault: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("rate_limited:3600", r"asks to wait another 3600 s, longer .* HTTP 429, Rate limit"),
+        ("rate_limited:3600", r"asks to wait another 3(600|599) s, longer .* HTTP 429, Rate limit"),
         ("overloaded", r"has not answered for 1 s .* HTTP 529, Overloaded"),
     ],
 )

@@ -32,7 +32,7 @@ from volition.reward.fit import check_inputs, fit
 from volition.reward.learning import Judged, Recipe, Seen, learn_reward
 from volition.reward.model import FILE, RewardModel
 from volition.reward.preferences import PreferenceData
-from volition.run import run
+from volition.run import fitting
 from volition.run.run import Run
 from volition.storage.store import Store
 from volition.storage.tensors import save_tree
@@ -138,7 +138,7 @@ def seeing(task: Task) -> Task:
 def test_a_run_learns_from_the_pictures_of_what_was_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "UNJUDGED", 200)
+    monkeypatch.setattr(fitting, "UNJUDGED", 200)
     made = Run.create(seeing(Task.find("pendulum")), out=tmp_path / "run")
     with made.folder.open_store() as store:
         model, learned = made.fit_reward(store)

@@ -157,7 +157,7 @@ def test_a_goal_that_is_not_there_is_named(tmp_path: Path) -> None:
         (
             GOOD.replace("name", "nam"),
             "allowed here: name, summary, environment, goal, view, "
-            "reward, judgments, training, goals, default_goal",
+            "reward, judgments, training, alarm, goals, default_goal",
         ),
     ],
 )
